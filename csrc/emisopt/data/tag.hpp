@@ -1,0 +1,56 @@
+// A plant signal and the list of them: name, unit, role, physical range, missing code, kind.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "emisopt/base/types.hpp"
+
+namespace emisopt {
+
+/// What a signal is for. setpoint: chosen by the operator. disturbance: measured, not chosen.
+/// emission and quality: forecast outputs. cost: carried along, neither input nor output.
+enum class Role { setpoint, disturbance, emission, quality, cost };
+/// continuous: a number each row. categorical: one of `categories`, stored as its index.
+/// laboratory: a number that comes seldom and late; held at its last value, with its age.
+enum class Kind { continuous, categorical, laboratory };
+/// How an output is made even before learning. log: log(y + 0.1 median), for positive, skewed emissions.
+enum class Scale { automatic, linear, log };
+
+struct Tag {
+  std::string name;
+  std::string unit;
+  Role role = Role::disturbance;
+  Kind kind = Kind::continuous;
+  Scale scale = Scale::automatic;
+  double low = kMissing, high = kMissing;  // physical range in `unit`; NaN: open. Outside counts as missing
+  std::optional<double> missing;           // code that stands for "no value", e.g. -200
+  std::vector<std::string> categories;     // kind == categorical
+  bool known_ahead = false;                // a disturbance whose coming values are known (dispatch, schedule)
+  double rate = kMissing;                  // setpoint: largest move per row, in `unit`; NaN: free
+};
+
+struct TagMap {
+  std::string plant;          // title for people
+  std::string source;         // where the data comes from, licence
+  bool synthetic = false;
+  double period = 0;          // seconds between rows; 0: rows without stamps
+  std::vector<Tag> tags;      // in column order of History
+
+  index find(std::string_view name) const;            // -1 if absent
+  index require(std::string_view name, std::string_view where) const;  // throws InputError, lists near names
+  std::vector<index> with_role(Role role) const;      // in order
+  std::vector<index> setpoints() const;               // role setpoint
+  std::vector<index> outputs() const;                 // emission and quality, in order
+  std::vector<index> disturbances() const;            // role disturbance
+  void validate() const;                              // throws InputError naming tag and field
+  std::string to_json() const;                        // canonical: sorted keys, shortest round-trip numbers
+  static TagMap from_json(std::string_view text);     // throws InputError naming the field
+};
+
+const char* to_string(Role);
+const char* to_string(Kind);
+const char* to_string(Scale);
+
+}  // namespace emisopt

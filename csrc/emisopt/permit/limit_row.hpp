@@ -1,0 +1,40 @@
+// A permit limit as rows that are linear in the forecast: the same rows are checked for compliance,
+// forecast as probabilities and handed to the controller. One averaging code, not three.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "emisopt/base/types.hpp"
+
+namespace emisopt {
+
+/// A limit on one forecast output (or mapped quantity). window 1 is a spot limit; window n a rolling mean
+/// over n rows, judged at every row, over the valid rows only.
+struct Limit {
+  std::string name;        // e.g. "NOx 1 h", for people and reports
+  int output = 0;          // which column of the forecast
+  double limit = 0;        // in the output's unit
+  int window = 1;          // rows
+  int rank = 1;            // 1 is most important
+  double quantile = 0.95;  // the forecast quantile that must hold (back-off); 0.5: the median
+  double min_valid = 0.5;  // share of rows of the window that must be valid for the mean to count
+};
+
+/// sum_k coefficient[k] * y(first_step + k) <= rhs, k over future steps; the known past is in rhs.
+struct LimitRow {
+  int limit = 0;                     // which Limit
+  int end_step = 0;                  // the future step (0-based) at whose end the window closes
+  int first_step = 0;                // first future step inside the window
+  std::vector<double> coefficient;   // per future step first_step..end_step; a mean: 1/(valid past + future)
+  double rhs = 0;                    // limit - (sum of known past in window) / count
+};
+
+/// Rows for each limit and each window that closes in steps 0..horizon-1.
+/// past (N, O): measured outputs up to now, newest last, NaN = invalid (left out of the mean).
+std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView past, int horizon);
+
+/// The rolling mean of `values` (N) over `window` rows, NaN where fewer than min_valid of it are valid.
+/// One pass, compensated: no drift over long series.
+std::vector<double> rolling_mean(const double* values, index n, int window, double min_valid);
+
+}  // namespace emisopt

@@ -1,0 +1,162 @@
+// The one seam between the library and its engines. `model` describes a network as an OpList; a backend
+// compiles it for fixed shapes into a Program that owns one arena and neither allocates, locks, throws nor
+// touches Python in run(). ref: plain loops, any scalar (the definition). cpu: SIMD. cuda: later, same seam.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace emisopt::kernels {
+
+// ---- the network as data ------------------------------------------------------------------------------
+
+/// Which token rows an op works on. A sequence is `history_tokens` rows, then `future_tokens` rows.
+enum class Rows : std::uint8_t { history, future, all };
+
+enum class OpKind : std::uint8_t {
+  linear,     // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none
+  rmsnorm,    // y = x / sqrt(mean(x^2) + eps) * w   w (width)               (Zhang, Sennrich 2019)
+  rope,       // y = x with the first `heads` heads of head_dim rotated by position (Su et al. 2021)
+  attention,  // x = [q | k | v], widths heads*hd, kv_heads*hd, kv_heads*hd; y (heads*hd). Row i sees rows <= i
+  swiglu,     // x = [gate | up], y = silu(gate) * up                         (Shazeer 2020)
+  add,        // y = x + x2
+  quantiles,  // x (outputs * levels) raw -> y: median plus cumulative softplus increments, never crossing
+};
+
+/// Quantile head layout: raw and quantiles are (outputs, levels), level fastest. raw[mid] is the median;
+/// q[mid+j] = q[mid+j-1] + softplus(raw[mid+j]), q[mid-j] = q[mid-j+1] - softplus(raw[mid-j]).
+struct Op {
+  OpKind kind;
+  Rows rows = Rows::all;
+  int x = -1, x2 = -1, y = -1;  // value ids
+  int w = -1, b = -1;           // parameter ids
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  int outputs = 0, levels = 0, middle = 0;
+  float eps = 1e-5f, rope_base = 10000.0f;
+};
+
+/// One activation: `width` scalars per token row.
+struct Value {
+  std::string name;
+  int width = 0;
+  Rows rows = Rows::all;
+};
+
+/// One weight in the canonical contiguous buffer: the same layout on every ISA and device.
+struct Parameter {
+  std::string name;
+  std::vector<int> shape;   // row-major; linear: (in, out)
+  std::size_t offset = 0;   // in scalars
+  bool decay = true;        // weight decay applies
+  std::size_t size() const;
+};
+
+/// Ops in order of execution; a value is written once per row range (history and future may have their own op).
+struct OpList {
+  std::vector<Value> values;
+  std::vector<Op> ops;
+  std::vector<Parameter> parameters;
+  int history = -1, future = -1;  // input values: (history_tokens, width), (future_tokens, width)
+  int quantiles = -1;             // output value on future rows: (outputs * levels)
+  int outputs = 0, levels = 0, middle = 0;
+
+  int add_value(std::string name, int width, Rows rows);
+  int add_parameter(std::string name, std::vector<int> shape, bool decay);
+  std::size_t parameter_count() const;
+};
+
+// ---- programs -----------------------------------------------------------------------------------------
+
+/// infer: quantiles. vjp: also future_gradient = (dq/dfuture)^T seed. jacobian: also d q[seeds]/d future.
+/// train: loss over a batch of windows and the gradient of its mean by all weights.
+enum class Mode : std::uint8_t { infer, vjp, jacobian, train };
+
+/// Loss of train mode; all are weighted means over (batch, step, output) entries of weight > 0.
+enum class Loss : std::uint8_t { pinball, squared, huber };  // squared and huber look at the median level only
+
+struct Seed {
+  int output = 0, level = 0;
+};
+
+struct Shapes {
+  int batch = 1;           // infer, vjp: candidate plans that share ONE history; train: windows, each its own
+  int history_tokens = 0;  // may be 0 (a soft sensor has no past)
+  int future_tokens = 1;
+};
+
+struct CompileOptions {
+  Mode mode = Mode::infer;
+  Loss loss = Loss::pinball;
+  float huber_delta = 1.0f;
+  std::vector<float> levels;      // quantile levels, rising, for the pinball loss
+  std::vector<Seed> seeds;        // jacobian mode: rows are seeds x future step
+  int threads = 0;                // 0: EMISOPT_THREADS, else the machine's
+};
+
+/// What a run costs, as counted when compiled.
+struct Cost {
+  double flop = 0;
+  std::size_t bytes = 0;  // arena
+};
+
+/// T is float for every backend; double for ref only (gradient checks).
+/// Buffers are views of the arena, valid for the life of the program.
+template <class T>
+class Program {
+ public:
+  virtual ~Program() = default;
+  /// Copies theta (canonical layout) and refreshes the packed forms derived from it.
+  virtual void load(const T* theta) = 0;
+  virtual T* history() = 0;           // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
+  virtual T* future() = 0;            // (batch, future_tokens, width)
+  virtual const T* quantiles() = 0;   // (batch, future_tokens, outputs * levels)
+  virtual T* seed() = 0;              // vjp: (batch, future_tokens, outputs * levels)
+  virtual const T* future_gradient() = 0;  // vjp: (batch, future_tokens, width)
+  virtual const T* jacobian() = 0;    // (seeds, future_tokens t, future_tokens s, width); 0 exactly for s > t
+  virtual T* target() = 0;            // train: (batch, future_tokens, outputs)
+  virtual T* weight() = 0;            // train: same shape; 0 leaves the entry out of the loss
+  virtual const T* gradient() = 0;    // train: (parameter_count), overwritten by each run
+  virtual double loss() = 0;          // train: of the last run
+  /// Runs the history rows and caches their keys and values. Not needed in train mode.
+  virtual void run_context() = 0;
+  /// Runs the future rows (train: all rows), then what the mode asks for.
+  virtual void run() = 0;
+  virtual Cost cost() const = 0;
+};
+
+// ---- backends -----------------------------------------------------------------------------------------
+
+enum class Isa : std::uint8_t { ref, avx2, avx512, vnni };
+const char* to_string(Isa);
+/// The best level of this CPU, lowered (never raised) by EMISOPT_ISA.
+Isa isa_level();
+/// Levels that this build and this CPU can run, lowest first.
+std::vector<Isa> isa_available();
+/// EMISOPT_THREADS, else the hardware's, at least 1.
+int default_threads();
+
+/// Throws InputError when the OpList is malformed (unknown value, width mismatch), naming the op.
+std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes, const CompileOptions& options,
+                                        Isa isa);
+std::unique_ptr<Program<double>> compile_f64(const OpList& ops, const Shapes& shapes,
+                                             const CompileOptions& options);
+
+// ---- weights ------------------------------------------------------------------------------------------
+
+/// One fused pass over the contiguous buffers: clip by `clip_scale`, AdamW (Loshchilov, Hutter 2019), L2-SP
+/// pull to `anchor` (Li et al. 2018) weighted by `fisher` when given (EWC), decoupled decay where mask is 1.
+struct AdamW {
+  float rate = 1e-3f, beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, decay = 0.0f;
+  float clip_scale = 1.0f;        // gradient is multiplied by this first
+  float l2sp = 0.0f, ewc = 0.0f;  // need `anchor`; ewc also `fisher`
+  std::int64_t step = 1;          // 1-based, for bias correction
+};
+void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask,
+           const float* anchor, const float* fisher, std::size_t count, const AdamW& options, Isa isa);
+/// Sum of squares in double over fixed slots: the same bits for any number of threads.
+double squared_norm(const float* x, std::size_t count);
+
+}  // namespace emisopt::kernels
