@@ -17,18 +17,18 @@ namespace emisopt::kernels {
 enum class Rows : std::uint8_t { history, future, all };
 
 enum class OpKind : std::uint8_t {
-  linear,   // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none
-  rmsnorm,  // y = x / sqrt(mean(x^2) + eps) * w   w (width)               (Zhang, Sennrich 2019)
-  rope,  // y = x with the first `heads` heads of head_dim rotated by position (Su et al. 2021); channel i of
-         // a head turns against i + head_dim/2 by row * rope_base^(-2i/head_dim), row counted over history,
-         // future
-  attention,  // x = [q | k | v], widths heads*hd, kv_heads*hd, kv_heads*hd; y (heads*hd). Row i sees rows <=
-              // i
+  linear,     // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none
+  rmsnorm,    // y = x / sqrt(mean(x^2) + eps) * w   w (width)               (Zhang, Sennrich 2019)
+  rope,       // y = x, its first `heads` heads of head_dim turned by position (Su et al. 2021)
+  attention,  // x = [q | k | v] of heads, kv_heads, kv_heads times head_dim; y (heads * head_dim)
   swiglu,     // x = [gate | up], y = silu(gate) * up                         (Shazeer 2020)
   add,        // y = x + x2
   quantiles,  // x (outputs * levels) raw -> y: median plus cumulative softplus increments, never crossing
 };
 
+/// Attention is prefix-causal: row i sees rows <= i, history before future; query head h reads key head
+/// h / (heads / kv_heads). Rope turns channel i of a head against channel i + head_dim/2 by
+/// row * rope_base^(-2i / head_dim), rows counted over history, then future (the LLaMA family's layout).
 /// Quantile head layout: raw and quantiles are (outputs, levels), level fastest. raw[mid] is the median;
 /// q[mid+j] = q[mid+j-1] + softplus(raw[mid+j]), q[mid-j] = q[mid-j+1] - softplus(raw[mid-j]).
 struct Op {
@@ -57,8 +57,7 @@ struct Parameter {
   std::size_t size() const;
 };
 
-/// Ops in order of execution; a value is written once per row range (history and future may have their own
-/// op).
+/// Ops in order of execution; a value is written once per row range (history and future may have own ops).
 struct OpList {
   std::vector<Value> values;
   std::vector<Op> ops;
@@ -80,12 +79,8 @@ enum class Mode : std::uint8_t { infer, vjp, jacobian, train };
 
 /// Loss of train mode; all are weighted means over (batch, step, output) entries of weight > 0, of
 ///   pinball: mean over levels of max(tau e, (tau - 1) e);  squared: e^2;  huber: e^2/2, beyond delta linear.
-/// No entry of positive weight: loss and gradient are 0.
-enum class Loss : std::uint8_t {
-  pinball,
-  squared,
-  huber
-};  // squared and huber look at the median level only
+/// Squared and huber look at the median level only. No entry of positive weight: loss and gradient are 0.
+enum class Loss : std::uint8_t { pinball, squared, huber };
 
 struct Seed {
   int output = 0, level = 0;
