@@ -278,22 +278,22 @@ BoilerSteady Boiler::steady(const BoilerParameters& parameters, const BoilerPoin
     s.furnace = furnace.steady(in, &t_fe);
     in.lambda = reachable_lambda(wanted, parameters.fan_limit, in.lambda, s.furnace.volume);
   }
+  s.gas = s.furnace.wet_mol_s / furnace.design().wet_mol_s;
+  s.t_fe_c = t_fe - 273;
+  dose(parameters, point, s);
+  return s;
+}
+
+void Boiler::dose(const BoilerParameters& parameters, const BoilerPoint& point, BoilerSteady& s) {
   const FurnaceOutput& f = s.furnace;
   const double nh3_ppm = point.setpoints[kNh3Sp] * f.nox_ppm * dosing_allowed(f.scr_temp_k);
   Scr scr(parameters.scr);
-  const Scr::Outlet stack = scr.settle(
-      {f.nox_ppm, nh3_ppm, f.scr_temp_k, f.wet_mol_s / furnace.design().wet_mol_s, point.catalyst_hours});
+  const Scr::Outlet stack = scr.settle({f.nox_ppm, nh3_ppm, f.scr_temp_k, s.gas, point.catalyst_hours});
   const double nh3_kg_h = 1e-6 * nh3_ppm * f.wet_mol_s * 17.031e-3 * kHour;
-  s.outputs = {f.nox_mg * stack.no_ppm / f.nox_ppm,
-               f.co_mg,
-               f.co2_t_h,
-               stack.nh3_ppm,
-               100 * f.net_efficiency,
-               nh3_kg_h};
-  s.t_fe_c = t_fe - 273;
+  s.outputs = {f.nox_mg * stack.no_ppm / f.nox_ppm, f.co_mg, f.co2_t_h, stack.nh3_ppm,
+               100 * f.net_efficiency, nh3_kg_h};
   s.cost_per_h = fuel_cost_per_h(parameters.furnace.full_load_mw * point.load, s.outputs[kEfficiency]) +
                  nh3_cost_per_h(nh3_kg_h);
-  return s;
 }
 
 }  // namespace emisopt

@@ -72,6 +72,7 @@ struct BoilerSteady {
   std::array<double, boiler::kOutputs> outputs{};
   FurnaceOutput furnace;
   double t_fe_c = 0;
+  double gas = 1;             // wet flue gas flow, of design
   double cost_per_h = 0;  // fuel and NH3 at the default prices, EUR/h
 };
 
@@ -112,6 +113,8 @@ class Boiler final : public Plant {
 
   /// The steady state of a plant at a point; no dynamics, no noise.
   static BoilerSteady steady(const BoilerParameters& parameters, const BoilerPoint& point);
+  /// Recomputes what depends on point.setpoints[kNh3Sp] alone; the furnace of `steady` stays.
+  static void dose(const BoilerParameters& parameters, const BoilerPoint& point, BoilerSteady& steady);
 
  private:
   struct Bunker {  // one of kTanks mixed volumes between belt and mill
