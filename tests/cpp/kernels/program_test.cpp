@@ -196,7 +196,7 @@ TEST_P(EveryIsa, LaterRowsCannotReachEarlierQuantiles) {
   }
 }
 
-TEST_P(EveryIsa, RunNeitherAllocatesNorFrees) {
+TEST_P(EveryIsa, RunAllocatesNothing) {
   for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::train}) {
     auto p = make(mode, mode == Mode::jacobian ? 1 : 5, 2);
     const long before = test::allocations();
