@@ -2,9 +2,9 @@
 
 Run from the repository root: ``python tests/golden/make_golden.py``. Needs torch; the tests do not: they
 read the committed ``engine_*.golden``, whose first lines list the arrays and whose rest is little-endian
-float64. The network is that of ``tests/cpp/support/tiny_network.hpp``, written here from its definition with
-PyTorch's own functions (scaled_dot_product_attention, rms_norm, silu, softplus, huber_loss), so that a mistake
-shared by both sides is unlikely.
+float64. The network is that of ``tests/cpp/support/tiny_network.hpp``, written here from its definition
+with PyTorch's own functions (scaled_dot_product_attention, rms_norm, silu, softplus, huber_loss), so that
+a mistake shared by both sides is unlikely.
 """
 
 from __future__ import annotations
