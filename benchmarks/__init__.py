@@ -8,7 +8,7 @@ A suite is a module of this folder with a function `run`; its first docstring li
 
     def run(quick: bool) -> list[Row]:
         ...
-        return [Row("boiler-48h", "cost", ours=10.1, peer=10.4, peer_name="operator", unit="kEUR", better="lower")]
+        return [Row("boiler-48h", "cost", ours, theirs, "operator", unit="kEUR", better="lower")]
 
 `quick` is the form that `make bench` and the tests run: the same code on fewer seeds or a smaller size. A
 suite prints nothing itself; it returns rows, also those in which we lose, and `harness` writes them down. A

@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import harness, machine
 
 FOLDER = Path(__file__).parent
+LOG_WIDTH = 140  # of the table in a file or pipe, where no terminal tells its own
 
 
 def suites(folder: Path = FOLDER) -> dict[str, str]:
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     about = machine.describe()
     print(machine.sentence(about))
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     results = {}
     for name in options.suite or known:
         rows = importlib.import_module(f"benchmarks.{name}").run(quick=options.quick)

@@ -112,8 +112,8 @@ def time_interleaved(
     `repeats` rounds are timed after `warmup` rounds that are not.
     """
     if not calls or repeats < 1 or warmup < 0:
-        raise ValueError(f"time_interleaved: expected calls, repeats >= 1, warmup >= 0, got {len(calls)} calls, "
-                         f"repeats={repeats}, warmup={warmup}")  # fmt: skip
+        got = f"{len(calls)} calls, repeats={repeats}, warmup={warmup}"
+        raise ValueError(f"time_interleaved: expected calls, repeats >= 1 and warmup >= 0, got {got}")
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for round_number in range(warmup + repeats):
         for name, call in calls.items():

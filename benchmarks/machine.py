@@ -1,4 +1,4 @@
-"""What a figure was measured on: processor, instruction sets, system and versions; nothing that names a host."""
+"""What a figure was measured on: processor, instruction sets, system, versions; nothing that names a host."""
 
 from __future__ import annotations
 

@@ -61,7 +61,13 @@ def test_result_lines_are_whole_whatever_the_width_of_the_terminal() -> None:
         "RESULT suite=loop case=boiler-48h metric=illegal_moves ours=0 peer=nan peer_name=none ratio=nan",
         "RESULT suite=loop case=boiler-48h metric=p50 ours=1 peer=nan peer_name=casadi ratio=nan",
     ]
-    assert "unmet" in out.getvalue()
+
+
+def test_the_table_names_a_row_without_its_peer_unmet() -> None:
+    out = io.StringIO()
+    rows = [Row("a", "p50", 1.0, None, "casadi"), Row("a", "count", 1.0)]
+    harness.print_rows("loop", rows, Console(file=out, width=120))
+    assert ["unmet" in line for line in out.getvalue().splitlines() if "│ a " in line] == [True, False]
 
 
 def test_the_json_file_is_strict_json(tmp_path: Path) -> None:
