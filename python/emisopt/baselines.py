@@ -2,7 +2,8 @@
 
 All see the same rows as the forecaster (:mod:`emisopt.lags`): history of one unbroken run before the origin
 and, with ``known=True``, the setpoints and known disturbances on the way to the target. Each is a
-scikit-learn estimator of a :class:`~emisopt.lags.Table`; ``predict`` returns low, median and high (levels 0.1, 0.5, 0.9).
+scikit-learn estimator of a :class:`~emisopt.lags.Table`; ``predict`` returns low, median and high (levels
+0.1, 0.5, 0.9).
 """
 
 from __future__ import annotations

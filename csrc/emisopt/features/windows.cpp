@@ -12,6 +12,16 @@ bool unbroken(const History& history, index first, index count) {
   return std::none_of(begin + 1, begin + count, [](char gap) { return gap != 0; });
 }
 
+bool can_forecast(const History& history, const FeatureLayout& layout, index origin, int hidden) {
+  const index first = origin - layout.context();
+  if (!unbroken(history, first, layout.context())) return false;
+  return std::all_of(layout.outputs().begin(), layout.outputs().end(), [&](index tag) {
+    for (index r = first; r < origin - hidden; ++r)
+      if (!std::isnan(history.values(r, tag))) return true;
+    return false;
+  });
+}
+
 std::vector<index> training_origins(const History& history, const FeatureLayout& layout, index begin,
                                     index end) {
   const index context = layout.context(), horizon = layout.horizon(), rows = history.rows();

@@ -9,6 +9,11 @@ namespace emisopt {
 /// True when rows [first, first + count) exist and follow each other without a gap.
 bool unbroken(const History& history, index first, index count);
 
+/// True when a forecast can be issued for the rows from `origin` on: the context before it is unbroken and
+/// every output has a known value there, the newest `hidden` rows not counted. No row at or after `origin` is
+/// read.
+bool can_forecast(const History& history, const FeatureLayout& layout, index origin, int hidden = 0);
+
 /// Origins k (index of the first target row), rising, for which
 ///   rows [k - context, k + horizon) are unbroken,
 ///   target rows [k, k + horizon) lie in [begin, end), and
