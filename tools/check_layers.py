@@ -125,7 +125,7 @@ def has_source(root: Path, test: Path) -> bool:
 def mirror_breaches(root: Path, allowed: dict[str, str]) -> Iterator[str]:
     for test in source_files(root, "tests/cpp", {".cpp"}):
         if test.name.endswith("_test.cpp") and str(test) not in allowed and not has_source(root, test):
-            yield f"{test}: no source of this name; rename it, or list it with a reason in tools/check_layers.py"
+            yield f"{test}: no source of this name; rename it, or give tools/check_layers.py a reason"
     for test in allowed:
         if not (root / test).exists():
             yield f"{test}: listed in tools/check_layers.py, but not there"

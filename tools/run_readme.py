@@ -29,7 +29,7 @@ from pathlib import Path
 
 FENCE = re.compile(r"^(`{3,}|~{3,})\s*([\w+-]*)")
 MARK = re.compile(r"^<!--\s*(run|output|file|shown)\s*(?::\s*(.*?))?\s*-->$")
-LANGUAGES = {"bash": "bash", "sh": "bash", "console": "bash", "python": "python", "py": "python"}
+LANGUAGES = {"bash": "bash", "sh": "bash", "python": "python", "py": "python"}
 TIMEOUT_S = 900
 
 # Executes the python blocks of one page in one namespace: JSON strings in, what they printed out. The pipes
@@ -102,9 +102,7 @@ def check_marks(blocks: list[Block]) -> list[str]:
     for position, block in enumerate(blocks):
         before = blocks[position - 1].kind if position else ""
         if not block.kind:
-            problems.append(
-                f"{block.where}: unmarked block; write <!-- run --> or <!-- shown: REASON --> above it"
-            )
+            problems.append(f"{block.where}: unmarked; write <!-- run --> or <!-- shown: REASON --> above")
         elif block.kind == "run" and block.language not in LANGUAGES:
             problems.append(f"{block.where}: cannot run {block.language or 'a block without a language'}; "
                             f"use one of {', '.join(LANGUAGES)}")  # fmt: skip
@@ -136,7 +134,7 @@ class Page:
         self.folder = folder
         self.environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # `emisopt` is there
         }
         self.worker: subprocess.Popen[str] | None = None
 
@@ -156,12 +154,9 @@ class Page:
         return printed
 
     def run_bash(self, block: Block) -> tuple[int, str]:
-        code = (
-            re.sub(r"^\$ ", "", block.code, flags=re.MULTILINE) if block.language == "console" else block.code
-        )
         try:
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", code],
+                ["bash", "-euo", "pipefail", "-c", block.code],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -221,7 +216,7 @@ def run_page(blocks: list[Block], links: dict[str, Path], counts: Counts) -> Non
 
 
 def run_block(page: Page, block: Block, printed: str | None, counts: Counts) -> str | None:
-    """Runs, compares, writes or shows one block; returns what a run block printed, None when it did not run."""
+    """Runs, compares, writes or shows one block; returns what it printed if it ran."""
     try:
         if block.kind == "shown":
             counts.shown += 1

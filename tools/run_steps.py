@@ -20,9 +20,8 @@ LOGS = Path("build/logs")
 # How the summary of each runner begins. What follows it, to the end of the output, is worth reading twice:
 # failures and skips with their reasons, and the counts.
 SUMMARIES = (
-    re.compile(
-        r"^=+ (short test summary info|.*\d+ (passed|failed|error|skipped|deselected).*) =+$"
-    ),  # pytest
+    re.compile(r"^=+ short test summary info =+$"),  # pytest
+    re.compile(r"^=+ .*\d+ (passed|failed|error|skipped|deselected).* =+$"),  # pytest
     re.compile(r"^\d+% tests passed, \d+ tests? failed out of \d+"),  # ctest
     re.compile(r"^No tests were found!!!"),  # ctest
     re.compile(r"^\d+ passed, \d+ failed"),  # tools/run_*.py

@@ -41,16 +41,6 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
     throw InputError("FeatureLayout: expected a tag with role emission or quality, the tag map of plant '" +
                      map.plant + "' has none");
   const auto tag_of = [&](index id) -> const Tag& { return map.tags[static_cast<std::size_t>(id)]; };
-  for (const auto* ids : {&outputs_, &setpoints_})
-    for (index id : *ids)
-      if (tag_of(id).kind == Kind::categorical)
-        throw InputError("FeatureLayout: tag '" + tag_of(id).name + "': expected kind continuous for a " +
-                         to_string(tag_of(id).role) + ", got categorical; a category can be a disturbance");
-  for (index id : setpoints_)
-    if (tag_of(id).kind == Kind::laboratory)
-      throw InputError("FeatureLayout: tag '" + tag_of(id).name +
-                       "': expected kind continuous for a setpoint, got laboratory");
-
   const auto slot_of = [&](index id, int source, int column) {
     const Tag& tag = tag_of(id);
     Slot slot;

@@ -29,8 +29,8 @@ inline constexpr double kClip = 8.0;
 class FeatureLayout {
  public:
   FeatureLayout() = default;
-  /// Throws InputError for a tag map without outputs, for a categorical output or setpoint and for a
-  /// laboratory setpoint. Sizes are checked by ForecasterConfig::validate.
+  /// Throws InputError for a tag map without outputs. Roles and kinds that do not go together are refused by
+  /// TagMap::validate, sizes by ForecasterConfig::validate.
   FeatureLayout(const TagMap& tags, int context, int horizon, int patch, double anchor_tau);
 
   int context() const { return context_; }
