@@ -68,7 +68,7 @@ lint: $(DEV_ENV)/.ready   ## formats, static types, layers, file lengths, marked
 	$(IN_DEV) ruff format --check $(PY_DIRS)
 	$(IN_DEV) mypy
 	$(IN_DEV) python tools/check_layers.py
-	$(IN_DEV) python tools/run_readme.py --check README.md docs
+	$(IN_DEV) python tools/run_readme.py --check README.md CONTRIBUTING.md docs
 
 format: $(DEV_ENV)/.ready   ## rewrite C++ and Python files in the house format
 	$(IN_DEV) clang-format -i $(CXX_FILES)
