@@ -17,10 +17,14 @@ void check_shape(std::string_view where, const std::vector<long>& got,
   for (const auto& [name, length] : expected) {
     if (axis++) text += ", ";
     text += name;
-    if (length >= 0) text += "=" + std::to_string(length);
+    if (length >= 0) text += '=';  // piecewise: GCC 12 warns wrongly on "=" + std::to_string (bug 105651)
+    if (length >= 0) text += std::to_string(length);
   }
   text += "), got (";
-  for (std::size_t i = 0; i < got.size(); ++i) text += (i ? ", " : "") + std::to_string(got[i]);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (i) text += ", ";
+    text += std::to_string(got[i]);
+  }
   throw ShapeError(text + ")");
 }
 

@@ -41,7 +41,8 @@ struct MatrixOf {
   index rows = 0, cols = 0;
 
   MatrixOf() = default;
-  MatrixOf(index r, index c, T fill = T{}) : values(static_cast<std::size_t>(r * c), fill), rows(r), cols(c) {}
+  MatrixOf(index r, index c, T fill = T{})
+      : values(static_cast<std::size_t>(r * c), fill), rows(r), cols(c) {}
   T& operator()(index r, index c) { return values[static_cast<std::size_t>(r * cols + c)]; }
   const T& operator()(index r, index c) const { return values[static_cast<std::size_t>(r * cols + c)]; }
   T* row(index r) { return values.data() + r * cols; }

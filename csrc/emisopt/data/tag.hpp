@@ -24,29 +24,43 @@ struct Tag {
   Role role = Role::disturbance;
   Kind kind = Kind::continuous;
   Scale scale = Scale::automatic;
-  double low = kMissing, high = kMissing;  // physical range in `unit`; NaN: open. Outside counts as missing
-  std::optional<double> missing;           // code that stands for "no value", e.g. -200
-  std::vector<std::string> categories;     // kind == categorical
-  bool known_ahead = false;                // a disturbance whose coming values are known (dispatch, schedule)
-  double rate = kMissing;                  // setpoint: largest move per row, in `unit`; NaN: free
+  double low = kMissing, high = kMissing;    // physical range in `unit`; NaN: open. Outside counts as missing
+  std::optional<double> missing = {};        // code that stands for "no value", e.g. -200
+  std::vector<std::string> categories = {};  // kind == categorical
+  bool known_ahead = false;  // a disturbance whose coming values are known (dispatch, schedule)
+  double rate = kMissing;    // setpoint: largest move per row, in `unit`; NaN: free
 };
 
 struct TagMap {
-  std::string plant;          // title for people
-  std::string source;         // where the data comes from, licence
+  std::string plant;   // title for people
+  std::string source;  // where the data comes from, licence
   bool synthetic = false;
-  double period = 0;          // seconds between rows; 0: rows without stamps
-  std::vector<Tag> tags;      // in column order of History
+  double period = 0;      // seconds between rows; 0: rows without stamps
+  std::vector<Tag> tags;  // in column order of History
 
-  index find(std::string_view name) const;            // -1 if absent
+  index find(std::string_view name) const;                             // -1 if absent
   index require(std::string_view name, std::string_view where) const;  // throws InputError, lists near names
-  std::vector<index> with_role(Role role) const;      // in order
-  std::vector<index> setpoints() const;               // role setpoint
-  std::vector<index> outputs() const;                 // emission and quality, in order
-  std::vector<index> disturbances() const;            // role disturbance
-  void validate() const;                              // throws InputError naming tag and field
-  std::string to_json() const;                        // canonical: sorted keys, shortest round-trip numbers
-  static TagMap from_json(std::string_view text);     // throws InputError naming the field
+  std::vector<index> with_role(Role role) const;                       // in order
+  std::vector<index> setpoints() const;                                // role setpoint
+  std::vector<index> outputs() const;                                  // emission and quality, in order
+  std::vector<index> disturbances() const;                             // role disturbance
+  std::vector<std::string> names() const;                              // in order
+
+  /// Throws InputError "TagMap: tag 'nox': ..." naming tag and field, for: no tags, empty or repeated names,
+  /// text that is not UTF-8, an empty or infinite range, categories without kind categorical or repeated, a
+  /// categorical output or setpoint, a laboratory setpoint, `rate` on what is no setpoint, `known_ahead` on
+  /// what is no disturbance, a log scale over a range that reaches below zero, a negative period.
+  void validate() const;
+
+  /// Canonical: sorted keys, shortest round-trip numbers, fields at their default left out (so a field that
+  /// is added later leaves older texts, and their hashes, as they are). Calls validate().
+  std::string to_json() const;
+  /// Throws InputError naming tag and field; unknown and missing fields too. The result is validated.
+  ///   {"plant": "...", "source": "...", "synthetic": false, "period": 3600, "tags": [{"name": "nox",
+  ///    "unit": "mg/m3", "role": "emission", "kind": "continuous", "scale": "automatic", "low": 0, "high":
+  ///    500, "missing": -200, "categories": [], "known_ahead": false, "rate": null}]}
+  /// Required: tags; of a tag name, unit and role.
+  static TagMap from_json(std::string_view text);
 };
 
 const char* to_string(Role);

@@ -1,0 +1,78 @@
+#include "emisopt/base/os.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "emisopt/base/error.hpp"
+
+namespace emisopt {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Os : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("emisopt_os_" + std::to_string(os::process_id()) + "_" +
+                                              testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string path(const char* name) const { return (folder_ / name).string(); }
+  long files() const { return std::distance(fs::directory_iterator(folder_), fs::directory_iterator()); }
+  fs::path folder_;
+};
+
+TEST_F(Os, WritesAndReadsBackEveryByte) {
+  std::string bytes;
+  for (int i = 0; i < 3000000; ++i) bytes += static_cast<char>(i * 7 % 256);
+  os::write_file_atomic(path("a"), bytes);
+  EXPECT_EQ(os::read_file(path("a")), bytes);
+  os::write_file_atomic(path("a"), "");
+  EXPECT_EQ(os::read_file(path("a")), "");
+  EXPECT_EQ(files(), 1);  // nothing is left beside it
+}
+
+TEST_F(Os, AFailedWriteLeavesTheFolderAsItWas) {
+  fs::create_directories(path("taken"));
+  EXPECT_THROW(os::write_file_atomic(path("taken"), "x"), FileError);  // a folder cannot be replaced
+  EXPECT_EQ(files(), 1);
+  EXPECT_THROW(os::write_file_atomic(path("absent/file"), "x"), FileError);
+}
+
+TEST_F(Os, ReplacesTheTargetOfALinkAndKeepsPermissions) {
+  os::write_file_atomic(path("real"), "old");
+  fs::permissions(path("real"), fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink(path("real"), path("link"));
+  os::write_file_atomic(path("link"), "new");
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_EQ(os::read_file(path("real")), "new");
+  EXPECT_EQ(fs::status(path("real")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TEST_F(Os, ErrorsNameThePathAndTheReason) {
+  try {
+    os::read_file(path("none"));
+    FAIL();
+  } catch (const FileError& error) {
+    EXPECT_EQ(std::string(error.what()),
+              path("none") + ": cannot open for reading: No such file or directory");
+  }
+  EXPECT_THROW(os::read_file(folder_.string()), FileError);
+}
+
+TEST_F(Os, EnvironmentAndClocks) {
+  ::setenv("EMISOPT_OS_TEST", "value", 1);
+  EXPECT_EQ(os::env("EMISOPT_OS_TEST"), "value");
+  ::unsetenv("EMISOPT_OS_TEST");
+  EXPECT_EQ(os::env("EMISOPT_OS_TEST"), std::nullopt);
+  const double before = os::monotonic_s();
+  EXPECT_GE(os::monotonic_s(), before);
+  EXPECT_GT(os::wall_clock_s(), 1.7e9);  // later than 2023
+}
+
+}  // namespace
+}  // namespace emisopt
