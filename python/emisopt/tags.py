@@ -270,6 +270,11 @@ class TagMap:
         Raises
         ------
         ConfigError : an unknown name, or a tag that is no disturbance.
+
+        Examples
+        --------
+        >>> load_tagmap("gas_turbine").with_setpoints(["TIT"], rate=5)["TIT"]
+        Tag('TIT' [degC], setpoint, 900 to 1200)
         """
         changed = {}
         for name in [names] if isinstance(names, str) else names:
