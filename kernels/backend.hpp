@@ -19,13 +19,16 @@ enum class Rows : std::uint8_t { history, future, all };
 enum class OpKind : std::uint8_t {
   linear,     // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none
   rmsnorm,    // y = x / sqrt(mean(x^2) + eps) * w   w (width)               (Zhang, Sennrich 2019)
-  rope,       // y = x with the first `heads` heads of head_dim rotated by position (Su et al. 2021)
-  attention,  // x = [q | k | v], widths heads*hd, kv_heads*hd, kv_heads*hd; y (heads*hd). Row i sees rows <= i
+  rope,       // y = x, its first `heads` heads of head_dim turned by position (Su et al. 2021)
+  attention,  // x = [q | k | v] of heads, kv_heads, kv_heads times head_dim; y (heads * head_dim)
   swiglu,     // x = [gate | up], y = silu(gate) * up                         (Shazeer 2020)
   add,        // y = x + x2
   quantiles,  // x (outputs * levels) raw -> y: median plus cumulative softplus increments, never crossing
 };
 
+/// Attention is prefix-causal: row i sees rows <= i, history before future; query head h reads key head
+/// h / (heads / kv_heads). Rope turns channel i of a head against channel i + head_dim/2 by
+/// row * rope_base^(-2i / head_dim), rows counted over history, then future (the LLaMA family's layout).
 /// Quantile head layout: raw and quantiles are (outputs, levels), level fastest. raw[mid] is the median;
 /// q[mid+j] = q[mid+j-1] + softplus(raw[mid+j]), q[mid-j] = q[mid-j+1] - softplus(raw[mid-j]).
 struct Op {
@@ -48,13 +51,13 @@ struct Value {
 /// One weight in the canonical contiguous buffer: the same layout on every ISA and device.
 struct Parameter {
   std::string name;
-  std::vector<int> shape;   // row-major; linear: (in, out)
-  std::size_t offset = 0;   // in scalars
-  bool decay = true;        // weight decay applies
+  std::vector<int> shape;  // row-major; linear: (in, out)
+  std::size_t offset = 0;  // in scalars
+  bool decay = true;       // weight decay applies
   std::size_t size() const;
 };
 
-/// Ops in order of execution; a value is written once per row range (history and future may have their own op).
+/// Ops in order of execution; a value is written once per row range (history and future may have own ops).
 struct OpList {
   std::vector<Value> values;
   std::vector<Op> ops;
@@ -74,8 +77,10 @@ struct OpList {
 /// train: loss over a batch of windows and the gradient of its mean by all weights.
 enum class Mode : std::uint8_t { infer, vjp, jacobian, train };
 
-/// Loss of train mode; all are weighted means over (batch, step, output) entries of weight > 0.
-enum class Loss : std::uint8_t { pinball, squared, huber };  // squared and huber look at the median level only
+/// Loss of train mode; all are weighted means over (batch, step, output) entries of weight > 0, of
+///   pinball: mean over levels of max(tau e, (tau - 1) e);  squared: e^2;  huber: e^2/2, beyond delta linear.
+/// Squared and huber look at the median level only. No entry of positive weight: loss and gradient are 0.
+enum class Loss : std::uint8_t { pinball, squared, huber };
 
 struct Seed {
   int output = 0, level = 0;
@@ -91,10 +96,12 @@ struct CompileOptions {
   Mode mode = Mode::infer;
   Loss loss = Loss::pinball;
   float huber_delta = 1.0f;
-  std::vector<float> levels;      // quantile levels, rising, for the pinball loss
-  std::vector<Seed> seeds;        // jacobian mode: rows are seeds x future step
-  int threads = 0;                // 0: EMISOPT_THREADS, else the machine's
+  std::vector<float> levels;  // quantile levels, rising, for the pinball loss
+  std::vector<Seed> seeds;    // jacobian mode: rows are seeds x future step
+  int threads = 0;            // 0: EMISOPT_THREADS, else the machine's
 };
+
+enum class Isa : std::uint8_t { ref, avx2, avx512, vnni };
 
 /// What a run costs, as counted when compiled.
 struct Cost {
@@ -110,26 +117,27 @@ class Program {
   virtual ~Program() = default;
   /// Copies theta (canonical layout) and refreshes the packed forms derived from it.
   virtual void load(const T* theta) = 0;
-  virtual T* history() = 0;           // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
-  virtual T* future() = 0;            // (batch, future_tokens, width)
-  virtual const T* quantiles() = 0;   // (batch, future_tokens, outputs * levels)
-  virtual T* seed() = 0;              // vjp: (batch, future_tokens, outputs * levels)
+  virtual T* history() = 0;          // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
+  virtual T* future() = 0;           // (batch, future_tokens, width)
+  virtual const T* quantiles() = 0;  // (batch, future_tokens, outputs * levels)
+  virtual T* seed() = 0;             // vjp: (batch, future_tokens, outputs * levels)
   virtual const T* future_gradient() = 0;  // vjp: (batch, future_tokens, width)
-  virtual const T* jacobian() = 0;    // (seeds, future_tokens t, future_tokens s, width); 0 exactly for s > t
-  virtual T* target() = 0;            // train: (batch, future_tokens, outputs)
-  virtual T* weight() = 0;            // train: same shape; 0 leaves the entry out of the loss
-  virtual const T* gradient() = 0;    // train: (parameter_count), overwritten by each run
-  virtual double loss() = 0;          // train: of the last run
+  virtual const T* jacobian() = 0;  // (seeds, future_tokens t, future_tokens s, width); 0 exactly for s > t
+  virtual T* target() = 0;          // train: (batch, future_tokens, outputs)
+  virtual T* weight() = 0;          // train: same shape; 0 leaves the entry out of the loss
+  virtual const T* gradient() = 0;  // train: (parameter_count), overwritten by each run
+  virtual double loss() = 0;        // train: of the last run
   /// Runs the history rows and caches their keys and values. Not needed in train mode.
   virtual void run_context() = 0;
   /// Runs the future rows (train: all rows), then what the mode asks for.
   virtual void run() = 0;
   virtual Cost cost() const = 0;
+  /// The level whose instructions run: may lie below the one asked for (vnni runs avx512 in float).
+  virtual Isa isa() const = 0;
 };
 
 // ---- backends -----------------------------------------------------------------------------------------
 
-enum class Isa : std::uint8_t { ref, avx2, avx512, vnni };
 const char* to_string(Isa);
 /// The best level of this CPU, lowered (never raised) by EMISOPT_ISA.
 Isa isa_level();
@@ -139,21 +147,25 @@ std::vector<Isa> isa_available();
 int default_threads();
 
 /// Throws InputError when the OpList is malformed (unknown value, width mismatch), naming the op.
-std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes, const CompileOptions& options,
-                                        Isa isa);
+std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
+                                        const CompileOptions& options, Isa isa);
 std::unique_ptr<Program<double>> compile_f64(const OpList& ops, const Shapes& shapes,
                                              const CompileOptions& options);
 
 // ---- weights ------------------------------------------------------------------------------------------
 
 /// One fused pass over the contiguous buffers: clip by `clip_scale`, AdamW (Loshchilov, Hutter 2019), L2-SP
-/// pull to `anchor` (Li et al. 2018) weighted by `fisher` when given (EWC), decoupled decay where mask is 1.
+/// pull to `anchor` (Li et al. 2018) and one weighted by `fisher` (EWC), decoupled decay where mask is 1:
+///   g = clip_scale * gradient + (2 l2sp + ewc * fisher) * (theta - anchor), the gradient of
+///   loss + l2sp |theta - anchor|^2 + ewc/2 sum fisher (theta - anchor)^2.
 struct AdamW {
   float rate = 1e-3f, beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, decay = 0.0f;
   float clip_scale = 1.0f;        // gradient is multiplied by this first
   float l2sp = 0.0f, ewc = 0.0f;  // need `anchor`; ewc also `fisher`
   std::int64_t step = 1;          // 1-based, for bias correction
 };
+/// decay_mask, anchor and fisher may be null: decay everywhere, no pull. Throws InputError when a pull lacks
+/// its array.
 void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask,
            const float* anchor, const float* fisher, std::size_t count, const AdamW& options, Isa isa);
 /// Sum of squares in double over fixed slots: the same bits for any number of threads.

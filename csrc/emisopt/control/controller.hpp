@@ -1,5 +1,6 @@
 // Model-predictive control of setpoints: SQP over a Predictor, soft ranked limits, hard bounds and rates.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,22 +14,24 @@ namespace emisopt {
 
 struct Setpoint {
   std::string name, unit;
-  double low = 0, high = 1;    // hard bounds
-  double rate = kMissing;      // hard: largest |move| per tick; NaN: free
-  double price = 0;            // cost per unit and tick
-  double move_weight = 0;      // cost per (move / (high-low))^2
-  double safe = kMissing;      // target of SAFE_RAMP; NaN: middle of the bounds
+  double low = 0, high = 1;  // hard bounds
+  double rate = kMissing;    // hard: largest |move| per tick; NaN: free
+  double price = 0;          // cost per unit and tick
+  double move_weight = 0;    // cost per (move / (high-low))^2
+  double safe = kMissing;    // target of SAFE_RAMP; NaN: middle of the bounds
 };
 
-/// cost per tick = sum_j price[j] * q_j, q = map(y, u, d); plus setpoint prices, plus move suppression.
+/// cost per tick = sum_j price[j] * q_j, q = map(y, u, d) with y the median forecast; plus setpoint prices.
+/// Move suppression is weighed in the optimisation but is not money and not part of Decision::cost.
 struct Objective {
   std::shared_ptr<const OutputMap> map;  // null: q = y (the outputs themselves)
   std::vector<double> price;             // per quantity of the map; cost unit per tick per unit
   std::string currency = "EUR";
 };
 
-/// Where the training data lies: (u, d) of training rows, as mean and precision of their whitened distance.
-/// Plans beyond `radius2` are penalised: weight * (m2 - radius2)_+^2 per step.
+/// Where the training data lies: (u, d) of training rows, as mean and precision of their whitened distance
+/// m2 = v' P v, v = (u, d) - mean. Plans beyond `radius2` are penalised: weight * (m2 - radius2)_+^2 per
+/// step. A disturbance that is not known counts as its mean. D may be 0: the setpoints alone.
 struct Envelope {
   std::vector<double> mean;  // (U + D)
   Matrix precision;          // (U + D, U + D)
@@ -37,45 +40,51 @@ struct Envelope {
 };
 
 struct ControllerConfig {
-  int blocks = 6;                // move blocking: setpoints change at the start of each block only
-  int max_iterations = 3;        // SQP iterations per tick; 1 is real-time iteration
-  double deadline_s = 0.05;      // wall clock per decision
-  double slack_l1 = 0;           // exact penalty per unit of scaled slack, rank 1; 0: chosen from the prices
-  double trust = 0.25;           // first trust region, share of each setpoint's range
-  double kkt_tolerance = 1e-5;
-  int max_hold = 12;             // failed ticks before SAFE_RAMP
+  int blocks = 6;               // move blocking: setpoints change at the start of each block only
+  int max_iterations = 3;       // Jacobians per tick; 1 is real-time iteration
+  double deadline_s = 0.05;     // wall clock per decision; one tile of work (a batch, a Jacobian) may pass it
+  double slack_l1 = 0;          // exact penalty per unit of slack / limit, rank 1; 0: chosen, see docs
+  double trust = 0.25;          // first trust region, share of each setpoint's range
+  double kkt_tolerance = 1e-5;  // share of the horizon's cost that a full-range move may still promise
+  double limit_margin = 1e-4;   // share of each limit kept free, so that rounding does not break it
+  int max_hold = 12;            // failed ticks before SAFE_RAMP
   enum class Bias { none, additive, multiplicative } bias = Bias::none;
-  double bias_gain = 0.15;       // filter gain per tick of the output bias
+  double bias_gain = 0.15;        // filter gain per tick of the output bias, (0, 1]
+  std::function<double()> clock;  // seconds, monotonic; null: the steady clock. Injected for replay
 };
 
 struct Decision {
-  std::vector<double> move;      // (U) setpoints to apply now; always inside bounds and rates
+  std::vector<double> move;  // (U) setpoints to apply now; always inside bounds and rates
   Status status = Status::hold;
-  Matrix plan;                   // (H,U)
-  Matrix median, upper;          // (H,O) forecast under `plan`, bias included
+  Matrix plan;           // (H,U); its first row is the move
+  Matrix median, upper;  // (H,O) forecast under `plan`, bias included; NaN when not is_ok(status)
   std::vector<Slack> slacks;
-  double cost = 0;               // predicted cost over the horizon
-  double kkt = 0;                // residual of the last SQP iteration
-  int iterations = 0;
+  double cost = 0;     // predicted money over the horizon; NaN when not is_ok(status)
+  double kkt = 0;      // residual of the last linearisation, scaled as kkt_tolerance
+  int iterations = 0;  // Jacobians taken
   double seconds = 0;
-  std::string reason;            // why not OPTIMAL, one line
+  std::string reason;  // why not OPTIMAL, one line
 };
 
 class Controller {
  public:
+  /// Throws InputError naming the setpoint, limit or field that is out of range.
   Controller(std::vector<Setpoint> setpoints, std::vector<Limit> limits, Objective objective, int horizon,
              int outputs, ControllerConfig config = {}, Envelope envelope = {});
   ~Controller();
   Controller(Controller&&) noexcept;
 
   /// One decision. `applied` (U): setpoints commanded last tick (never measured ones). `past` (N,O): measured
-  /// outputs, newest last, NaN = invalid; used for windows. Never throws on numeric trouble.
+  /// outputs, newest last, NaN = invalid; used for windows. Never throws on numeric trouble, nor lets an
+  /// exception of the predictor pass. ShapeError: applied, past or predictor do not fit the controller.
+  /// A limit with quantile <= 0.5 is held by the predictor's median, any other by its upper quantile.
   Decision step(Predictor& predictor, const std::vector<double>& applied, ConstView past);
 
-  /// Feeds the bias filter: forecast made for this row and its measurement (O); NaN or frozen: skipped.
+  /// Feeds the bias filter: the forecast made for this row as Decision::median had it, bias included (usually
+  /// row 0 of the last decision), and the row's measurement (O). NaN, frozen or calibrating: skipped.
   void observe(const double* forecast, const double* measured, bool calibrating = false);
-  const std::vector<double>& bias() const;   // (O) offsets, or factors when multiplicative
-  void reset();                              // forgets warm start and bias
+  const std::vector<double>& bias() const;  // (O) offsets, or factors when multiplicative
+  void reset();                             // forgets warm start and bias
 
  private:
   struct State;

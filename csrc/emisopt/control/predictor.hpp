@@ -1,5 +1,6 @@
 // What the controller optimises over: values and exact sensitivities of a forecast to the plan.
-// The transformer implements it (control/forecast_predictor.hpp); so does the simulator for the oracle (loop/).
+// The transformer implements it (control/forecast_predictor.hpp); so does the simulator for the oracle
+// (loop/).
 #pragma once
 #include "emisopt/base/types.hpp"
 

@@ -6,12 +6,12 @@
 namespace emisopt {
 
 enum class Status {
-  optimal = 0,               // OPTIMAL: converged, verified
-  feasible_deadline = 1,     // FEASIBLE_DEADLINE: stopped by the clock or iteration budget, limits hold
-  limit_slacked = 2,         // LIMIT_SLACKED: some soft limit cannot hold; named in Decision::slacks
-  previous_plan_shifted = 3, // PREVIOUS_PLAN_SHIFTED: this tick's solve failed
-  hold = 4,                  // HOLD: no usable plan; last commanded move kept
-  safe_ramp = 5,             // SAFE_RAMP: held too long or told so; ramp to the safe setpoints
+  optimal = 0,                // OPTIMAL: converged, verified
+  feasible_deadline = 1,      // FEASIBLE_DEADLINE: stopped by the clock or iteration budget, limits hold
+  limit_slacked = 2,          // LIMIT_SLACKED: some soft limit cannot hold; named in Decision::slacks
+  previous_plan_shifted = 3,  // PREVIOUS_PLAN_SHIFTED: this tick's solve failed
+  hold = 4,                   // HOLD: no usable plan; last commanded move kept
+  safe_ramp = 5,              // SAFE_RAMP: held too long or told so; ramp to the safe setpoints
 };
 const char* to_string(Status);
 inline bool is_ok(Status s) { return static_cast<int>(s) <= 2; }

@@ -1,72 +1,94 @@
-// Which number stands in which column of the network's two inputs, and how physical values get there.
-// Everything that depends on data (scales) is fixed on training rows; at run time only history is read.
+// Which number stands in which column of the network's two inputs. Everything here is in normalised units
+// (features/scaler.hpp): the layout is a pure function of tags and shapes and has seen no data.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "emisopt/data/history.hpp"
+#include "emisopt/features/scaler.hpp"
 
 namespace emisopt {
 
-/// Per tag: physical -> normalised. z = (g(y) - mean) / sd with g the identity or log(y + offset).
-struct TagScale {
-  bool log = false;
-  double offset = 0;           // of the log
-  double mean = 0, sd = 1;
-  double low = kMissing, high = kMissing;  // 0.5 % and 99.5 % of the training rows, physical: the hull's box
-  double normalise(double y) const;
-  double physical(double z) const;
-  double slope(double z) const;            // d physical / d z
-};
+/// Measured values count at most this many standard deviations; a plan is never clipped, because its gradient
+/// would vanish there.
+inline constexpr double kClip = 8.0;
 
-struct Scaler {
-  std::vector<TagScale> tags;  // in TagMap order
-  /// Fits on rows [0, rows) of the history only. Scale::automatic: log when the tag is an emission, never
-  /// negative and skewed. Throws InputError naming an all-NaN or constant tag.
-  static Scaler fit(const History& history, index rows);
-};
-
-/// The layout: a pure function of tags and shapes.
-///   history row (per time step): per output [z - anchor | known], per input [z - anchor_x, z | known]
-///     (categorical: one-hot), hour and weekday as sine/cosine when rows have stamps, age of lab samples
-///   future row: per setpoint [z, z - anchor_x], per disturbance [z, z - anchor_x | known] (0, 0, 0 when its
-///     coming value is unknown), categorical one-hot (+ known), calendar, step/H
-/// anchor of an output: exponentially weighted mean of its known context values (time constant anchor_tau
-/// rows); anchor_x likewise for inputs. Both are functions of the history alone.
+/// Columns of one history row, in this order (a token is `patch` rows side by side):
+///   per output       [z - anchor, known]            per continuous input  [z - anchor, z, known]
+///   per categorical  [one-hot]                      laboratory tags: one more column, their age
+///   [hour sin, cos, weekday sin, cos] when rows have stamps, [row / context]
+/// Columns of one future row:
+///   per setpoint and per disturbance known ahead    [z, z - anchor, known], categorical [one-hot, known]
+///   per other disturbance                           [anchor], categorical [one-hot of the last one seen]
+///   per output                                      [anchor]
+///   calendar as above, [step / horizon]
+/// A value that is missing or not known ahead is put at its anchor, with known = 0: the best guess that the
+/// history allows. A disturbance that is not known ahead has no column for coming values, so none can leak.
+/// A laboratory value is held from its row on within the context, never before; age = log(1 + rows) scaled
+/// to 1 at the context's length.
 class FeatureLayout {
  public:
   FeatureLayout() = default;
+  /// Throws InputError for a tag map without outputs. Roles and kinds that do not go together are refused by
+  /// TagMap::validate, sizes by ForecasterConfig::validate.
   FeatureLayout(const TagMap& tags, int context, int horizon, int patch, double anchor_tau);
 
   int context() const { return context_; }
   int horizon() const { return horizon_; }
   int patch() const { return patch_; }
   int history_tokens() const { return context_ / patch_; }
-  int history_width() const { return history_row_ * patch_; }   // per token
+  int history_width() const { return history_row_ * patch_; }  // per token
   int future_width() const { return future_row_; }
-  const std::vector<index>& outputs() const { return outputs_; }      // tag ids
+  double period() const { return period_; }                       // seconds between rows; 0: no stamps
+  const std::vector<index>& outputs() const { return outputs_; }  // tag ids
   const std::vector<index>& setpoints() const { return setpoints_; }
   const std::vector<index>& disturbances() const { return disturbances_; }
+  /// What each column holds, e.g. "o2_sp z - anchor"; sizes are those of one history row and one future row.
+  std::vector<std::string> history_names() const;
+  std::vector<std::string> future_names() const;
 
-  /// Anchors in normalised units: (outputs + inputs). Rows first..first+context-1 of history; NaN when an
-  /// output was never known in the context.
-  std::vector<double> anchors(const History& history, const Scaler& scaler, index first) const;
-  /// Fills (history_tokens, history_width). `hidden` newest rows have their outputs masked (label delay).
-  void fill_history(float* x, const History& history, const Scaler& scaler, index first,
-                    const std::vector<double>& anchors, int hidden = 0) const;
-  /// Fills (horizon, future_width) from a plan (H,U) and known disturbances (H,D), physical; NaN in a
-  /// disturbance: unknown. `plan` may be null: unknown future operation (all future inputs unknown).
-  /// time0: stamp of the first future row, NaN without stamps.
-  void fill_future(float* x, const Scaler& scaler, const std::vector<double>& anchors, const ConstView* plan,
-                   ConstView known, double time0, double period) const;
-  /// d future_row / d plan(h,u): the columns that setpoint u feeds and their constant slopes.
-  struct Column { int column; double slope; };
-  const std::vector<Column>& plan_columns(int setpoint, const Scaler& scaler) const;
+  /// One number per tag: the exponentially weighted mean of its known values in z (context, tags), weight
+  /// e^(-age / anchor_tau); of a category the last one seen. NaN when none is known. Of outputs the newest
+  /// `hidden` rows are not looked at.
+  std::vector<double> anchors(ConstView z, int hidden = 0) const;
+  /// Writes x (history_tokens, history_width) from z (context, tags). time0: stamp of the first row, s.
+  template <class T>
+  void fill_history(T* x, ConstView z, const std::vector<double>& anchors, double time0,
+                    int hidden = 0) const;
+  /// Writes x (horizon, future_width) from a plan (H, U) and coming disturbances (H, D), normalised; NaN in
+  /// either: unknown at that step. plan null: future operation unknown, all of it. known may be empty.
+  /// time0: stamp of the first future row, s.
+  template <class T>
+  void fill_future(T* x, const std::vector<double>& anchors, const ConstView* plan, ConstView known,
+                   double time0) const;
+
+  /// The two columns of a future row that setpoint u feeds; d column / d z is 1 in both.
+  struct PlanColumns {
+    int level, change;
+  };
+  PlanColumns plan_columns(int setpoint) const;
 
  private:
+  // Where a tag stands in a row, and what it needs to be written.
+  struct Slot {
+    index tag = 0;
+    int source = 0;      // column of the plan or of the known disturbances
+    int column = 0;      // first column in the row
+    int categories = 0;  // > 0: one-hot
+    bool laboratory = false, ahead = false;
+    std::string name;
+    std::vector<std::string> labels;  // of the categories
+  };
+  template <class T>
+  void fill_calendar(T* x, double time) const;
+
   int context_ = 0, horizon_ = 0, patch_ = 1, history_row_ = 0, future_row_ = 0;
-  double anchor_tau_ = 6;
+  double anchor_tau_ = 6, period_ = 0;
   std::vector<index> outputs_, setpoints_, disturbances_;
+  std::vector<Slot> history_outputs_, history_inputs_;                  // columns of a history row
+  std::vector<Slot> future_inputs_;                                     // setpoints, then disturbances
+  int history_calendar_ = 0, future_levels_ = 0, future_calendar_ = 0;  // first columns
+  index tags_ = 0;
 };
 
 }  // namespace emisopt

@@ -22,19 +22,29 @@ struct Limit {
 
 /// sum_k coefficient[k] * y(first_step + k) <= rhs, k over future steps; the known past is in rhs.
 struct LimitRow {
-  int limit = 0;                     // which Limit
-  int end_step = 0;                  // the future step (0-based) at whose end the window closes
-  int first_step = 0;                // first future step inside the window
-  std::vector<double> coefficient;   // per future step first_step..end_step; a mean: 1/(valid past + future)
-  double rhs = 0;                    // limit - (sum of known past in window) / count
+  int limit = 0;                    // which Limit
+  int end_step = 0;                 // the future step (0-based) at whose end the window closes
+  int first_step = 0;               // first future step inside the window
+  std::vector<double> coefficient;  // per future step first_step..end_step; a mean: 1/(valid past + future)
+  double rhs = 0;                   // limit - (sum of known past in window) / count
 };
 
-/// Rows for each limit and each window that closes in steps 0..horizon-1.
-/// past (N, O): measured outputs up to now, newest last, NaN = invalid (left out of the mean).
+/// Throws InputError naming limit and field: output in [0, outputs), finite limit, window and rank >= 1,
+/// quantile in (0, 1), min_valid in [0, 1].
+void check_limit(const Limit& limit, int outputs);
+
+/// How many rows of a window must be valid for its mean to count: ceil(min_valid * window), at least 1.
+int required_valid(int window, double min_valid);
+
+/// Rows for each limit and each window that closes in steps 0..horizon-1, in that order (limit, end_step).
+/// past (N, O): measured outputs up to now, newest last; a value that is not finite is invalid and left out
+/// of the mean, and so are the rows before the first. Future rows all count as valid. A window that stays
+/// below min_valid even so is not judged and yields no row. Throws InputError for a bad limit or horizon < 1.
 std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView past, int horizon);
 
-/// The rolling mean of `values` (N) over `window` rows, NaN where fewer than min_valid of it are valid.
-/// One pass, compensated: no drift over long series.
+/// The rolling mean of `values` (N) over `window` rows, NaN where fewer than min_valid of it are valid; rows
+/// before the first are invalid. One pass with compensated sums. Every value is added, none is ever
+/// subtracted again, so neither drift nor a past spike outlives the window. Throws InputError for window < 1.
 std::vector<double> rolling_mean(const double* values, index n, int window, double min_valid);
 
 }  // namespace emisopt

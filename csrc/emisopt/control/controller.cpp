@@ -1,0 +1,319 @@
+// The ladder of outcomes, and what outlives a tick: the last good plan, the bias, the count of failures.
+#include "emisopt/control/controller.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "emisopt/base/error.hpp"
+#include "emisopt/control/sqp.hpp"
+
+namespace emisopt {
+namespace {
+
+using Stop = SqpOutcome::Stop;
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+ControllerConfig checked(ControllerConfig c) {
+  const auto require = [](bool holds, const char* field, double got) {
+    if (!holds)
+      throw InputError(std::string("ControllerConfig: expected ") + field + ", got " + std::to_string(got));
+  };
+  require(c.blocks >= 1, "blocks >= 1", c.blocks);
+  require(c.max_iterations >= 1, "max_iterations >= 1", c.max_iterations);
+  require(!std::isnan(c.deadline_s), "deadline_s to be a number", c.deadline_s);
+  require(std::isfinite(c.slack_l1) && c.slack_l1 >= 0, "slack_l1 >= 0", c.slack_l1);
+  require(c.trust > 0 && c.trust <= 1, "trust in (0, 1]", c.trust);
+  require(c.kkt_tolerance > 0, "kkt_tolerance > 0", c.kkt_tolerance);
+  require(c.limit_margin >= 0 && c.limit_margin < 1, "limit_margin in [0, 1)", c.limit_margin);
+  require(c.max_hold >= 0, "max_hold >= 0", c.max_hold);
+  require(c.bias_gain > 0 && c.bias_gain <= 1, "bias_gain in (0, 1]", c.bias_gain);
+  if (!c.clock) c.clock = steady_seconds;
+  return c;
+}
+
+std::vector<Limit> checked(std::vector<Limit> limits, int outputs) {
+  for (const Limit& l : limits) check_limit(l, outputs);
+  return limits;
+}
+
+}  // namespace
+
+struct Controller::State {
+  State(std::vector<Setpoint> s, std::vector<Limit> l, Objective objective, int horizon, int outputs,
+        ControllerConfig c, Envelope envelope)
+      : config(checked(std::move(c))),
+        moves(std::move(s), horizon, config.blocks),
+        limits(checked(std::move(l), outputs)),
+        economics(std::move(objective), std::move(envelope), moves, outputs),
+        sqp(moves, limits, economics, config, outputs),
+        bias(outputs, config.bias, config.bias_gain),
+        outputs(outputs) {}
+
+  void check_shapes(const Predictor& predictor, const std::vector<double>& applied, ConstView past) const;
+  bool command_before(std::vector<double>& before, const std::vector<double>& applied,
+                      std::string& trouble) const;
+  std::vector<Matrix> starts(const std::vector<double>& before) const;
+  std::vector<Slack> slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const;
+  void accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows);
+  void fall_back(Decision& d, const std::vector<double>& before, bool plan_usable, std::string reason);
+  void fill_constant(Decision& d) const;
+
+  ControllerConfig config;
+  Moves moves;
+  std::vector<Limit> limits;
+  Economics economics;
+  Sqp sqp;
+  BiasFilter bias;
+  int outputs;
+
+  Matrix good_plan;             // (H,U) of the last good decision; empty: none
+  int good_age = 0;             // ticks since
+  bool warm = false;            // the last decision was good
+  int failures = 0;             // consecutive
+  std::vector<double> command;  // (U) last move returned; empty: none
+};
+
+void Controller::State::check_shapes(const Predictor& predictor, const std::vector<double>& applied,
+                                     ConstView past) const {
+  const long h = moves.horizon(), u = moves.setpoints(), o = outputs;
+  check_shape("Controller.step(predictor)", {predictor.horizon(), predictor.setpoints(), predictor.outputs()},
+              {{"H", h}, {"U", u}, {"O", o}});
+  check_shape("Controller.step(applied)", {static_cast<long>(applied.size())}, {{"U", u}});
+  if (past.rows > 0)
+    check_shape("Controller.step(past)", {static_cast<long>(past.rows), static_cast<long>(past.cols)},
+                {{"N", -1}, {"O", o}});
+  const ConstView known = predictor.known();
+  const long width = economics.known_width();
+  if (known.size() > 0)
+    check_shape("Controller.step(predictor.known)",
+                {static_cast<long>(known.rows), static_cast<long>(known.cols)},
+                {{"H", h}, {"D", width > 0 ? width : -1}});
+}
+
+// The command that rates count from. A missing one is replaced by our own last command; without one there is
+// nothing to be gradual from, and the safe setpoint stands in.
+bool Controller::State::command_before(std::vector<double>& before, const std::vector<double>& applied,
+                                       std::string& trouble) const {
+  before = applied;
+  for (int u = 0; u < moves.setpoints(); ++u) {
+    const auto at = static_cast<std::size_t>(u);
+    if (std::isfinite(applied[at])) continue;
+    before[at] = command.empty() ? moves.safe(u) : command[at];
+    if (trouble.empty())
+      trouble = "applied value of setpoint '" + moves.setpoint(u).name + "' is not a number; " +
+                (command.empty() ? "its safe value" : "the last command") + " stands in";
+  }
+  return trouble.empty();
+}
+
+// Shifted previous plan (when the last tick was good), hold, and a steady ramp: to where the previous plan
+// ended, else to the safe setpoints. Legal block values each.
+std::vector<Matrix> Controller::State::starts(const std::vector<double>& before) const {
+  std::vector<Matrix> list;
+  const auto add = [&](auto value) {
+    Matrix x(moves.blocks(), moves.setpoints());
+    for (int b = 0; b < moves.blocks(); ++b)
+      for (int u = 0; u < moves.setpoints(); ++u) x(b, u) = value(b, u);
+    moves.legalise_blocks(x, before.data());
+    list.push_back(std::move(x));
+  };
+  if (warm) {
+    Matrix shifted(moves.blocks(), moves.setpoints());
+    moves.sample(shifted, good_plan, 1);
+    add([&](int b, int u) { return shifted(b, u); });
+  }
+  add([&](int, int u) { return before[static_cast<std::size_t>(u)]; });
+  add([&](int, int u) { return warm ? good_plan(good_plan.rows - 1, u) : moves.safe(u); });
+  return list;
+}
+
+// From the trajectory of the plan itself, not from the QP's linear slack; against the limit, not its margin.
+std::vector<Slack> Controller::State::slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const {
+  std::vector<Slack> list(limits.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto at = static_cast<std::size_t>(rows[i].limit);
+    const double size = std::abs(limits[at].limit) > 0 ? std::abs(limits[at].limit) : 1;
+    const double beyond = p.excess[i] - config.limit_margin;
+    if (beyond <= 1e-9) continue;
+    Slack& s = list[at];
+    if (s.amount == 0) s.first_step = rows[i].end_step;
+    s.limit = limits[at].name;
+    s.amount = std::max(s.amount, beyond * size);
+    s.last_step = rows[i].end_step;
+  }
+  std::erase_if(list, [](const Slack& s) { return s.amount == 0; });
+  return list;
+}
+
+void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows) {
+  const PlanPoint& p = out.best;
+  d.plan = p.plan;
+  d.median = p.median;
+  d.upper = p.upper;
+  d.cost = p.cost.money;
+  d.slacks = slacks(rows, p);
+  d.move.assign(p.plan.row(0), p.plan.row(0) + moves.setpoints());
+
+  std::string stopped;
+  switch (out.stop) {
+    case Stop::converged:
+      break;
+    case Stop::iterations:
+      stopped = "stopped by the iteration budget";
+      break;
+    case Stop::no_descent:
+      stopped = "no further decrease found";
+      break;
+    case Stop::deadline:
+      stopped = "stopped by the deadline";
+      break;
+    case Stop::jacobian_nan:
+      stopped = "predictor returned a NaN sensitivity for " + out.detail;
+      break;
+    case Stop::qp_failed:
+      stopped = "QP " + out.detail;
+      break;
+    case Stop::threw:
+      stopped = "predictor failed: " + out.detail;
+      break;
+    case Stop::forecast_nan:
+      break;
+  }
+  if (!d.slacks.empty()) {
+    d.status = Status::limit_slacked;
+    d.reason = "cannot hold";
+    for (const Slack& s : d.slacks)
+      d.reason += (&s == d.slacks.data() ? " " : ", ") + s.limit + " (by " + std::to_string(s.amount) +
+                  ", steps " + std::to_string(s.first_step) + ".." + std::to_string(s.last_step) + ")";
+    if (!stopped.empty()) d.reason += "; " + stopped;
+  } else {
+    d.status = out.stop == Stop::converged ? Status::optimal : Status::feasible_deadline;
+    d.reason = stopped;
+  }
+  good_plan = d.plan;
+  good_age = 0;
+  warm = true;
+  failures = 0;
+}
+
+void Controller::State::fill_constant(Decision& d) const {
+  d.plan = Matrix(moves.horizon(), moves.setpoints());
+  for (index t = 0; t < d.plan.rows; ++t) std::copy(d.move.begin(), d.move.end(), d.plan.row(t));
+}
+
+// No usable answer this tick. Depends on commands only, never on measurements or on this tick's forecasts.
+void Controller::State::fall_back(Decision& d, const std::vector<double>& before, bool plan_usable,
+                                  std::string reason) {
+  warm = false;
+  sqp.forget();
+  ++failures;
+  d.median = d.upper = Matrix(moves.horizon(), outputs, kMissing);
+  d.cost = kMissing;
+  d.slacks.clear();
+  d.move = before;
+  const auto legal_from = [&](const std::vector<double>& from, double* to) {
+    moves.legalise(to, from.data());
+  };
+  if (failures > config.max_hold) {
+    d.status = Status::safe_ramp;
+    d.plan = Matrix(moves.horizon(), moves.setpoints());
+    std::vector<double> at = before;
+    for (index t = 0; t < d.plan.rows; ++t) {
+      for (int u = 0; u < moves.setpoints(); ++u) d.plan(t, u) = moves.safe(u);
+      legal_from(at, d.plan.row(t));
+      at.assign(d.plan.row(t), d.plan.row(t) + moves.setpoints());
+    }
+    d.move.assign(d.plan.row(0), d.plan.row(0) + moves.setpoints());
+    reason += "; failed " + std::to_string(failures) + " ticks in a row, ramping to the safe setpoints";
+  } else if (plan_usable && good_plan.rows > 0 && good_age < good_plan.rows) {
+    d.status = Status::previous_plan_shifted;
+    d.plan = Matrix(moves.horizon(), moves.setpoints());
+    std::vector<double> at = before;
+    for (index t = 0; t < d.plan.rows; ++t) {
+      std::copy_n(good_plan.row(std::min<index>(t + good_age, good_plan.rows - 1)), moves.setpoints(),
+                  d.plan.row(t));
+      legal_from(at, d.plan.row(t));
+      at.assign(d.plan.row(t), d.plan.row(t) + moves.setpoints());
+    }
+    d.move.assign(d.plan.row(0), d.plan.row(0) + moves.setpoints());
+    reason += "; using the plan of " + std::to_string(good_age) + " ticks ago";
+  } else {
+    d.status = Status::hold;
+    legal_from(before, d.move.data());
+    fill_constant(d);
+    reason += "; holding the last command";
+  }
+  d.reason = std::move(reason);
+}
+
+Controller::Controller(std::vector<Setpoint> setpoints, std::vector<Limit> limits, Objective objective,
+                       int horizon, int outputs, ControllerConfig config, Envelope envelope) {
+  if (outputs < 1) throw InputError("Controller: expected outputs >= 1, got " + std::to_string(outputs));
+  state_ = std::make_unique<State>(std::move(setpoints), std::move(limits), std::move(objective), horizon,
+                                   outputs, std::move(config), std::move(envelope));
+}
+Controller::~Controller() = default;
+Controller::Controller(Controller&&) noexcept = default;
+
+Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past) {
+  State& s = *state_;
+  s.check_shapes(predictor, applied, past);
+  const double began = s.config.clock();
+  const std::function<double()> remaining = [&] { return s.config.deadline_s - (s.config.clock() - began); };
+  const std::function<bool()> late = [&] { return !(remaining() > 0); };
+  ++s.good_age;
+
+  Decision d;
+  std::vector<double> before;
+  std::string trouble;
+  if (!s.command_before(before, applied, trouble)) {
+    s.fall_back(d, before, false, trouble);
+  } else {
+    const std::vector<LimitRow> rows = limit_rows(s.limits, past, s.moves.horizon());
+    const std::vector<Matrix> starts = s.starts(before);
+    const SqpOutcome out = s.sqp.solve({predictor, before, rows, starts, s.bias, remaining, late});
+    d.kkt = out.kkt;
+    d.iterations = out.iterations;
+    const bool broke =
+        out.stop == Stop::jacobian_nan || out.stop == Stop::qp_failed || out.stop == Stop::threw;
+    if (!out.found)
+      s.fall_back(d, before, false,
+                  out.stop == Stop::threw ? "predictor failed: " + out.detail
+                                          : "predictor returned NaN for " + out.detail);
+    else if (broke && out.solved == 0)
+      s.fall_back(d, before, true,
+                  out.stop == Stop::qp_failed      ? "QP " + out.detail
+                  : out.stop == Stop::jacobian_nan ? "predictor returned a NaN sensitivity for " + out.detail
+                                                   : "predictor failed: " + out.detail);
+    else
+      s.accept(d, out, rows);
+  }
+
+  // The last word before a move leaves: whatever happened above, it is legal.
+  s.moves.legalise(d.move.data(), before.data());
+  s.command = d.move;
+  d.seconds = s.config.clock() - began;
+  return d;
+}
+
+void Controller::observe(const double* forecast, const double* measured, bool calibrating) {
+  state_->bias.observe(forecast, measured, calibrating);
+}
+
+const std::vector<double>& Controller::bias() const { return state_->bias.values(); }
+
+void Controller::reset() {
+  State& s = *state_;
+  s.bias.reset();
+  s.sqp.forget();
+  s.warm = false;
+  s.good_plan = Matrix();
+  s.good_age = s.failures = 0;
+  s.command.clear();
+}
+
+}  // namespace emisopt

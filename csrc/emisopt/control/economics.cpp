@@ -1,0 +1,185 @@
+#include "emisopt/control/economics.hpp"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+
+#include "emisopt/base/error.hpp"
+
+namespace emisopt {
+namespace {
+
+const double* row_or_null(ConstView known, index t) { return known.cols > 0 ? known.row(t) : nullptr; }
+
+}  // namespace
+
+Economics::Economics(Objective objective, Envelope envelope, const Moves& moves, int outputs)
+    : objective_(std::move(objective)), envelope_(std::move(envelope)), moves_(moves), outputs_(outputs) {
+  const std::size_t quantities =
+      objective_.map ? objective_.map->names().size() : static_cast<std::size_t>(outputs);
+  if (objective_.price.size() != quantities)
+    throw InputError("Objective: expected " + std::to_string(quantities) + " prices, one per quantity, got " +
+                     std::to_string(objective_.price.size()));
+  for (double p : objective_.price)
+    if (!std::isfinite(p)) throw InputError("Objective: expected finite prices, got " + std::to_string(p));
+  const auto width = static_cast<index>(envelope_.mean.size());
+  if (envelope_.radius2 > 0) {
+    if (width < U() || envelope_.precision.rows != width || envelope_.precision.cols != width)
+      throw InputError("Envelope: expected mean (U+D) with U=" + std::to_string(U()) +
+                       " and precision (U+D, U+D), got mean of " + std::to_string(width) + " and precision " +
+                       std::to_string(envelope_.precision.rows) + " x " +
+                       std::to_string(envelope_.precision.cols));
+    bool finite =
+        std::isfinite(envelope_.radius2) && std::isfinite(envelope_.weight) && envelope_.weight >= 0;
+    for (double v : envelope_.mean) finite &= std::isfinite(v);
+    for (double v : envelope_.precision.values) finite &= std::isfinite(v);
+    if (!finite) throw InputError("Envelope: expected finite numbers and weight >= 0");
+  }
+  q_.resize(quantities);
+  pv_.resize(envelope_.mean.size());
+  v_.resize(envelope_.mean.size());
+  probe_.resize(static_cast<std::size_t>(outputs_ + U()));
+  plus_.resize(probe_.size());
+  minus_.resize(probe_.size());
+}
+
+double Economics::distance(std::vector<double>& pv, const double* u, const double* d) const {
+  const auto width = static_cast<index>(envelope_.mean.size());
+  for (index i = 0; i < width; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const double value = i < U() ? u[i] : d ? d[i - U()] : kMissing;
+    v_[at] = i >= U() && !std::isfinite(value) ? 0 : value - envelope_.mean[at];
+  }
+  double m2 = 0;
+  for (index i = 0; i < width; ++i) {
+    double sum = 0;
+    for (index j = 0; j < width; ++j)  // the symmetric part, whatever was handed in
+      sum += 0.5 * (envelope_.precision(i, j) + envelope_.precision(j, i)) * v_[static_cast<std::size_t>(j)];
+    pv[static_cast<std::size_t>(i)] = sum;
+    m2 += v_[static_cast<std::size_t>(i)] * sum;
+  }
+  return m2;
+}
+
+Economics::Cost Economics::value(ConstView plan, ConstView median, ConstView known,
+                                 const double* applied) const {
+  Cost cost;
+  const auto pay = [&](double amount) {
+    cost.money += amount;
+    cost.size += std::abs(amount);
+  };
+  for (index t = 0; t < plan.rows; ++t) {
+    const double* q = median.row(t);
+    if (objective_.map) {
+      objective_.map->value(q_.data(), median.row(t), plan.row(t), row_or_null(known, t));
+      q = q_.data();
+    }
+    for (std::size_t j = 0; j < objective_.price.size(); ++j)
+      if (objective_.price[j] != 0) pay(objective_.price[j] * q[j]);
+    const double* before = t > 0 ? plan.row(t - 1) : applied;
+    for (int u = 0; u < U(); ++u) {
+      pay(moves_.setpoint(u).price * plan(t, u));
+      const double move = (plan(t, u) - before[u]) / moves_.range(u);
+      cost.penalty += moves_.setpoint(u).move_weight * move * move;
+    }
+    if (envelope_.radius2 > 0) {
+      const double beyond =
+          std::max(0.0, distance(pv_, plan.row(t), row_or_null(known, t)) - envelope_.radius2);
+      cost.penalty += envelope_.weight * beyond * beyond;
+    }
+  }
+  return cost;
+}
+
+void Economics::map_gradient(double* dy, double* du, const double* y, const double* u,
+                             const double* d) const {
+  std::fill_n(dy, outputs_, 0.0);
+  std::fill_n(du, U(), 0.0);
+  if (objective_.map)
+    objective_.map->vjp(dy, du, objective_.price.data(), y, u, d);
+  else
+    std::copy_n(objective_.price.data(), outputs_, dy);
+}
+
+void Economics::gradient(View dy, View du, ConstView plan, ConstView median, ConstView known) const {
+  for (index t = 0; t < plan.rows; ++t) {
+    const double* d = row_or_null(known, t);
+    map_gradient(dy.row(t), du.row(t), median.row(t), plan.row(t), d);
+    for (int u = 0; u < U(); ++u) du(t, u) += moves_.setpoint(u).price;
+    if (envelope_.radius2 <= 0) continue;
+    const double beyond = distance(pv_, plan.row(t), d) - envelope_.radius2;
+    if (beyond <= 0) continue;
+    for (int u = 0; u < U(); ++u)
+      du(t, u) += 4 * envelope_.weight * beyond * pv_[static_cast<std::size_t>(u)];
+  }
+}
+
+void Economics::curvature(Matrix& s, index t, ConstView plan, ConstView median, ConstView known) const {
+  const index n = outputs_ + U();
+  std::fill(s.values.begin(), s.values.end(), 0.0);
+  const double* d = row_or_null(known, t);
+  if (objective_.map) {
+    // Central differences of the exact first derivative: 2 (O+U) calls of a function of a few flops.
+    std::copy_n(median.row(t), outputs_, probe_.begin());
+    std::copy_n(plan.row(t), U(), probe_.begin() + outputs_);
+    const auto vjp = [&](std::vector<double>& g) {
+      map_gradient(g.data(), g.data() + outputs_, probe_.data(), probe_.data() + outputs_, d);
+    };
+    bool any = false;
+    for (index i = 0; i < n; ++i) {
+      double& value = probe_[static_cast<std::size_t>(i)];
+      const double at = value;
+      const double h =
+          1e-4 * (i < outputs_ ? std::max(std::abs(at), 1e-6) : moves_.range(static_cast<int>(i) - outputs_));
+      value = at + h;
+      vjp(plus_);
+      value = at - h;
+      vjp(minus_);
+      value = at;
+      for (index j = 0; j < n; ++j) {
+        const double c = (plus_[static_cast<std::size_t>(j)] - minus_[static_cast<std::size_t>(j)]) / (2 * h);
+        if (!std::isfinite(c)) continue;  // a map at the edge of its domain: no curvature known there
+        s(i, j) += 0.5 * c;
+        s(j, i) += 0.5 * c;
+        any |= c != 0;
+      }
+    }
+    if (any) {
+      using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+      Eigen::Map<RowMajor> map(s.values.data(), n, n);
+      const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(map);
+      if (eigen.info() == Eigen::Success)
+        map = eigen.eigenvectors() * eigen.eigenvalues().cwiseMax(0).asDiagonal() *
+              eigen.eigenvectors().transpose();
+      else
+        map.setZero();
+    }
+  }
+  if (envelope_.radius2 <= 0) return;
+  const double beyond = distance(pv_, plan.row(t), d) - envelope_.radius2;
+  if (beyond <= 0) return;
+  // Hessian of w (m2 - r)^2: 2 w (2Pv)(2Pv)' + 4 w (m2 - r) P; both terms are convex.
+  for (int i = 0; i < U(); ++i)
+    for (int j = 0; j < U(); ++j)
+      s(outputs_ + i, outputs_ + j) +=
+          envelope_.weight * (8 * pv_[static_cast<std::size_t>(i)] * pv_[static_cast<std::size_t>(j)] +
+                              2 * beyond * (envelope_.precision(i, j) + envelope_.precision(j, i)));
+}
+
+void Economics::suppression(double* g, View h, ConstView x, const double* applied) const {
+  for (index b = 0; b < x.rows; ++b)
+    for (int u = 0; u < U(); ++u) {
+      const double w = 2 * moves_.setpoint(u).move_weight;
+      const index k = b * U() + u, before = k - U();
+      const double move = (x(b, u) - (b > 0 ? x(b - 1, u) : applied[u])) / moves_.range(u);
+      g[k] += w * move;
+      h(k, k) += w;
+      if (b == 0) continue;
+      g[before] -= w * move;
+      h(before, before) += w;
+      h(k, before) -= w;
+      h(before, k) -= w;
+    }
+}
+
+}  // namespace emisopt

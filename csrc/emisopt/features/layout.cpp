@@ -1,0 +1,233 @@
+#include "emisopt/features/layout.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "emisopt/base/error.hpp"
+
+namespace emisopt {
+namespace {
+
+constexpr int kCalendar = 4;  // hour and week, each as sine and cosine: no jump at midnight or on Monday
+constexpr double kDay = 86400, kWeek = 7 * kDay;
+constexpr double kMonday = 3 * kDay;  // 1970-01-01 was a Thursday
+
+double clip(double z) { return std::clamp(z, -kClip, kClip); }
+bool known(double z) { return !std::isnan(z); }
+double or_zero(double z) { return known(z) ? z : 0.0; }
+
+// A category index as a column, -1 when missing.
+int category(double z) { return known(z) ? static_cast<int>(z) : -1; }
+
+template <class T>
+void one_hot(T* x, double z, int categories) {
+  const int hot = category(z);
+  for (int k = 0; k < categories; ++k) x[k] = T(k == hot);
+}
+
+}  // namespace
+
+FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int patch, double anchor_tau)
+    : context_(context),
+      horizon_(horizon),
+      patch_(patch),
+      anchor_tau_(anchor_tau),
+      period_(map.period),
+      outputs_(map.outputs()),
+      setpoints_(map.setpoints()),
+      disturbances_(map.disturbances()),
+      tags_(static_cast<index>(map.tags.size())) {
+  if (outputs_.empty())
+    throw InputError("FeatureLayout: expected a tag with role emission or quality, the tag map of plant '" +
+                     map.plant + "' has none");
+  const auto tag_of = [&](index id) -> const Tag& { return map.tags[static_cast<std::size_t>(id)]; };
+  const auto slot_of = [&](index id, int source, int column) {
+    const Tag& tag = tag_of(id);
+    Slot slot;
+    slot.tag = id;
+    slot.source = source;
+    slot.column = column;
+    slot.categories = tag.kind == Kind::categorical ? static_cast<int>(tag.categories.size()) : 0;
+    slot.laboratory = tag.kind == Kind::laboratory;
+    slot.ahead = tag.role == Role::setpoint || tag.known_ahead;
+    slot.name = tag.name;
+    if (slot.categories) slot.labels = tag.categories;
+    return slot;
+  };
+  int column = 0;
+  for (index id : outputs_) {
+    history_outputs_.push_back(slot_of(id, 0, column));
+    column += 2 + history_outputs_.back().laboratory;
+  }
+  for (const auto* ids : {&setpoints_, &disturbances_})
+    for (index id : *ids) {
+      const Slot& slot = history_inputs_.emplace_back(slot_of(id, 0, column));
+      column += slot.categories ? slot.categories : 3 + slot.laboratory;
+    }
+  history_calendar_ = column;
+  history_row_ = column + (period_ > 0 ? kCalendar : 0) + 1;
+
+  column = 0;
+  for (const auto* ids : {&setpoints_, &disturbances_})
+    for (std::size_t i = 0; i < ids->size(); ++i) {
+      const Slot& slot = future_inputs_.emplace_back(slot_of((*ids)[i], static_cast<int>(i), column));
+      column += slot.categories ? slot.categories + slot.ahead : (slot.ahead ? 3 : 1);
+    }
+  future_levels_ = column;
+  future_calendar_ = future_levels_ + static_cast<int>(outputs_.size());
+  future_row_ = future_calendar_ + (period_ > 0 ? kCalendar : 0) + 1;
+}
+
+std::vector<double> FeatureLayout::anchors(ConstView z, int hidden) const {
+  std::vector<double> anchor(static_cast<std::size_t>(tags_), kMissing);
+  const auto mean_of = [&](const Slot& slot, index rows) {
+    if (slot.categories) {
+      for (index r = rows; r-- > 0;)
+        if (known(z(r, slot.tag))) return z(r, slot.tag);
+      return kMissing;
+    }
+    // Relative to the newest known value, so that a short anchor_tau cannot underflow every weight.
+    double sum = 0, weights = 0, decay = 1, value = kMissing;
+    const double forget = std::exp(-1.0 / anchor_tau_);
+    for (index r = 0; r < rows; ++r) {  // oldest first: each row fades what came before
+      if (known(z(r, slot.tag))) value = clip(z(r, slot.tag));
+      decay *= forget;
+      if (!slot.laboratory && !known(z(r, slot.tag))) continue;
+      if (!known(value)) continue;
+      sum = sum * decay + value;
+      weights = weights * decay + 1;
+      decay = 1;
+    }
+    return weights > 0 ? sum / weights : kMissing;
+  };
+  for (const Slot& slot : history_outputs_)
+    anchor[static_cast<std::size_t>(slot.tag)] = mean_of(slot, context_ - hidden);
+  for (const Slot& slot : history_inputs_)
+    anchor[static_cast<std::size_t>(slot.tag)] = mean_of(slot, context_);
+  return anchor;
+}
+
+template <class T>
+void FeatureLayout::fill_calendar(T* x, double time) const {
+  const double hour = 2 * M_PI * std::fmod(time, kDay) / kDay;
+  const double week = 2 * M_PI * std::fmod(time + kMonday, kWeek) / kWeek;
+  const double values[kCalendar] = {std::sin(hour), std::cos(hour), std::sin(week), std::cos(week)};
+  for (int k = 0; k < kCalendar; ++k) x[k] = T(or_zero(values[k]));
+}
+
+template <class T>
+void FeatureLayout::fill_history(T* x, ConstView z, const std::vector<double>& anchors, double time0,
+                                 int hidden) const {
+  const double age_scale = 1.0 / std::log1p(static_cast<double>(context_));
+  // Writes [z - anchor, (z,) known, (age)] of one tag down the context.
+  const auto fill = [&](const Slot& slot, bool level, index rows) {
+    const double anchor = anchors[static_cast<std::size_t>(slot.tag)];
+    double value = kMissing;
+    index sampled = -1;
+    for (index r = 0; r < context_; ++r) {
+      T* out = x + r * history_row_ + slot.column;
+      const double now = r < rows ? z(r, slot.tag) : kMissing;
+      if (known(now)) {
+        value = clip(now);
+        sampled = r;
+      } else if (!slot.laboratory) {
+        value = kMissing;
+      }
+      *out++ = T(known(value) ? value - anchor : 0.0);
+      if (level) *out++ = T(known(value) ? value : or_zero(anchor));
+      *out++ = T(known(value));
+      if (slot.laboratory)
+        *out++ = T(sampled < 0 ? 1.0 : std::log1p(static_cast<double>(r - sampled)) * age_scale);
+    }
+  };
+  for (const Slot& slot : history_outputs_) fill(slot, false, context_ - hidden);
+  for (const Slot& slot : history_inputs_) {
+    if (!slot.categories) {
+      fill(slot, true, context_);
+      continue;
+    }
+    for (index r = 0; r < context_; ++r)
+      one_hot(x + r * history_row_ + slot.column, z(r, slot.tag), slot.categories);
+  }
+  for (index r = 0; r < context_; ++r) {
+    T* row = x + r * history_row_;
+    if (period_ > 0) fill_calendar(row + history_calendar_, time0 + static_cast<double>(r) * period_);
+    row[history_row_ - 1] = T(static_cast<double>(r + 1) / context_);
+  }
+}
+
+template <class T>
+void FeatureLayout::fill_future(T* x, const std::vector<double>& anchors, const ConstView* plan,
+                                ConstView coming, double time0) const {
+  for (int h = 0; h < horizon_; ++h) {
+    T* row = x + static_cast<index>(h) * future_row_;
+    for (std::size_t i = 0; i < future_inputs_.size(); ++i) {
+      const Slot& slot = future_inputs_[i];
+      const double anchor = anchors[static_cast<std::size_t>(slot.tag)];
+      const bool setpoint = i < setpoints_.size();
+      double z = kMissing;
+      if (plan && setpoint) z = (*plan)(h, slot.source);
+      if (plan && !setpoint && slot.ahead && coming.rows > 0) z = coming(h, slot.source);
+      T* out = row + slot.column;
+      if (slot.categories) {
+        one_hot(out, known(z) ? z : anchor, slot.categories);
+        if (slot.ahead) out[slot.categories] = T(known(z));
+      } else if (slot.ahead) {
+        if (!setpoint && known(z)) z = clip(z);
+        out[0] = T(known(z) ? z : or_zero(anchor));
+        out[1] = T(known(z) ? z - or_zero(anchor) : 0.0);
+        out[2] = T(known(z));
+      } else {
+        out[0] = T(or_zero(anchor));
+      }
+    }
+    for (std::size_t o = 0; o < outputs_.size(); ++o)
+      row[future_levels_ + static_cast<int>(o)] = T(or_zero(anchors[static_cast<std::size_t>(outputs_[o])]));
+    if (period_ > 0) fill_calendar(row + future_calendar_, time0 + h * period_);
+    row[future_row_ - 1] = T((h + 1.0) / horizon_);
+  }
+}
+
+FeatureLayout::PlanColumns FeatureLayout::plan_columns(int setpoint) const {
+  const int column = future_inputs_[static_cast<std::size_t>(setpoint)].column;
+  return {column, column + 1};
+}
+
+std::vector<std::string> FeatureLayout::history_names() const {
+  std::vector<std::string> names;
+  for (const auto* slots : {&history_outputs_, &history_inputs_})
+    for (const Slot& slot : *slots) {
+      for (const std::string& label : slot.labels) names.push_back(slot.name + " is " + label);
+      if (slot.categories) continue;
+      names.push_back(slot.name + " z - anchor");
+      if (slots == &history_inputs_) names.push_back(slot.name + " z");
+      names.push_back(slot.name + " known");
+      if (slot.laboratory) names.push_back(slot.name + " age");
+    }
+  if (period_ > 0) names.insert(names.end(), {"hour sin", "hour cos", "week sin", "week cos"});
+  names.push_back("row");
+  return names;
+}
+
+std::vector<std::string> FeatureLayout::future_names() const {
+  std::vector<std::string> names;
+  for (const Slot& slot : future_inputs_) {
+    for (const std::string& label : slot.labels) names.push_back(slot.name + " is " + label);
+    if (!slot.categories) names.push_back(slot.name + (slot.ahead ? " z" : " anchor"));
+    if (!slot.categories && slot.ahead) names.push_back(slot.name + " z - anchor");
+    if (slot.ahead) names.push_back(slot.name + " known");
+  }
+  for (const Slot& slot : history_outputs_) names.push_back(slot.name + " anchor");
+  if (period_ > 0) names.insert(names.end(), {"hour sin", "hour cos", "week sin", "week cos"});
+  names.push_back("step");
+  return names;
+}
+
+template void FeatureLayout::fill_history(float*, ConstView, const std::vector<double>&, double, int) const;
+template void FeatureLayout::fill_history(double*, ConstView, const std::vector<double>&, double, int) const;
+template void FeatureLayout::fill_future(float*, const std::vector<double>&, const ConstView*, ConstView,
+                                         double) const;
+template void FeatureLayout::fill_future(double*, const std::vector<double>&, const ConstView*, ConstView,
+                                         double) const;
+
+}  // namespace emisopt

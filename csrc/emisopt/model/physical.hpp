@@ -1,0 +1,56 @@
+// The last step of the chain: what the network says in normalised changes, said in physical units, and the
+// chain rule through the scales. A template, so that the fp64 program can be put through the very same code.
+#pragma once
+#include <cmath>
+
+#include "emisopt/features/layout.hpp"
+
+namespace emisopt {
+
+/// quantiles (H, O*Q), physical, from q (H, O*Q), normalised changes against anchors (one per tag).
+template <class T>
+void quantiles_to_physical(View quantiles, const T* q, const FeatureLayout& layout, const Scaler& scaler,
+                           const std::vector<double>& anchors) {
+  const auto& outputs = layout.outputs();
+  const index levels = quantiles.cols / static_cast<index>(outputs.size());
+  for (index t = 0; t < quantiles.rows; ++t)
+    for (index c = 0; c < quantiles.cols; ++c) {
+      const auto tag = static_cast<std::size_t>(outputs[static_cast<std::size_t>(c / levels)]);
+      const double change = static_cast<double>(q[t * quantiles.cols + c]);
+      quantiles(t, c) = scaler.tags[tag].physical(anchors[tag] + change);
+    }
+}
+
+/// out (L*H*O, H*U), physical, from raw (L*O, H t, H s, width): d quantile / d future row, seeds ordered
+/// level by level, and q (H, O*Q) at which it was taken. `levels` (L) are indexes into the Q levels.
+///   d y/d u = y'(anchor + q) * (d q/d column_level + d q/d column_change) / sd_u
+/// plan (H, U): NaN marks steps whose setpoint is unknown; nothing depends on it there.
+template <class T>
+void jacobian_to_physical(View out, const T* raw, const T* q, ConstView plan, const std::vector<int>& levels,
+                          int level_count, const FeatureLayout& layout, const Scaler& scaler,
+                          const std::vector<double>& anchors) {
+  const index horizon = layout.horizon(), width = layout.future_width();
+  const auto outputs = static_cast<index>(layout.outputs().size());
+  const auto setpoints = static_cast<index>(layout.setpoints().size());
+  for (std::size_t l = 0; l < levels.size(); ++l)
+    for (index o = 0; o < outputs; ++o) {
+      const auto tag = static_cast<std::size_t>(layout.outputs()[static_cast<std::size_t>(o)]);
+      const T* block = raw + (static_cast<index>(l) * outputs + o) * horizon * horizon * width;
+      for (index t = 0; t < horizon; ++t) {
+        const double change = static_cast<double>(q[(t * outputs + o) * level_count + levels[l]]);
+        const double slope = scaler.tags[tag].slope(anchors[tag] + change);
+        const index row = (static_cast<index>(l) * horizon + t) * outputs + o;
+        for (index s = 0; s < horizon; ++s)
+          for (index u = 0; u < setpoints; ++u) {
+            const auto [level, delta] = layout.plan_columns(static_cast<int>(u));
+            const T* at = block + (t * horizon + s) * width;
+            const auto input = static_cast<std::size_t>(layout.setpoints()[static_cast<std::size_t>(u)]);
+            const double inner = static_cast<double>(at[level]) + static_cast<double>(at[delta]);
+            const bool free = s <= t && !std::isnan(plan(s, u));
+            out(row, s * setpoints + u) = free ? slope * inner / scaler.tags[input].sd : 0.0;
+          }
+      }
+    }
+}
+
+}  // namespace emisopt

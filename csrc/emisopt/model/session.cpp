@@ -1,0 +1,244 @@
+// Programs are compiled when first asked for and kept: one per batch size, one per set of Jacobian levels.
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "emisopt/base/error.hpp"
+#include "emisopt/features/windows.hpp"
+#include "emisopt/model/forecaster.hpp"
+#include "emisopt/model/physical.hpp"
+
+namespace emisopt {
+namespace {
+
+using kernels::Mode;
+using kernels::Program;
+
+// The check without the cost of building its message: this runs in every control tick.
+void expect(const char* where, ConstView view, const char* rows, index r, const char* cols, index c) {
+  if (view.rows != r || view.cols != c)
+    check_shape(where, {static_cast<long>(view.rows), static_cast<long>(view.cols)},
+                {{rows, static_cast<long>(r)}, {cols, static_cast<long>(c)}});
+}
+
+}  // namespace
+
+struct ForecastSession::State {
+  // A program and the history whose keys and values it holds (0: none yet).
+  struct Compiled {
+    std::unique_ptr<Program<float>> program;
+    long history = 0;
+  };
+
+  ForecasterConfig config;
+  std::vector<std::string> names;  // of the tags, in order
+  Scaler scaler;
+  FeatureLayout layout;
+  kernels::OpList network;
+  std::vector<float> theta;
+  kernels::Isa isa;
+  int threads;
+
+  std::map<int, Compiled> infer;                  // by batch
+  std::map<std::vector<int>, Compiled> jacobian;  // by levels
+  long history = 0;                               // counts set_history
+  std::vector<float> context;                     // (history_tokens, history_width)
+  std::vector<double> anchors;                    // per tag, normalised
+  double time0 = kMissing;                        // of the first future row, s
+  Matrix plan_z, known_z;                         // (H, U), (H, D)
+
+  index horizon() const { return layout.horizon(); }
+  index outputs() const { return static_cast<index>(layout.outputs().size()); }
+  index setpoints() const { return static_cast<index>(layout.setpoints().size()); }
+  index disturbances() const { return static_cast<index>(layout.disturbances().size()); }
+
+  std::unique_ptr<Program<float>> compile(Mode mode, int batch, std::vector<kernels::Seed> seeds) const {
+    kernels::CompileOptions options;
+    options.mode = mode;
+    options.threads = threads;
+    options.seeds = std::move(seeds);
+    for (double level : config.quantiles) options.levels.push_back(static_cast<float>(level));
+    auto program =
+        kernels::compile(network, {batch, layout.history_tokens(), layout.horizon()}, options, isa);
+    program->load(theta.data());
+    return program;
+  }
+
+  Program<float>& ready(Compiled& compiled) {
+    if (compiled.history != history) {
+      std::copy(context.begin(), context.end(), compiled.program->history());
+      compiled.program->run_context();
+      compiled.history = history;
+    }
+    return *compiled.program;
+  }
+
+  Program<float>& infer_program(int batch) {
+    Compiled& compiled = infer[batch];
+    if (!compiled.program) compiled.program = compile(Mode::infer, batch, {});
+    return ready(compiled);
+  }
+
+  Program<float>& jacobian_program(const std::vector<int>& levels) {
+    Compiled& compiled = jacobian[levels];
+    if (!compiled.program) {
+      std::vector<kernels::Seed> seeds;
+      for (int level : levels)
+        for (index o = 0; o < outputs(); ++o) seeds.push_back({static_cast<int>(o), level});
+      compiled.program = compile(Mode::jacobian, 1, std::move(seeds));
+    }
+    return ready(compiled);
+  }
+
+  void expect_history(const char* where) const {
+    if (history == 0)
+      throw StateError(std::string(where) + ": expected a history, none is set; call set_history first");
+  }
+
+  void expect_known(const char* where, ConstView known) const {
+    if (known.rows > 0) expect(where, known, "H", horizon(), "D", disturbances());
+  }
+
+  static void normalise(Matrix& z, ConstView physical, const Scaler& scaler, const std::vector<index>& tags) {
+    for (index r = 0; r < physical.rows; ++r)
+      for (index c = 0; c < physical.cols; ++c)
+        z(r, c) = scaler.tags[static_cast<std::size_t>(tags[static_cast<std::size_t>(c)])].normalise(
+            physical(r, c));
+  }
+
+  void fill_future(float* x, const ConstView* plan, ConstView known) {
+    if (plan) normalise(plan_z, *plan, scaler, layout.setpoints());
+    if (known.rows > 0) normalise(known_z, known, scaler, layout.disturbances());
+    const ConstView z = plan_z;
+    layout.fill_future(x, anchors, plan ? &z : nullptr, known.rows > 0 ? ConstView(known_z) : ConstView(),
+                       time0);
+  }
+};
+
+ForecastSession::ForecastSession(const Forecaster& forecaster, kernels::Isa isa, int threads)
+    : state_(std::make_unique<State>()) {
+  if (forecaster.theta.size() != forecaster.network.parameter_count() || forecaster.theta.empty())
+    throw StateError(
+        "ForecastSession: expected a forecaster with weights, it has none; make, train or load it");
+  State& s = *state_;
+  s.config = forecaster.config;
+  for (const Tag& tag : forecaster.tags.tags) s.names.push_back(tag.name);
+  s.scaler = forecaster.scaler;
+  s.layout = forecaster.layout;
+  s.network = forecaster.network;
+  s.theta = forecaster.theta;
+  s.isa = isa;
+  s.threads = threads;
+  s.plan_z = Matrix(s.horizon(), s.setpoints());
+  s.known_z = Matrix(s.horizon(), s.disturbances());
+}
+
+ForecastSession::~ForecastSession() = default;
+ForecastSession::ForecastSession(ForecastSession&&) noexcept = default;
+ForecastSession& ForecastSession::operator=(ForecastSession&&) noexcept = default;
+
+void ForecastSession::set_history(const History& history, index end, int hidden) {
+  constexpr const char* kWhere = "ForecastSession.set_history";
+  State& s = *state_;
+  const index context = s.layout.context();
+  bool same = history.tags.tags.size() == s.names.size();
+  for (std::size_t c = 0; same && c < s.names.size(); ++c) same = history.tags.tags[c].name == s.names[c];
+  if (!same)
+    throw InputError(std::string(kWhere) + "(history): expected the " + std::to_string(s.names.size()) +
+                     " tags that the forecaster was made for, in their order, got another tag map");
+  if (end < 0 || end > history.rows())
+    throw InputError(std::string(kWhere) + "(end): expected 0.." + std::to_string(history.rows()) + ", got " +
+                     std::to_string(end));
+  if (hidden < 0 || hidden >= context)
+    throw InputError(std::string(kWhere) + "(hidden): expected 0.." + std::to_string(context - 1) + ", got " +
+                     std::to_string(hidden));
+  const index first = end - context;
+  if (!unbroken(history, first, context))
+    throw InputError(std::string(kWhere) + ": expected an unbroken run of " + std::to_string(context) +
+                     " rows before row " + std::to_string(end) + ", got " +
+                     std::to_string(end == 0 ? 0 : end - history.run_start(end - 1)) +
+                     "; wait for more rows or use a shorter context");
+  const Matrix z = s.scaler.normalise(history, first, context);
+  const std::vector<double> anchors = s.layout.anchors(z, hidden);
+  for (index tag : s.layout.outputs())
+    if (std::isnan(anchors[static_cast<std::size_t>(tag)]))
+      throw InputError(std::string(kWhere) + ": expected a known value of output '" +
+                       s.names[static_cast<std::size_t>(tag)] + "' in the " + std::to_string(context) +
+                       " rows before row " + std::to_string(end) + ", all are missing");
+  s.anchors = anchors;
+  const bool stamped = !history.time.empty();
+  const auto stamp = [&](index r) { return stamped ? history.time[static_cast<std::size_t>(r)] : kMissing; };
+  s.context.resize(static_cast<std::size_t>(s.layout.history_tokens() * s.layout.history_width()));
+  s.layout.fill_history(s.context.data(), z, s.anchors, stamp(first), hidden);
+  s.time0 = stamp(end - 1) + s.layout.period();
+  ++s.history;
+}
+
+void ForecastSession::predict(View quantiles, const ConstView* plan, ConstView known) {
+  State& s = *state_;
+  s.expect_history("ForecastSession.predict");
+  expect("ForecastSession.predict(quantiles)", quantiles, "H", s.horizon(), "O*Q",
+         s.outputs() * s.config.levels());
+  if (plan) expect("ForecastSession.predict(plan)", *plan, "H", s.horizon(), "U", s.setpoints());
+  s.expect_known("ForecastSession.predict(known)", known);
+  Program<float>& program = s.infer_program(1);
+  s.fill_future(program.future(), plan, known);
+  program.run();
+  quantiles_to_physical(quantiles, program.quantiles(), s.layout, s.scaler, s.anchors);
+}
+
+void ForecastSession::predict_batch(View quantiles, ConstView plans, ConstView known, int batch) {
+  State& s = *state_;
+  s.expect_history("ForecastSession.predict_batch");
+  if (batch < 1)
+    throw InputError("ForecastSession.predict_batch(batch): expected at least 1, got " +
+                     std::to_string(batch));
+  expect("ForecastSession.predict_batch(quantiles)", quantiles, "B*H", batch * s.horizon(), "O*Q",
+         s.outputs() * s.config.levels());
+  expect("ForecastSession.predict_batch(plans)", plans, "B*H", batch * s.horizon(), "U", s.setpoints());
+  s.expect_known("ForecastSession.predict_batch(known)", known);
+  Program<float>& program = s.infer_program(batch);
+  const index rows = s.horizon();
+  for (int b = 0; b < batch; ++b) {
+    const ConstView plan = plans.slice(b * rows, rows);
+    s.fill_future(program.future() + b * rows * s.layout.future_width(), &plan, known);
+  }
+  program.run();
+  for (int b = 0; b < batch; ++b)
+    quantiles_to_physical(quantiles.slice(b * rows, rows), program.quantiles() + b * rows * quantiles.cols,
+                          s.layout, s.scaler, s.anchors);
+}
+
+void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
+                               const std::vector<int>& levels) {
+  State& s = *state_;
+  s.expect_history("ForecastSession.jacobian");
+  if (levels.empty())
+    throw InputError("ForecastSession.jacobian(levels): expected at least one level, got none");
+  for (int level : levels)
+    if (level < 0 || level >= s.config.levels())
+      throw InputError("ForecastSession.jacobian(levels): expected 0.." +
+                       std::to_string(s.config.levels() - 1) + ", got " + std::to_string(level));
+  expect("ForecastSession.jacobian(jacobian)", jacobian, "L*H*O",
+         static_cast<index>(levels.size()) * s.horizon() * s.outputs(), "H*U", s.horizon() * s.setpoints());
+  expect("ForecastSession.jacobian(plan)", plan, "H", s.horizon(), "U", s.setpoints());
+  s.expect_known("ForecastSession.jacobian(known)", known);
+  Program<float>& program = s.jacobian_program(levels);
+  s.fill_future(program.future(), &plan, known);
+  program.run();
+  jacobian_to_physical(jacobian, program.jacobian(), program.quantiles(), plan, levels, s.config.levels(),
+                       s.layout, s.scaler, s.anchors);
+}
+
+std::vector<double> ForecastSession::anchors() const {
+  const State& s = *state_;
+  s.expect_history("ForecastSession.anchors");
+  std::vector<double> physical;
+  for (index tag : s.layout.outputs()) {
+    const auto i = static_cast<std::size_t>(tag);
+    physical.push_back(s.scaler.tags[i].physical(s.anchors[i]));
+  }
+  return physical;
+}
+
+}  // namespace emisopt

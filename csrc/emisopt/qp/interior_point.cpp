@@ -1,0 +1,318 @@
+// Mehrotra 1992; the elimination order follows Frison & Diehl 2020 (slacks cost a diagonal). Primal
+// regularisation rho (dx only, so it moves no solution) and dual regularisation delta on equalities follow
+// the proximal method of multipliers (Pougkakiotis & Gondzio 2021).
+#include "emisopt/qp/interior_point.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "emisopt/qp/dense.hpp"
+
+namespace emisopt::detail {
+namespace {
+
+constexpr double kDelta = 1e-8;        // equality regularisation; the data is of size 1
+constexpr double kRho = 1e-10;         // first primal regularisation
+constexpr double kToBoundary = 0.995;  // share of the step to the nearest zero
+constexpr double kScaledTolerance = 1e-9;
+constexpr double kEqual = 1e-13;  // bounds closer than this, in scaled units, are one
+
+}  // namespace
+
+InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
+  const auto nn = static_cast<std::size_t>(max_variables), mm = static_cast<std::size_t>(max_rows);
+  for (auto* v : {&gradient, &lower, &upper, &x, &z, &dx_, &rd_, &rhs_, &rest_}) v->resize(nn);
+  for (auto* v : {&row_lower, &row_upper, &l1, &l2, &y, &eq_y_, &eq_r_, &value_, &dvalue_, &weight_, &push_})
+    v->resize(mm);
+  hessian.resize(nn * nn);
+  factor_.resize(nn * nn);
+  rows.resize(mm * nn);
+  sides_.resize(2 * nn + 2 * mm);
+  fixed_.resize(nn);
+  equality_.resize(mm);
+}
+
+template <class F>
+void InteriorPoint::for_sides(F&& f) {
+  const index count = 2 * n + 2 * m;
+  for (index k = 0; k < count; ++k)
+    if (sides_[static_cast<std::size_t>(k)].active) f(k, sides_[static_cast<std::size_t>(k)]);
+}
+
+double InteriorPoint::scaled_residual() const { return std::max({primal_, dual_, mu_}); }
+
+bool InteriorPoint::convex() {
+  double size = 0;
+  for (index i = 0; i < n * n; ++i) size = std::max(size, std::abs(hessian[static_cast<std::size_t>(i)]));
+  View k(factor_.data(), n, n);
+  std::copy_n(hessian.begin(), n * n, factor_.begin());
+  for (index j = 0; j < n; ++j) k(j, j) += 1e-9 * size + 1e-300;
+  return dense::cholesky(k);
+}
+
+void InteriorPoint::start(Mode mode) {
+  mode_ = mode;
+  rho_ = kRho;
+  products_ = 0;
+  for (index j = 0; j < n; ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    const double low = lower[at], high = upper[at], width = high - low;
+    fixed_[at] = width <= kEqual;
+    if (fixed_[at])
+      x[at] = 0.5 * (low + high);
+    else if (std::isfinite(width))
+      x[at] = std::clamp(0.0, low + 0.25 * width, high - 0.25 * width);
+    else
+      x[at] = std::clamp(0.0, std::isfinite(low) ? low + 1 : -1.0, std::isfinite(high) ? high - 1 : 1.0);
+  }
+  const ConstView a(rows.data(), m, n);
+  dense::multiply(value_.data(), a, x.data());
+
+  const auto open = [&](index k, double value, double sign, double b, double weight1, double weight2) {
+    Side& s = sides_[static_cast<std::size_t>(k)];
+    s = Side{};
+    s.active = std::isfinite(b);
+    if (!s.active) return;
+    s.sign = sign;
+    s.b = b;
+    s.soft = std::isfinite(weight1);
+    s.l1 = weight1;
+    s.l2 = weight2;
+    const double c = sign * (value - b);
+    s.t = std::max(std::abs(c), 0.1);
+    s.z = s.soft ? std::min(0.1 / s.t, 0.5 * s.l1) : 0.1 / s.t;
+    ++products_;
+    if (!s.soft) return;
+    s.w = s.l1 - s.z;
+    s.e = s.t * s.z / s.w;
+    ++products_;
+  };
+  for (index j = 0; j < n; ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    const bool free = !fixed_[at];
+    open(j, x[at], 1, free ? lower[at] : kMissing, HUGE_VAL, 0);
+    open(n + j, x[at], -1, free ? upper[at] : kMissing, HUGE_VAL, 0);
+  }
+  for (index i = 0; i < m; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const bool elastic = mode == Mode::elastic;
+    equality_[at] = !elastic && !std::isfinite(l1[at]) && row_upper[at] - row_lower[at] <= kEqual;
+    eq_y_[at] = eq_r_[at] = 0;
+    // In elastic mode only hard rows count, each with weight 1.
+    const bool out = equality_[at] || (elastic && std::isfinite(l1[at]));
+    const double weight = elastic ? 1 : l1[at];
+    open(2 * n + i, value_[at], 1, out ? kMissing : row_lower[at], weight, elastic ? 0 : l2[at]);
+    open(2 * n + m + i, value_[at], -1, out ? kMissing : row_upper[at], weight, elastic ? 0 : l2[at]);
+  }
+}
+
+void InteriorPoint::evaluate() {
+  const ConstView h(hessian.data(), n, n), a(rows.data(), m, n);
+  dense::multiply(value_.data(), a, x.data());
+  double size_dual = 1, size_primal = 1;
+  if (mode_ == Mode::solve) {
+    dense::multiply(rd_.data(), h, x.data());
+    for (index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] += gradient[static_cast<std::size_t>(j)];
+  } else {
+    for (index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] = 1e-7 * x[static_cast<std::size_t>(j)];
+  }
+  for (index i = 0; i < m; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    eq_r_[at] = equality_[at] ? value_[at] - row_lower[at] : 0;
+    push_[at] = eq_y_[at];
+    size_primal = std::max(size_primal, std::abs(value_[at]));
+  }
+  mu_ = 0;
+  primal_ = 0;
+  double slack_dual = 0;
+  for_sides([&](index k, Side& s) {
+    s.rp = s.sign * (side_dot(k, x.data(), value_.data()) - s.b) + s.e - s.t;
+    s.re = s.soft ? s.z + s.w - s.l1 - s.l2 * s.e : 0;
+    mu_ += s.t * s.z + s.e * s.w;
+    primal_ = std::max(primal_, std::abs(s.rp));
+    slack_dual = std::max(slack_dual, std::abs(s.re) / (1 + s.z + s.w));
+    if (k < 2 * n)
+      rd_[static_cast<std::size_t>(k % n)] -= s.sign * s.z;
+    else
+      push_[static_cast<std::size_t>((k - 2 * n) % m)] -= s.sign * s.z;
+  });
+  if (products_ > 0) mu_ /= products_;
+  dense::add_transposed(rd_.data(), a, push_.data());
+  for (index i = 0; i < m; ++i) {
+    primal_ = std::max(primal_, std::abs(eq_r_[static_cast<std::size_t>(i)]));
+    size_dual = std::max(size_dual, std::abs(push_[static_cast<std::size_t>(i)]));
+  }
+  dual_ = 0;
+  for (index j = 0; j < n; ++j)
+    if (!fixed_[static_cast<std::size_t>(j)])
+      dual_ = std::max(dual_, std::abs(rd_[static_cast<std::size_t>(j)]));
+  primal_ /= size_primal;
+  dual_ = std::max(dual_ / size_dual, slack_dual);
+}
+
+bool InteriorPoint::factorise() {
+  const ConstView h(hessian.data(), n, n), a(rows.data(), m, n);
+  for (index i = 0; i < m; ++i)
+    weight_[static_cast<std::size_t>(i)] = equality_[static_cast<std::size_t>(i)] ? 1 / kDelta : 0;
+  View k(factor_.data(), n, n);
+  for (int attempt = 0; attempt < 6; ++attempt, rho_ *= 100) {
+    if (mode_ == Mode::solve)
+      std::copy_n(hessian.begin(), n * n, factor_.begin());
+    else
+      std::fill_n(factor_.begin(), n * n, 0.0);
+    for (index j = 0; j < n; ++j) k(j, j) += rho_ + (mode_ == Mode::solve ? 0 : 1e-7);
+    for_sides([&](index side, Side& s) {
+      if (attempt == 0) s.d = 1 / (s.t / s.z + (s.soft ? s.e / (s.w + s.l2 * s.e) : 0));
+      if (side < 2 * n)
+        k(side % n, side % n) += s.d;
+      else if (attempt == 0)
+        weight_[static_cast<std::size_t>((side - 2 * n) % m)] += s.d;
+    });
+    for (index i = 0; i < m; ++i)
+      if (weight_[static_cast<std::size_t>(i)] > 0)
+        dense::add_outer(k, weight_[static_cast<std::size_t>(i)], a.row(i));
+    for (index j = 0; j < n; ++j) {
+      if (!fixed_[static_cast<std::size_t>(j)]) continue;
+      for (index i = 0; i < n; ++i) (i < j ? k(j, i) : k(i, j)) = 0;
+      k(j, j) = 1;
+    }
+    if (dense::cholesky(k)) return true;
+  }
+  return false;
+}
+
+void InteriorPoint::refine() {
+  // Residual of (H + rho I + A'DA) dx = rhs without the matrix that the factor has overwritten.
+  const ConstView h(hessian.data(), n, n), a(rows.data(), m, n);
+  if (mode_ == Mode::solve)
+    dense::multiply(rest_.data(), h, dx_.data());
+  else
+    for (index j = 0; j < n; ++j)
+      rest_[static_cast<std::size_t>(j)] = 1e-7 * dx_[static_cast<std::size_t>(j)];
+  dense::multiply(dvalue_.data(), a, dx_.data());
+  for (index i = 0; i < m; ++i) dvalue_[static_cast<std::size_t>(i)] *= weight_[static_cast<std::size_t>(i)];
+  dense::add_transposed(rest_.data(), a, dvalue_.data());
+  for_sides([&](index k, Side& s) {
+    if (k < 2 * n) rest_[static_cast<std::size_t>(k % n)] += s.d * dx_[static_cast<std::size_t>(k % n)];
+  });
+  for (index j = 0; j < n; ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    rest_[at] = fixed_[at] ? 0 : rhs_[at] - rest_[at] - rho_ * dx_[at];
+  }
+  dense::cholesky_solve(rest_.data(), ConstView(factor_.data(), n, n));
+  for (index j = 0; j < n; ++j) dx_[static_cast<std::size_t>(j)] += rest_[static_cast<std::size_t>(j)];
+}
+
+void InteriorPoint::direction() {
+  const ConstView a(rows.data(), m, n);
+  for (index j = 0; j < n; ++j) rhs_[static_cast<std::size_t>(j)] = -rd_[static_cast<std::size_t>(j)];
+  for (index i = 0; i < m; ++i)
+    push_[static_cast<std::size_t>(i)] = -eq_r_[static_cast<std::size_t>(i)] / kDelta;
+  for_sides([&](index k, Side& s) {
+    s.q = -s.rp + s.rtz / s.z;
+    if (s.soft) s.q -= (s.e * s.re + s.rew) / (s.w + s.l2 * s.e);
+    if (k < 2 * n)
+      rhs_[static_cast<std::size_t>(k % n)] += s.sign * s.d * s.q;
+    else
+      push_[static_cast<std::size_t>((k - 2 * n) % m)] += s.sign * s.d * s.q;
+  });
+  dense::add_transposed(rhs_.data(), a, push_.data());
+  for (index j = 0; j < n; ++j)
+    if (fixed_[static_cast<std::size_t>(j)]) rhs_[static_cast<std::size_t>(j)] = 0;
+  std::copy_n(rhs_.begin(), n, dx_.begin());
+  dense::cholesky_solve(dx_.data(), ConstView(factor_.data(), n, n));
+  refine();
+  dense::multiply(dvalue_.data(), a, dx_.data());
+  for_sides([&](index k, Side& s) {
+    s.dz = s.d * (s.q - s.sign * side_dot(k, dx_.data(), dvalue_.data()));
+    s.dt = (s.rtz - s.t * s.dz) / s.z;
+    if (!s.soft) return;
+    s.de = (s.e * (s.dz + s.re) + s.rew) / (s.w + s.l2 * s.e);
+    s.dw = (s.rew - s.w * s.de) / s.e;
+  });
+}
+
+double InteriorPoint::longest_step() const {
+  double alpha = 1;
+  const auto limit = [&](double v, double dv) {
+    if (dv < 0) alpha = std::min(alpha, -v / dv);
+  };
+  for (index k = 0; k < 2 * n + 2 * m; ++k) {
+    const Side& s = sides_[static_cast<std::size_t>(k)];
+    if (!s.active) continue;
+    limit(s.t, s.dt);
+    limit(s.z, s.dz);
+    if (!s.soft) continue;
+    limit(s.e, s.de);
+    limit(s.w, s.dw);
+  }
+  return alpha;
+}
+
+void InteriorPoint::multipliers() {
+  for (index i = 0; i < m; ++i) y[static_cast<std::size_t>(i)] = eq_y_[static_cast<std::size_t>(i)];
+  for (index j = 0; j < n; ++j)
+    z[static_cast<std::size_t>(j)] =
+        fixed_[static_cast<std::size_t>(j)] ? -rd_[static_cast<std::size_t>(j)] : 0;
+  for_sides([&](index k, Side& s) {
+    double& net =
+        k < 2 * n ? z[static_cast<std::size_t>(k % n)] : y[static_cast<std::size_t>((k - 2 * n) % m)];
+    net -= s.sign * s.z;
+  });
+}
+
+InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::function<bool()>& accept,
+                                      const std::function<bool()>* stop) {
+  start(mode);
+  double tolerance = kScaledTolerance;
+  int short_steps = 0;
+  for (iterations_ = 0;; ++iterations_) {
+    evaluate();
+    if (!std::isfinite(mu_) || !std::isfinite(primal_) || !std::isfinite(dual_)) return End::numeric;
+    multipliers();
+    if (scaled_residual() <= tolerance) {
+      if (accept()) return End::converged;
+      tolerance *= 0.1;  // small here is not small in the caller's units: go on
+    }
+    if (iterations_ >= max_iterations) return accept() ? End::converged : End::iterations;
+    if (stop && (*stop)()) return End::stopped;
+    if (short_steps >= 4 || (products_ > 0 && mu_ < 1e-18)) return accept() ? End::converged : End::stalled;
+    if (!factorise()) return accept() ? End::converged : End::numeric;
+
+    double target = 0;
+    if (products_ > 0) {
+      for_sides([&](index, Side& s) {
+        s.rtz = -s.t * s.z;
+        s.rew = -s.e * s.w;
+      });
+      direction();
+      const double alpha = longest_step();
+      double after = 0;
+      for_sides([&](index, Side& s) {
+        after += (s.t + alpha * s.dt) * (s.z + alpha * s.dz) + (s.e + alpha * s.de) * (s.w + alpha * s.dw);
+      });
+      const double ratio = after / products_ / mu_;
+      target = mu_ * std::clamp(ratio * ratio * ratio, 0.0, 1.0);
+      for_sides([&](index, Side& s) {
+        s.rtz = target - s.t * s.z - s.dt * s.dz;
+        s.rew = s.soft ? target - s.e * s.w - s.de * s.dw : 0;
+      });
+    }
+    direction();
+    const double alpha = std::min(1.0, kToBoundary * longest_step());
+    short_steps = alpha < 1e-6 ? short_steps + 1 : 0;
+    for (index j = 0; j < n; ++j) x[static_cast<std::size_t>(j)] += alpha * dx_[static_cast<std::size_t>(j)];
+    for (index i = 0; i < m; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (equality_[at]) eq_y_[at] += alpha * (dvalue_[at] + eq_r_[at]) / kDelta;
+    }
+    for_sides([&](index, Side& s) {
+      s.t += alpha * s.dt;
+      s.z += alpha * s.dz;
+      s.e += alpha * s.de;
+      s.w += alpha * s.dw;
+    });
+  }
+}
+
+}  // namespace emisopt::detail

@@ -1,0 +1,97 @@
+// A dense convex QP with bounds, two-sided rows and soft rows, and a solver that never says "optimal"
+// without a separate check of its own answer.
+//
+//   minimise    1/2 x'Hx + g'x + sum over soft rows i of (l1_i s_i + 1/2 l2_i s_i^2)
+//   subject to  lower <= x <= upper
+//               row_lower_i <= a_i'x <= row_upper_i               hard rows
+//               row_lower_i - s_i <= a_i'x <= row_upper_i + s_i   soft rows, s_i >= 0
+//
+// Lagrangian and signs: Hx + g + A'y + z = 0, y_i > 0 only at row_upper, y_i < 0 only at row_lower, z
+// likewise for the bounds; on a soft row |y_i| <= l1_i + l2_i s_i, equal to it where s_i > 0.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "emisopt/base/types.hpp"
+
+namespace emisopt {
+
+/// Views on the caller's memory. Infinite bounds are absent bounds; lower == upper is an equality; lower >
+/// upper is infeasible, on soft rows too.
+struct QpProblem {
+  ConstView hessian;                             // (n,n) symmetric, positive semidefinite; both triangles
+  std::span<const double> gradient;              // (n)
+  std::span<const double> lower, upper;          // (n); empty: none
+  ConstView rows;                                // (m,n); may be empty
+  std::span<const double> row_lower, row_upper;  // (m)
+  std::span<const double> l1;                    // (m) > 0, infinity: hard row; empty: all rows hard
+  std::span<const double> l2;                    // (m) >= 0; empty: zero
+};
+
+enum class QpStatus {
+  optimal,         // and verified
+  max_iterations,  // feasible region not excluded, tolerance not reached
+  infeasible,      // the hard rows and bounds cannot all hold; see `violated`
+  numeric,         // factorisation broke down
+  not_convex,      // H has a negative eigenvalue
+  invalid,         // NaN, or an infinite number where a finite one must stand; nothing was solved
+  stopped,         // the caller's stop() said so
+};
+const char* to_string(QpStatus);
+
+/// How far (x, y, z) is from a solution: each part relative to the natural size of its own terms.
+struct QpResidual {
+  double primal = 0;           // worst violation of a bound or hard row
+  double dual = 0;             // worst component of Hx + g + A'y + z, and of a multiplier beyond its range
+  double complementarity = 0;  // sum of |multiplier * distance|, relative to the objective's terms
+  double worst() const;
+};
+
+/// The independent check: shares no code and no scaling with the solver. x, z (n), y (m). Allocates nothing.
+QpResidual qp_residual(const QpProblem& problem, std::span<const double> x, std::span<const double> y,
+                       std::span<const double> z);
+
+struct QpOptions {
+  int max_iterations = 50;
+  double tolerance = 1e-8;  // on QpResidual::worst()
+};
+
+/// A bound or hard row that cannot hold together with the others.
+struct QpViolation {
+  int row = 0;        // 0..m-1: general row; m + j: bound of variable j
+  double amount = 0;  // violation at the point of least total violation, in the row's own unit
+};
+
+struct QpResult {
+  QpStatus status = QpStatus::invalid;
+  std::vector<double> x;      // (n) inside the bounds; infeasible: least scaled total violation
+  std::vector<double> y;      // (m) row multipliers
+  std::vector<double> z;      // (n) bound multipliers
+  std::vector<double> slack;  // (m) violation of soft rows, 0 on hard rows
+  double objective = 0;       // slack penalties included
+  int iterations = 0;
+  QpResidual residual;
+  std::vector<QpViolation> violated;  // infeasible only: largest first, at most 8
+};
+
+/// Mehrotra's predictor-corrector interior point method on the equilibrated problem. Slacks and bounds are
+/// eliminated before factorisation, so a soft row costs a diagonal entry and the factor stays (n,n).
+/// The workspace is sized at construction; solve() does not allocate or throw.
+class QpSolver {
+ public:
+  QpSolver(int max_variables, int max_rows, QpOptions options = {});
+  ~QpSolver();
+  QpSolver(QpSolver&&) noexcept;
+
+  /// The result lives in the solver until the next call. `stop`, when given, is asked once per iteration.
+  /// Shapes that differ, or exceed the workspace, throw ShapeError before any work.
+  const QpResult& solve(const QpProblem& problem, const std::function<bool()>* stop = nullptr);
+
+ private:
+  struct Workspace;
+  std::unique_ptr<Workspace> work_;
+};
+
+}  // namespace emisopt

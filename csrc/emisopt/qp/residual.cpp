@@ -1,0 +1,128 @@
+// The independent check of a QP answer, written from the optimality conditions alone.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "emisopt/qp/qp.hpp"
+
+namespace emisopt {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNegligible = 1e-3;  // share of the objective below which a force counts as that share
+
+double at(std::span<const double> v, index i, double absent) {
+  return v.empty() ? absent : v[static_cast<std::size_t>(i)];
+}
+
+// The size that variable j may be expected to have: by this value, by its Newton step alone, or by its box.
+// Residuals are judged against terms of that size, so that neither units nor a solution at 0 matter.
+double natural_size(const QpProblem& p, std::span<const double> x, index j) {
+  const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
+  const double box = std::max(std::abs(low), std::abs(high));
+  double size = std::abs(x[static_cast<std::size_t>(j)]);
+  if (p.hessian(j, j) > 0)
+    size = std::max(size, std::min(box, std::abs(p.gradient[static_cast<std::size_t>(j)]) / p.hessian(j, j)));
+  if (size > 0) return size;
+  return std::isfinite(box) && box > 0 ? box : 1;
+}
+
+// Sum of |H_jk| times the natural size of x_k.
+double curvature_size(const QpProblem& p, std::span<const double> x, index j) {
+  double size = 0;
+  for (index k = 0; k < p.hessian.rows; ++k) size += std::abs(p.hessian(j, k)) * natural_size(p, x, k);
+  return size;
+}
+
+// One side of a row or bound: multiplier >= 0, distance = room left (negative: violated), soft weights.
+struct Side {
+  double multiplier, distance, l1, l2;
+  bool soft() const { return std::isfinite(l1); }
+  double violation() const { return std::max(0.0, -distance); }
+  double complementarity() const {
+    const double inner = std::isfinite(distance) ? multiplier * std::max(0.0, distance) : 0;
+    const double slack = soft() ? std::abs(l1 + l2 * violation() - multiplier) * violation() : 0;
+    return inner + slack;
+  }
+  // By how much the multiplier leaves its range, relative; a multiplier on an absent side is plainly wrong.
+  double excess() const {
+    if (!std::isfinite(distance)) return multiplier > 0 ? 1 : 0;
+    return soft() ? std::max(0.0, multiplier - l1 - l2 * violation()) / l1 : 0;
+  }
+};
+
+}  // namespace
+
+double QpResidual::worst() const {
+  const double largest = std::max({primal, dual, complementarity});
+  return std::isnan(primal) || std::isnan(dual) || std::isnan(complementarity) ? kInf : largest;
+}
+
+QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<const double> y,
+                       std::span<const double> z) {
+  const index n = p.hessian.rows, m = p.rows.rows;
+  QpResidual r;
+  double energy = 0;  // size of the objective's terms
+  double gap = 0;
+  bool nan = false;
+
+  for (index i = 0; i < m; ++i) {
+    double value = 0, size = 0;
+    for (index j = 0; j < n; ++j) {
+      const double a = p.rows(i, j);
+      value += a * x[static_cast<std::size_t>(j)];
+      size += std::abs(a) * natural_size(p, x, j);
+    }
+    const double low = p.row_lower[static_cast<std::size_t>(i)],
+                 high = p.row_upper[static_cast<std::size_t>(i)];
+    const double l1 = at(p.l1, i, kInf), l2 = at(p.l2, i, 0);
+    const double yi = y[static_cast<std::size_t>(i)];
+    const Side below{std::max(0.0, -yi), value - low, l1, l2}, above{std::max(0.0, yi), high - value, l1, l2};
+    if (std::isfinite(low)) size = std::max(size, std::abs(low));
+    if (std::isfinite(high)) size = std::max(size, std::abs(high));
+    if (size == 0) size = 1;
+    for (const Side& side : {below, above}) {
+      if (!side.soft()) r.primal = std::max(r.primal, side.violation() / size);
+      gap += side.complementarity();
+      if (side.soft()) energy += (side.l1 + 0.5 * side.l2 * side.violation()) * side.violation();
+      r.dual = std::max(r.dual, side.excess());
+    }
+  }
+
+  for (index j = 0; j < n; ++j)
+    energy += (std::abs(p.gradient[static_cast<std::size_t>(j)]) + 0.5 * curvature_size(p, x, j)) *
+              natural_size(p, x, j);
+  if (energy == 0) energy = 1;
+
+  for (index j = 0; j < n; ++j) {
+    const double xj = x[static_cast<std::size_t>(j)], zj = z[static_cast<std::size_t>(j)];
+    const double gj = p.gradient[static_cast<std::size_t>(j)];
+    double force = gj + zj, rows_size = 0;
+    for (index k = 0; k < n; ++k) force += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
+    for (index i = 0; i < m; ++i) {
+      const double term = p.rows(i, j) * y[static_cast<std::size_t>(i)];
+      force += term;
+      rows_size += std::abs(term);
+    }
+    // The last term: a variable on which nearly nothing acts is judged by what it could still gain.
+    const double reach = natural_size(p, x, j);
+    const double size = std::max(
+        {std::abs(gj), curvature_size(p, x, j), rows_size, std::abs(zj), kNegligible * energy / reach});
+    r.dual = std::max(r.dual, std::abs(force) / size);
+    nan |= std::isnan(force);
+
+    const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
+    for (const Side& side :
+         {Side{std::max(0.0, -zj), xj - low, kInf, 0}, Side{std::max(0.0, zj), high - xj, kInf, 0}}) {
+      r.primal = std::max(r.primal, side.violation() / reach);
+      gap += side.complementarity();
+      r.dual = std::max(r.dual, side.excess());
+    }
+  }
+  r.complementarity = gap / energy;
+  // std::max drops a NaN; every NaN in x, y or z reaches some component of the force.
+  if (nan) r.dual = kMissing;
+  return r;
+}
+
+}  // namespace emisopt

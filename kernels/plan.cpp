@@ -1,0 +1,135 @@
+// From an OpList to nodes: what must run, in which order, and where gradients go.
+#include "kernels/plan.hpp"
+
+#include <algorithm>
+
+namespace emisopt::kernels {
+namespace {
+
+std::size_t at(int id) { return static_cast<std::size_t>(id); }
+
+// Marks values that reach the quantiles and returns the nodes that make them, in order of execution.
+void keep_live_nodes(Plan& plan) {
+  plan.values[kFuture][at(plan.ops.quantiles)].live = true;
+  std::vector<Node> reversed;
+  for (const Part part : {kFuture, kHistory}) {
+    if (plan.rows(part) == 0) continue;
+    for (std::size_t i = plan.ops.ops.size(); i-- > 0;) {
+      const Op& op = plan.ops.ops[i];
+      if (!covers(op.rows, part) || !plan.values[part][at(op.y)].live) continue;
+      plan.values[part][at(op.x)].live = true;
+      if (op.x2 >= 0) plan.values[part][at(op.x2)].live = true;
+      Node node;
+      node.op = static_cast<int>(i);
+      node.part = part;
+      if (plan.has_past(node)) plan.values[kHistory][at(op.x)].live = true;
+      reversed.push_back(node);
+    }
+  }
+  plan.nodes.assign(reversed.rbegin(), reversed.rend());
+  plan.first_future = static_cast<std::size_t>(
+      std::find_if(plan.nodes.begin(), plan.nodes.end(), [](const Node& n) { return n.part == kFuture; }) -
+      plan.nodes.begin());
+}
+
+// train: everything made by a node, since weights feed it. vjp, jacobian: what depends on the plan.
+void mark_gradients(Plan& plan) {
+  if (plan.mode == Mode::infer) return;
+  auto& states = plan.values;
+  if (plan.mode != Mode::train) states[kFuture][at(plan.ops.future)].gradient = true;
+  for (const Node& node : plan.nodes) {
+    const Op& op = plan.op(node);
+    if (plan.mode == Mode::train)
+      states[node.part][at(op.y)].gradient = true;
+    else if (node.part == kFuture)
+      states[kFuture][at(op.y)].gradient |=
+          states[kFuture][at(op.x)].gradient || (op.x2 >= 0 && states[kFuture][at(op.x2)].gradient);
+  }
+}
+
+// In jacobian mode the seed is one row. It stays one row going backward until an attention op spreads it over
+// the rows before; the ops after the last attention therefore work on one row per seed instead of t + 1.
+void mark_single_rows(Plan& plan) {
+  if (plan.mode != Mode::jacobian) return;
+  auto& states = plan.values[kFuture];
+  for (ValueState& state : states) state.single = true;
+  for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend() && node->part == kFuture; ++node) {
+    const Op& op = plan.op(*node);
+    const bool spread = op.kind == OpKind::attention || !states[at(op.y)].single;
+    if (spread) states[at(op.x)].single = false;
+    if (spread && op.x2 >= 0) states[at(op.x2)].single = false;
+  }
+}
+
+// Walks backward once and notes who writes each gradient first.
+void settle_flows(Plan& plan) {
+  std::array<std::vector<bool>, kParts> written;
+  for (auto& part : written) part.resize(plan.ops.values.size());
+  written[kFuture][at(plan.ops.quantiles)] = true;
+  auto enter = [&](Flow& flow, Part part, int id, bool whole) {
+    flow.wanted = plan.values[part][at(id)].gradient;
+    if (!flow.wanted || written[part][at(id)]) return;
+    (whole ? flow.assign : flow.zero) = true;
+    written[part][at(id)] = true;
+  };
+  for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend(); ++node) {
+    const Op& op = plan.op(*node);
+    const Part part = node->part;
+    node->backward = plan.values[part][at(op.y)].gradient && written[part][at(op.y)];
+    if (!node->backward) continue;
+    const bool attention = op.kind == OpKind::attention;
+    // attention accumulates over heads; a single-row gradient does not fill a prefix
+    auto whole = [&](int id) {
+      return !attention && plan.values[part][at(op.y)].single == plan.values[part][at(id)].single;
+    };
+    enter(node->x, part, op.x, whole(op.x));
+    if (op.x2 >= 0) enter(node->x2, part, op.x2, whole(op.x2));
+    if (plan.has_past(*node) && plan.mode == Mode::train) enter(node->past, kHistory, op.x, false);
+  }
+}
+
+double forward_flop(const Plan& plan, const Node& node, double rows) {
+  const Op& op = plan.op(node);
+  if (op.kind == OpKind::linear) return 2.0 * rows * plan.width(op.x) * plan.width(op.y);
+  if (op.kind != OpKind::attention) return 10.0 * rows * plan.width(op.y);  // pointwise: a small share
+  const double own = plan.rows(node.part), past = plan.has_past(node) ? plan.rows(kHistory) : 0;
+  return 4.0 * rows * op.heads * op.head_dim * (past + 0.5 * (own + 1));
+}
+
+}  // namespace
+
+Plan make_plan(const OpList& ops, const Shapes& shapes, Mode mode) {
+  Plan plan;
+  plan.ops = ops;
+  plan.shapes = shapes;
+  plan.mode = mode;
+  for (auto& part : plan.values) part.resize(ops.values.size());
+  keep_live_nodes(plan);
+  mark_gradients(plan);
+  mark_single_rows(plan);
+  settle_flows(plan);
+  return plan;
+}
+
+bool Plan::has_past(const Node& node) const {
+  return op(node).kind == OpKind::attention && node.part == kFuture && rows(kHistory) > 0 &&
+         covers(value(op(node).x).rows, kHistory);
+}
+
+double Plan::flop() const {
+  const double windows = shapes.batch;
+  double total = 0;
+  for (const Node& node : nodes) {
+    const Op& o = op(node);
+    if (node.part == kHistory && mode != Mode::train) continue;  // run_context's
+    total += forward_flop(*this, node, windows * rows(node.part));
+    if (!node.backward) continue;
+    double passes = mode == Mode::train ? 2 : 1;  // gradients of input and weight, or input alone
+    if (mode == Mode::train && o.kind == OpKind::linear && !node.x.wanted) passes = 1;
+    if (o.kind == OpKind::attention) passes = mode == Mode::train ? 2.5 : 1.5;
+    total += passes * forward_flop(*this, node, windows * rows(node.part));
+  }
+  return total;
+}
+
+}  // namespace emisopt::kernels

@@ -1,0 +1,71 @@
+// Private to the engine: an OpList checked and put in order of execution. Rows split into two parts, history
+// and future. History never depends on the future, so every mode runs the same nodes: history first, then
+// future; infer, vjp and jacobian run history once (run_context) and the future part as often as they like.
+#pragma once
+#include <array>
+#include <vector>
+
+#include "kernels/backend.hpp"
+
+namespace emisopt::kernels {
+
+enum Part : int { kHistory = 0, kFuture = 1 };
+inline constexpr int kParts = 2;
+
+/// What the backward pass of a node does with the gradient of one input.
+struct Flow {
+  bool wanted = false;
+  bool zero = false;    // first to write it, and not in whole: clear the buffer before accumulating
+  bool assign = false;  // first to write it, and in whole: overwrite
+};
+
+/// One op on one part of the rows.
+struct Node {
+  int op = -1;
+  Part part = kFuture;
+  bool backward = false;  // takes part in the backward pass of the plan's mode
+  Flow x, x2;             // gradients of the inputs in the node's own part
+  Flow past;              // attention on the future part: gradient of the history's keys and values
+};
+
+/// A value on one part of the rows.
+struct ValueState {
+  bool live = false;      // the quantiles depend on it
+  bool gradient = false;  // the backward pass of the plan's mode needs its gradient
+  bool single = false;    // jacobian: only the seeded step's row has a gradient, not the rows before it
+};
+
+struct Plan {
+  OpList ops;
+  Mode mode = Mode::infer;
+  Shapes shapes;
+  std::vector<Node> nodes;                             // history part, then future part
+  std::size_t first_future = 0;                        // index of the first future node
+  std::array<std::vector<ValueState>, kParts> values;  // by part, then value id
+
+  int rows(Part part) const { return part == kHistory ? shapes.history_tokens : shapes.future_tokens; }
+  const Op& op(const Node& node) const { return ops.ops[static_cast<std::size_t>(node.op)]; }
+  const Value& value(int id) const { return ops.values[static_cast<std::size_t>(id)]; }
+  int width(int id) const { return value(id).width; }
+  const ValueState& state(Part part, int id) const { return values[part][static_cast<std::size_t>(id)]; }
+  /// Whether an attention node has the history's keys before its own.
+  bool has_past(const Node& node) const;
+  double flop() const;  // of one run(), multiply and add counted apart
+};
+
+/// Throws InputError naming the op, value or option at fault.
+void validate(const OpList& ops);
+void validate(const OpList& ops, const Shapes& shapes, const CompileOptions& options);
+/// Drops what the quantiles do not depend on and settles the backward flows. `ops` must be valid.
+Plan make_plan(const OpList& ops, const Shapes& shapes, Mode mode);
+
+/// "op 7 (attention)", for messages.
+std::string describe(const OpList& ops, std::size_t op);
+const char* to_string(OpKind);
+const char* to_string(Rows);
+
+inline bool covers(Rows rows, Part part) {
+  return rows == Rows::all || (rows == Rows::history) == (part == kHistory);
+}
+
+}  // namespace emisopt::kernels

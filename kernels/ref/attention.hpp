@@ -1,0 +1,95 @@
+// Prefix-causal attention with grouped key heads (Vaswani et al. 2017; Ainslie et al. 2023).
+#pragma once
+#include <cmath>
+
+#include "kernels/table.hpp"
+
+namespace emisopt::kernels::ref {
+
+// Where head h of an attention op lies in a row of width [q | k | v].
+struct HeadColumns {
+  int q, k, v, width;
+  HeadColumns(int h, int heads, int kv_heads, int head_dim)
+      : q(h * head_dim),
+        k((heads + h / (heads / kv_heads)) * head_dim),
+        v((heads + kv_heads + h / (heads / kv_heads)) * head_dim),
+        width((heads + 2 * kv_heads) * head_dim) {}
+};
+
+// y_i = sum_j p_ij v_j, p_i = softmax(q_i . k_j / sqrt(head_dim)) over the past rows and own rows 0..i. What
+// lies beyond row i is never read: a NaN there must not reach it.   y (rows, heads * head_dim)
+template <class T>
+void attention_forward(const AttentionArgs<T>& a, T* y) {
+  const T scale = T(1) / std::sqrt(T(a.head_dim));
+  for (int h = 0; h < a.heads; ++h) {
+    const HeadColumns at(h, a.heads, a.kv_heads, a.head_dim);
+    for (int i = 0; i < a.rows; ++i) {
+      const T* q = a.x + static_cast<long>(i) * at.width + at.q;
+      T* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride;  // (past + rows)
+      const int keys = a.past + i + 1;
+      auto row = [&](int j) {  // (width) of key j
+        return j < a.past ? a.past_x + static_cast<long>(j) * at.width
+                          : a.x + static_cast<long>(j - a.past) * at.width;
+      };
+      T top = 0, sum = 0;
+      for (int j = 0; j < keys; ++j) {
+        const T* k = row(j) + at.k;
+        T s = 0;
+        for (int c = 0; c < a.head_dim; ++c) s += q[c] * k[c];
+        p[j] = s * scale;
+        top = j == 0 || p[j] > top ? p[j] : top;
+      }
+      for (int j = 0; j < keys; ++j) sum += p[j] = std::exp(p[j] - top);
+      T* yi = y + (static_cast<long>(i) * a.heads + h) * a.head_dim;
+      for (int c = 0; c < a.head_dim; ++c) yi[c] = 0;
+      for (int j = 0; j < keys; ++j) {
+        p[j] /= sum;
+        const T* v = row(j) + at.v;
+        for (int c = 0; c < a.head_dim; ++c) yi[c] += p[j] * v[c];
+      }
+      for (int j = keys; j < a.past + a.rows; ++j) p[j] = 0;
+    }
+  }
+}
+
+// dp_ij = dy_i . v_j, ds_ij = p_ij (dp_ij - sum_l p_il dp_il) / sqrt(head_dim);
+// dq_i += sum_j ds_ij k_j, dk_j += sum_i ds_ij q_i, dv_j += sum_i p_ij dy_i.
+template <class T>
+void attention_backward(const AttentionArgs<T>& a, const T* dy, T* dx, T* dpast) {
+  const T scale = T(1) / std::sqrt(T(a.head_dim));
+  T* dp = a.scratch;  // (past + rows)
+  for (int h = 0; h < a.heads; ++h) {
+    const HeadColumns at(h, a.heads, a.kv_heads, a.head_dim);
+    for (int i = a.first; i < a.rows; ++i) {
+      const T* q = a.x + static_cast<long>(i) * at.width + at.q;
+      T* dq = dx + static_cast<long>(i) * at.width + at.q;
+      const T* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride;
+      const T* dyi = dy + (static_cast<long>(i - a.first) * a.heads + h) * a.head_dim;
+      const int keys = a.past + i + 1;
+      T mean = 0;
+      for (int j = 0; j < keys; ++j) {
+        const T* v = (j < a.past ? a.past_x + static_cast<long>(j) * at.width
+                                 : a.x + static_cast<long>(j - a.past) * at.width) +
+                     at.v;
+        dp[j] = 0;
+        for (int c = 0; c < a.head_dim; ++c) dp[j] += dyi[c] * v[c];
+        mean += p[j] * dp[j];
+      }
+      for (int j = 0; j < keys; ++j) {
+        const bool own = j >= a.past;
+        const long at_row = static_cast<long>(own ? j - a.past : j) * at.width;
+        const T ds = p[j] * (dp[j] - mean) * scale;
+        const T* k = (own ? a.x : a.past_x) + at_row + at.k;
+        for (int c = 0; c < a.head_dim; ++c) dq[c] += ds * k[c];
+        T* dkv = own ? dx : dpast;
+        if (!dkv) continue;
+        for (int c = 0; c < a.head_dim; ++c) {
+          dkv[at_row + at.k + c] += ds * q[c];
+          dkv[at_row + at.v + c] += p[j] * dyi[c];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace emisopt::kernels::ref

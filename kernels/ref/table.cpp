@@ -1,0 +1,36 @@
+#include "kernels/ref/table.hpp"
+
+#include "kernels/ref/attention.hpp"
+#include "kernels/ref/gemm.hpp"
+#include "kernels/ref/norm.hpp"
+#include "kernels/ref/pointwise.hpp"
+#include "kernels/ref/update.hpp"
+
+namespace emisopt::kernels::ref {
+
+template <class T>
+const KernelTable<T>& table() {
+  static constexpr KernelTable<T> kTable = {
+      .name = "ref",
+      .lanes = 1,
+      .gemm = gemm<T>,
+      .transpose = transpose<T>,
+      .column_sum = column_sum<T>,
+      .rmsnorm_forward = rmsnorm_forward<T>,
+      .rmsnorm_backward = rmsnorm_backward<T>,
+      .rope = rope<T>,
+      .attention_forward = attention_forward<T>,
+      .attention_backward = attention_backward<T>,
+      .swiglu_forward = swiglu_forward<T>,
+      .swiglu_backward = swiglu_backward<T>,
+      .add = add<T>,
+      .quantiles_forward = quantiles_forward<T>,
+      .quantiles_backward = quantiles_backward<T>,
+      .adamw = adamw<T>,
+  };
+  return kTable;
+}
+template const KernelTable<float>& table<float>();
+template const KernelTable<double>& table<double>();
+
+}  // namespace emisopt::kernels::ref

@@ -1,0 +1,88 @@
+// Private to the engine: what one ISA level must be able to do. The interpreter (interpreter.hpp) knows ops,
+// rows and memory; a table knows arithmetic. Plain types only: the SIMD objects include this file and must
+// not carry a single inline function of the standard library (docs/engine.md, "One object per level").
+#pragma once
+
+namespace emisopt::kernels {
+
+/// One window's rows of an attention op. The keys are `past` earlier rows, then the own `rows`; own row i
+/// sees every past row and the own rows 0..i, which is what makes the network prefix-causal.
+template <class T>
+struct AttentionArgs {
+  int heads, kv_heads, head_dim;  // query head h reads key head h / (heads / kv_heads)
+  int rows;                       // own rows
+  int first;                      // backward: own rows before it have no gradient; dy starts at this row
+  int past;                       // 0 when the window starts here
+  const T* x;                     // (rows, width): [q | k | v], width = (heads + 2 kv_heads) head_dim
+  const T* past_x;                // (past, width): only its k and v columns are read
+  const T* past_kt;               // (kv_heads head_dim, past_stride): keys, one row per channel
+  const T* past_vt;               // (kv_heads head_dim, past_stride): values, likewise
+  int past_stride;                // scalars
+  T* p;                           // (heads, *, p_stride): probabilities, columns [past | own], 0 beyond row i
+  long p_head;                    // scalars from one head of p to the next
+  int p_stride;                   // scalars, >= past + rows
+  T* scratch;                     // attention_scratch(...) scalars
+};
+
+/// AdamW constants of one step, already combined (see AdamW in backend.hpp).
+struct AdamWStep {
+  float clip, l2sp, ewc;  // gradient factor; 2 lambda; fisher factor
+  float beta1, beta2, eps;
+  float step_size;   // rate / (1 - beta1^t)
+  float root_scale;  // 1 / sqrt(1 - beta2^t)
+  float shrink;      // rate * decay
+};
+
+/// Pointwise and row kernels; rows are contiguous. `accumulate`: add to the output instead of overwriting it.
+template <class T>
+struct KernelTable {
+  const char* name;  // level whose instructions the object holds
+  int lanes;         // scalars per vector, as compiled
+
+  /// c (m, n) = a b + bias, or c += a b when accumulating (then bias is null).
+  ///   a (m, k) at a[i * a_row + l * a_col]: any strides    b (k, n), c (m, n): rows contiguous, strides ldb,
+  ///   ldc bias (n) or null. Each c[i][j] is one chain over l = 0..k-1, so a row's bits do not depend on m.
+  void (*gemm)(T* c, long ldc, const T* a, long a_row, long a_col, const T* b, long ldb, const T* bias, int m,
+               int n, int k, bool accumulate);
+  /// b (cols, rows; stride ldb) = a (rows, cols; stride lda) transposed.
+  void (*transpose)(T* b, long ldb, const T* a, long lda, int rows, int cols);
+  /// sum (n) += column sums of x (rows, n): a bias gradient.
+  void (*column_sum)(T* sum, const T* x, int rows, int n);
+
+  /// y, x (rows, width)   rstd (rows): saved for backward   w (width)
+  void (*rmsnorm_forward)(T* y, T* rstd, const T* x, const T* w, int rows, int width, T eps);
+  /// dx (rows, width) accumulates or not; dw (width) always accumulates. Null: not wanted.
+  void (*rmsnorm_backward)(T* dx, T* dw, const T* dy, const T* x, const T* rstd, const T* w, int rows,
+                           int width, bool accumulate);
+  /// Rotates channel i of a head against channel i + head_dim/2 by the row's angle; `inverse` turns back,
+  /// which is also the transpose needed by the backward pass. Channels beyond heads * head_dim pass
+  /// unchanged.
+  ///   y, x (rows, width)   cosine, sine (rows, head_dim / 2) of the rows' positions
+  void (*rope)(T* y, const T* x, const T* cosine, const T* sine, int rows, int width, int heads, int head_dim,
+               bool inverse, bool accumulate);
+  /// y (rows, heads * head_dim); fills p.
+  void (*attention_forward)(const AttentionArgs<T>& args, T* y);
+  /// dy (rows - first, heads * head_dim) -> dx (rows, width) and dpast (past, width; null: not wanted), both
+  /// accumulating; dpast gets k and v columns only.
+  void (*attention_backward)(const AttentionArgs<T>& args, const T* dy, T* dx, T* dpast);
+  /// x (rows, 2 width): [gate | up]   y (rows, width)
+  void (*swiglu_forward)(T* y, const T* x, int rows, int width);
+  void (*swiglu_backward)(T* dx, const T* dy, const T* x, int rows, int width, bool accumulate);
+  /// y (n) = a + b; b null: y += a.
+  void (*add)(T* y, const T* a, const T* b, long n);
+  /// q, raw (rows, outputs * levels), level fastest
+  void (*quantiles_forward)(T* q, const T* raw, int rows, int outputs, int levels, int middle);
+  void (*quantiles_backward)(T* draw, const T* dq, const T* raw, int rows, int outputs, int levels,
+                             int middle, bool accumulate);
+  /// theta, m, v, gradient, mask, anchor, fisher (count); mask, anchor, fisher may be null.
+  void (*adamw)(T* theta, T* m, T* v, const T* gradient, const T* mask, const T* anchor, const T* fisher,
+                long count, const AdamWStep& step);
+};
+
+/// Scalars of scratch that any level needs for attention over `rows` own and `past` earlier rows.
+constexpr long attention_scratch(int head_dim, int rows, int past) {
+  const long keys = past + rows + 64;  // vectors may round a row of scores up
+  return 2L * head_dim * (rows + 64) + 2L * (rows + 16) * keys;
+}
+
+}  // namespace emisopt::kernels

@@ -1,0 +1,14 @@
+// The extension module: what Python sees of the core. No logic here or in its sisters: check shapes, take
+// pointers while holding the GIL, release it, call one function of the core.
+#include "module.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  using namespace emisopt::python;
+  m.doc() = "The C++ core of emisopt; the public names are in `emisopt`.";
+  m.attr("__version__") = EMISOPT_VERSION;
+  bind_errors(m);
+  bind_engine(m);
+  bind_data(m);
+  bind_forecaster(m);
+  bind_train(m);
+}

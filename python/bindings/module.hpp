@@ -1,0 +1,15 @@
+// One registration function per concept; module.cpp calls them in the order of the data.
+#pragma once
+#include <pybind11/pybind11.h>
+
+namespace emisopt::python {
+
+namespace py = pybind11;
+
+void bind_errors(py::module_& m);      // errors.cpp: classes and their translation
+void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as data, programs
+void bind_data(py::module_& m);        // data.cpp: tags and histories
+void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
+void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
+
+}  // namespace emisopt::python

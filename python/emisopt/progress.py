@@ -1,0 +1,103 @@
+"""Progress of a training run: a bar in a terminal, quiet when nobody looks, and what Ctrl-C means."""
+
+from __future__ import annotations
+
+import math
+import sys
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+__all__ = ["Report", "TrainBar"]
+
+
+class Report(Protocol):
+    """What the trainer tells after each step (`_core.TrainProgress`)."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def validation(self) -> float: ...
+    @property
+    def windows_per_second(self) -> float: ...
+
+
+def _number(x: float) -> str:
+    return "-" if math.isnan(x) else f"{x:.4f}"
+
+
+class TrainBar:
+    """A rich progress bar with loss, validation loss, rate and time left; use as a context manager.
+
+    Parameters
+    ----------
+    title : text before the bar
+    show : False shows nothing; True shows a bar, as plain text lines when the console is no terminal
+
+    Examples
+    --------
+    >>> with TrainBar("fit", show=False) as bar:
+    ...     bar.update(None)  # doctest: +SKIP
+    """
+
+    def __init__(self, title: str, *, show: bool = True, console: Console | None = None) -> None:
+        self._show = show
+        self._console = console or Console(file=sys.stderr)
+        self._title = title
+        self._lines = 0
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("loss {task.fields[loss]}  val {task.fields[validation]}  {task.fields[rate]} win/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+            refresh_per_second=4,
+            transient=False,
+            disable=not show or not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(title, total=1, loss="-", validation="-", rate="-")
+
+    def __enter__(self) -> TrainBar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, report: Report) -> None:
+        """Shows one report of the trainer."""
+        if not self._show:
+            return
+        if not self._console.is_terminal:
+            self._line(report)
+            return
+        self._progress.update(
+            self._task,
+            completed=report.step,
+            total=report.steps,
+            loss=_number(report.loss),
+            validation=_number(report.validation),
+            rate=f"{report.windows_per_second:.0f}",
+        )
+
+    def _line(self, report: Report) -> None:
+        # Into a file or a pipe: ten plain lines for the run, so that a log stays readable.
+        due = report.step * 10 // max(1, report.steps)
+        if due > self._lines or report.step == report.steps:
+            self._lines = due
+            self._console.print(
+                f"{self._title}: step {report.step}/{report.steps}  loss {_number(report.loss)}  "
+                f"val {_number(report.validation)}  {report.windows_per_second:.0f} win/s",
+                highlight=False,
+                soft_wrap=True,
+            )
