@@ -170,8 +170,10 @@ def gap_flags(index: pd.Index[Any], tags: TagMap, where: str = "history") -> NDA
     if isinstance(index, pd.DatetimeIndex):
         if tags.period == 0:
             raise DataError(f"{where}: rows have time stamps, the tag map's period is 0; set it")
-        seconds = _seconds(index)
-        steps = np.diff(seconds)
+        if index.hasnans:
+            row = int(np.argmax(np.asarray(index.isna())))
+            raise DataError(f"{where}: row {row}: expected a time stamp, got NaT")
+        steps = np.diff(_seconds(index))
         wrong = np.flatnonzero(~(steps > 0))
         if wrong.size:
             row = int(wrong[0]) + 1

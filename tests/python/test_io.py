@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,14 @@ from hypothesis import strategies as st
 
 from emisopt.errors import ConfigError, DataError, MissingFileError
 from emisopt.io import gap_flags, read_history, to_arrays
-from emisopt.tags import FileFormat, Tag, TagMap, load_tagmap
-from emisopt.units import conversion
+from emisopt.tags import Tag, TagMap, load_tagmap
 
-DATA = Path(os.environ.get("EMISOPT_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 TAGS = """
 tags:
   - {name: load, unit: MW, role: disturbance, low: 0, high: 500}
   - {name: nox, unit: mg/Nm3, role: emission, low: 0, high: 900}
 """
 STAMPED = TAGS + "period: 1 h\nfile: {time: {columns: time}}\n"
-
-
-def real(*names: str) -> list[Path]:
-    """Files of the shared data, or a skip with the reason; with CI=true their absence fails the run."""
-    files = [DATA / name for name in names]
-    absent = [str(f) for f in files if not f.is_file()]
-    if absent:
-        reason = f"no {absent[0]}; set EMISOPT_DATA to the folder of the data"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    return files
 
 
 class Folder:
@@ -398,39 +385,6 @@ tags:
     assert len(folder.read("CDP,TEY,NOX\n" + rows, yaml)) == 30
 
 
-@given(
-    st.floats(-1e6, 1e6),
-    st.sampled_from([("degC", "degF"), ("bar", "psi"), ("t/h", "lb/h"), ("g/m3", "ug/m3")]),
-)
-def test_unit_conversion_comes_back(value: float, pair: tuple[str, str]) -> None:
-    there, back = conversion(*pair, "test"), conversion(*pair[::-1], "test")
-    assert back[0] * (there[0] * value + there[1]) + back[1] == pytest.approx(value, rel=1e-12, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("value", "source", "target", "expected"),
-    [
-        (20, "°C", "K", 293.15), (212, "degF", "degC", 100), (1013.25, "mbar", "kPa", 101.325),
-        (1013.25, "hPa", "bar", 1.01325), (500, "kW", "MW", 0.5), (12, "%", "fraction", 0.12),
-        (0.25, "vol%", "ppm", 2500), (0.05, "g/m³", "mg/m3", 50), (3, "wt%", "g/kg", 30),
-        (1, "mmBtu", "GJ", 1.0550558),
-        (1, "short ton", "kg", 907.18474), (36, "t/h", "kg/s", 10), (10000, "Btu/lb", "MJ/kg", 23.26),
-    ],
-)  # fmt: skip
-def test_unit_conversion_values(value: float, source: str, target: str, expected: float) -> None:
-    factor, offset = conversion(source, target, "test")
-    assert factor * value + offset == pytest.approx(expected, rel=1e-7)
-
-
-def test_units_that_need_more_than_a_number_do_not_convert() -> None:
-    for pair in (("barg", "bar"), ("mg/m3", "mg/Nm3"), ("ppm", "mg/Nm3"), ("wt%", "%"), ("MWh", "MW")):
-        with pytest.raises(ConfigError, match="does not convert"):
-            conversion(*pair, "test")
-    with pytest.raises(ConfigError, match="unit 'mbra' is not known; did you mean 'mbar'"):
-        conversion("mbra", "bar", "test")
-    assert conversion("stones", "stones", "test") == (1, 0)
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.text("0123456789.,;\"'-+eE \n\r\t\0µ", max_size=60), st.sampled_from(["load,nox\n", "load;nox\n", ""])
@@ -474,6 +428,10 @@ def test_tables_made_by_hand() -> None:
             pd.DataFrame({"a": [1.0, 2.0]}, index=pd.to_datetime(["2014-01-01", "2014-01-01"])),
             "history: row 1: duplicate time stamp 2014-01-01 00:00:00",
         ),
+        (
+            pd.DataFrame({"a": [1.0, 2.0]}, index=pd.to_datetime([None, "2014-01-01"])),
+            "history: row 0: expected a time stamp, got NaT",
+        ),
     ],
 )
 def test_tables_that_are_refused(frame: Any, message: str) -> None:
@@ -488,61 +446,3 @@ def test_stamps_need_a_period() -> None:
     frame = pd.DataFrame({"g": ["z"]})
     with pytest.raises(DataError, match="row 0: expected one of its categories, got 'z'"):
         to_arrays(frame, TagMap((Tag("g", "", kind="categorical", categories=("x",)),)))
-
-
-# Real files.
-
-
-def test_gas_turbine() -> None:
-    files = real(*(f"gas_turbine/gt_{year}.csv" for year in (2011, 2012, 2013, 2014)))
-    tags = load_tagmap("gas_turbine")
-    frame = read_history(files, tags)
-    assert frame.shape == (29349, 11) and not frame.isna().any().any()
-    assert np.flatnonzero(gap_flags(frame.index, tags)).tolist() == [7411, 15039, 22191]
-    assert frame.iloc[0].tolist()[-2:] == [0.32663, 81.952]
-    assert frame["NOX"].max() == 119.91 and frame["CO"].max() == 44.103
-    assert not any(frame.attrs["put_aside"].values())
-
-
-def test_gas_turbine_with_exchanged_headings_is_noticed(tmp_path: Path) -> None:
-    text = real("gas_turbine/gt_2014.csv")[0].read_text()
-    copy = tmp_path / "gt_2014.csv"
-    copy.write_text(text.replace("TEY,CDP", "CDP,TEY", 1))
-    with pytest.raises(DataError, match=r"column 'TEY' looks like another signal.*it would fit 'CDP'"):
-        read_history(copy, "gas_turbine")
-
-
-def test_air_quality() -> None:
-    tags = load_tagmap("air_quality")
-    frame = read_history(real("air_quality/AirQualityUCI_head5997.csv"), tags)
-    assert frame.shape == (5997, 13) and not gap_flags(frame.index, tags).any()
-    assert frame.index[0] == pd.Timestamp("2004-03-10 18:00", tz="Etc/GMT-1")
-    assert frame["CO(GT)"].iloc[0] == 2.6 and frame["AH"].iloc[0] == 0.7578
-    assert frame["CO(GT)"].isna().sum() == 1472 and frame["NMHC(GT)"].isna().mean() > 0.8
-    assert not any(frame.attrs["put_aside"].values())  # nothing but the code was missing
-
-
-def test_campd_hours_with_american_units() -> None:
-    tags = TagMap.from_yaml(
-        """
-        period: 1 h
-        file:
-          time: {columns: [Date, Hour], format: "%m-%d-%Y %H", timezone: UTC-06:00}
-          columns:
-            Heat Input (mmBtu): {tag: heat, unit: mmBtu}
-            Gross Load (MW): load
-            NOx Mass (lbs): {tag: nox, unit: lbs}
-            CO2 Mass (short tons): {tag: co2, unit: short tons}
-        tags:
-          - {name: load, unit: MW, role: disturbance}
-          - {name: heat, unit: GJ, role: disturbance}
-          - {name: nox, unit: kg, role: emission}
-          - {name: co2, unit: t, role: emission}
-        """
-    )
-    frame = read_history(real("campd_sample/bowen_20170101_24h.csv"), tags)
-    assert frame.shape == (24, 4) and tags.file != FileFormat()
-    assert frame["nox"].iloc[0] == pytest.approx(858.7 * 0.45359237)
-    assert frame["co2"].iloc[0] == pytest.approx(946.1 * 0.90718474)
-    assert frame["heat"].iloc[0] == pytest.approx(9220.9 * 1.05505585262)
-    assert frame.index[0] == pd.Timestamp("2017-01-01 06:00", tz="UTC")
