@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from emisopt._fileformat import Source
 from emisopt.errors import ConfigError, MissingFileError
 from emisopt.tags import FileFormat, Tag, TagMap, load_tagmap, shipped_tagmaps
 
@@ -38,11 +39,11 @@ def test_yaml_fills_every_field() -> None:
             "10AA.TE": {tag: t_fe, unit: degF}
         tags:
           - {name: o2_sp, unit: "%", role: setpoint, low: 1.5, high: 6, rate: 0.2}
-          - {name: t_fe, unit: degC, role: disturbance, missing: 9999}
+          - {name: t_fe, unit: degC, role: disturbance}
           - {name: grade, unit: "", role: disturbance, kind: categorical, categories: [A, "NO"],
              known_ahead: true}
           - {name: nox, unit: mg/Nm3, role: emission, low: 0, scale: log}
-          - {name: lhv, unit: MJ/kg, role: quality, kind: laboratory}
+          - {name: lhv, unit: MJ/kg, role: quality, kind: laboratory, missing: 9999}
         """
     )
     assert tags.names == ["o2_sp", "t_fe", "grade", "nox", "lhv"]
@@ -50,6 +51,7 @@ def test_yaml_fills_every_field() -> None:
     assert (tags.plant, tags.synthetic, tags.period) == ("Boiler 2", True, 300.0)
     assert tags["o2_sp"] == Tag("o2_sp", "%", "setpoint", low=1.5, high=6, rate=0.2)
     assert tags["grade"].categories == ("A", "NO") and tags["grade"].known_ahead
+    assert tags["lhv"].missing == 9999
     assert tags["nox"].scale == "log" and tags["nox"].high is None
     assert (tags.file.delimiter, tags.file.decimal, tags.file.encoding) == (";", ",", "cp1252")
     assert tags.file.missing_number == (-200.0,) and "Bad Input" in tags.file.missing_text
@@ -118,7 +120,7 @@ def test_repr_lists_the_tags() -> None:
     ("text", "message"),
     [
         ("tags: [", "t.yaml: line 1, column 8: "),
-        ("plant: a\nplant: b\n" + NOX, "t.yaml: line 2, column 1: 'plant' stands twice, again in line 2"),
+        ("plant: a\nplant: b\n" + NOX, "t.yaml: line 2, column 1: 'plant' stands twice"),
         ("- a", "t.yaml: expected fields with values, got a list"),
         ("", "t.yaml: expected fields with values, got nothing"),
         ("tagz: []", "t.yaml: unknown field 'tagz'; did you mean 'tags'?"),
@@ -250,6 +252,15 @@ def test_tag_refusals(fields: dict[str, object], message: str) -> None:
 def test_names_must_differ() -> None:
     with pytest.raises(ConfigError, match="tag 'a': name: stands twice"):
         TagMap((Tag("a", ""), Tag("a", "")))
+
+
+def test_a_missing_code_has_one_unit() -> None:
+    source = {"t": Source("t", "degF")}
+    with pytest.raises(
+        ConfigError, match=r"tag 't': missing: is it -99 degF or -99 degC\? Its column is converted"
+    ):
+        TagMap((Tag("t", "degC", missing=-99),), file=FileFormat(sources=source))
+    assert TagMap((Tag("t", "degF", missing=-99),), file=FileFormat(sources=source))["t"].missing == -99
 
 
 def test_load_says_what_is_missing(tmp_path: Path) -> None:
