@@ -29,7 +29,7 @@ class Crew {
     watch(row, seen);
 
     BoilerSetpoints wanted;
-    const double curve = tight_ ? unit_o2(load) : loose_o2(load);
+    const double curve = tight_ ? tight_o2(load) : loose_o2(load);
     wanted[kO2Sp] = std::max(2.4, curve + o2_bias_ + (alarm_left_ > 0 ? 0.3 : 0));
     wanted[kOfaSp] =
         std::clamp((tight_ ? 14.0 : 12.0) + (tight_ ? 14 : 16) * (load - 0.5) + ofa_bias_, 7.0, 28.0);
@@ -50,7 +50,7 @@ class Crew {
     started_ = true;
     // Four teams rotate: tight and loose alternate, and swap places every five days.
     tight_ = ((shift + shift / 15) & 1) == 0;
-    o2_habit_ = tight_ ? 0.4 + 0.2 * rng_.normal() : -0.2 + 0.3 * rng_.normal();
+    o2_habit_ = tight_ ? 0.05 + 0.2 * rng_.normal() : -0.2 + 0.3 * rng_.normal();
     ofa_habit_ = (tight_ ? 2.0 : 2.5) * rng_.normal();
     tilt_habit_ = (tight_ ? -2.0 : 1.0) + 4 * rng_.normal();
     nox_aim_ = tight_ ? rng_.uniform(70, 105) : rng_.uniform(45, 85);  // mg/Nm3
