@@ -25,7 +25,7 @@ MAX_LINES = 500
 
 # C++ tests without a source of the same name, each with its reason.
 TESTS_OF_SEVERAL_SOURCES = {
-    "tests/cpp/kernels/network_gradient_test.cpp": "whole networks: plan, interpreter and every kernel at once",
+    "tests/cpp/kernels/network_gradient_test.cpp": "whole networks, through every kernel",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
