@@ -112,14 +112,20 @@ void bind_data(py::module_& m) {
       .def("__len__", &History::rows);
   m.def(
       "make_history",
-      [](const TagMap& tags, const Array& values, const Array& time) {
+      [](const TagMap& tags, const Array& values, const Array& time,
+         const py::array_t<bool, py::array::c_style>& gap, bool live) {
         require_shape("make_history(values)", values,
                       {{"N", -1}, {"tags", static_cast<long>(tags.tags.size())}});
         require_shape("make_history(time)", time, {{"N", -1}});
-        return make_history(tags, to_matrix(values), to_vector(time));
+        require_shape("make_history(gap)", gap, {{"N", -1}});
+        return make_history(tags, to_matrix(values), to_vector(time),
+                            std::vector<char>(gap.data(), gap.data() + gap.size()),
+                            live ? Use::live : Use::training);
       },
-      "tags"_a, "values"_a.noconvert(), "time"_a.noconvert(),
-      "Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,).");
+      "tags"_a, "values"_a.noconvert(), "time"_a.noconvert(), "gap"_a.noconvert(), "live"_a = false,
+      "Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and "
+      "flags\n"
+      "(N,) or (0,) of rows that do not follow the one before. live: outputs may be missing or constant.");
 }
 
 }  // namespace emisopt::python
