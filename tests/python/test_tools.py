@@ -294,17 +294,7 @@ def test_a_step_without_a_command_is_refused(tmp_path: Path) -> None:
 def notebook(*cells: str) -> str:
     """A notebook file with these code cells."""
     unrun = {"metadata": {}, "outputs": [], "execution_count": None}
-    content = [
-        {
-            "cell_type": "code",
-            "id": f"c{n}",
-            "metadata": {},
-            "source": cell,
-            "outputs": [],
-            "execution_count": None,
-        }
-        for n, cell in enumerate(cells)
-    ]
+    content = [{"cell_type": "code", "id": f"c{n}", "source": cell, **unrun} for n, cell in enumerate(cells)]
     return json.dumps({"cells": content, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
