@@ -1,4 +1,4 @@
-"""Plants to learn on. All of them are synthetic: equations with sources in docs/boiler.md, no data of a real unit."""
+"""Plants to learn on, all synthetic: equations with sources in docs/boiler.md, no data of a real unit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emisopt import _core
+from emisopt.history import history_frame
+from emisopt.tags import TagMap
 
 __all__ = ["Boiler"]
 
@@ -47,12 +49,12 @@ class Boiler:
         self.core = _core.Boiler(seed=seed, plant_seed=plant_seed, slagging=slagging)
 
     @property
-    def tags(self) -> _core.TagMap:
-        return self.core.tags
+    def tags(self) -> TagMap:
+        return TagMap.from_json(self.core.tags.to_json())
 
     @property
     def time(self) -> pd.Timestamp:
-        return pd.Timestamp(_core.epoch + self.core.time, unit="s")
+        return pd.Timestamp(_core.epoch + self.core.time, unit="s", tz="UTC")
 
     def advance(self, setpoints: Mapping[str, float] | ArrayLike) -> Boiler:
         """Holds setpoints for one row and moves on; by name, or (U,) in tag order. Returns self."""
@@ -60,7 +62,7 @@ class Boiler:
         return self
 
     def settle(self, setpoints: Mapping[str, float] | ArrayLike) -> Boiler:
-        """Brings all states to rest at these setpoints under the present load, fuel and weather. Returns self."""
+        """Brings all states to rest at these setpoints under the present load, fuel, weather. Returns self."""
         self.core.settle(self._vector(setpoints))
         return self
 
@@ -87,7 +89,7 @@ class Boiler:
 
     def simulate_history(
         self, days: int = 90, *, dither: float = 0.0, progress: Callable[[float], bool | None] | None = None
-    ) -> tuple[pd.DataFrame, _core.TagMap]:
+    ) -> tuple[pd.DataFrame, TagMap]:
         """Months of operation by two crews, one tight and one loose, from the start of this plant's seed.
 
         Parameters
@@ -104,29 +106,18 @@ class Boiler:
         history, _, _ = _core.simulate_history(
             seed=self.seed, plant_seed=self.plant_seed, days=days, dither=dither, progress=progress
         )
-        return history_frame(history), history.tags
+        return history_frame(history), self.tags
 
     def _vector(self, setpoints: Mapping[str, float] | ArrayLike) -> Floats:
         names = self.tags.setpoints
         if isinstance(setpoints, (Mapping, pd.Series)):
             missing = [n for n in names if n not in setpoints]
             if missing:
-                raise _core.InputError(f"Boiler: setpoint {missing[0]!r} is missing; expected {', '.join(names)}")
+                raise _core.InputError(
+                    f"Boiler: setpoint {missing[0]!r} is missing; expected {', '.join(names)}"
+                )
             return np.array([float(setpoints[n]) for n in names])
         return np.ascontiguousarray(setpoints, dtype=np.float64)
 
     def __repr__(self) -> str:
         return f"Boiler(seed={self.seed}, plant_seed={self.plant_seed})  # synthetic, {self.time}"
-
-
-def history_frame(history: _core.History) -> pd.DataFrame:
-    """A core history as a DataFrame: stamps as index, categories as text."""
-    frame = pd.DataFrame(np.array(history.values), columns=history.tags.names)
-    for tag in history.tags.tags:
-        if tag.kind == "categorical":
-            codes = frame[tag.name].fillna(-1).astype(int)
-            frame[tag.name] = pd.Categorical.from_codes(codes, tag.categories)
-    if history.time.size:
-        frame.index = pd.to_datetime(np.rint(history.time * 1e3).astype(np.int64), unit="ms")
-        frame.index.name = "time"
-    return frame
