@@ -25,5 +25,5 @@ function(emisopt_room name)
       $<INSTALL_INTERFACE:include>)
     target_link_libraries(emisopt_${name} INTERFACE ${links} Threads::Threads)
   endif()
-
+  set_property(GLOBAL APPEND PROPERTY EMISOPT_ROOMS ${name}) # EmisoptInstall.cmake and tests/cpp read it
 endfunction()

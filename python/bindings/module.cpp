@@ -8,4 +8,9 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = EMISOPT_VERSION;
   bind_errors(m);
   bind_engine(m);
+  bind_data(m);
+  bind_forecaster(m);
+  bind_train(m);
+  bind_control(m);
+  bind_plant(m);
 }

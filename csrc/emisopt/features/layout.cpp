@@ -51,6 +51,7 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
     slot.laboratory = tag.kind == Kind::laboratory;
     slot.ahead = tag.role == Role::setpoint || tag.known_ahead;
     slot.name = tag.name;
+    if (slot.categories) slot.labels = tag.categories;
     return slot;
   };
   int column = 0;
@@ -196,7 +197,7 @@ std::vector<std::string> FeatureLayout::history_names() const {
   std::vector<std::string> names;
   for (const auto* slots : {&history_outputs_, &history_inputs_})
     for (const Slot& slot : *slots) {
-      for (int k = 0; k < slot.categories; ++k) names.push_back(slot.name + " is " + std::to_string(k));
+      for (const std::string& label : slot.labels) names.push_back(slot.name + " is " + label);
       if (slot.categories) continue;
       names.push_back(slot.name + " z - anchor");
       if (slots == &history_inputs_) names.push_back(slot.name + " z");
@@ -211,7 +212,7 @@ std::vector<std::string> FeatureLayout::history_names() const {
 std::vector<std::string> FeatureLayout::future_names() const {
   std::vector<std::string> names;
   for (const Slot& slot : future_inputs_) {
-    for (int k = 0; k < slot.categories; ++k) names.push_back(slot.name + " is " + std::to_string(k));
+    for (const std::string& label : slot.labels) names.push_back(slot.name + " is " + label);
     if (!slot.categories) names.push_back(slot.name + (slot.ahead ? " z" : " anchor"));
     if (!slot.categories && slot.ahead) names.push_back(slot.name + " z - anchor");
     if (slot.ahead) names.push_back(slot.name + " known");

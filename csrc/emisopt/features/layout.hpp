@@ -77,6 +77,7 @@ class FeatureLayout {
     int categories = 0;  // > 0: one-hot
     bool laboratory = false, ahead = false;
     std::string name;
+    std::vector<std::string> labels;  // of the categories
   };
   template <class T>
   void fill_calendar(T* x, double time) const;

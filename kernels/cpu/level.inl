@@ -1,0 +1,33 @@
+// All of one level, in the order in which the parts need each other. Included inside the level's namespace,
+// with kLevelName set. Everything but the table has internal linkage.
+
+namespace {
+// clang-format off: the order is the meaning
+#include "kernels/cpu/vec.hpp"
+#include "kernels/cpu/gemm.inl"
+#include "kernels/cpu/attention.inl"
+#include "kernels/cpu/norm.inl"
+#include "kernels/cpu/pointwise.inl"
+// clang-format on
+}  // namespace
+
+// Constant data: no constructor runs before main.
+extern const KernelTable<float> kTable;
+const KernelTable<float> kTable = {
+    .name = kLevelName,
+    .lanes = kLanes,
+    .gemm = gemm,
+    .transpose = transpose,
+    .column_sum = column_sum,
+    .rmsnorm_forward = rmsnorm_forward,
+    .rmsnorm_backward = rmsnorm_backward,
+    .rope = rope,
+    .attention_forward = attention_forward,
+    .attention_backward = attention_backward,
+    .swiglu_forward = swiglu_forward,
+    .swiglu_backward = swiglu_backward,
+    .add = add,
+    .quantiles_forward = quantiles_forward,
+    .quantiles_backward = quantiles_backward,
+    .adamw = adamw,
+};

@@ -1,0 +1,192 @@
+// The forecaster: sizes, weights, checkpoint, and the sessions that answer in physical units.
+#include "emisopt/model/forecaster.hpp"
+
+#include <pybind11/stl.h>
+
+#include <optional>
+
+#include "arrays.hpp"
+#include "emisopt/features/windows.hpp"
+#include "module.hpp"
+
+namespace emisopt::python {
+namespace {
+
+using namespace pybind11::literals;
+using std::pair;
+
+// A session and the sizes that its arguments must have.
+struct BoundSession {
+  ForecastSession session;
+  long horizon, outputs, setpoints, disturbances, levels;
+
+  BoundSession(const Forecaster& f, int threads)
+      : session(f, kernels::isa_level(), threads),
+        horizon(f.config.horizon),
+        outputs(static_cast<long>(f.layout.outputs().size())),
+        setpoints(static_cast<long>(f.layout.setpoints().size())),
+        disturbances(static_cast<long>(f.layout.disturbances().size())),
+        levels(f.config.levels()) {}
+
+  void check_plan(const char* where, const Array& plan) const {
+    require_shape(where, plan, {{"H", horizon}, {"U", setpoints}});
+  }
+  void check_known(const char* where, const Array& known) const {
+    require_shape(where, known, {{"H", horizon}, {"D", disturbances}});
+  }
+};
+
+Array predict(BoundSession& self, const std::optional<Array>& plan, const Array& known) {
+  if (plan) self.check_plan("predict(plan)", *plan);
+  self.check_known("predict(known)", known);
+  Array quantiles({self.horizon, self.outputs, self.levels});
+  {
+    View out(quantiles.mutable_data(), self.horizon, self.outputs * self.levels);
+    const ConstView given = plan ? view(*plan) : ConstView{};
+    const ConstView coming = view(known);
+    py::gil_scoped_release nogil;
+    self.session.predict(out, plan ? &given : nullptr, coming);
+  }
+  return quantiles;
+}
+
+Array predict_batch(BoundSession& self, const Array& plans, const Array& known) {
+  require_shape("predict_batch(plans)", plans, {{"B", -1}, {"H", self.horizon}, {"U", self.setpoints}});
+  self.check_known("predict_batch(known)", known);
+  const long batch = plans.shape(0);
+  Array quantiles({batch, self.horizon, self.outputs, self.levels});
+  {
+    View out(quantiles.mutable_data(), batch * self.horizon, self.outputs * self.levels);
+    const ConstView given(plans.data(), batch * self.horizon, self.setpoints);
+    const ConstView coming = view(known);
+    py::gil_scoped_release nogil;
+    self.session.predict_batch(out, given, coming, static_cast<int>(batch));
+  }
+  return quantiles;
+}
+
+Array jacobian(BoundSession& self, const Array& plan, const Array& known, const std::vector<int>& levels) {
+  self.check_plan("jacobian(plan)", plan);
+  self.check_known("jacobian(known)", known);
+  for (const int level : levels)
+    if (level < 0 || level >= self.levels)
+      throw InputError("jacobian(levels): expected 0.." + std::to_string(self.levels - 1) + ", got " +
+                       std::to_string(level));
+  const auto count = static_cast<py::ssize_t>(levels.size());
+  Array out({count, py::ssize_t{self.horizon}, py::ssize_t{self.outputs}, py::ssize_t{self.horizon},
+             py::ssize_t{self.setpoints}});
+  {
+    View j(out.mutable_data(), count * self.horizon * self.outputs, self.horizon * self.setpoints);
+    const ConstView given = view(plan), coming = view(known);
+    py::gil_scoped_release nogil;
+    self.session.jacobian(j, given, coming, levels);
+  }
+  return out;
+}
+
+ForecasterConfig make_config(int context, int horizon, int patch, int width, int heads, int kv_heads,
+                             int layers, int feedforward, double anchor_tau, std::vector<double> quantiles,
+                             std::uint64_t seed) {
+  ForecasterConfig c;
+  c.context = context;
+  c.horizon = horizon;
+  c.patch = patch;
+  c.width = width;
+  c.heads = heads;
+  c.kv_heads = kv_heads;
+  c.layers = layers;
+  c.feedforward = feedforward;
+  c.anchor_tau = anchor_tau;
+  c.quantiles = std::move(quantiles);
+  c.seed = seed;
+  c.validate();
+  return c;
+}
+
+void bind_config(py::module_& m) {
+  const ForecasterConfig d;  // the defaults that the signature shows
+  py::class_<ForecasterConfig>(m, "ForecasterConfig", "Sizes of a forecaster; checked when made.")
+      .def(py::init(&make_config), py::kw_only(), "context"_a = d.context, "horizon"_a = d.horizon,
+           "patch"_a = d.patch, "width"_a = d.width, "heads"_a = d.heads, "kv_heads"_a = d.kv_heads,
+           "layers"_a = d.layers, "feedforward"_a = d.feedforward, "anchor_tau"_a = d.anchor_tau,
+           "quantiles"_a = d.quantiles, "seed"_a = d.seed)
+      .def_readonly("context", &ForecasterConfig::context, "Rows of history.")
+      .def_readonly("horizon", &ForecasterConfig::horizon, "Rows ahead.")
+      .def_readonly("patch", &ForecasterConfig::patch, "Rows per history token.")
+      .def_readonly("width", &ForecasterConfig::width, "Model width.")
+      .def_readonly("heads", &ForecasterConfig::heads)
+      .def_readonly("kv_heads", &ForecasterConfig::kv_heads)
+      .def_readonly("layers", &ForecasterConfig::layers)
+      .def_readonly("feedforward", &ForecasterConfig::feedforward)
+      .def_readonly("anchor_tau", &ForecasterConfig::anchor_tau, "Rows.")
+      .def_readonly("quantiles", &ForecasterConfig::quantiles)
+      .def_readonly("seed", &ForecasterConfig::seed);
+}
+
+}  // namespace
+
+void bind_forecaster(py::module_& m) {
+  bind_config(m);
+  py::class_<Forecaster>(m, "Forecaster", "Tags, scales, network and weights.")
+      .def_static("make", &Forecaster::make, "history"_a, "config"_a, "train_rows"_a,
+                  py::call_guard<py::gil_scoped_release>(),
+                  "Fixes scales on the first train_rows rows and draws initial weights.")
+      .def_static("load", &Forecaster::load, "path"_a,
+                  "Reads a checkpoint; FileError says what is wrong with it.")
+      .def("save", &Forecaster::save, "path"_a, "Writes a checkpoint (safetensors), atomically.")
+      .def_readonly("config", &Forecaster::config)
+      .def_readonly("tags", &Forecaster::tags)
+      .def_readonly("notes", &Forecaster::notes, "Provenance: list of (name, text).")
+      .def(
+          "add_note",
+          [](Forecaster& f, std::string name, std::string text) {
+            f.notes.emplace_back(std::move(name), std::move(text));
+          },
+          "name"_a, "text"_a, "Adds a line of provenance to the checkpoint.")
+      .def_property_readonly(
+          "theta",
+          [](const py::object& self) {
+            auto& f = self.cast<Forecaster&>();
+            return borrow<float>(f.theta.data(), {static_cast<py::ssize_t>(f.theta.size())}, self);
+          },
+          "Weights in canonical order (parameter_count), float32, writable, no copy.")
+      .def_property_readonly("parameter_count", [](const Forecaster& f) { return f.theta.size(); })
+      .def(
+          "training_origins",
+          [](const Forecaster& f, const History& h, index begin, index end) {
+            return training_origins(h, f.layout, begin, end);
+          },
+          "history"_a, "begin"_a, "end"_a,
+          "Origins whose context is unbroken and whose targets lie in rows [begin, end).")
+      .def_property_readonly(
+          "hull",
+          [](const Forecaster& f) {
+            Array box({static_cast<py::ssize_t>(f.scaler.tags.size()), py::ssize_t{2}});
+            for (std::size_t i = 0; i < f.scaler.tags.size(); ++i) {
+              box.mutable_at(i, 0) = f.scaler.tags[i].low;
+              box.mutable_at(i, 1) = f.scaler.tags[i].high;
+            }
+            return box;
+          },
+          "(tags, 2): where the training rows lay, 0.5 % and 99.5 %, physical.");
+  py::class_<BoundSession>(m, "ForecastSession", "Compiled programs of one forecaster; one thread at a time.")
+      .def(py::init<const Forecaster&, int>(), "forecaster"_a, "threads"_a = 0)
+      .def(
+          "set_history",
+          [](BoundSession& self, const History& h, index end, int hidden) {
+            self.session.set_history(h, end, hidden);
+          },
+          "history"_a, "end"_a, "hidden"_a = 0, py::call_guard<py::gil_scoped_release>(),
+          "Reads the `context` rows that end before row `end`; the newest `hidden` without their outputs.")
+      .def("predict", &predict, "plan"_a.noconvert(), "known"_a.noconvert(),
+           "plan (H, U) or None, known (H, D), NaN = unknown -> quantiles (H, O, Q), physical.")
+      .def("predict_batch", &predict_batch, "plans"_a.noconvert(), "known"_a.noconvert(),
+           "plans (B, H, U), known (H, D) -> quantiles (B, H, O, Q), physical.")
+      .def("jacobian", &jacobian, "plan"_a.noconvert(), "known"_a.noconvert(), "levels"_a,
+           "d quantile / d setpoint, physical: (levels, H, O, H, U); exactly 0 for later setpoints.")
+      .def_property_readonly(
+          "anchors", [](const BoundSession& s) { return to_array(s.session.anchors()); },
+          "(O,) physical: what the forecast is a change from.");
+}
+
+}  // namespace emisopt::python

@@ -1,0 +1,124 @@
+// Training with the GIL released; it is taken back only to report, and to see whether somebody pressed
+// Ctrl-C.
+#include <pybind11/stl.h>
+
+#include <chrono>
+
+#include "emisopt/train/trainer.hpp"
+#include "module.hpp"
+
+namespace emisopt::python {
+namespace {
+
+using namespace pybind11::literals;
+
+TrainConfig make_train_config(int steps, int batch, double rate, int warmup, double decay, double clip,
+                              double average, double level_shift, double input_shift, double unknown_plan,
+                              kernels::Loss loss, index train_rows, index validation_rows, int validate_every,
+                              int patience, int threads, std::uint64_t seed) {
+  TrainConfig c;
+  c.steps = steps;
+  c.batch = batch;
+  c.rate = rate;
+  c.warmup = warmup;
+  c.decay = decay;
+  c.clip = clip;
+  c.average = average;
+  c.level_shift = level_shift;
+  c.input_shift = input_shift;
+  c.unknown_plan = unknown_plan;
+  c.loss = loss;
+  c.train_rows = train_rows;
+  c.validation_rows = validation_rows;
+  c.validate_every = validate_every;
+  c.patience = patience;
+  c.threads = threads;
+  c.seed = seed;
+  c.validate();
+  return c;
+}
+
+// Reports at most 20 times a second, and on the last step: a step may take a millisecond, a bar need not
+// know.
+class Reporter {
+ public:
+  explicit Reporter(py::object callback) : callback_(std::move(callback)) {}
+
+  bool operator()(const TrainProgress& progress) {
+    const auto now = std::chrono::steady_clock::now();
+    if (progress.step < progress.steps && now - last_ < std::chrono::milliseconds(50)) return true;
+    last_ = now;
+    py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) return stop_if_interrupt();
+    try {
+      return callback_.is_none() || !callback_(progress).is(py::bool_(false));
+    } catch (py::error_already_set& e) {
+      if (!e.matches(PyExc_KeyboardInterrupt)) throw;
+      interrupted = true;
+      return false;
+    }
+  }
+  bool interrupted = false;
+
+ private:
+  // Ctrl-C ends the training in good order, with the best weights so far; any other signal's error is thrown.
+  bool stop_if_interrupt() {
+    if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) throw py::error_already_set();
+    PyErr_Clear();
+    interrupted = true;
+    return false;
+  }
+  py::object callback_;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+}  // namespace
+
+void bind_train(py::module_& m) {
+  const TrainConfig d;  // the defaults that the signature shows
+  py::class_<TrainConfig>(m, "TrainConfig", "How to train; checked when made.")
+      .def(py::init(&make_train_config), py::kw_only(), "steps"_a = d.steps, "batch"_a = d.batch,
+           "rate"_a = d.rate, "warmup"_a = d.warmup, "decay"_a = d.decay, "clip"_a = d.clip,
+           "average"_a = d.average, "level_shift"_a = d.level_shift, "input_shift"_a = d.input_shift,
+           "unknown_plan"_a = d.unknown_plan, "loss"_a = d.loss, "train_rows"_a = d.train_rows,
+           "validation_rows"_a = d.validation_rows, "validate_every"_a = d.validate_every,
+           "patience"_a = d.patience, "threads"_a = d.threads, "seed"_a = d.seed)
+      .def_readonly("train_rows", &TrainConfig::train_rows)
+      .def_readonly("validation_rows", &TrainConfig::validation_rows);
+  py::class_<TrainProgress>(m, "TrainProgress", "State of a running training, after a step.")
+      .def_readonly("step", &TrainProgress::step)
+      .def_readonly("steps", &TrainProgress::steps)
+      .def_readonly("loss", &TrainProgress::loss, "Running mean of the training loss.")
+      .def_readonly("validation", &TrainProgress::validation, "Last validation loss; NaN: none yet.")
+      .def_readonly("best", &TrainProgress::best)
+      .def_readonly("rate", &TrainProgress::rate, "Learning rate.")
+      .def_readonly("seconds", &TrainProgress::seconds)
+      .def_readonly("windows_per_second", &TrainProgress::windows_per_second);
+  py::class_<TrainResult>(m, "TrainResult", "What a training came to.")
+      .def_readonly("loss", &TrainResult::loss)
+      .def_readonly("validation", &TrainResult::validation,
+                    "Loss of the weights kept; NaN: no validation rows.")
+      .def_readonly("steps", &TrainResult::steps, "Steps done.")
+      .def_readonly("best_step", &TrainResult::best_step, "Step after which the weights kept were current.")
+      .def_readonly("stopped", &TrainResult::stopped, "By the callback or by Ctrl-C.")
+      .def_readonly("diverged", &TrainResult::diverged,
+                    "A loss was not finite; the last good weights are kept.")
+      .def_readonly("seconds", &TrainResult::seconds);
+  m.def(
+      "train",
+      [](Forecaster& forecaster, const History& history, const TrainConfig& config, py::object progress) {
+        Reporter report(std::move(progress));
+        TrainResult result;
+        {
+          py::gil_scoped_release nogil;
+          result = train(forecaster, history, config, std::ref(report));
+        }
+        return py::make_tuple(result, report.interrupted);
+      },
+      "forecaster"_a, "history"_a, "config"_a, "progress"_a = py::none(),
+      "Trains in place; progress(TrainProgress) may return False to stop. Returns (TrainResult, "
+      "interrupted): "
+      "Ctrl-C stops with the best weights so far instead of raising.");
+}
+
+}  // namespace emisopt::python

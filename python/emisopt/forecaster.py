@@ -1,0 +1,465 @@
+"""The forecaster as a scikit-learn estimator: DataFrames in, quantiles in physical units out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from emisopt import _core
+from emisopt.history import future_index, known_array, plan_array, to_history
+from emisopt.progress import TrainBar
+from emisopt.tags import TagMap
+
+__all__ = ["Forecaster", "Sensitivity"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """d forecast / d plan with its labels; `numpy.asarray` gives the bare array.
+
+    Attributes
+    ----------
+    values : ndarray of shape (H, O, H, U): unit of the output per unit of the setpoint; exactly 0 where the
+        setpoint's step is later than the output's
+    outputs, setpoints : names, O and U
+    units : names of both to units
+    index : labels of the H steps
+    quantile : the level that was differentiated
+    """
+
+    values: Floats
+    outputs: tuple[str, ...]
+    setpoints: tuple[str, ...]
+    units: dict[str, str]
+    index: pd.Index
+    quantile: float
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.values, dtype=dtype, copy=copy)
+
+    def frame(self, output: str, setpoint: str) -> pd.DataFrame:
+        """(H, H): rows are the steps of `output`, columns the steps at which `setpoint` changes."""
+        block = self.values[:, self._place(output, self.outputs), :, self._place(setpoint, self.setpoints)]
+        return pd.DataFrame(block, index=self.index, columns=self.index)
+
+    def step_response(self) -> pd.DataFrame:
+        """(H, O x U): change of each output when one setpoint is held one unit higher from now on."""
+        total = self.values.sum(axis=2)  # (H, O, U)
+        columns = pd.MultiIndex.from_product([self.outputs, self.setpoints], names=["output", "setpoint"])
+        return pd.DataFrame(total.reshape(len(self.index), -1), index=self.index, columns=columns)
+
+    def _place(self, name: str, names: tuple[str, ...]) -> int:
+        if name not in names:
+            raise _core.InputError(f"Sensitivity: expected one of {', '.join(names)}, got {name!r}")
+        return names.index(name)
+
+    def _repr_html_(self) -> str:
+        title = f"Step response of the {self.quantile:g} quantile, per unit of the setpoint"
+        return f"<p>{title}</p>" + str(self.step_response().iloc[[0, -1]].to_html(float_format="%.4g"))
+
+
+class Forecaster(BaseEstimator):  # type: ignore[misc]
+    """Forecasts a plant's outputs over the next rows, as quantiles, as a function of the planned setpoints.
+
+    A small prefix-causal transformer, run by the C++ core: an output never depends on a setpoint that is
+    applied later, so the sensitivity to the plan is exact and block lower triangular.
+
+    Parameters
+    ----------
+    context : rows of history that a forecast reads
+    horizon : rows ahead (H)
+    patch : rows per history token, 1..16
+    width, heads, kv_heads, layers, feedforward : of the network; 0: chosen from the others
+    anchor_tau : rows; the forecast is a change against an exponential mean with this time constant
+    quantiles : levels (Q), rising, with 0.5
+    steps, batch, rate, warmup, decay, clip, average : AdamW with warm-up and cosine, weight averaging
+    level_shift, input_shift : random shift of a window's outputs and inputs, in standard deviations: what
+        makes the forecaster follow drift
+    unknown_plan : share of windows trained with future operation unknown, for `predict` without a plan
+    loss : "pinball", or "squared" or "huber" for the median alone
+    validate_every, patience : steps between validations; validations without gain before stopping, 0: never
+    threads : 0: EMISOPT_THREADS, else the machine's; the result does not depend on it
+    seed : of the initial weights and the order of windows: same seed, same bits
+
+    Attributes
+    ----------
+    tags_ : the tag map; `outputs_`, `setpoints_`, `disturbances_` : names in order
+    training_ : dict with loss, validation, steps, best_step, seconds of the fit
+    interrupted_ : whether Ctrl-C ended the fit (the best weights so far are kept)
+    n_features_in_, feature_names_in_ : as in scikit-learn
+
+    See Also
+    --------
+    Controller : chooses setpoints with a fitted forecaster.
+
+    References
+    ----------
+    Koenker, Bassett 1978 (quantile loss); Vaswani et al. 2017; Zhang, Sennrich 2019 (RMSNorm); Su et al. 2021
+    (rotary positions); Shazeer 2020 (SwiGLU).
+
+    Examples
+    --------
+    >>> from emisopt import Forecaster, plants
+    >>> history, tags = plants.Boiler(seed=1).simulate_history(days=2)
+    >>> f = Forecaster(context=24, horizon=6, width=16, heads=2, layers=1, steps=20)
+    >>> f.fit(history, tags=tags, progress=False).predict(history)["nox", 0.5].shape
+    (6,)
+    """
+
+    def __init__(
+        self,
+        *,
+        context: int = 96,
+        horizon: int = 24,
+        patch: int = 1,
+        width: int = 64,
+        heads: int = 4,
+        kv_heads: int = 0,
+        layers: int = 2,
+        feedforward: int = 0,
+        anchor_tau: float = 6.0,
+        quantiles: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),
+        steps: int = 1000,
+        batch: int = 64,
+        rate: float = 2e-3,
+        warmup: int = 100,
+        decay: float = 0.02,
+        clip: float = 1.0,
+        average: float = 0.995,
+        level_shift: float = 1.0,
+        input_shift: float = 0.3,
+        unknown_plan: float = 0.2,
+        loss: str = "pinball",
+        validate_every: int = 100,
+        patience: int = 0,
+        threads: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.context = context
+        self.horizon = horizon
+        self.patch = patch
+        self.width = width
+        self.heads = heads
+        self.kv_heads = kv_heads
+        self.layers = layers
+        self.feedforward = feedforward
+        self.anchor_tau = anchor_tau
+        self.quantiles = quantiles
+        self.steps = steps
+        self.batch = batch
+        self.rate = rate
+        self.warmup = warmup
+        self.decay = decay
+        self.clip = clip
+        self.average = average
+        self.level_shift = level_shift
+        self.input_shift = input_shift
+        self.unknown_plan = unknown_plan
+        self.loss = loss
+        self.validate_every = validate_every
+        self.patience = patience
+        self.threads = threads
+        self.seed = seed
+
+    # ---- learning ---------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        history: pd.DataFrame,
+        y: None = None,
+        *,
+        tags: TagMap,
+        train_rows: int | None = None,
+        validation_rows: int = 0,
+        progress: bool = True,
+    ) -> Forecaster:
+        """Fixes scales and trains on the first rows of a history.
+
+        Parameters
+        ----------
+        history : DataFrame with a column per tag, N rows, physical units; see :mod:`emisopt.history`
+        y : left out; outputs are columns of the history
+        tags : what the columns are
+        train_rows : rows to learn from, None: all before the validation rows. No later row changes a weight.
+        validation_rows : rows after `train_rows` by which the best weights are chosen; 0: the last are kept
+        progress : show a bar with loss, validation, rate and time left (on stderr)
+
+        Returns
+        -------
+        self. Ctrl-C during the fit ends it with the best weights so far and a warning.
+
+        Raises
+        ------
+        InputError : a parameter or a column is unusable, or no window fits into the rows.
+        """
+        core_history = to_history(history, tags, where="Forecaster.fit(history)")
+        config, train_config = self._configs(core_history.rows, train_rows, validation_rows)
+        core = _core.Forecaster.make(core_history, config, train_config.train_rows)
+        with TrainBar("training", show=progress) as bar:
+            result, interrupted = _core.train(core, core_history, train_config, bar.update)
+        if interrupted:
+            warnings.warn(
+                f"Forecaster.fit was interrupted at step {result.steps} of {self.steps}; the best weights so "
+                f"far (step {result.best_step}) are kept",
+                stacklevel=2,
+            )
+        if result.diverged:
+            warnings.warn(
+                f"Forecaster.fit: the loss was not finite at step {result.steps}; the weights of step "
+                f"{result.best_step} are kept. Try a smaller rate than {self.rate:g}",
+                stacklevel=2,
+            )
+        self._adopt(core)
+        self.interrupted_ = bool(interrupted)
+        self.training_ = {
+            "loss": result.loss,
+            "validation": result.validation,
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "seconds": result.seconds,
+            "rows": train_config.train_rows,
+        }
+        return self
+
+    def _configs(
+        self, rows: int, train_rows: int | None, validation_rows: int
+    ) -> tuple[_core.ForecasterConfig, _core.TrainConfig]:
+        if train_rows is None:
+            train_rows = rows - validation_rows
+        if not (0 < train_rows <= rows and 0 <= validation_rows <= rows - train_rows):
+            raise _core.InputError(
+                f"Forecaster.fit(train_rows, validation_rows): expected rows within the history's {rows}, "
+                f"got {train_rows} and {validation_rows}"
+            )
+        if self.loss not in _core.Loss.__members__:
+            names = ", ".join(_core.Loss.__members__)
+            raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {self.loss!r}")
+        config = _core.ForecasterConfig(
+            context=self.context,
+            horizon=self.horizon,
+            patch=self.patch,
+            width=self.width,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            layers=self.layers,
+            feedforward=self.feedforward,
+            anchor_tau=self.anchor_tau,
+            quantiles=[float(q) for q in self.quantiles],
+            seed=self.seed,
+        )
+        return config, _core.TrainConfig(
+            steps=self.steps,
+            batch=self.batch,
+            rate=self.rate,
+            warmup=self.warmup,
+            decay=self.decay,
+            clip=self.clip,
+            average=self.average,
+            level_shift=self.level_shift,
+            input_shift=self.input_shift,
+            unknown_plan=self.unknown_plan,
+            loss=_core.Loss.__members__[self.loss],
+            train_rows=train_rows,
+            validation_rows=validation_rows,
+            validate_every=self.validate_every,
+            patience=self.patience,
+            threads=self.threads,
+            seed=self.seed,
+        )
+
+    def _adopt(self, core: _core.Forecaster) -> None:
+        """Takes a trained or loaded core as the learned state."""
+        self.core_ = core
+        self.tags_ = TagMap.from_json(core.tags.to_json())
+        self.outputs_ = tuple(self.tags_.outputs)
+        self.setpoints_ = tuple(self.tags_.setpoints)
+        self.disturbances_ = tuple(self.tags_.disturbances)
+        self.feature_names_in_ = np.array(self.tags_.names, dtype=object)
+        self.n_features_in_ = len(self.tags_)
+        self._session: _core.ForecastSession | None = None
+
+    # ---- forecasting ------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        history: pd.DataFrame,
+        plan: pd.DataFrame | ArrayLike | None = None,
+        known: pd.DataFrame | ArrayLike | None = None,
+    ) -> pd.DataFrame:
+        """Quantiles of each output for the rows after the end of `history`, in physical units.
+
+        Parameters
+        ----------
+        history : DataFrame whose last `context` rows are unbroken
+        plan : setpoints of the next H rows, (H, U) or a DataFrame by column name, inside each tag's range;
+            None: future operation is unknown
+        known : coming disturbances, (H, D) or a DataFrame with some of them, NaN = unknown; None: none known
+
+        Returns
+        -------
+        DataFrame of H rows (stamps, or steps 1..H) with columns (output, quantile)
+
+        Raises
+        ------
+        NotFittedError, InputError (history too short or broken, plan outside its range), ShapeError
+        """
+        session = self._ready(history)
+        quantiles = session.predict(
+            None if plan is None else plan_array(plan, self.tags_, self._horizon),
+            known_array(known, self.tags_, self._horizon),
+        )
+        columns = pd.MultiIndex.from_product(
+            [self.outputs_, self.core_.config.quantiles], names=["output", "quantile"]
+        )
+        index = future_index(history, self.tags_.period, self._horizon)
+        return pd.DataFrame(quantiles.reshape(self._horizon, -1), index=index, columns=columns)
+
+    def jacobian(
+        self,
+        history: pd.DataFrame,
+        plan: pd.DataFrame | ArrayLike,
+        known: pd.DataFrame | ArrayLike | None = None,
+        *,
+        quantile: float = 0.5,
+    ) -> Sensitivity:
+        """Exact derivative of one quantile of the forecast by the plan.
+
+        Parameters
+        ----------
+        history, plan, known : as in :meth:`predict`
+        quantile : one of the levels
+
+        Returns
+        -------
+        Sensitivity : (H, O, H, U) with labels, e.g. (mg/Nm3) per (% O2); 0 for setpoints after the output
+        """
+        session = self._ready(history)
+        levels = list(self.core_.config.quantiles)
+        if quantile not in levels:
+            raise _core.InputError(
+                f"Forecaster.jacobian(quantile): expected one of {', '.join(f'{q:g}' for q in levels)}, "
+                f"got {quantile!r}"
+            )
+        values = session.jacobian(
+            plan_array(plan, self.tags_, self._horizon),
+            known_array(known, self.tags_, self._horizon),
+            [levels.index(quantile)],
+        )[0]
+        units = {n: self.tags_[n].unit for n in self.outputs_ + self.setpoints_}
+        index = future_index(history, self.tags_.period, self._horizon)
+        return Sensitivity(values, self.outputs_, self.setpoints_, units, index, quantile)
+
+    @property
+    def _horizon(self) -> int:
+        return int(self.core_.config.horizon)  # of the checkpoint, whatever set_params says since
+
+    def _ready(self, history: pd.DataFrame) -> _core.ForecastSession:
+        """The compiled session with this history's keys and values cached."""
+        check_is_fitted(self, "core_")
+        if self._session is None:
+            self._session = _core.ForecastSession(self.core_, self.threads)
+        # The session reads the last `context` rows; one more lets it see a break right before them.
+        tail = history.tail(self.core_.config.context + 1) if isinstance(history, pd.DataFrame) else history
+        core_history = to_history(tail, self.tags_, live=True)
+        self._session.set_history(core_history, core_history.rows)
+        return self._session
+
+    # ---- checkpoints ------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights, tags, units, scales and versions to one safetensors file, atomically.
+
+        Raises
+        ------
+        NotFittedError, FileError
+        """
+        check_is_fitted(self, "core_")
+        self.core_.save(os.fspath(path))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Forecaster:
+        """A fitted forecaster from a checkpoint.
+
+        Raises
+        ------
+        FileError : missing, truncated, changed, foreign, or written by a newer version; the text says which
+        """
+        core = _core.Forecaster.load(os.fspath(path))
+        c = core.config
+        self = cls(
+            context=c.context,
+            horizon=c.horizon,
+            patch=c.patch,
+            width=c.width,
+            heads=c.heads,
+            kv_heads=c.kv_heads,
+            layers=c.layers,
+            feedforward=c.feedforward,
+            anchor_tau=c.anchor_tau,
+            quantiles=tuple(c.quantiles),
+            seed=c.seed,
+        )
+        self._adopt(core)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_session", None)
+        core = state.pop("core_", None)
+        if core is not None:  # weights travel as the bytes of a checkpoint
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "model.safetensors"
+                core.save(str(file))
+                state["_checkpoint"] = file.read_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        checkpoint = state.pop("_checkpoint", None)
+        super().__setstate__(state)
+        self._session = None
+        if checkpoint is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "model.safetensors"
+                file.write_bytes(checkpoint)
+                self.core_ = _core.Forecaster.load(str(file))
+
+    # ---- notebooks --------------------------------------------------------------------------------------
+
+    def summary(self) -> pd.Series:
+        """What this forecaster is, line by line."""
+        check_is_fitted(self, "core_")
+        c = self.core_.config
+        lines = {
+            "plant": self.tags_.plant + (" (synthetic)" if self.tags_.synthetic else ""),
+            "outputs": ", ".join(f"{n} [{self.tags_[n].unit}]" for n in self.outputs_),
+            "setpoints": ", ".join(self.setpoints_) or "none",
+            "disturbances": ", ".join(self.disturbances_) or "none",
+            "rows": f"{c.context} back, {c.horizon} ahead"
+            + (f", {self.tags_.period:g} s each" if self.tags_.period else ", no stamps"),
+            "weights": f"{self.core_.parameter_count:,}",
+        }
+        lines.update(dict(self.core_.notes))
+        return pd.Series(lines, name="forecaster")
+
+    def _repr_html_(self) -> str:
+        if not hasattr(self, "core_"):
+            return f"<pre>{escape(repr(self))} (not fitted)</pre>"
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>"
+            for k, v in self.summary().items()
+        )
+        return f"<table><caption>emisopt Forecaster</caption>{rows}</table>"
