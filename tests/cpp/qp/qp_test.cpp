@@ -166,7 +166,7 @@ TEST(Qp, DuplicateAndDependentRowsAreHarmless) {
 
 TEST(Qp, SlackIsZeroWheneverTheRowsCanHoldAndTheWeightIsLarge) {
   Rng rng(16);
-  QpSolver solver(15, 20);
+  QpSolver solver(15, 20, {.max_iterations = 50, .tolerance = 1e-9});
   for (int round = 0; round < 300; ++round) {
     QpCase c = known_case(rng, 15, 20, 17);
     for (double& w : c.l1) w = kInf;
@@ -183,9 +183,9 @@ TEST(Qp, SlackIsZeroWheneverTheRowsCanHoldAndTheWeightIsLarge) {
     const QpResult& soft = solver.solve(c.problem());
     ASSERT_EQ(soft.status, QpStatus::optimal);
     for (double s : soft.slack) EXPECT_EQ(s, 0.0) << "round " << round;
-    // A gap of 1e-8 leaves x free by about its root where the curvature is weak.
+    // A gap of 1e-9 leaves x free by about its root where the curvature is weak.
     EXPECT_LE(largest_difference(soft.x, hard.x), 1e-3);
-    EXPECT_NEAR(soft.objective, hard.objective, 1e-7 * (1 + std::abs(hard.objective)));
+    EXPECT_NEAR(soft.objective, hard.objective, 1e-6 * (1 + std::abs(hard.objective)));
   }
 }
 
