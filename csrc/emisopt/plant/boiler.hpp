@@ -133,8 +133,8 @@ class Boiler final : public Plant {
   Instruments instruments_;
   bool slagging_, soot_blowing_;
   double time_, dt_;
-  struct Keep {  // exp(-dt / tau) of each lag
-    double feeder, o2, damper, tilt, valve, wall, inlet, stack, co, slip;
+  struct Keep {  // exp(-dt / tau) of each lag; of the actuators for half a step
+    double half_o2, half_damper, half_tilt, half_valve, feeder, wall, inlet, stack, co, slip;
   } keep_{};
 
   // state
