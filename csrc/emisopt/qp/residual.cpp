@@ -15,24 +15,56 @@ double at(std::span<const double> v, index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
 }
 
-// The size that variable j may be expected to have: by this value, by its Newton step alone, or by its box.
-// Residuals are judged against terms of that size, so that neither units nor a solution at 0 matter.
-double natural_size(const QpProblem& p, std::span<const double> x, index j) {
-  const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
-  const double box = std::max(std::abs(low), std::abs(high));
-  double size = std::abs(x[static_cast<std::size_t>(j)]);
-  if (p.hessian(j, j) > 0)
-    size = std::max(size, std::min(box, std::abs(p.gradient[static_cast<std::size_t>(j)]) / p.hessian(j, j)));
-  if (size > 0) return size;
-  return std::isfinite(box) && box > 0 ? box : 1;
-}
+// The sizes that residuals are judged against, so that neither units nor a solution at 0 matter. Energies are
+// in the objective's unit, which all variables share: they keep one ill-scaled variable from blowing up the
+// yardstick, and with it the tolerance.
+class Sizes {
+ public:
+  Sizes(const QpProblem& p, std::span<const double> x) : p_(p), x_(x) {
+    // What the terms of the objective amount to at x, and what a Newton step along one variable alone would
+    // amount to (geometric mean: one huge entry must not decide).
+    double terms = 0, logs = 0;
+    int counted = 0;
+    for (index j = 0; j < p.hessian.rows; ++j) {
+      const double g = std::abs(p.gradient[static_cast<std::size_t>(j)]),
+                   xj = std::abs(x[static_cast<std::size_t>(j)]);
+      double curvature = 0;
+      for (index k = 0; k < p.hessian.rows; ++k)
+        curvature += std::abs(p.hessian(j, k) * x[static_cast<std::size_t>(k)]);
+      terms += (g + 0.5 * curvature) * xj;
+      const double step = std::min(box(j), p.hessian(j, j) > 0 ? g / p.hessian(j, j) : kInf);
+      if (g * step > 0 && std::isfinite(step)) {
+        logs += std::log(g * step);
+        ++counted;
+      }
+    }
+    energy_ = std::max(terms, counted ? std::exp(logs / counted) : 0);
+  }
+  double energy() const { return energy_; }
+  /// The size that variable j may be expected to have: by this value, or by its Newton step as far as the box
+  /// and the energy allow it.
+  double of(index j) const {
+    const double g = std::abs(p_.gradient[static_cast<std::size_t>(j)]), h = p_.hessian(j, j);
+    double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy_ / h)) : kInf);
+    if (g > 0) step = std::min(step, energy_ / g);
+    const double size = std::max(std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0);
+    return size > 0 ? size : 1;
+  }
+  /// Sum of |H_jk| times the size of x_k.
+  double curvature(index j) const {
+    double sum = 0;
+    for (index k = 0; k < p_.hessian.rows; ++k) sum += std::abs(p_.hessian(j, k)) * of(k);
+    return sum;
+  }
 
-// Sum of |H_jk| times the natural size of x_k.
-double curvature_size(const QpProblem& p, std::span<const double> x, index j) {
-  double size = 0;
-  for (index k = 0; k < p.hessian.rows; ++k) size += std::abs(p.hessian(j, k)) * natural_size(p, x, k);
-  return size;
-}
+ private:
+  double box(index j) const {
+    return std::max(std::abs(at(p_.lower, j, -kInf)), std::abs(at(p_.upper, j, kInf)));
+  }
+  const QpProblem& p_;
+  std::span<const double> x_;
+  double energy_ = 0;
+};
 
 // One side of a row or bound: multiplier >= 0, distance = room left (negative: violated), soft weights.
 struct Side {
@@ -62,7 +94,8 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
                        std::span<const double> z) {
   const index n = p.hessian.rows, m = p.rows.rows;
   QpResidual r;
-  double energy = 0;  // size of the objective's terms
+  const Sizes sizes(p, x);
+  double energy = sizes.energy();
   double gap = 0;
   bool nan = false;
 
@@ -71,7 +104,7 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
     for (index j = 0; j < n; ++j) {
       const double a = p.rows(i, j);
       value += a * x[static_cast<std::size_t>(j)];
-      size += std::abs(a) * natural_size(p, x, j);
+      size += std::abs(a) * sizes.of(j);
     }
     const double low = p.row_lower[static_cast<std::size_t>(i)],
                  high = p.row_upper[static_cast<std::size_t>(i)];
@@ -89,9 +122,6 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
     }
   }
 
-  for (index j = 0; j < n; ++j)
-    energy += (std::abs(p.gradient[static_cast<std::size_t>(j)]) + 0.5 * curvature_size(p, x, j)) *
-              natural_size(p, x, j);
   if (energy == 0) energy = 1;
 
   for (index j = 0; j < n; ++j) {
@@ -105,9 +135,9 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
       rows_size += std::abs(term);
     }
     // The last term: a variable on which nearly nothing acts is judged by what it could still gain.
-    const double reach = natural_size(p, x, j);
-    const double size = std::max(
-        {std::abs(gj), curvature_size(p, x, j), rows_size, std::abs(zj), kNegligible * energy / reach});
+    const double reach = sizes.of(j);
+    const double size =
+        std::max({std::abs(gj), sizes.curvature(j), rows_size, std::abs(zj), kNegligible * energy / reach});
     r.dual = std::max(r.dual, std::abs(force) / size);
     nan |= std::isnan(force);
 
