@@ -20,36 +20,34 @@ double at(std::span<const double> v, index i, double absent) {
 // yardstick, and with it the tolerance.
 class Sizes {
  public:
-  Sizes(const QpProblem& p, std::span<const double> x) : p_(p), x_(x) {
-    // What the terms of the objective amount to at x, and what a Newton step along one variable alone would
-    // amount to (geometric mean: one huge entry must not decide).
-    double terms = 0, logs = 0;
-    int counted = 0;
+  Sizes(const QpProblem& p, std::span<const double> x, std::span<double> memory) : p_(p), x_(x) {
+    // What the terms of the objective amount to at x, and what a Newton step along one variable alone, within
+    // its box, would amount to. Without a box that step may be absurd: of those the geometric mean counts.
+    double terms = 0, boxed = 0, logs = 0;
+    int open = 0;
     for (index j = 0; j < p.hessian.rows; ++j) {
-      const double g = std::abs(p.gradient[static_cast<std::size_t>(j)]),
-                   xj = std::abs(x[static_cast<std::size_t>(j)]);
+      const double g = std::abs(p.gradient[static_cast<std::size_t>(j)]);
       double curvature = 0;
       for (index k = 0; k < p.hessian.rows; ++k)
         curvature += std::abs(p.hessian(j, k) * x[static_cast<std::size_t>(k)]);
-      terms += (g + 0.5 * curvature) * xj;
+      terms += (g + 0.5 * curvature) * std::abs(x[static_cast<std::size_t>(j)]);
       const double step = std::min(box(j), p.hessian(j, j) > 0 ? g / p.hessian(j, j) : kInf);
-      if (g * step > 0 && std::isfinite(step)) {
+      if (std::isfinite(box(j))) {
+        boxed = std::max(boxed, g * step);
+      } else if (g * step > 0 && std::isfinite(step)) {
         logs += std::log(g * step);
-        ++counted;
+        ++open;
       }
     }
-    energy_ = std::max(terms, counted ? std::exp(logs / counted) : 0);
+    energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0});
+    if (memory.size() < x.size()) return;
+    for (std::size_t j = 0; j < x.size(); ++j) memory[j] = compute(static_cast<index>(j));
+    known_ = memory.data();
   }
   double energy() const { return energy_; }
   /// The size that variable j may be expected to have: by this value, or by its Newton step as far as the box
   /// and the energy allow it.
-  double of(index j) const {
-    const double g = std::abs(p_.gradient[static_cast<std::size_t>(j)]), h = p_.hessian(j, j);
-    double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy_ / h)) : kInf);
-    if (g > 0) step = std::min(step, energy_ / g);
-    const double size = std::max(std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0);
-    return size > 0 ? size : 1;
-  }
+  double of(index j) const { return known_ ? known_[j] : compute(j); }
   /// Sum of |H_jk| times the size of x_k.
   double curvature(index j) const {
     double sum = 0;
@@ -58,12 +56,20 @@ class Sizes {
   }
 
  private:
+  double compute(index j) const {
+    const double g = std::abs(p_.gradient[static_cast<std::size_t>(j)]), h = p_.hessian(j, j);
+    double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy_ / h)) : kInf);
+    if (g > 0) step = std::min(step, energy_ / g);
+    const double size = std::max(std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0);
+    return size > 0 ? size : 1;
+  }
   double box(index j) const {
     return std::max(std::abs(at(p_.lower, j, -kInf)), std::abs(at(p_.upper, j, kInf)));
   }
   const QpProblem& p_;
   std::span<const double> x_;
   double energy_ = 0;
+  const double* known_ = nullptr;
 };
 
 // One side of a row or bound: multiplier >= 0, distance = room left (negative: violated), soft weights.
@@ -71,10 +77,9 @@ struct Side {
   double multiplier, distance, l1, l2;
   bool soft() const { return std::isfinite(l1); }
   double violation() const { return std::max(0.0, -distance); }
-  double complementarity() const {
-    const double inner = std::isfinite(distance) ? multiplier * std::max(0.0, distance) : 0;
-    const double slack = soft() ? std::abs(l1 + l2 * violation() - multiplier) * violation() : 0;
-    return inner + slack;
+  double room_gap() const { return std::isfinite(distance) ? multiplier * std::max(0.0, distance) : 0; }
+  double penalty_gap() const {
+    return soft() ? std::abs(l1 + l2 * violation() - multiplier) * violation() : 0;
   }
   // By how much the multiplier leaves its range, relative; a multiplier on an absent side is plainly wrong.
   double excess() const {
@@ -91,11 +96,12 @@ double QpResidual::worst() const {
 }
 
 QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<const double> y,
-                       std::span<const double> z) {
+                       std::span<const double> z, std::span<double> memory) {
   const index n = p.hessian.rows, m = p.rows.rows;
   QpResidual r;
-  const Sizes sizes(p, x);
+  const Sizes sizes(p, x, memory);
   double energy = sizes.energy();
+  const double floor = energy > 0 ? energy : 1;
   double gap = 0;
   bool nan = false;
 
@@ -115,13 +121,18 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
     if (std::isfinite(high)) size = std::max(size, std::abs(high));
     if (size == 0) size = 1;
     for (const Side& side : {below, above}) {
-      if (!side.soft()) r.primal = std::max(r.primal, side.violation() / size);
-      gap += side.complementarity();
+      // A violated soft row may be read as slack that costs, or as a row that holds up to rounding; the
+      // answer stands if it stands either way. Without the second, rounding times a huge weight would decide.
+      const double relative = side.violation() / size, paid = side.penalty_gap() / floor;
+      if (!side.soft() || relative < paid)
+        r.primal = std::max(r.primal, relative);
+      else
+        gap += side.penalty_gap();
+      gap += side.room_gap();
       if (side.soft()) energy += (side.l1 + 0.5 * side.l2 * side.violation()) * side.violation();
       r.dual = std::max(r.dual, side.excess());
     }
   }
-
   if (energy == 0) energy = 1;
 
   for (index j = 0; j < n; ++j) {
@@ -145,7 +156,7 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
     for (const Side& side :
          {Side{std::max(0.0, -zj), xj - low, kInf, 0}, Side{std::max(0.0, zj), high - xj, kInf, 0}}) {
       r.primal = std::max(r.primal, side.violation() / reach);
-      gap += side.complementarity();
+      gap += side.room_gap();
       r.dual = std::max(r.dual, side.excess());
     }
   }
