@@ -17,9 +17,10 @@ IN_DEV := VIRTUAL_ENV="$(DEV)" PATH="$(DEV)/bin:$$PATH" EMISOPT_DATA="$(EMISOPT_
 
 SOURCES := pyproject.toml CMakeLists.txt \
   $(shell find cmake csrc kernels python -type f ! -name '*.pyc' 2>/dev/null)
-CXX_FILES = $(shell find csrc kernels python/bindings tests/cpp examples/cpp -type f \
-  \( -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' \) 2>/dev/null)
-PY_DIRS = $(wildcard python tests/python tests/golden benchmarks tools examples)
+CXX_FILES := find csrc kernels python/bindings tests/cpp examples/cpp -type f \
+  \( -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' \) -print0
+PY_DIRS := $(wildcard python tests benchmarks tools examples)
+PAGES := README.md CONTRIBUTING.md docs
 
 .PHONY: help demo build test slow check lint format bench stubs clean
 .DEFAULT_GOAL := help
@@ -49,29 +50,29 @@ build: $(DEV_ENV)/.ready   ## one tree for the C++ tests and the Python module (
 STEPS = $(IN_DEV) $(PY) tools/run_steps.py
 
 test: build   ## what a user runs: C++ and Python tests, a few minutes
-	$(STEPS) \
+	@$(STEPS) \
 	  ctest="ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j $(JOBS)" \
 	  pytest="python -m pytest -m 'not slow'"
 
 slow: build   ## what takes longer: sanitizers, wheel in a clean environment, README, notebooks, examples
-	$(STEPS) --with ctest pytest -- \
+	@$(STEPS) --with ctest pytest -- \
 	  asan="cmake --preset asan && cmake --build --preset asan && ctest --preset asan -j $(JOBS)" \
-	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) README.md docs" \
+	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) $(PAGES)" \
 	  notebooks="python tools/run_notebooks.py notebooks" \
 	  pytest-slow="python -m pytest -m slow"
 
 check: lint test slow   ## everything that must hold before a change lands: lint, test and slow
 
 lint: $(DEV_ENV)/.ready   ## formats, static types, layers, file lengths, marked README blocks
-	$(IN_DEV) clang-format --dry-run -Werror $(CXX_FILES)
-	$(IN_DEV) ruff check $(PY_DIRS)
-	$(IN_DEV) ruff format --check $(PY_DIRS)
-	$(IN_DEV) mypy
-	$(IN_DEV) python tools/check_layers.py
-	$(IN_DEV) python tools/run_readme.py --check README.md docs
+	@$(STEPS) \
+	  clang-format="$(CXX_FILES) | xargs -0 clang-format --dry-run -Werror" \
+	  ruff="ruff check $(PY_DIRS) && ruff format --check $(PY_DIRS)" \
+	  mypy="mypy" \
+	  layers="python tools/check_layers.py" \
+	  marks="python tools/run_readme.py --check $(PAGES)"
 
 format: $(DEV_ENV)/.ready   ## rewrite C++ and Python files in the house format
-	$(IN_DEV) clang-format -i $(CXX_FILES)
+	$(CXX_FILES) | $(IN_DEV) xargs -0 clang-format -i
 	$(IN_DEV) ruff check --fix $(PY_DIRS)
 	$(IN_DEV) ruff format $(PY_DIRS)
 

@@ -58,18 +58,17 @@ packages() { # the package manager's names of the missing pieces
   done
 }
 
-lacks=$(missing | xargs)
+# shellcheck disable=SC2046,SC2086  # words on purpose, here and below: `echo` joins them on one line
+lacks=$(echo $(missing))
 if [ -n "$lacks" ]; then
   manager=$(for m in apt-get dnf; do command -v "$m" >/dev/null && echo "$m" && break; done || true)
-  # shellcheck disable=SC2086  # words on purpose
-  names=$(packages $lacks | xargs)
+  names=$(echo $(packages $lacks))
   if [ "$manager" = apt-get ] && [ "$(id -u)" = 0 ]; then
     echo "emisopt: installing $names" >&2
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $names >&2
-    lacks=$(missing | xargs)
+    lacks=$(echo $(missing))
     if [ -n "$lacks" ]; then
       echo "emisopt: still missing after installing $names: $lacks" >&2
       exit 1

@@ -104,9 +104,11 @@ inline float largest(V x) {
 #error "vec.hpp: compile with -mavx2 -mfma or -mavx512f -mavx512bw -mavx512dq -mavx512vl"
 #endif
 
-// e^x to about 1 ulp on [-87, 88]; beyond, the value at the end of that range. NaN stays NaN.
-// x = n ln2 + r, |r| <= ln2/2; ln2 in two parts so that r is exact to the last bit; e^r by its series to r^7.
+// e^x to about 1 ulp on [-87, 88]; 0 below (x e^x must fall to 0 as well), e^88 above. NaN stays
+// NaN. x = n ln2 + r, |r| <= ln2/2; ln2 in two parts so that r is exact to the last bit; e^r by its series to
+// r^7.
 inline V exponential(V x) {
+  const V below = add(x, set(87.0f));  // negative where the result is flushed
   x = min(set(88.0f), max(set(-87.0f), x));
   const V n = round(mul(x, set(1.44269504f)));
   V r = fnma(n, set(0.693359375f), x);
@@ -119,7 +121,7 @@ inline V exponential(V x) {
   p = fma(p, r, set(0.5f));
   p = fma(p, r, set(1.0f));
   p = fma(p, r, set(1.0f));
-  return scale(p, n);
+  return where_negative(below, zero(), scale(p, n));
 }
 
 // 1 / (1 + e^-x) from e^-|x| only: nothing overflows. Its derivative is s (1 - s) with this s.

@@ -11,4 +11,6 @@ PYBIND11_MODULE(_core, m) {
   bind_data(m);
   bind_forecaster(m);
   bind_train(m);
+  bind_control(m);
+  bind_plant(m);
 }

@@ -11,5 +11,7 @@ void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as da
 void bind_data(py::module_& m);        // data.cpp: tags and histories
 void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
+void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
+void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 
 }  // namespace emisopt::python

@@ -82,7 +82,9 @@ void bind_train(py::module_& m) {
            "average"_a = d.average, "level_shift"_a = d.level_shift, "input_shift"_a = d.input_shift,
            "unknown_plan"_a = d.unknown_plan, "loss"_a = d.loss, "train_rows"_a = d.train_rows,
            "validation_rows"_a = d.validation_rows, "validate_every"_a = d.validate_every,
-           "patience"_a = d.patience, "threads"_a = d.threads, "seed"_a = d.seed);
+           "patience"_a = d.patience, "threads"_a = d.threads, "seed"_a = d.seed)
+      .def_readonly("train_rows", &TrainConfig::train_rows)
+      .def_readonly("validation_rows", &TrainConfig::validation_rows);
   py::class_<TrainProgress>(m, "TrainProgress", "State of a running training, after a step.")
       .def_readonly("step", &TrainProgress::step)
       .def_readonly("steps", &TrainProgress::steps)

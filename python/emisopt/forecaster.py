@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from emisopt import _core
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.progress import TrainBar
+from emisopt.tags import TagMap
 
 __all__ = ["Forecaster", "Sensitivity"]
 
@@ -86,8 +87,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     anchor_tau : rows; the forecast is a change against an exponential mean with this time constant
     quantiles : levels (Q), rising, with 0.5
     steps, batch, rate, warmup, decay, clip, average : AdamW with warm-up and cosine, weight averaging
-    level_shift, input_shift : random shift of a window's outputs and inputs, in standard deviations: what makes
-        the forecaster follow drift
+    level_shift, input_shift : random shift of a window's outputs and inputs, in standard deviations: what
+        makes the forecaster follow drift
     unknown_plan : share of windows trained with future operation unknown, for `predict` without a plan
     loss : "pinball", or "squared" or "huber" for the median alone
     validate_every, patience : steps between validations; validations without gain before stopping, 0: never
@@ -181,7 +182,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         history: pd.DataFrame,
         y: None = None,
         *,
-        tags: _core.TagMap,
+        tags: TagMap,
         train_rows: int | None = None,
         validation_rows: int = 0,
         progress: bool = True,
@@ -194,7 +195,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         y : left out; outputs are columns of the history
         tags : what the columns are
         train_rows : rows to learn from, None: all before the validation rows. No later row changes a weight.
-        validation_rows : rows after `train_rows` by which the best weights are chosen; 0: the last ones are kept
+        validation_rows : rows after `train_rows` by which the best weights are chosen; 0: the last are kept
         progress : show a bar with loss, validation, rate and time left (on stderr)
 
         Returns
@@ -283,12 +284,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def _adopt(self, core: _core.Forecaster) -> None:
         """Takes a trained or loaded core as the learned state."""
         self.core_ = core
-        self.tags_ = core.tags
-        self.outputs_ = tuple(core.tags.outputs)
-        self.setpoints_ = tuple(core.tags.setpoints)
-        self.disturbances_ = tuple(core.tags.disturbances)
-        self.feature_names_in_ = np.array(core.tags.names, dtype=object)
-        self.n_features_in_ = len(core.tags.names)
+        self.tags_ = TagMap.from_json(core.tags.to_json())
+        self.outputs_ = tuple(self.tags_.outputs)
+        self.setpoints_ = tuple(self.tags_.setpoints)
+        self.disturbances_ = tuple(self.tags_.disturbances)
+        self.feature_names_in_ = np.array(self.tags_.names, dtype=object)
+        self.n_features_in_ = len(self.tags_)
         self._session: _core.ForecastSession | None = None
 
     # ---- forecasting ------------------------------------------------------------------------------------
@@ -372,7 +373,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         if self._session is None:
             self._session = _core.ForecastSession(self.core_, self.threads)
         # The session reads the last `context` rows; one more lets it see a break right before them.
-        tail = history.iloc[-(self.core_.config.context + 1) :] if isinstance(history, pd.DataFrame) else history
+        tail = history.tail(self.core_.config.context + 1) if isinstance(history, pd.DataFrame) else history
         core_history = to_history(tail, self.tags_, live=True)
         self._session.set_history(core_history, core_history.rows)
         return self._session

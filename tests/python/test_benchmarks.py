@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from benchmarks import __main__ as door
 from benchmarks import harness, machine
 from benchmarks.harness import Row
-from rich.console import Console
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
 from tools import check_layers, run_readme, run_steps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +24,7 @@ def write(root: Path, path: str, text: str) -> None:
 
 
 def test_this_tree_keeps_its_layers() -> None:
-    assert check_layers.check(ROOT) == []
+    assert check_layers.check(ROOT, check_layers.TESTS_OF_SEVERAL_SOURCES) == []
 
 
 def test_includes_of_the_same_and_earlier_rooms_pass(tmp_path: Path) -> None:
@@ -283,3 +285,89 @@ def test_skips_and_their_reasons_belong_to_the_closing_lines() -> None:
 def test_a_step_without_a_command_is_refused(tmp_path: Path) -> None:
     assert run_tool(tmp_path, "pytest").returncode == 2
     assert run_tool(tmp_path).returncode == 2
+
+
+# ---- bootstrap ----------------------------------------------------------------------------------------
+
+BOOTSTRAP_USES = ("sh", "make", "chmod")
+
+
+@pytest.fixture
+def bare_machine(tmp_path: Path) -> Path:
+    """A PATH with Python and a shell but no compiler, an `id` of an ordinary user and a present venv."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in BOOTSTRAP_USES:
+        found = shutil.which(name)
+        assert found, name
+        (tools / name).symlink_to(found)
+    script(tools / "python3", f'exec "{sys.executable}" "$@"')
+    script(tools / "id", "echo 1000")
+    script(tmp_path / "venv/bin/python", "exit 0")
+    return tmp_path
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def bootstrap(machine: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", str(ROOT / "tools/bootstrap.sh"), str(machine / "venv"), *arguments],
+        env={"PATH": str(machine / "bin")},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_an_ordinary_user_is_told_the_one_command(bare_machine: Path) -> None:
+    script(bare_machine / "bin/apt-get", "exit 1")
+    done = bootstrap(bare_machine, "--tests")
+    assert done.returncode == 1
+    assert "lacks: compiler gtest" in done.stderr
+    assert done.stderr.splitlines()[-1] == "  sudo apt-get install -y g++ libgtest-dev"
+
+
+def test_the_command_is_that_of_the_system(bare_machine: Path) -> None:
+    script(bare_machine / "bin/dnf", "exit 1")
+    assert bootstrap(bare_machine).stderr.splitlines()[-1] == "  sudo dnf install -y gcc-c++"
+
+
+def test_without_a_known_package_manager_the_needs_are_named(bare_machine: Path) -> None:
+    done = bootstrap(bare_machine)
+    assert done.returncode == 1
+    assert "C++20" in done.stderr
+
+
+def test_root_gets_what_is_missing_installed(bare_machine: Path) -> None:
+    tools, log = bare_machine / "bin", bare_machine / "log"
+    script(tools / "id", "echo 0")
+    compiler = tools / "c++"  # stands for what the package brings: accepts any program
+    install = f"echo '#!/bin/sh' > {compiler}; chmod 755 {compiler}"
+    script(tools / "apt-get", f'echo "$@" >> {log}\ncase "$1" in install) {install} ;; esac')
+    done = bootstrap(bare_machine, "--tests")
+    assert done.returncode == 0, done.stderr
+    assert log.read_text().splitlines() == [
+        "update -qq",
+        "install -y -qq --no-install-recommends g++ libgtest-dev",
+    ]
+
+
+def test_an_installation_that_does_not_help_is_an_error(bare_machine: Path) -> None:
+    script(bare_machine / "bin/id", "echo 0")
+    script(bare_machine / "bin/apt-get", "exit 0")
+    done = bootstrap(bare_machine)
+    assert done.returncode == 1
+    assert "still missing after installing g++: compiler" in done.stderr
+
+
+def test_an_old_python_does_not_count(bare_machine: Path) -> None:
+    script(bare_machine / "bin/c++", "exit 0")
+    script(bare_machine / "bin/python3", "exit 1")  # as an interpreter that fails the version check
+    script(bare_machine / "bin/apt-get", "exit 1")
+    done = bootstrap(bare_machine)
+    assert "sudo apt-get install -y python3 python3-venv python3-dev" in done.stderr
+    script(bare_machine / "bin/python3.12", f'exec "{sys.executable}" "$@"')
+    assert bootstrap(bare_machine).returncode == 0

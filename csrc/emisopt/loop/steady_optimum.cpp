@@ -7,8 +7,8 @@
 namespace emisopt {
 using namespace boiler;
 namespace {
-// One relative violation costs as much as twenty hours of fuel: no saving can pay for it, and among points that
-// all violate, the least bad is found.
+// One relative violation costs as much as twenty hours of fuel: no saving can pay for it, and among points
+// that all violate, the least bad is found.
 constexpr double kPenalty = 2e5;
 
 struct Candidate {
@@ -24,8 +24,8 @@ class Search {
   Search(const BoilerParameters& parameters, const BoilerPoint& point, const SteadyLimits& limits)
       : parameters_(parameters), point_(point), limits_(limits), tags_(boiler_tags()) {}
 
-  // The best NH3 ratio for one combustion point: cost, slip and reduction all rise with it, so the least ratio
-  // that meets NOx is best, found by bisection.
+  // The best NH3 ratio for one combustion point: cost, slip and reduction all rise with it, so the least
+  // ratio that meets NOx is best, found by bisection.
   Candidate evaluate(BoilerSetpoints u) {
     for (std::size_t i = 0; i < u.size(); ++i) u[i] = std::clamp(u[i], tags_.tags[i].low, tags_.tags[i].high);
     Candidate c;
@@ -43,8 +43,8 @@ class Search {
       (nox_at(middle) > limits_.nox ? low : high) = middle;
     }
     nox_at(high);
-    // Where NOx can only hold by breaking slip, the ratio in between that violates least in sum is near the one
-    // that holds slip: both ends are tried.
+    // Where NOx can only hold by breaking slip, the ratio in between that violates least in sum is near the
+    // one that holds slip: both ends are tried.
     c.u = point_.setpoints;
     score(c);
     return c;
@@ -58,7 +58,7 @@ class Search {
           BoilerSetpoints u = best.u;
           u[i] += sign * step[i];
           Candidate c = evaluate(u);
-          while (c.merit < best.merit - 1e-9) {   // as long as it pays, on in this direction
+          while (c.merit < best.merit - 1e-9) {  // as long as it pays, on in this direction
             best = c;
             better = true;
             u = best.u;
@@ -102,8 +102,8 @@ class Search {
 };
 }  // namespace
 
-SteadyOptimum steady_optimum(const BoilerParameters& parameters, BoilerPoint point, const SteadyLimits& limits,
-                             const BoilerSetpoints* near) {
+SteadyOptimum steady_optimum(const BoilerParameters& parameters, BoilerPoint point,
+                             const SteadyLimits& limits, const BoilerSetpoints* near) {
   Search search(parameters, point, limits);
   const Candidate best = near ? search.refine(search.evaluate(*near), {0.1, 1, 0, 2}, 5) : search.grid();
   return {best.u, best.steady, best.excess};

@@ -158,7 +158,7 @@ void Forecaster::save(const std::string& path) const {
 }
 
 Forecaster Forecaster::load(const std::string& path) {
-  const std::string where = "Forecaster.load(" + quote(path) + ")";
+  const std::string& where = path;  // in full: quote() would cut a long path
   const SafeTensors file = SafeTensors::load(path);
   check_format(file, where);
   file.verify(where);

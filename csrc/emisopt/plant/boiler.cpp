@@ -34,7 +34,7 @@ BoilerParameters BoilerParameters::draw(std::uint64_t plant_seed) {
 }
 
 Boiler::Boiler(const BoilerConfig& config)
-    : furnace_config_(config.parameters),
+    : parameters_(config.parameters),
       tags_(std::make_shared<const TagMap>(boiler_tags())),
       furnace_(config.parameters.furnace),
       surroundings_(config.seed, config.fuel_plan, config.unseen),
@@ -55,7 +55,7 @@ void Boiler::set_inner_step(double seconds) {
   if (!(seconds > 0) || std::abs(steps - std::round(steps)) > 1e-9)
     throw InputError("Boiler(inner_step_s): expected a divisor of 300 s, got " + std::to_string(seconds));
   dt_ = seconds;
-  const BoilerParameters& p = furnace_config_;
+  const BoilerParameters& p = parameters_;
   auto keep = [this](double tau) { return std::exp(-dt_ / tau); };
   keep_ = {keep(p.feeder_s),      keep(p.o2_s),           keep(p.damper_s),         keep(p.tilt_s),
            keep(p.valve_s),       keep(p.wall_s),         keep(p.inlet_analyser_s), keep(p.stack_analyser_s),
@@ -135,7 +135,7 @@ void Boiler::inner_step(const double* setpoints) {
   const double bias = surroundings_.o2_bias(t);
   const double wanted =
       st.lambda_from_o2(0.01 * (actuator_[kO2Sp] - bias)) * (1 + 0.4 * (needed / fuel_kg_s_ - 1));
-  f.lambda = reachable_lambda(wanted, furnace_config_.fan_limit, lambda_, volume_);
+  f.lambda = reachable_lambda(wanted, parameters_.fan_limit, lambda_, volume_);
 
   relax(t_fe_, furnace_.exit_temperature(f, st, fuel_kg_s_), keep_.wall);
   const FurnaceOutput out = furnace_.burn(f, st, t_fe_, fuel_kg_s_);
@@ -148,13 +148,13 @@ void Boiler::inner_step(const double* setpoints) {
                          dosing_allowed(out.scr_temp_k) * surroundings_.feed_factor(t);
   const double gas = out.wet_mol_s / furnace_.design().wet_mol_s;
   const Scr::Outlet stack =
-      scr_.step({out.nox_ppm, nh3_ppm, out.scr_temp_k, gas, (time_ + 4000 * kHour) / kHour}, dt_);
+      scr_.step({out.nox_ppm, nh3_ppm, out.scr_temp_k, gas, parameters_.catalyst_age_h + time_ / kHour}, dt_);
   const double nox = out.nox_mg * stack.no_ppm / out.nox_ppm;
 
   if (slagging_) {
     const double hot = sigmoid((t_fe_ - 273 - 1260) / 25);
-    const double grow = furnace_config_.slag_per_hour * f.fuel.slagging * load * load * hot / kHour;
-    const double rate = grow + furnace_config_.slag_loss_per_hour / kHour;
+    const double grow = parameters_.slag_per_hour * f.fuel.slagging * load * load * hot / kHour;
+    const double rate = grow + parameters_.slag_loss_per_hour / kHour;
     relax(slag_, grow / rate, std::exp(-dt_ * rate));
     // Soot blowing from hour 3 of each shift, half an hour, takes 60 % off.
     const double of_shift = std::fmod(std::fmod(t, 8 * kHour) + 8 * kHour, 8 * kHour);
@@ -290,8 +290,12 @@ void Boiler::dose(const BoilerParameters& parameters, const BoilerPoint& point, 
   Scr scr(parameters.scr);
   const Scr::Outlet stack = scr.settle({f.nox_ppm, nh3_ppm, f.scr_temp_k, s.gas, point.catalyst_hours});
   const double nh3_kg_h = 1e-6 * nh3_ppm * f.wet_mol_s * 17.031e-3 * kHour;
-  s.outputs = {f.nox_mg * stack.no_ppm / f.nox_ppm, f.co_mg, f.co2_t_h, stack.nh3_ppm,
-               100 * f.net_efficiency, nh3_kg_h};
+  s.outputs = {f.nox_mg * stack.no_ppm / f.nox_ppm,
+               f.co_mg,
+               f.co2_t_h,
+               stack.nh3_ppm,
+               100 * f.net_efficiency,
+               nh3_kg_h};
   s.cost_per_h = fuel_cost_per_h(parameters.furnace.full_load_mw * point.load, s.outputs[kEfficiency]) +
                  nh3_cost_per_h(nh3_kg_h);
 }

@@ -38,7 +38,8 @@ struct BoilerParameters {
   ScrParameters scr;
   double slag_per_hour = 0.80;  // deposition at full load above the softening point, grade A
   double slag_loss_per_hour = 0.05;
-  double fan_limit = 1.06;  // hot flue gas volume of design that the fans can move
+  double catalyst_age_h = 4000;  // at simulation time 0
+  double fan_limit = 1.06;       // hot flue gas volume of design that the fans can move
   double feeder_s = 75, o2_s = 40, damper_s = 15, tilt_s = 15, valve_s = 15, wall_s = 180;
   double inlet_analyser_s = 35, stack_analyser_s = 45, co_analyser_s = 15,
          slip_analyser_s = 15;  // two lags each
@@ -72,7 +73,7 @@ struct BoilerSteady {
   std::array<double, boiler::kOutputs> outputs{};
   FurnaceOutput furnace;
   double t_fe_c = 0;
-  double gas = 1;             // wet flue gas flow, of design
+  double gas = 1;         // wet flue gas flow, of design
   double cost_per_h = 0;  // fuel and NH3 at the default prices, EUR/h
 };
 
@@ -94,14 +95,13 @@ class Boiler final : public Plant {
   void advance(const double* setpoints) override;
   void measure(double* row) override;
   void truth(double* outputs) const override;
+  void true_disturbances(double* disturbances) const override;
   void schedule(double* known, int rows) const override;
   double time() const override { return time_; }
 
   /// Disturbances as they will truly be in the next rows: load MW, ambient degC, grade on the belt; the other
   /// columns NaN. (rows, D). For the oracle only.
   void true_future(double* known, int rows) const;
-  /// True disturbance means of the row just ended (D), NaN where not defined.
-  void true_disturbances(double* d) const;
   double slag() const { return slag_; }
   /// Coal in the mills now.
   Fuel fuel_burnt();
@@ -109,7 +109,7 @@ class Boiler final : public Plant {
   void set_inner_step(double seconds);
   /// Settles all states at `setpoints` under the present surroundings.
   void settle(const BoilerSetpoints& setpoints);
-  const BoilerParameters& parameters() const { return furnace_config_; }
+  const BoilerParameters& parameters() const { return parameters_; }
 
   /// The steady state of a plant at a point; no dynamics, no noise.
   static BoilerSteady steady(const BoilerParameters& parameters, const BoilerPoint& point);
@@ -126,7 +126,7 @@ class Boiler final : public Plant {
   void inner_step(const double* setpoints);
   void clear_sums();
 
-  BoilerParameters furnace_config_;
+  BoilerParameters parameters_;
   std::shared_ptr<const TagMap> tags_;  // shared by clones: immutable
   Furnace furnace_;
   Surroundings surroundings_;

@@ -1,23 +1,26 @@
 // The boiler's tag list. Bounds are what the actuators can do; rates what operators may do in one row.
+#include <string>
+#include <utility>
+
 #include "emisopt/plant/boiler.hpp"
 
 namespace emisopt {
 namespace {
-Tag setpoint(const char* name, const char* unit, double low, double high, double rate) {
+Tag setpoint(std::string name, std::string unit, double low, double high, double rate) {
   Tag t;
-  t.name = name;
-  t.unit = unit;
+  t.name = std::move(name);
+  t.unit = std::move(unit);
   t.role = Role::setpoint;
   t.low = low;
   t.high = high;
   t.rate = rate;
   return t;
 }
-Tag disturbance(const char* name, const char* unit, double low, double high, bool known_ahead,
+Tag disturbance(std::string name, std::string unit, double low, double high, bool known_ahead,
                 Kind kind = Kind::continuous) {
   Tag t;
-  t.name = name;
-  t.unit = unit;
+  t.name = std::move(name);
+  t.unit = std::move(unit);
   t.role = Role::disturbance;
   t.kind = kind;
   t.low = low;
@@ -25,10 +28,10 @@ Tag disturbance(const char* name, const char* unit, double low, double high, boo
   t.known_ahead = known_ahead;
   return t;
 }
-Tag output(const char* name, const char* unit, Role role, double low, double high, Scale scale) {
+Tag output(std::string name, std::string unit, Role role, double low, double high, Scale scale) {
   Tag t;
-  t.name = name;
-  t.unit = unit;
+  t.name = std::move(name);
+  t.unit = std::move(unit);
   t.role = role;
   t.low = low;
   t.high = high;

@@ -29,7 +29,7 @@ class Crew {
     watch(row, seen);
 
     BoilerSetpoints wanted;
-    const double curve = tight_ ? tight_o2(load) : loose_o2(load);
+    const double curve = tight_ ? unit_o2(load) : loose_o2(load);
     wanted[kO2Sp] = std::max(2.4, curve + o2_bias_ + (alarm_left_ > 0 ? 0.3 : 0));
     wanted[kOfaSp] =
         std::clamp((tight_ ? 14.0 : 12.0) + (tight_ ? 14 : 16) * (load - 0.5) + ofa_bias_, 7.0, 28.0);
@@ -50,7 +50,7 @@ class Crew {
     started_ = true;
     // Four teams rotate: tight and loose alternate, and swap places every five days.
     tight_ = ((shift + shift / 15) & 1) == 0;
-    o2_habit_ = tight_ ? 0.25 + 0.2 * rng_.normal() : -0.2 + 0.3 * rng_.normal();
+    o2_habit_ = tight_ ? 0.4 + 0.2 * rng_.normal() : -0.2 + 0.3 * rng_.normal();
     ofa_habit_ = (tight_ ? 2.0 : 2.5) * rng_.normal();
     tilt_habit_ = (tight_ ? -2.0 : 1.0) + 4 * rng_.normal();
     nox_aim_ = tight_ ? rng_.uniform(70, 105) : rng_.uniform(45, 85);  // mg/Nm3
@@ -107,9 +107,8 @@ SimulatedHistory simulate_history(const HistoryConfig& config, const std::functi
   Crew crew(config.boiler.seed);
   Dither dither(config.boiler.seed);
   const index rows = static_cast<index>(config.days) * 288;
-  SimulatedHistory s;
-  s.history.tags = plant.tags();
-  std::vector<double> values, truth;
+  std::vector<double> values, truth, time;
+  std::vector<char> tight;
   values.reserve(static_cast<std::size_t>(rows * kColumns));
   truth.reserve(static_cast<std::size_t>(rows * kOutputs));
 
@@ -134,18 +133,17 @@ SimulatedHistory simulate_history(const HistoryConfig& config, const std::functi
     plant.truth(y.data());
     values.insert(values.end(), row.begin(), row.end());
     truth.insert(truth.end(), y.begin(), y.end());
-    s.history.time.push_back(kEpoch + plant.time());
-    s.history.gap.push_back(r == 0);
-    s.tight.push_back(crew.tight());
+    time.push_back(kEpoch + plant.time());
+    tight.push_back(crew.tight());
   }
-  const auto n = static_cast<index>(s.tight.size());
-  s.history.values.values = std::move(values);
-  s.history.values.rows = n;
-  s.history.values.cols = kColumns;
-  s.truth.values = std::move(truth);
-  s.truth.rows = n;
-  s.truth.cols = kOutputs;
-  return s;
+  const auto n = static_cast<index>(tight.size());
+  Matrix table, judged;
+  table.values = std::move(values);
+  judged.values = std::move(truth);
+  table.rows = judged.rows = n;
+  table.cols = kColumns;
+  judged.cols = kOutputs;
+  return {make_history(plant.tags(), std::move(table), std::move(time)), std::move(judged), std::move(tight)};
 }
 
 }  // namespace emisopt

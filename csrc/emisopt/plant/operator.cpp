@@ -21,7 +21,7 @@ double reheat_target(double load) { return 1205 - 380 * (1 - load); }
 }  // namespace
 
 double loose_o2(double load) { return interpolate<4>({.45, .50, .75, 1.0}, {5.9, 5.6, 4.4, 3.8}, load); }
-double tight_o2(double load) { return interpolate<4>({.49, .64, .93, 1.0}, {4.8, 3.6, 3.0, 2.9}, load); }
+double unit_o2(double load) { return interpolate<4>({.49, .64, .93, 1.0}, {4.8, 3.2, 2.9, 2.8}, load); }
 
 BoilerSetpoints limit_move(const TagMap& tags, const BoilerSetpoints& wanted,
                            const BoilerSetpoints& applied) {
@@ -61,8 +61,8 @@ BoilerSetpoints Operator::decide(const double* row, const BoilerSetpoints& appli
     double& w = wanted[static_cast<std::size_t>(u)];
     if (std::abs(to - w) > dead) w = to;
   };
-  move(kO2Sp, r.o2_full + r.o2_slope * (loose_o2(load_) - 3.8) + (alarm ? 0.3 : 0), r.dead_o2);
-  move(kOfaSp, interpolate<2>({.5, 1.0}, {r.ofa_half, r.ofa_full}, load_), r.dead_ofa);
+  move(kO2Sp, unit_o2(load_) + r.o2_offset + (alarm ? 0.3 : 0), r.dead_o2);
+  move(kOfaSp, interpolate<2>({.5, 1.0}, {12, 20}, load_) + r.ofa_offset, r.dead_ofa);
   const double off = t_fe_ < 0 ? 0 : t_fe_ - reheat_target(load_);
   move(kTiltSp, std::clamp(r.tilt - r.reheat_gain * off, -15.0, 15.0), r.dead_tilt);
   move(kNh3Sp, std::clamp(1 - target / nox_in_ + trim_, r.nh3_min, r.nh3_max), r.dead_nh3);

@@ -19,6 +19,9 @@ class Plant {
   virtual void measure(double* row) = 0;
   /// Noise-free outputs (O), mean over the period just ended: the judge's truth, never shown to a controller.
   virtual void truth(double* outputs) const = 0;
+  /// True disturbances (D), mean over the same period, NaN where the plant has none; for the judge's
+  /// accounts.
+  virtual void true_disturbances(double* disturbances) const = 0;
   /// Disturbances marked known_ahead for the next `rows` rows: (rows, D), in tag order.
   virtual void schedule(double* known, int rows) const = 0;
   virtual double time() const = 0;  // seconds since the start of the simulation

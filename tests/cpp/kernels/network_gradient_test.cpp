@@ -40,7 +40,7 @@ class NetworkGradient : public testing::TestWithParam<Case> {
     o.loss = loss;
     o.huber_delta = 0.7f;
     o.levels = test::tiny_levels(GetParam().config);
-    o.threads = 2;
+    o.threads = 1;  // many short runs: waking a helper for each costs more than it gives
     for (int k = 0; k < net.outputs; ++k)
       for (int l = 0; l < net.levels; ++l) o.seeds.push_back({k, l});
     return o;

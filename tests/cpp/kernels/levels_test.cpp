@@ -1,0 +1,141 @@
+// Every SIMD level against the reference, op by op: odd sizes, odd addresses, and memory that ends at a
+// protected page.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+
+#include "kernels/isa.hpp"
+#include "kernels/ref/table.hpp"
+#include "support/op_cases.hpp"
+
+namespace emisopt::kernels {
+namespace {
+
+class EveryLevel : public testing::TestWithParam<Isa> {
+ protected:
+  const KernelTable<float>& table() const { return *table_of(GetParam()); }
+};
+
+std::vector<Isa> all_levels() { return isa_available(); }
+
+// A chain of `depth` roundings of partial results no larger than `size` errs by at most depth * eps / 2 *
+// size; one further factor 2 covers the inputs' own chain inside one op (normalisation, softmax).
+void expect_close(const test::Buffer<float>& got, const test::Buffer<double>& expected, double depth,
+                  const std::string& what) {
+  double size = 1;
+  for (std::size_t i = 0; i < expected.size(); ++i) size = std::max(size, std::abs(expected.data()[i]));
+  const double tolerance = depth * std::numeric_limits<float>::epsilon() * size;
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    ASSERT_NEAR(got.data()[i], expected.data()[i], tolerance) << what << ", entry " << i;
+}
+
+TEST_P(EveryLevel, AgreesWithTheDefinitionAtOddSizesAndPlaces) {
+  const auto cases = test::odd_cases<float>();
+  const auto definitions = test::odd_cases<double>();
+  for (std::size_t n = 0; n < cases.size(); ++n) {
+    test::OpBuffers<double> expected(definitions[n], test::Place::aligned);
+    expected.forward(definitions[n], ref::table<double>());
+    expected.backward(definitions[n], ref::table<double>());
+    for (const test::Place place :
+         {test::Place::aligned, test::Place::shifted, test::Place::before_guard, test::Place::after_guard}) {
+      test::OpBuffers<float> got(cases[n], place);
+      got.forward(cases[n], table());
+      got.backward(cases[n], table());
+      const std::string what = cases[n].name + ", place " + std::to_string(static_cast<int>(place));
+      expect_close(got.y, expected.y, cases[n].depth, what + ": y");
+      for (std::size_t i = 0; i < got.gradients.size(); ++i)
+        expect_close(got.gradients[i], expected.gradients[i], cases[n].depth,
+                     what + ": gradient " + std::to_string(i));
+    }
+  }
+}
+
+TEST_P(EveryLevel, GemmHonoursStridesAndLeavesTheRestAlone) {
+  const int m = 14, n = 19, k = 5, ldc = 23, ldb = 21, a_row = 2, a_col = 31;
+  std::vector<float> a(m * a_row + k * a_col), b(k * ldb), c(m * ldc, 5), expected(m * ldc, 5);
+  test::fill(a.data(), a.size(), 1);
+  test::fill(b.data(), b.size(), 2);
+  table().gemm(c.data(), ldc, a.data(), a_row, a_col, b.data(), ldb, nullptr, m, n, k, true);
+  ref::table<float>().gemm(expected.data(), ldc, a.data(), a_row, a_col, b.data(), ldb, nullptr, m, n, k,
+                           true);
+  for (int i = 0; i < m; ++i)
+    for (int j = 0; j < ldc; ++j) {
+      if (j < n)
+        EXPECT_NEAR(c[i * ldc + j], expected[i * ldc + j], 1e-5);
+      else
+        EXPECT_EQ(c[i * ldc + j], 5) << "beyond the last column";
+    }
+}
+
+TEST_P(EveryLevel, ARowsBitsDoNotDependOnTheOtherRows) {
+  const int n = 37, k = 29;
+  std::vector<float> a(31 * k), b(k * n), all(31 * n), one(n);
+  test::fill(a.data(), a.size(), 1);
+  test::fill(b.data(), b.size(), 2);
+  table().gemm(all.data(), n, a.data(), k, 1, b.data(), n, nullptr, 31, n, k, false);
+  for (int i = 0; i < 31; ++i) {
+    table().gemm(one.data(), n, a.data() + i * k, k, 1, b.data(), n, nullptr, 1, n, k, false);
+    for (int j = 0; j < n; ++j) ASSERT_EQ(one[j], all[i * n + j]) << "row " << i;
+  }
+}
+
+TEST_P(EveryLevel, LargeAndTinyArgumentsOfTheExponential) {
+  // swiglu of (x, 1) is x * sigmoid(x): the whole range must be finite, monotone beyond the dip and exact at
+  // the ends
+  std::vector<float> in, y(1);
+  for (const float x :
+       {-200.0f, -100.0f, -88.5f, -87.0f, -20.0f, -1e-8f, 0.0f, 1e-8f, 20.0f, 88.0f, 200.0f, 1e30f}) {
+    const float pair[] = {x, 1};
+    table().swiglu_forward(y.data(), pair, 1, 1);
+    const double expected = double(x) / (1 + std::exp(-double(x)));
+    EXPECT_NEAR(y[0], expected, 4e-7 * std::abs(expected) + 1e-35) << "x = " << x;
+  }
+  for (const float x : {-100.0f, -30.0f, -5.0f, 0.0f, 5.0f, 30.0f, 100.0f}) {
+    const float raw[] = {0, x};
+    float q[2];
+    table().quantiles_forward(q, raw, 1, 1, 2, 0);
+    const double expected = std::max(double(x), 0.0) + std::log1p(std::exp(-std::abs(double(x))));
+    EXPECT_NEAR(q[1], expected, 4e-7 * expected + 1e-35) << "softplus of " << x;
+  }
+}
+
+TEST_P(EveryLevel, NotANumberSurfaces) {
+  const float nan = std::nanf("");
+  std::vector<float> x(2 * 20, 0.5f), y(20);
+  x[3] = nan;
+  table().swiglu_forward(y.data(), x.data(), 1, 20);
+  EXPECT_TRUE(std::isnan(y[3]));
+  EXPECT_FALSE(std::isnan(y[4]));
+  float rstd;
+  std::vector<float> w(20, 1.0f);
+  table().rmsnorm_forward(y.data(), &rstd, x.data(), w.data(), 1, 20, 1e-5f);
+  EXPECT_TRUE(std::isnan(y[0]));
+  for (std::size_t bad : {std::size_t(0), std::size_t(20), std::size_t(39)}) {  // in q, k or v of a row
+    auto c = test::attention_case<float>(19, 18, 2, 2, 8);
+    test::OpBuffers<float> b(c, test::Place::aligned);
+    const std::size_t row = 14, width = 48;
+    b.inputs[0][row * width + bad] = nan;
+    b.forward(c, table());
+    bool seen = false;
+    for (std::size_t i = 0; i < c.output; ++i) {
+      const bool late = i / 16 >= row;
+      seen |= std::isnan(b.y[i]);
+      if (late) continue;
+      ASSERT_FALSE(std::isnan(b.y[i])) << "a NaN of row 14 reached row " << i / 16;
+    }
+    EXPECT_TRUE(seen) << "column " << bad;
+  }
+}
+
+TEST_P(EveryLevel, ItsTableIsCompiledForIt) {
+  EXPECT_EQ(std::string(table().name), to_string(running_level(GetParam())));
+  const int lanes = GetParam() == Isa::ref ? 1 : GetParam() == Isa::avx2 ? 8 : 16;
+  EXPECT_EQ(table().lanes, lanes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, EveryLevel, testing::ValuesIn(all_levels()),
+                         [](const auto& info) { return std::string(to_string(info.param)); });
+
+}  // namespace
+}  // namespace emisopt::kernels

@@ -1,0 +1,344 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "emisopt/base/error.hpp"
+#include "emisopt/model/forecaster.hpp"
+#include "emisopt/model/physical.hpp"
+#include "model/toy_plant.hpp"
+
+namespace emisopt {
+namespace {
+
+constexpr index kH = 4, kU = 2, kD = 4, kO = 2, kQ = 3;
+
+// A forecaster with random weights on the toy plant, its forecast at row 100 and the realised plan after it.
+struct Session : testing::Test {
+  Session()
+      : past(toy::history(200, 1)),
+        forecaster(toy::awake(past)),
+        session(forecaster, kernels::isa_level(), 1),
+        plan(toy::realised(past, forecaster.layout.setpoints(), 100, kH)),
+        known(toy::realised(past, forecaster.layout.disturbances(), 100, kH)) {
+    session.set_history(past, 100);
+  }
+  Matrix predict(ForecastSession& from, const Matrix* with, ConstView coming) {
+    Matrix q(kH, kO * kQ);
+    const ConstView view = with ? ConstView(*with) : ConstView();
+    from.predict(q, with ? &view : nullptr, coming);
+    return q;
+  }
+  Matrix predict(const Matrix& with) { return predict(session, &with, known); }
+  History past;
+  Forecaster forecaster;
+  ForecastSession session;
+  Matrix plan, known;
+};
+
+// The whole chain in double: the same layout, network and scaling code around the fp64 program.
+struct DoubleChain {
+  DoubleChain(const Forecaster& f, const History& h, index end, const Matrix& known, std::vector<int> wanted)
+      : forecaster(f), levels(std::move(wanted)) {
+    const FeatureLayout& layout = f.layout;
+    kernels::CompileOptions options;
+    options.mode = kernels::Mode::jacobian;
+    for (int l : levels)
+      for (int o = 0; o < kO; ++o) options.seeds.push_back({o, l});
+    program = kernels::compile_f64(f.network, {1, layout.history_tokens(), layout.horizon()}, options);
+    const std::vector<double> theta(f.theta.begin(), f.theta.end());
+    program->load(theta.data());
+    const index first = end - layout.context();
+    const Matrix z = f.scaler.normalise(h, first, layout.context());
+    anchors = layout.anchors(z);
+    layout.fill_history(program->history(), z, anchors, h.time[static_cast<std::size_t>(first)]);
+    program->run_context();
+    time0 = h.time[static_cast<std::size_t>(end - 1)] + layout.period();
+    known_z = scaled(known, layout.disturbances());
+  }
+  Matrix scaled(const Matrix& y, const std::vector<index>& ids) const {
+    Matrix z(y.rows, y.cols);
+    for (index r = 0; r < y.rows; ++r)
+      for (index c = 0; c < y.cols; ++c)
+        z(r, c) =
+            forecaster.scaler.tags[static_cast<std::size_t>(ids[static_cast<std::size_t>(c)])].normalise(
+                y(r, c));
+    return z;
+  }
+  Matrix predict(const Matrix& plan) {
+    const Matrix z = scaled(plan, forecaster.layout.setpoints());
+    const ConstView view = z;
+    forecaster.layout.fill_future(program->future(), anchors, &view, known_z, time0);
+    program->run();
+    Matrix q(kH, kO * kQ);
+    quantiles_to_physical(q, program->quantiles(), forecaster.layout, forecaster.scaler, anchors);
+    return q;
+  }
+  Matrix jacobian(const Matrix& plan) {
+    predict(plan);
+    Matrix j(static_cast<index>(levels.size()) * kH * kO, kH * kU);
+    jacobian_to_physical(j, program->jacobian(), program->quantiles(), plan, levels, kQ, forecaster.layout,
+                         forecaster.scaler, anchors);
+    return j;
+  }
+  const Forecaster& forecaster;
+  std::vector<int> levels;
+  std::unique_ptr<kernels::Program<double>> program;
+  std::vector<double> anchors;
+  Matrix known_z;
+  double time0 = 0;
+};
+
+// Central differences of predict by each plan entry; rows ordered as in jacobian(): level, step, output.
+template <class Predict>
+Matrix finite_difference(Predict&& predict, Matrix plan, const std::vector<int>& levels, const Forecaster& f,
+                         double relative_step) {
+  Matrix j(static_cast<index>(levels.size()) * kH * kO, kH * kU);
+  for (index s = 0; s < kH; ++s)
+    for (index u = 0; u < kU; ++u) {
+      const auto tag = static_cast<std::size_t>(f.layout.setpoints()[static_cast<std::size_t>(u)]);
+      const double kept = plan(s, u), step = relative_step * f.scaler.tags[tag].sd;
+      plan(s, u) = kept + step;
+      const Matrix up = predict(plan);
+      plan(s, u) = kept - step;
+      const Matrix down = predict(plan);
+      plan(s, u) = kept;
+      for (std::size_t l = 0; l < levels.size(); ++l)
+        for (index t = 0; t < kH; ++t)
+          for (index o = 0; o < kO; ++o)
+            j((static_cast<index>(l) * kH + t) * kO + o, s * kU + u) =
+                (up(t, o * kQ + levels[l]) - down(t, o * kQ + levels[l])) / (2 * step);
+    }
+  return j;
+}
+
+// Largest error of each output's block relative to that block's largest value: NOx in mg/m3 and efficiency in
+// % do not share a scale, nor do their setpoints.
+double relative_error(const Matrix& got, const Matrix& expected) {
+  double worst = 0;
+  for (index o = 0; o < kO; ++o)
+    for (index u = 0; u < kU; ++u) {
+      double error = 0, size = 0;
+      for (index r = o; r < got.rows; r += kO)
+        for (index c = u; c < got.cols; c += kU) {
+          error = std::max(error, std::abs(got(r, c) - expected(r, c)));
+          size = std::max(size, std::abs(expected(r, c)));
+        }
+      worst = std::max(worst, error / size);
+    }
+  return worst;
+}
+
+TEST_F(Session, JacobianOfTheDoubleChainMatchesFiniteDifferences) {
+  const std::vector<int> levels = {1, 2};
+  DoubleChain chain(forecaster, past, 100, known, levels);
+  const Matrix difference =
+      finite_difference([&](const Matrix& p) { return chain.predict(p); }, plan, levels, forecaster, 1e-5);
+  EXPECT_LE(relative_error(chain.jacobian(plan), difference), 1e-6);  // step^2 + eps / step
+}
+
+TEST_F(Session, JacobianMatchesFiniteDifferencesAndTheDoubleChain) {
+  const std::vector<int> levels = {1, 2};
+  Matrix j(2 * kH * kO, kH * kU);
+  session.jacobian(j, plan, known, levels);
+  const Matrix difference =
+      finite_difference([&](const Matrix& p) { return predict(p); }, plan, levels, forecaster, 2e-2);
+  // fp32 noise of a quantile, 1e-7 * a few, over a step of 2e-2, and step^2 times the third derivative.
+  EXPECT_LE(relative_error(j, difference), 3e-3);
+  DoubleChain chain(forecaster, past, 100, known, levels);
+  EXPECT_LE(relative_error(j, chain.jacobian(plan)), 1e-4);
+}
+
+TEST_F(Session, PredictsWhatTheDoubleChainPredicts) {
+  DoubleChain chain(forecaster, past, 100, known, {1});
+  const Matrix q = predict(plan), expected = chain.predict(plan);
+  for (std::size_t i = 0; i < q.values.size(); ++i)
+    EXPECT_NEAR(q.values[i] / expected.values[i], 1, 1e-5) << i;
+}
+
+TEST_F(Session, NothingDependsOnALaterSetpoint) {
+  Matrix j(3 * kH * kO, kH * kU);
+  session.jacobian(j, plan, known, {0, 1, 2});
+  int nonzero = 0;
+  for (index l = 0; l < 3; ++l)
+    for (index t = 0; t < kH; ++t)
+      for (index o = 0; o < kO; ++o)
+        for (index s = 0; s < kH; ++s)
+          for (index u = 0; u < kU; ++u) {
+            const double d = j((l * kH + t) * kO + o, s * kU + u);
+            if (s > t)
+              EXPECT_EQ(d, 0.0) << "t " << t << " s " << s;
+            else
+              nonzero += d != 0;
+          }
+  EXPECT_GT(nonzero, 3 * 2 * 2 * 8);
+  const Matrix before = predict(plan);
+  for (index s = 1; s < kH; ++s) {
+    Matrix moved = plan;
+    for (index u = 0; u < kU; ++u) moved(s, u) *= 1.5;
+    const Matrix after = predict(moved);
+    for (index t = 0; t < kH; ++t)
+      for (index c = 0; c < kO * kQ; ++c)
+        EXPECT_EQ(before(t, c) == after(t, c), t < s) << "t " << t << " s " << s;
+  }
+}
+
+TEST_F(Session, BatchIsBitwiseTheSinglePlans) {
+  Matrix plans(3 * kH, kU), batch(3 * kH, kO * kQ);
+  for (index b = 0; b < 3; ++b)
+    for (index t = 0; t < kH; ++t)
+      for (index u = 0; u < kU; ++u) plans(b * kH + t, u) = plan(t, u) * (1 + 0.1 * static_cast<double>(b));
+  session.predict_batch(batch, plans, known, 3);
+  for (index b = 0; b < 3; ++b) {
+    Matrix one(kH, kU);
+    std::copy_n(plans.row(b * kH), kH * kU, one.row(0));
+    const Matrix q = predict(one);
+    for (index i = 0; i < q.rows * q.cols; ++i) EXPECT_EQ(batch.row(b * kH)[i], q.row(0)[i]);
+  }
+}
+
+TEST_F(Session, ThreadsDoNotChangeTheBits) {
+  ForecastSession two(forecaster, kernels::isa_level(), 2);
+  two.set_history(past, 100);
+  EXPECT_TRUE(toy::same_bits(predict(plan), predict(two, &plan, known)));
+}
+
+TEST_F(Session, AnUntrainedForecastIsTheAnchor) {
+  const Forecaster fresh = Forecaster::make(past, toy::config(), 150);
+  ForecastSession first(fresh, kernels::isa_level(), 1);
+  first.set_history(past, 100);
+  const Matrix q = predict(first, &plan, known);
+  const std::vector<double> anchors = first.anchors();
+  for (index t = 0; t < kH; ++t)
+    for (index o = 0; o < kO; ++o) {
+      EXPECT_EQ(q(t, o * kQ + 1), anchors[static_cast<std::size_t>(o)]);
+      EXPECT_LT(q(t, o * kQ), q(t, o * kQ + 1));
+      EXPECT_LT(q(t, o * kQ + 1), q(t, o * kQ + 2));
+    }
+}
+
+TEST_F(Session, ReadsTheContextAndNoOtherRow) {
+  const Matrix before = predict(plan);
+  Rng rng(4);
+  History noisy = past;
+  for (index r = 0; r < noisy.rows(); ++r)
+    if (r < 88 || r >= 100)
+      for (index c = 0; c < noisy.columns(); ++c)
+        noisy.values(r, c) = c == toy::kGrade ? 2 : rng.uniform(1, 9);
+  session.set_history(noisy, 100);
+  EXPECT_TRUE(toy::same_bits(before, predict(plan)));
+  noisy.values(88, toy::kNox) *= 2;
+  session.set_history(noisy, 100);
+  EXPECT_FALSE(toy::same_bits(before, predict(plan)));
+}
+
+TEST_F(Session, HiddenRowsLendNoOutputs) {
+  session.set_history(past, 100, /*hidden=*/3);
+  const Matrix before = predict(plan);
+  History late = past;
+  for (index r = 97; r < 100; ++r) late.values(r, toy::kNox) = late.values(r, toy::kEfficiency) = kMissing;
+  session.set_history(late, 100);
+  EXPECT_TRUE(toy::same_bits(before, predict(plan)));
+}
+
+TEST_F(Session, DisturbancesThatAreNotKnownAheadAreNotRead) {
+  const Matrix before = predict(plan);
+  for (index t = 0; t < kH; ++t) known(t, 1) = known(t, 3) = 1e3;  // inlet and fuel
+  EXPECT_TRUE(toy::same_bits(before, predict(plan)));
+  known(2, 0) += 10;  // load is known ahead
+  EXPECT_FALSE(toy::same_bits(before, predict(plan)));
+}
+
+TEST_F(Session, AMissingPlanIsUnknownOperation) {
+  const Matrix none(kH, kU, kMissing);
+  const Matrix unknown = predict(session, nullptr, {});
+  EXPECT_TRUE(toy::same_bits(unknown, predict(session, nullptr, known)));
+  EXPECT_TRUE(toy::same_bits(unknown, predict(session, &none, {})));
+  EXPECT_FALSE(toy::same_bits(unknown, predict(plan)));
+  Matrix j(kH * kO, kH * kU);
+  Matrix holed = plan;
+  holed(1, 0) = kMissing;
+  session.jacobian(j, holed, known, {1});
+  for (index r = 0; r < j.rows; ++r) EXPECT_EQ(j(r, 1 * kU + 0), 0.0);
+}
+
+TEST_F(Session, MissingValuesGiveFiniteForecasts) {
+  for (index r = 90; r < 100; ++r)
+    for (index c = 0; c < past.columns(); ++c)
+      if ((r + c) % 3) past.values(r, c) = kMissing;
+  session.set_history(past, 100);
+  known(0, 0) = kMissing;
+  for (double y : predict(plan).values) EXPECT_TRUE(std::isfinite(y));
+}
+
+TEST_F(Session, EveryProgramFollowsANewHistory) {
+  Matrix j(kH * kO, kH * kU), expected = j;
+  predict(plan);
+  session.jacobian(j, plan, known, {1});
+  session.set_history(past, 150);
+  ForecastSession fresh(forecaster, kernels::isa_level(), 1);
+  fresh.set_history(past, 150);
+  EXPECT_TRUE(toy::same_bits(predict(plan), predict(fresh, &plan, known)));
+  session.jacobian(j, plan, known, {1});
+  fresh.jacobian(expected, plan, known, {1});
+  EXPECT_TRUE(toy::same_bits(j, expected));
+}
+
+TEST_F(Session, OutlivesItsForecaster) {
+  const Matrix before = predict(plan);
+  std::fill(forecaster.theta.begin(), forecaster.theta.end(), 0.0f);
+  EXPECT_TRUE(toy::same_bits(before, predict(plan)));
+}
+
+TEST_F(Session, RefusesAHistoryItCannotUse) {
+  const auto refusal = [&](const History& h, index end, int hidden = 0) {
+    return toy::message_of<InputError>([&] { session.set_history(h, end, hidden); });
+  };
+  const Matrix before = predict(plan);
+  EXPECT_NE(refusal(past, 7).find("unbroken run of 12 rows before row 7, got 7"), std::string::npos);
+  History gapped = past;
+  gapped.gap.assign(200, 0);
+  gapped.gap[95] = 1;
+  EXPECT_NE(refusal(gapped, 100).find("12 rows before row 100, got 5"), std::string::npos);
+  History blind = past;
+  for (index r = 88; r < 100; ++r) blind.values(r, toy::kNox) = kMissing;
+  EXPECT_NE(refusal(blind, 100).find("known value of output 'nox' in the 12 rows before row 100"),
+            std::string::npos);
+  EXPECT_NE(refusal(past, 201).find("(end): expected 0..200, got 201"), std::string::npos);
+  EXPECT_NE(refusal(past, 100, 12).find("(hidden): expected 0..11, got 12"), std::string::npos);
+  History other = past;
+  other.tags.tags[0].name = "o2";
+  EXPECT_NE(refusal(other, 100).find("another tag map"), std::string::npos);
+  EXPECT_TRUE(toy::same_bits(before, predict(plan))) << "a refused history replaced the one before";
+}
+
+TEST_F(Session, RefusesWrongShapes) {
+  Matrix q(kH, kO * kQ), short_plan(kH - 1, kU), wide_known(kH, kD + 1), j(kH * kO, kH * kU);
+  const ConstView good = plan, bad = short_plan;
+  const auto refusal = [&](auto call) { return toy::message_of<ShapeError>(call); };
+  EXPECT_NE(refusal([&] { session.predict(q, &bad, known); }).find("(H=4, U=2), got (3, 2)"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] { session.predict(q, &good, wide_known); }).find("(H=4, D=4), got (4, 5)"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] { session.predict(j, &good, known); }).find("(H=4, O*Q=6), got (8, 8)"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] { session.predict_batch(q, plan, known, 2); }).find("B*H=8"), std::string::npos);
+  EXPECT_NE(refusal([&] { session.jacobian(j, plan, known, {0, 1}); }).find("L*H*O=16"), std::string::npos);
+  EXPECT_THROW(session.jacobian(j, plan, known, {3}), InputError);
+  EXPECT_THROW(session.jacobian(j, plan, known, {}), InputError);
+  EXPECT_THROW(session.predict_batch(q, plan, known, 0), InputError);
+}
+
+TEST_F(Session, SaysWhatIsMissing) {
+  ForecastSession early(forecaster, kernels::isa_level(), 1);
+  const ConstView view = plan;
+  Matrix q(kH, kO * kQ);
+  EXPECT_NE(
+      toy::message_of<StateError>([&] { early.predict(q, &view, known); }).find("call set_history first"),
+      std::string::npos);
+  forecaster.theta.clear();
+  EXPECT_THROW(ForecastSession(forecaster, kernels::isa_level(), 1), StateError);
+}
+
+}  // namespace
+}  // namespace emisopt

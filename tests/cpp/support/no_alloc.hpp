@@ -1,0 +1,36 @@
+// Counts calls of the global operator new. Include in exactly one source of a test binary.
+#pragma once
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace emisopt::test {
+inline std::atomic<long>& allocations() {
+  static std::atomic<long> count{0};
+  return count;
+}
+inline void* counted(std::size_t size, std::size_t align) {
+  ++allocations();
+  void* p = align > alignof(std::max_align_t) ? std::aligned_alloc(align, (size + align - 1) / align * align)
+                                              : std::malloc(size ? size : 1);
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+}  // namespace emisopt::test
+
+void* operator new(std::size_t size) { return emisopt::test::counted(size, 1); }
+void* operator new[](std::size_t size) { return emisopt::test::counted(size, 1); }
+void* operator new(std::size_t size, std::align_val_t a) {
+  return emisopt::test::counted(size, static_cast<std::size_t>(a));
+}
+void* operator new[](std::size_t size, std::align_val_t a) {
+  return emisopt::test::counted(size, static_cast<std::size_t>(a));
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }

@@ -1,0 +1,194 @@
+"""What is shipped: metadata that agree, stubs that are true, a wheel that runs alone, a core for C++."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tools import make_stubs
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "python/emisopt"
+BUILD = ROOT / "build/dev"  # the tree that `make build` leaves
+
+# Distribution name -> the module that it brings, where they differ.
+MODULE_OF = {"scikit-learn": "sklearn", "PyYAML": "yaml"}
+
+
+def command(*words: str | Path, cwd: Path = ROOT, **environment: str) -> str:
+    """Runs a program to its end; its output, or a failure that shows it."""
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+def toml_list(name: str, text: str) -> list[str]:
+    """Distribution names in the list `name = [...]` of pyproject.toml (Python 3.10 has no tomllib)."""
+    match = re.search(rf"^{re.escape(name)} = \[(.*?)\]$", text, re.MULTILINE | re.DOTALL)
+    assert match, name
+    return [re.split(r"[<>=!~\[; ]", entry)[0] for entry in re.findall(r'"([^"]+)"', match.group(1))]
+
+
+@pytest.fixture(scope="module")
+def pyproject() -> str:
+    return (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+# ---- the files agree with each other ------------------------------------------------------------------
+
+
+def test_one_version_everywhere(pyproject: str) -> None:
+    def found(path: str, pattern: str) -> str:
+        match = re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+        assert match, f"{path} states no version"
+        return match.group(1)
+
+    from emisopt import _core
+
+    versions = {
+        "pyproject.toml": found("pyproject.toml", r'^version = "([^"]+)"'),
+        "CMakeLists.txt": found("CMakeLists.txt", r"^project\(emisopt .*VERSION ([\d.]+)\)"),
+        "CITATION.cff": found("CITATION.cff", r"^version: ([\d.]+)"),
+        "CHANGELOG.md": found("CHANGELOG.md", r"^## ([\d.]+)"),
+        "installed": metadata.version("emisopt"),
+        "core": _core.__version__,
+    }
+    assert len(set(versions.values())) == 1, versions
+
+
+def test_every_dependency_is_explained_and_in_the_development_group(pyproject: str) -> None:
+    run_time = toml_list("dependencies", pyproject)
+    build = toml_list("requires", pyproject)
+    development = toml_list("dev", pyproject)
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    unexplained = [name for name in {*run_time, *build, *development} if f"| {name} |" not in page]
+    assert not unexplained, f"docs/dependencies.md has no row for {sorted(unexplained)}"
+    # the editable install is made without isolation and dependencies: the group must bring them
+    assert {*run_time, *build} <= set(development)
+
+
+def test_the_package_imports_only_what_it_declares(pyproject: str) -> None:
+    declared = {MODULE_OF.get(name, name) for name in toml_list("dependencies", pyproject)}
+    allowed = declared | set(sys.stdlib_module_names) | {"emisopt"}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            stray = {name.split(".")[0] for name in names} - allowed
+            assert not stray, f"{path.relative_to(ROOT)}:{node.lineno} imports {stray}, which is not declared"
+
+
+def test_the_command_line_entry_point_resolves() -> None:
+    (entry,) = metadata.entry_points(group="console_scripts", name="emisopt")
+    assert callable(entry.load())
+
+
+def test_the_committed_stub_is_that_of_the_compiled_module() -> None:
+    assert (PACKAGE / "py.typed").exists()
+    delta = make_stubs.difference(make_stubs.STUB.read_text(encoding="utf-8"), make_stubs.generate())
+    assert not delta, f"run `make stubs`:\n{delta}"
+
+
+def test_a_changed_stub_would_be_noticed() -> None:
+    text = make_stubs.STUB.read_text(encoding="utf-8")
+    assert make_stubs.difference(text, text) == ""
+    assert "+def added() -> None: ..." in make_stubs.difference(text, text + "def added() -> None: ...\n")
+
+
+# ---- what is shipped ----------------------------------------------------------------------------------
+
+
+def test_the_source_distribution_holds_what_the_build_needs(tmp_path: Path) -> None:
+    script = "import sys, scikit_build_core.build as b; print(b.build_sdist(sys.argv[1]))"
+    name = command(sys.executable, "-c", script, tmp_path).splitlines()[-1]
+    with tarfile.open(tmp_path / name) as archive:
+        members = {member.partition("/")[2] for member in archive.getnames()}
+    needed = {
+        "CMakeLists.txt", "LICENSE", "README.md", "cmake/EmisoptRoom.cmake", "kernels/backend.hpp",
+        "csrc/emisopt/base/error.cpp", "python/bindings/module.cpp", "python/emisopt/py.typed",
+    }  # fmt: skip
+    assert needed <= members, needed - members
+    assert not [member for member in members if member.startswith((".venv", "build/", "demo/"))]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built as `pip install .` builds it: isolated, from the source tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT)
+    (path,) = folder.glob("emisopt-*.whl")
+    return path
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        members = [name for name in archive.namelist() if ".dist-info/" not in name]
+    assert all(name.startswith("emisopt/") for name in members), members
+    assert not [name for name in members if name.endswith((".a", ".hpp", ".cmake", ".cpp"))]
+    shipped = {name.removeprefix("emisopt/") for name in members if not name.endswith(".so")}
+    tracked = command("git", "ls-files", "python/emisopt").split() if (ROOT / ".git").exists() else []
+    assert {name.removeprefix("python/emisopt/") for name in tracked} <= shipped
+    assert sum(name.endswith(".so") for name in members) == 1
+    assert wheel.stat().st_size < 5_000_000
+
+
+@pytest.mark.slow
+def test_the_extension_needs_only_the_system_libraries(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".so"))
+        archive.extract(name, tmp_path)
+    needed = re.findall(r"NEEDED\).*\[(.+?)\]", command("readelf", "-d", tmp_path / name))
+    assert needed
+    system = re.compile(r"lib(c|m|stdc\+\+|gcc_s|dl|pthread|rt)\.so\.\d+|ld-linux.*")
+    assert [library for library in needed if not system.fullmatch(library)] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_alone_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
+    command(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv/bin/python"
+    command(python, "-m", "pip", "install", "-q", wheel)
+    away = {"cwd": tmp_path, "PYTHONPATH": "", "VIRTUAL_ENV": ""}
+    where = command(python, "-c", "import emisopt; print(emisopt.__file__)", **away)  # type: ignore[arg-type]
+    assert where.startswith(str(tmp_path / "venv"))
+    configuration = command(python, "-c", "import emisopt; emisopt.show_config()", **away)  # type: ignore[arg-type]
+    assert metadata.version("emisopt") in configuration
+    assert "demo" in command(tmp_path / "venv/bin/emisopt", "--help", **away)  # type: ignore[arg-type]
+    assert "No broken requirements" in command(python, "-m", "pip", "check")
+
+
+@pytest.mark.slow
+def test_a_cpp_program_finds_and_uses_the_installed_core(tmp_path: Path) -> None:
+    assert BUILD.is_dir(), "run `make build` first"
+    prefix = tmp_path / "prefix"
+    command("cmake", "--install", BUILD, "--component", "cpp", "--prefix", prefix)
+    assert not list(prefix.rglob("_core*")), "the Python module belongs to component python"
+    example = tmp_path / "example"
+    command(
+        "cmake", "-S", ROOT / "examples/cpp", "-B", example, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}"
+    )
+    command("cmake", "--build", example)
+    printed = command(example / "show_config", EMISOPT_ISA="ref")
+    assert f"emisopt {metadata.version('emisopt')}\n" in printed
+    assert "chosen: ref" in printed
