@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 CHUNK = 256  # rows per forward pass in predict; a fixed size, so that a row's answer has one path
+MOST_HELD_OUT = 1024  # rows: judging costs a few training steps
+JUDGE_EVERY = 10  # steps
 HEAD_SD = 0.02  # first weights of the spread: nearly the same for all rows
 FINAL_RATE = 0.01  # of the first, at the end of the cosine
 
@@ -48,24 +50,28 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     """Regression with quantiles for rows of plant signals: what the analyser would show if it were there.
 
     SwiGLU blocks with a linear path beside them, trained with the quantile loss on the C++ engine. The
-    linear path starts at the ridge solution and the blocks add nothing to the median at first, so training
-    begins at ridge. Inputs may be missing (NaN); a column that had gaps in `fit` also tells the network that
-    it is missing.
+    linear path starts at the ridge solution and the blocks add nothing to the median at first: training
+    begins at ridge, and leaves it only for what held-out rows confirm. Inputs may be missing (NaN); a column
+    that had gaps in `fit` also tells the network that it is missing.
 
     Parameters
     ----------
     quantiles : levels (Q), rising, with 0.5; `predict` answers with the median
     width, layers : of the network
-    steps, batch, rate, decay, average : AdamW with warm-up and cosine; weight averaging, 0: none
-    alpha : penalty of the ridge solution, per normalised row
+    steps, batch, rate, average : AdamW with warm-up and cosine; weight averaging, 0: none
+    decay : rows; AdamW's weight decay is `decay` / N, a prior that weighs less the more rows there are
+    holdout : share of the rows, drawn at random and at most 1024, by which the best weights are chosen. When
+        no step beats the linear solution on them, or none can be held out, the linear solution is kept.
+    alpha : penalty of the ridge solution, relative to the variance of a normalised column
     log_target : model the logarithm of the targets, for positive, skewed emissions; they must be > 0
-    threads : 0: EMISOPT_THREADS, else the machine's; the result does not depend on it
+    threads : of the engine, 0: EMISOPT_THREADS, else the machine's; the result does not depend on it
     random_state : int, RandomState or None; same integer, same bits
 
     Attributes
     ----------
     theta_ : ndarray of shape (weights,), float32, in the engine's canonical order
-    loss_ : mean quantile loss of the last tenth of the steps, normalised
+    best_step_ : steps of training that the weights have behind them; 0: the linear solution
+    loss_ : mean quantile loss of the held-out rows, normalised; NaN: none held out
     n_outputs_ : O
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -85,7 +91,7 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     >>> from emisopt.soft_sensor import SoftSensor
     >>> o2 = np.linspace(2.0, 5.0, 60)[:, None]  # % in the flue gas
     >>> nox = 200.0 + 40.0 * o2[:, 0]  # mg/Nm3
-    >>> sensor = SoftSensor(steps=100).fit(o2, nox)
+    >>> sensor = SoftSensor().fit(o2, nox)
     >>> bool(abs(sensor.predict([[3.0]])[0] - 320.0) < 5.0)
     True
     >>> sensor.predict_quantiles([[3.0], [4.0]]).shape
@@ -96,16 +102,17 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         self,
         *,
         quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95),
-        width: int = 32,
-        layers: int = 2,
+        width: int = 16,
+        layers: int = 1,
         steps: int = 600,
         batch: int = 128,
-        rate: float = 4e-3,
-        decay: float = 0.02,
+        rate: float = 0.02,
+        decay: float = 1000.0,
+        holdout: float = 0.2,
         average: float = 0.98,
         alpha: float = 1e-3,
         log_target: bool = False,
-        threads: int = 0,
+        threads: int = 1,
         random_state: int | RandomState | None = 0,
     ) -> None:
         self.quantiles = quantiles
@@ -115,6 +122,7 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         self.batch = batch
         self.rate = rate
         self.decay = decay
+        self.holdout = holdout
         self.average = average
         self.alpha = alpha
         self.log_target = log_target
@@ -153,7 +161,7 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             )
         if self.log_target and not (targets > 0).all():
             raise ValueError(
-                f"SoftSensor.fit(y): expected positive values with log_target, the smallest is {targets.min():g}"
+                f"SoftSensor.fit(y): expected positive values with log_target, got {targets.min():g}"
             )
         if self.log_target:
             targets = np.log(targets)
@@ -165,55 +173,66 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         self._columns_ = _fit_columns(x, targets, weight)
         z = self._columns_.inputs(x)
         t = (targets - self._columns_.y_mean) / self._columns_.y_scale
-        rng = check_random_state(self.random_state)
-        self.theta_, self.loss_ = self._train(z, t, weight, rng)
+        self.loss_ = float("nan")
+        self._train(z, t, weight, check_random_state(self.random_state))
         return self
 
-    def _train(self, z: Floats32, t: Floats, weight: Floats, rng: RandomState) -> tuple[Floats32, float]:
-        """AdamW on the engine's gradients: the averaged weights, and the loss over the last steps."""
+    def _train(self, z: Floats32, t: Floats, weight: Floats, rng: RandomState) -> None:
+        """AdamW on the engine's gradients; keeps the averaged weights that serve the held-out rows best."""
         network = self._network(z.shape[1])
-        theta = self._first_weights(network, z, t, weight, rng)
-        batch = min(self.batch, len(z))
+        share = weight / weight.mean()
+        shuffled = rng.permutation(len(z))
+        count = min(int(self.holdout * len(z)), MOST_HELD_OUT)
+        held, kept = shuffled[:count], shuffled[count:]
+        if count == 0:  # nothing could tell a better network from one that knows the rows by heart
+            self.theta_, self.best_step_ = self._first_weights(network, z, t, share, rng), 0
+            return
+        state = rng.get_state()
+        theta = self._first_weights(network, z[kept], t[kept], share[kept], rng)
+        judge = self._compile(network, count, _core.Mode.train)
+        _fill(judge, z[held], t[held], share[held])
+        batch = min(self.batch, len(kept))
         program = self._compile(network, batch, _core.Mode.train)
-        mask = np.zeros_like(theta)
+        decays = np.zeros_like(theta)
         for _, shape, offset, decay in network.parameters:
-            mask[offset : offset + int(np.prod(shape))] = decay
+            decays[offset : offset + int(np.prod(shape))] = decay
         first, second, mean = np.zeros_like(theta), np.zeros_like(theta), theta.copy()
-        share = (weight / weight.mean()).astype(np.float32)
-        targets = t.astype(np.float32)
-        isa = _core.isa_level()
-        order = _batches(rng, len(z), batch)
-        warmup = max(1, self.steps // 10)
-        losses = []
+        best, best_step, best_loss = theta, 0, _loss(judge, theta)
+        order = _batches(rng, len(kept), batch)
+        warmup, isa = max(1, self.steps // 10), _core.isa_level()
         for step in range(self.steps):
-            rows = next(order)
-            program.future[:, 0, :] = z[rows]
-            program.target[:, 0, :] = targets[rows]
-            program.weight[:, 0, :] = share[rows, None]
-            program.load(theta)
-            program.run()
-            if not np.isfinite(program.loss):
+            rows = kept[next(order)]
+            _fill(program, z[rows], t[rows], share[rows])
+            loss = _loss(program, theta)
+            norm = float(np.sqrt(_core.squared_norm(program.gradient)))
+            if not (np.isfinite(loss) and np.isfinite(norm)):
                 raise ValueError(
-                    f"SoftSensor.fit: the loss is {program.loss} at step {step + 1}; try a smaller rate than "
+                    f"SoftSensor.fit: the loss is {loss:g} at step {step + 1}; try a smaller rate than "
                     f"{self.rate:g}"
                 )
-            losses.append(program.loss)
-            norm = float(np.sqrt(_core.squared_norm(program.gradient)))
+            rate = _rate(self.rate, step, warmup, self.steps)
             _core.adamw(
                 theta,
                 first,
                 second,
                 program.gradient,
-                mask,
-                rate=_rate(self.rate, step, warmup, self.steps),
-                decay=self.decay,
-                clip_scale=min(1.0, 1.0 / norm) if norm > 0 else 1.0,
+                decays,
+                rate=rate,
+                decay=min(self.decay / len(kept), 0.5 / rate),  # never more than half a weight in one step
+                clip_scale=1.0 / max(norm, 1.0),
                 step=step + 1,
                 isa=isa,
             )
             keep = np.float32(min(self.average, (1.0 + step) / (10.0 + step)))
             mean += (1 - keep) * (theta - mean)
-        return mean, float(np.mean(losses[-max(1, self.steps // 10) :]))
+            if (step + 1) % JUDGE_EVERY == 0 or step + 1 == self.steps:
+                loss = _loss(judge, mean)
+                if loss < best_loss:
+                    best, best_step, best_loss = mean.copy(), step + 1, loss
+        if best_step == 0:  # the linear solution it is, so it may as well have all rows
+            rng.set_state(state)
+            best = self._first_weights(network, z, t, share, rng)
+        self.theta_, self.best_step_, self.loss_ = best, best_step, best_loss
 
     # ---- the network --------------------------------------------------------------------------------
 
@@ -355,7 +374,13 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         for name, least in (("width", 1), ("layers", 0), ("steps", 1), ("batch", 1), ("threads", 0)):
             if int(getattr(self, name)) < least:
                 raise ValueError(f"SoftSensor({name}): expected at least {least}, got {getattr(self, name)}")
-        for name, top in (("rate", 1.0), ("decay", 1.0), ("average", 0.99999), ("alpha", np.inf)):
+        for name, top in (
+            ("rate", 1.0),
+            ("decay", np.inf),
+            ("holdout", 0.9),
+            ("average", 0.9999),
+            ("alpha", np.inf),
+        ):
             value = float(getattr(self, name))
             if not 0 <= value <= top or (name in ("rate", "alpha") and value == 0):
                 raise ValueError(f"SoftSensor({name}): expected a number in 0..{top:g}, got {value:g}")
@@ -408,6 +433,19 @@ def _ridge(z: Floats, t: Floats, weight: Floats, alpha: float) -> tuple[Floats, 
     residual = t - level - zc @ slope
     # At least a thousandth: a target that is exactly linear must not start with a quantile step of nothing.
     return slope, level - centre @ slope, np.maximum(np.sqrt(share @ residual**2), 1e-3)
+
+
+def _fill(program: _core.Program, z: Floats32, t: Floats, share: Floats) -> None:
+    program.future[:, 0, :] = z
+    program.target[:, 0, :] = t
+    program.weight[:, 0, :] = share[:, None]
+
+
+def _loss(program: _core.Program, theta: Floats32) -> float:
+    """Mean quantile loss of the rows in the program's buffers; leaves its gradient there, too."""
+    program.load(theta)
+    program.run()
+    return float(program.loss)
 
 
 def _batches(rng: RandomState, rows: int, batch: int) -> Iterator[NDArray[np.int64]]:
