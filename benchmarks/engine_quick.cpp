@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
     report("infer 24 rows", isa, threads, measure(run(infer), rounds), infer->cost().flop);
     report("infer 16 plans", isa, threads, measure(run(plans), rounds), plans->cost().flop);
     report("vjp 24 rows", isa, threads, measure(run(vjp), rounds), vjp->cost().flop);
-    report("jacobian 144 seeds", isa, threads, measure(run(jacobian), rounds), 0);
+    report("jacobian 144 seeds", isa, threads, measure(run(jacobian), rounds), jacobian->cost().flop);
     report("train batch 8", isa, threads, measure(run(update), rounds), update->cost().flop);
     report("train batch 64", isa, threads, measure(run(train), std::max(3, rounds / 10)), train->cost().flop);
     report("load", isa, 1, measure([&] { train->load(theta.data()); }, rounds), 0);

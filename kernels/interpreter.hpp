@@ -31,7 +31,7 @@ class Interpreter final : public Program<T> {
   Isa isa() const override { return isa_; }
   void run_context() override;
   void run() override;
-  Cost cost() const override { return {plan_.flop(), arena_.bytes()}; }
+  Cost cost() const override { return {plan_.flop(static_cast<int>(seeds_.size())), arena_.bytes()}; }
 
  private:
   /// Activations of `windows` windows at most, and their gradients. In train mode and for infer and vjp every

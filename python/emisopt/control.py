@@ -22,6 +22,9 @@ __all__ = ["Controller", "Decision"]
 
 Floats = NDArray[np.float64]
 
+ENVELOPE_SHARE = 0.98  # of the training rows lie inside
+ENVELOPE_WEIGHT = 20.0  # cost per squared excess of the squared distance and step
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -294,33 +297,7 @@ class Controller:
         return f"Controller({', '.join(self.setpoints)}; {limits or 'no limits'}; {self._horizon} rows ahead)"
 
 
-def envelope(
-    training: pd.DataFrame, tags: TagMap, *, share: float = 0.98, weight: float = 50.0
-) -> _core.Envelope:
-    """Where the rows lay: mean and precision of setpoints and disturbances, and the distance holding `share`.
-
-    Of the disturbances only continuous ones that are known ahead count: a plan cannot be judged by others.
-    """
-    rows = to_history(training, tags, where="Controller(training)").values
-    names = tags.setpoints + tags.disturbances
-    data = np.array(rows[:, [tags.names.index(n) for n in names]])
-    used = np.array(
-        [n in tags.setpoints or (tags[n].known_ahead and tags[n].kind == "continuous") for n in names]
-    )
-    mean = np.where(used, np.nanmean(np.where(np.isfinite(data), data, np.nan), axis=0), 0.0)
-    complete = np.isfinite(data[:, used]).all(axis=1)
-    if complete.sum() < 10 * used.sum():
-        raise _core.InputError(
-            f"Controller(training): expected at least {10 * used.sum()} rows with all setpoints "
-            f"known, got {complete.sum()}"
-        )
-    centred = data[complete][:, used] - mean[used]
-    covariance = np.atleast_2d(centred.T @ centred / len(centred))
-    # A ridge of 1e-3 of each variance: tags that move together must not make the distance explode.
-    covariance += 1e-3 * np.diag(np.diag(covariance))
-    precision = np.zeros((len(names), len(names)))
-    precision[np.ix_(used, used)] = np.linalg.inv(covariance)
-    distance = np.einsum("ni,ij,nj->n", centred, precision[np.ix_(used, used)], centred)
-    return _core.Envelope(
-        mean=mean, precision=precision, radius2=float(np.quantile(distance, share)), weight=weight
-    )
+def envelope(training: pd.DataFrame, tags: TagMap) -> _core.Envelope:
+    """Where the rows lay: the distance that holds 98 % of them, and what a step beyond it costs."""
+    rows = to_history(training, tags, where="Controller(training)")
+    return _core.training_envelope(rows, rows.rows, ENVELOPE_SHARE, ENVELOPE_WEIGHT)

@@ -206,7 +206,7 @@ void Controller::State::fall_back(Decision& d, const std::vector<double>& before
   sqp.forget();
   ++failures;
   d.median = d.upper = Matrix(moves.horizon(), outputs, kMissing);
-  d.cost = kMissing;
+  d.cost = d.kkt = kMissing;
   d.slacks.clear();
   d.plan = Matrix(moves.horizon(), moves.setpoints());
   const auto follow = [&](auto wanted) {

@@ -280,9 +280,11 @@ BoilerSteady Boiler::steady(const BoilerParameters& parameters, const BoilerPoin
   in.lambda = wanted;
   BoilerSteady s;
   double t_fe = 0;
-  for (int pass = 0; pass < 6; ++pass) {  // the fans' limit depends on the volume that it sets
+  for (int pass = 0; pass < 8; ++pass) {  // the fans' limit depends on the volume that it sets
     s.furnace = furnace.steady(in, &t_fe);
-    in.lambda = reachable_lambda(wanted, parameters.fan_limit, in.lambda, s.furnace.volume);
+    const double reached = reachable_lambda(wanted, parameters.fan_limit, in.lambda, s.furnace.volume);
+    if (std::abs(reached - in.lambda) < 1e-9) break;
+    in.lambda = reached;
   }
   s.gas = s.furnace.wet_mol_s / furnace.design().wet_mol_s;
   s.t_fe_c = t_fe - 273;

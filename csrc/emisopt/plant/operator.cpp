@@ -57,7 +57,7 @@ BoilerSetpoints Operator::decide(const double* row, const BoilerSetpoints& appli
   const bool alarm = alarm_left_-- > 0;
 
   BoilerSetpoints wanted = applied;
-  auto move = [&wanted](Setpoint u, double to, double dead) {
+  auto move = [&wanted](SetpointIndex u, double to, double dead) {
     double& w = wanted[static_cast<std::size_t>(u)];
     if (std::abs(to - w) > dead) w = to;
   };

@@ -252,7 +252,7 @@ bool QpSolver::Workspace::verified(const QpProblem& p) {
   const double best_objective = result.objective;
   const QpResidual best = result.residual;
   unscale(p);
-  result.residual = qp_residual(p, result.x, result.y, result.z);
+  result.residual = qp_residual(p, result.x, result.y, result.z, pass);
   if (!(result.residual.worst() < best.worst())) {
     result.x.swap(best_x);
     result.y.swap(best_y);

@@ -103,6 +103,41 @@ TEST(Controller, MovesAreLegalInTenThousandFaultyTicks) {
   EXPECT_GT(failed, 1000);
 }
 
+TEST(Controller, HealthyLoopsNeverFallBack) {
+  Rng rng(43);
+  int optimal = 0, ticks = 0;
+  for (int loop = 0; loop < 80; ++loop) {
+    LogPlant plant;
+    plant.k = rng.uniform(0.1, 1);
+    plant.spread = rng.uniform(1, 1.5);
+    auto setpoints = log_setpoints();
+    for (Setpoint& s : setpoints) {
+      s.rate = rng.uniform() < 0.2 ? kMissing : std::pow(10, rng.uniform(-2, 0));
+      s.move_weight = rng.uniform() < 0.5 ? 0 : rng.uniform(0, 50);
+    }
+    auto limits = log_limits();
+    limits[0].window = 1 + static_cast<int>(rng.below(12));
+    limits[0].limit = rng.uniform(20, 150);  // often beyond reach
+    limits[1].rank = 1 + static_cast<int>(rng.below(2));
+    Controller controller(setpoints, limits, {nullptr, {rng.uniform(), rng.uniform()}}, plant.h, 2,
+                          patient(3));
+    std::vector<double> applied = {rng.uniform(1, 6), rng.uniform(0, 1.2)};
+    plant.v = applied;
+    Matrix past(20, 2, kMissing);
+    for (int tick = 0; tick < 20; ++tick, ++ticks) {
+      const Decision d = controller.step(plant, applied, past);
+      ASSERT_TRUE(is_ok(d.status)) << "loop " << loop << " tick " << tick << ": " << d.reason;
+      ASSERT_EQ(d.reason.find("QP"), std::string::npos) << d.reason;
+      optimal += d.status == Status::optimal;
+      applied = d.move;
+      const std::vector<double> y = plant.advance(applied);
+      for (index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), 2, past.row(r));
+      std::copy(y.begin(), y.end(), past.row(19));
+    }
+  }
+  EXPECT_GT(optimal, ticks / 3);
+}
+
 TEST(Controller, NanForecastHoldsAndSaysSo) {
   LogPlant plant;
   Controller controller = standard(plant);

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "emisopt/base/error.hpp"
 
@@ -222,6 +226,55 @@ TEST(Boiler, DrawnPlantsDifferAndAreReproducible) {
     EXPECT_LE(p.furnace.s0, 0.075);
     EXPECT_NEAR(p.scr.kr / ScrParameters{}.kr, 1, 0.25);
   }
+}
+
+// The numbers behind docs/pictures/boiler_*.png, as CSV: curve,x,series,value. tools/draw_boiler.py runs it.
+TEST(Boiler, DISABLED_PrintCurves) {
+  const auto row = [](const char* curve, double x, const std::string& series, double v) {
+    std::printf("CSV,%s,%g,%s,%.6g\n", curve, x, series.c_str(), v);
+  };
+  const auto steady = [](int which, double load, double slag, BoilerSetpoints u) {
+    BoilerPoint p;
+    p.fuel = grade(which);
+    p.load = load;
+    p.slag = slag;
+    p.setpoints = u;
+    return Boiler::steady({}, p);
+  };
+  struct Case {
+    const char* name;
+    int fuel;
+    double load, slag;
+  };
+  for (const Case& c : {Case{"A, full load", 0, 1, 0}, Case{"A, half load", 0, .5, 0},
+                        Case{"A, full, slagged", 0, 1, .6}, Case{"C, full load", 2, 1, 0}}) {
+    for (double o2 = 2.2; o2 <= 6.01; o2 += 0.1) {
+      const BoilerSteady s = steady(c.fuel, c.load, c.slag, {o2, 20, 0.8, 0});
+      row("NOx before SCR over O2", o2, c.name, s.furnace.nox_mg);
+      row("CO over O2", o2, c.name, s.outputs[kCo]);
+      row("net efficiency over O2", o2, c.name, s.outputs[kEfficiency]);
+    }
+    for (double ofa = 5; ofa <= 30.01; ofa += 0.5)
+      row("NOx before SCR over OFA", ofa, c.name,
+          steady(c.fuel, c.load, c.slag, {3.3, ofa, 0.8, 0}).furnace.nox_mg);
+    for (double tilt = -20; tilt <= 20.01; tilt += 1)
+      row("net efficiency over tilt", tilt, c.name,
+          steady(c.fuel, c.load, c.slag, {3.3, 20, 0.8, tilt}).outputs[kEfficiency]);
+    for (double ratio = 0.5; ratio <= 1.051; ratio += 0.01)
+      row("slip over NH3 ratio", ratio, c.name,
+          steady(c.fuel, c.load, c.slag, {3.3, 20, ratio, 0}).outputs[kSlip]);
+  }
+  const char* names[] = {"O2 -0.4 %", "OFA +4 %", "NH3 ratio +0.05", "tilt +5 deg"};
+  const double sizes[] = {-0.4, 4, 0.05, 5};
+  const std::pair<int, const char*> outputs[] = {
+      {kNox, "NOx"}, {kCo, "CO"}, {kSlip, "slip"}, {kEfficiency, "net efficiency"}};
+  for (const auto& [output, name] : outputs)
+    for (int u = 0; u < kSetpoints; ++u) {
+      const std::vector<double> answer = step_response(u, sizes[u], output, 24);
+      row((std::string("step: ") + name).c_str(), 0, names[u], 0);
+      for (std::size_t r = 0; r < answer.size(); ++r)
+        row((std::string("step: ") + name).c_str(), 5.0 * static_cast<double>(r + 1), names[u], answer[r]);
+    }
 }
 
 TEST(Boiler, RefusesAnInnerStepThatDoesNotDivideTheRow) {
