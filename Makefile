@@ -58,7 +58,7 @@ slow: build   ## what takes longer: sanitizers, wheel in a clean environment, RE
 	@$(STEPS) --with ctest pytest -- \
 	  asan="cmake --preset asan && cmake --build --preset asan && ctest --preset asan -j $(JOBS)" \
 	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) $(PAGES)" \
-	  notebooks="python tools/run_notebooks.py notebooks" \
+	  examples="python tools/run_examples.py notebooks examples" \
 	  pytest-slow="python -m pytest -m slow"
 
 check: lint test slow   ## everything that must hold before a change lands: lint, test and slow

@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   const std::vector<float> theta = test::tiny_weights<float>(net);
   for (const Isa isa : isa_available()) {
     if (isa == Isa::vnni) continue;  // runs avx512
-    const int rounds = isa == Isa::ref ? 5 : 60;
+    const int rounds = isa == Isa::ref ? 5 : 200;
     auto make = [&](Mode mode, int batch) {
       CompileOptions o;
       o.mode = mode;
@@ -77,14 +77,15 @@ int main(int argc, char** argv) {
       return p;
     };
     auto infer = make(Mode::infer, 1), plans = make(Mode::infer, 16), vjp = make(Mode::vjp, 1);
-    auto jacobian = make(Mode::jacobian, 1), train = make(Mode::train, 64);
+    auto jacobian = make(Mode::jacobian, 1), train = make(Mode::train, 64), update = make(Mode::train, 8);
     auto run = [](auto& p) { return [&p] { p->run(); }; };
     report("context 96 rows", isa, 1, measure([&] { infer->run_context(); }, rounds), 0);
     report("infer 24 rows", isa, threads, measure(run(infer), rounds), infer->cost().flop);
     report("infer 16 plans", isa, threads, measure(run(plans), rounds), plans->cost().flop);
     report("vjp 24 rows", isa, threads, measure(run(vjp), rounds), vjp->cost().flop);
-    report("jacobian 144 seeds", isa, threads, measure(run(jacobian), rounds), 0);
-    report("train batch 64", isa, threads, measure(run(train), std::max(3, rounds / 4)), train->cost().flop);
+    report("jacobian 144 seeds", isa, threads, measure(run(jacobian), rounds), jacobian->cost().flop);
+    report("train batch 8", isa, threads, measure(run(update), rounds), update->cost().flop);
+    report("train batch 64", isa, threads, measure(run(train), std::max(3, rounds / 10)), train->cost().flop);
     report("load", isa, 1, measure([&] { train->load(theta.data()); }, rounds), 0);
     std::vector<float> w = theta, m(w.size()), v(w.size()), g(w.size(), 1e-3f);
     report("adamw", isa, 1,

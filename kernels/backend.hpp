@@ -127,7 +127,8 @@ class Program {
   virtual T* weight() = 0;          // train: same shape; 0 leaves the entry out of the loss
   virtual const T* gradient() = 0;  // train: (parameter_count), overwritten by each run
   virtual double loss() = 0;        // train: of the last run
-  /// Runs the history rows and caches their keys and values. Not needed in train mode.
+  /// Runs the history rows and caches their keys and values; needed before run() after each load() and each
+  /// change of history(). Does nothing in train mode, where every window has its own history.
   virtual void run_context() = 0;
   /// Runs the future rows (train: all rows), then what the mode asks for.
   virtual void run() = 0;

@@ -103,7 +103,7 @@ void Interpreter<T>::lay_out() {
     target_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(ops.outputs));
     weight_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(ops.outputs));
     gradient_ = arena_.template take<T>(parameters);
-    slots_ = arena_.template take<T>(static_cast<std::size_t>(items_) * parameters);
+    slots_ = arena_.template take<T>(static_cast<std::size_t>(items_) * slot_stride());
     window_loss_ = arena_.template take<double>(static_cast<std::size_t>(s.batch));
   } else {
     lay_out_frame(context_, 1, kHistory);
@@ -172,19 +172,47 @@ void Interpreter<T>::lay_out_frame(Frame& frame, int windows, Part part) {
     }
 }
 
+// A gradient lives from its first writer to the backward pass of the op that made its value; its memory then
+// serves the next one. The whole pass so stays in the second-level cache.
 template <class T>
 void Interpreter<T>::lay_out_gradients(Gradients& gradients, int windows) {
   const OpList& ops = plan_.ops;
+  struct Piece {
+    T* data = nullptr;
+    std::size_t count = 0;
+  };
+  std::vector<Piece> idle;
+  std::vector<Piece> held[kParts];
   for (const Part part : {kHistory, kFuture}) {
     gradients.value[part].assign(ops.values.size(), nullptr);
-    for (std::size_t id = 0; id < ops.values.size(); ++id) {
-      const ValueState& state = plan_.values[part][id];
-      // vjp reads the caller's seed and writes the caller's future_gradient; the rest is the worker's own
-      const bool outside = plan_.mode == Mode::vjp && (int(id) == ops.quantiles || int(id) == ops.future);
-      if (state.live && state.gradient && !outside)
-        gradients.value[part][id] =
-            arena_.template take<T>(product({windows, rows(part), plan_.width(int(id))}));
+    held[part].resize(ops.values.size());
+  }
+  auto acquire = [&](Part part, int id) {
+    // vjp reads the caller's seed and writes the caller's future_gradient; the rest is the worker's own
+    if (plan_.mode == Mode::vjp && (id == ops.quantiles || id == ops.future)) return;
+    const int value_rows = plan_.state(part, id).single ? 1 : rows(part);
+    const std::size_t count = product({windows, value_rows, plan_.width(id)});
+    auto best = idle.end();
+    for (auto piece = idle.begin(); piece != idle.end(); ++piece)
+      if (piece->count >= count && (best == idle.end() || piece->count < best->count)) best = piece;
+    Piece& piece = held[part][static_cast<std::size_t>(id)];
+    if (best == idle.end()) {
+      piece = {arena_.template take<T>(count), count};
+    } else {
+      piece = *best;
+      idle.erase(best);
     }
+    gradients.value[part][static_cast<std::size_t>(id)] = piece.data;
+  };
+  acquire(kFuture, ops.quantiles);
+  for (auto node = plan_.nodes.rbegin(); node != plan_.nodes.rend(); ++node) {
+    if (!node->backward) continue;
+    const Op& op = plan_.op(*node);
+    if (node->x.assign || node->x.zero) acquire(node->part, op.x);
+    if (node->x2.assign || node->x2.zero) acquire(node->part, op.x2);
+    if (node->past.zero) acquire(kHistory, op.x);
+    const Piece& done = held[node->part][static_cast<std::size_t>(op.y)];
+    if (done.count) idle.push_back(done);
   }
 }
 

@@ -31,7 +31,7 @@ class Interpreter final : public Program<T> {
   Isa isa() const override { return isa_; }
   void run_context() override;
   void run() override;
-  Cost cost() const override { return {plan_.flop(), arena_.bytes()}; }
+  Cost cost() const override { return {plan_.flop(static_cast<int>(seeds_.size())), arena_.bytes()}; }
 
  private:
   /// Activations of `windows` windows at most, and their gradients. In train mode and for infer and vjp every
@@ -84,6 +84,8 @@ class Interpreter final : public Program<T> {
   void train_slots(int worker);
   void train_windows(Frame& frame, Gradients& gradients, Span span);
   void reduce_slots();
+  // Slots begin on cache lines of their own: two threads never write to one line.
+  std::size_t slot_stride() const { return (plan_.ops.parameter_count() + 15) / 16 * 16; }
   void run_seeds(int worker);
   T* weight_of(int id) const { return theta_ + plan_.ops.parameters[static_cast<std::size_t>(id)].offset; }
   T* transposed(int id) const { return transposed_[static_cast<std::size_t>(id)]; }
@@ -108,7 +110,7 @@ class Interpreter final : public Program<T> {
   T *history_ = nullptr, *future_ = nullptr, *quantiles_ = nullptr;
   T *seed_ = nullptr, *future_gradient_ = nullptr, *jacobian_ = nullptr;
   T *target_ = nullptr, *weight_ = nullptr, *gradient_ = nullptr;
-  T* slots_ = nullptr;             // train: (items, parameter_count)
+  T* slots_ = nullptr;             // train: (items, slot_stride)
   double* window_loss_ = nullptr;  // train: (batch)
   double loss_ = 0;
   Frame context_;                     // infer, vjp, jacobian: history part

@@ -105,7 +105,7 @@ void Interpreter<T>::train_slots(int worker) {
   const long batch = plan_.shapes.batch;
   Gradients& gradients = gradients_[static_cast<std::size_t>(worker)];
   for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;) {
-    gradients.weights = slots_ + static_cast<std::size_t>(slot) * parameters;
+    gradients.weights = slots_ + static_cast<std::size_t>(slot) * slot_stride();
     std::memset(gradients.weights, 0, parameters * sizeof(T));
     const int begin = static_cast<int>(batch * slot / items_),
               end = static_cast<int>(batch * (slot + 1) / items_);
@@ -137,7 +137,7 @@ void Interpreter<T>::reduce_slots() {
   const std::size_t parameters = plan_.ops.parameter_count();
   std::memcpy(gradient_, slots_, parameters * sizeof(T));
   for (int slot = 1; slot < items_; ++slot)
-    kernels_.add(gradient_, slots_ + static_cast<std::size_t>(slot) * parameters, nullptr,
+    kernels_.add(gradient_, slots_ + static_cast<std::size_t>(slot) * slot_stride(), nullptr,
                  static_cast<long>(parameters));
   loss_ = 0;
   for (int w = 0; w < plan_.shapes.batch; ++w) loss_ += window_loss_[w];

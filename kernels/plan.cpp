@@ -116,18 +116,23 @@ bool Plan::has_past(const Node& node) const {
          covers(value(op(node).x).rows, kHistory);
 }
 
-double Plan::flop() const {
-  const double windows = shapes.batch;
+double Plan::flop(int seeds) const {
   double total = 0;
   for (const Node& node : nodes) {
     const Op& o = op(node);
     if (node.part == kHistory && mode != Mode::train) continue;  // run_context's
-    total += forward_flop(*this, node, windows * rows(node.part));
+    const double forward_rows = static_cast<double>(shapes.batch) * rows(node.part);
+    total += forward_flop(*this, node, forward_rows);
     if (!node.backward) continue;
+    double backward_rows = forward_rows;
+    if (mode == Mode::jacobian) {  // a seed of step t has t + 1 rows, or the one row alone
+      const double steps = rows(kFuture);
+      backward_rows = seeds * steps * (state(kFuture, o.y).single ? 1 : 0.5 * (steps + 1));
+    }
     double passes = mode == Mode::train ? 2 : 1;  // gradients of input and weight, or input alone
     if (mode == Mode::train && o.kind == OpKind::linear && !node.x.wanted) passes = 1;
-    if (o.kind == OpKind::attention) passes = mode == Mode::train ? 2.5 : 1.5;
-    total += passes * forward_flop(*this, node, windows * rows(node.part));
+    if (o.kind == OpKind::attention) passes = mode == Mode::train ? 2 : 1.25;  // dv, dp, dq, dk against s, y
+    total += passes * forward_flop(*this, node, backward_rows);
   }
   return total;
 }

@@ -50,7 +50,8 @@ struct Plan {
   const ValueState& state(Part part, int id) const { return values[part][static_cast<std::size_t>(id)]; }
   /// Whether an attention node has the history's keys before its own.
   bool has_past(const Node& node) const;
-  double flop() const;  // of one run(), multiply and add counted apart
+  double flop(
+      int seeds) const;  // of one run(), multiply and add counted apart; seeds: jacobian's, else unused
 };
 
 /// Throws InputError naming the op, value or option at fault.

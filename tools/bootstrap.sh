@@ -38,7 +38,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
 int main() { return int(std::span<int>().size()); }' | compiles || echo compiler
   command -v make >/dev/null || echo make
   if [ "$with_tests" = --tests ]; then
-    echo '#include <gtest/gtest.h>' | compiles || [ -d /usr/src/googletest ] || echo gtest
+    echo '#include <gtest/gtest.h>' | compiles || echo gtest
   fi
 }
 

@@ -25,7 +25,10 @@ MAX_LINES = 500
 
 # C++ tests without a source of the same name, each with its reason.
 TESTS_OF_SEVERAL_SOURCES = {
-    "tests/cpp/kernels/network_gradient_test.cpp": "whole networks: plan, interpreter and every kernel at once",
+    "tests/cpp/kernels/golden_test.cpp": "every op beside numbers of a PyTorch twin",
+    "tests/cpp/kernels/levels_test.cpp": "the instruction sets beside each other, over all ops",
+    "tests/cpp/kernels/network_gradient_test.cpp": "whole networks, through every kernel",
+    "tests/cpp/kernels/op_gradient_test.cpp": "each op of kernels/ref by finite differences, one suite",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -13,4 +13,5 @@ PYBIND11_MODULE(_core, m) {
   bind_train(m);
   bind_control(m);
   bind_plant(m);
+  bind_loop(m);
 }

@@ -13,5 +13,6 @@ void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, ses
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
+void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
 
 }  // namespace emisopt::python

@@ -1,0 +1,45 @@
+"""emisopt: forecast a plant's stack emissions and choose setpoints by model-predictive control.
+
+The public names, in the order in which data flows: tag maps and tables, plants to learn on, the forecaster,
+limits and objective, the controller, scores.
+"""
+
+from __future__ import annotations
+
+from emisopt import metrics, plants
+from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
+from emisopt.config import show_config
+from emisopt.control import Controller, Decision
+from emisopt.errors import ConfigError, DataError, EmisoptError
+from emisopt.forecaster import Forecaster, Sensitivity
+from emisopt.io import read_history
+from emisopt.objective import Limit, Objective, Setpoint, economic
+from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
+
+__all__ = [
+    "ConfigError",
+    "Controller",
+    "DataError",
+    "Decision",
+    "EmisoptError",
+    "Error",
+    "FileError",
+    "Forecaster",
+    "InputError",
+    "Limit",
+    "Objective",
+    "Sensitivity",
+    "Setpoint",
+    "ShapeError",
+    "StateError",
+    "Tag",
+    "TagMap",
+    "__version__",
+    "economic",
+    "load_tagmap",
+    "metrics",
+    "plants",
+    "read_history",
+    "shipped_tagmaps",
+    "show_config",
+]

@@ -115,7 +115,7 @@ class _Column:
         if np.isinf(values).any():
             self._fail(int(np.argmax(np.isinf(values))), "expected a finite number, got an infinite one")
         codes = list(self.form.missing_number) + ([] if self.tag.missing is None else [self.tag.missing])
-        values[np.isin(values, codes)] = np.nan  # compared as the file writes them, before units change
+        values[np.isin(values, codes)] = np.nan  # as the file writes them: units change below
         source = self.form.source(self.tag.name)
         if source.unit is not None:
             factor, offset = conversion(source.unit, self.tag.unit, self._where())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +100,9 @@ def _read_csv(path: Path, form: FileFormat, needed: Sequence[str]) -> FileTable:
     data = _as_utf8(path, form.encoding)
     text = data.lstrip(b"\r\n")
     skipped = len(data[: len(data) - len(text)].splitlines())
-    first, *rest = text.split(b"\n", 1)
+    first, *rest = re.split(rb"\r\n|\r|\n", text, maxsplit=1)
     body = rest[0] if rest else b""
-    line = first.decode().rstrip("\r")
+    line = first.decode()
     headings = _split(line, form.delimiter)
     _check_delimiter(path, line, form.delimiter, needed)
     _check_heading(path, headings, needed)
@@ -130,7 +131,10 @@ def _read_csv(path: Path, form: FileFormat, needed: Sequence[str]) -> FileTable:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:  # a heading of megabytes, say: no known name is in it
+        return [line[:60]]
 
 
 def _check_delimiter(path: Path, line: str, delimiter: str, needed: Sequence[str]) -> None:
@@ -148,13 +152,12 @@ def _check_delimiter(path: Path, line: str, delimiter: str, needed: Sequence[str
 
 def _check_widths(table: FileTable, headings: Sequence[str], form: FileFormat) -> None:
     """Finds the first row that has not as many cells as the heading."""
-    reader = csv.reader(table.body.decode().splitlines(), delimiter=form.delimiter)
-    for cells in reader:
-        if cells and len(cells) != len(headings):
-            comma = len(cells) > len(headings) and form.delimiter == ","
-            at = f"{table.path}: line {table.first_line + reader.line_num - 1}"
+    for number, line in enumerate(table.body.splitlines(), table.first_line):
+        cells = len(_split(line.decode(), form.delimiter))
+        if line and cells != len(headings):
+            comma = cells > len(headings) and form.delimiter == ","
             raise DataError(
-                f"{at}: expected {len(headings)} cells as in the heading, got {len(cells)}"
+                f"{table.path}: line {number}: expected {len(headings)} cells as in the heading, got {cells}"
                 + ("; a decimal comma needs another delimiter than ','" if comma else "")
             )
 
@@ -166,20 +169,19 @@ def _as_utf8(path: Path, encoding: str) -> bytes:
     if data[:4] in (b"PAR1", b"PK\x03\x04") or data[:2] == b"\x1f\x8b":
         kind = {b"PA": "a Parquet file", b"PK": "a zip or Excel file", b"\x1f\x8b": "a gzip file"}[data[:2]]
         raise DataError(f"{path}: expected CSV text, got {kind}; unpack or export it, or set file: format")
+    wide = b"\0" in data[:1000]  # ASCII letters, which every heading has some of, hold a zero byte in UTF-16
     try:
         text = data.decode(encoding)
+        fits = wide == encoding.lower().startswith(("utf-16", "utf16", "utf_16", "utf-32", "utf32", "utf_32"))
+        at = data.index(b"\0") if wide else 0
     except UnicodeError as error:
-        at = getattr(error, "start", 0)
-        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:1000]
-        right = "utf-16" if utf16 else "cp1252" if encoding.lower().startswith(("utf", "ascii")) else "utf-8"
+        fits, at = False, getattr(error, "start", 0)
+    if not fits:
+        other = "cp1252" if encoding.lower().startswith(("utf-8", "utf8", "utf_8", "ascii")) else "utf-8"
         line = data.count(b"\n", 0, at) + 1
         raise DataError(
-            f"{path}: line {line}: expected text in {encoding}, got byte "
-            f"0x{data[at]:02X}; {right} seems right: set it as file: encoding in the tag map"
-        ) from None
-    if "\0" in text[:1000]:
-        raise DataError(
-            f"{path}: text in {encoding} holds no zero bytes; utf-16 seems right: set it as file: encoding"
+            f"{path}: line {line}: expected text in {encoding}, got byte 0x{data[at]:02X}; "
+            f"{'utf-16' if wide else other} seems right: set it as file: encoding in the tag map"
         )
     return text.removeprefix("\ufeff").encode()
 

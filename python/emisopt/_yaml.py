@@ -25,10 +25,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str | int | float | bool) and key in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} stands twice, again in line {line}", problem_mark=key_node.start_mark
-                )
+                raise yaml.MarkedYAMLError(problem=f"{key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 

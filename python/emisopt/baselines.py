@@ -155,29 +155,28 @@ class LinearRidge(Baseline):
         self.known = known
         self.alpha = alpha
 
-    def _new_model(self) -> Pipeline:
-        return make_pipeline(
-            SimpleImputer(add_indicator=True, keep_empty_features=True),
-            StandardScaler(),
-            Ridge(alpha=self.alpha),
-        )
-
     def _fit_point(self, table: Table, origins: NDArray[np.int64]) -> None:
-        self.models_ = []
+        self.prepare_: list[Pipeline] = []  # [horizon], shared by the outputs
+        self.models_: list[list[Ridge]] = []  # [horizon][output]
         for h in self.horizons:
             x = lag_features(table, origins, h, context=self.context, known=self.known)
+            prepare = make_pipeline(
+                SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler()
+            )
+            x = prepare.fit_transform(x)
             change = _change(table, origins, h, self.context)
             row = []
             for o in range(change.shape[1]):
                 valid = _require_targets(change[:, o], type(self).__name__, table, o, h)
-                row.append(self._new_model().fit(x[valid], change[valid, o]))
+                row.append(Ridge(alpha=self.alpha).fit(x[valid], change[valid, o]))
+            self.prepare_.append(prepare)
             self.models_.append(row)
 
     def _predict_point(self, table: Table, origins: NDArray[np.int64]) -> Floats:
         last, _ = table.last_known(origins, table.outputs, self.context)
         steps = []
-        for h, row in zip(self.horizons, self.models_, strict=True):
-            x = lag_features(table, origins, h, context=self.context, known=self.known)
+        for h, prepare, row in zip(self.horizons, self.prepare_, self.models_, strict=True):
+            x = prepare.transform(lag_features(table, origins, h, context=self.context, known=self.known))
             steps.append(last + np.column_stack([m.predict(x) for m in row]))
         return np.stack(steps, axis=1)
 

@@ -1,7 +1,7 @@
 """DataFrames into what the core reads: histories, plans, known disturbances; and the labels of coming rows.
 
 A table is as :mod:`emisopt.io` reads it: a column per tag, the index its clock. What is checked here beyond
-that is what a forecast needs: stamps where the tag map has a period, a plan inside the range of each setpoint.
+that is what a forecast needs: stamps where the tag map has a period, a plan inside its setpoints' ranges.
 """
 
 from __future__ import annotations

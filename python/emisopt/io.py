@@ -60,12 +60,9 @@ def read_history(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "plant.csv")
     ...     _ = file.write_text("NOX,load\\n51.5,100\\n,101\\n52.5,102\\n")
-    ...     print(read_history(file, tags))
-          load   NOX
-    row
-    0    100.0  51.5
-    1    101.0   NaN
-    2    102.0  52.5
+    ...     frame = read_history(file, tags)
+    >>> frame.shape, frame["NOX"].tolist()
+    ((3, 2), [51.5, nan, 52.5])
     """
     tags = load_tagmap(tags)
     files = [read_columns(Path(p), tags) for p in _as_list(paths)]
@@ -173,8 +170,10 @@ def gap_flags(index: pd.Index[Any], tags: TagMap, where: str = "history") -> NDA
     if isinstance(index, pd.DatetimeIndex):
         if tags.period == 0:
             raise DataError(f"{where}: rows have time stamps, the tag map's period is 0; set it")
-        seconds = _seconds(index)
-        steps = np.diff(seconds)
+        if index.hasnans:
+            row = int(np.argmax(np.asarray(index.isna())))
+            raise DataError(f"{where}: row {row}: expected a time stamp, got NaT")
+        steps = np.diff(_seconds(index))
         wrong = np.flatnonzero(~(steps > 0))
         if wrong.size:
             row = int(wrong[0]) + 1

@@ -62,7 +62,7 @@ class Boiler:
         return self
 
     def settle(self, setpoints: Mapping[str, float] | ArrayLike) -> Boiler:
-        """Brings all states to rest at these setpoints under the present load, fuel, weather. Returns self."""
+        """Brings all states to rest at these setpoints under the present surroundings. Returns self."""
         self.core.settle(self._vector(setpoints))
         return self
 

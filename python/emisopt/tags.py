@@ -20,6 +20,7 @@ from emisopt import _yaml
 from emisopt._fileformat import FileFormat
 from emisopt._yaml import Reader
 from emisopt.errors import ConfigError, MissingFileError, did_you_mean
+from emisopt.units import conversion
 
 __all__ = ["KINDS", "ROLES", "SCALES", "FileFormat", "Tag", "TagMap", "load_tagmap", "shipped_tagmaps"]
 
@@ -41,7 +42,7 @@ class Tag:
     kind : "continuous", "categorical" (one of `categories`) or "laboratory" (comes seldom and late)
     scale : "automatic", "linear" or "log": how an output is made even before learning
     low, high : physical range in `unit`, None for open; values outside count as missing
-    missing : code in the files that stands for no value, e.g. -200
+    missing : number that stands for no value, e.g. -200
     categories : names in the files, for kind "categorical"; tables hold their index
     known_ahead : a disturbance whose coming values are known (schedule, dispatch, weather forecast)
     rate : largest move of a setpoint per row, in `unit`; None for free
@@ -179,6 +180,13 @@ class TagMap:
         if self.file.time and self.period == 0:
             raise ConfigError("period: expected the seconds between rows, as there are time columns; got 0")
         self.file.check_against({tag.name: tag.unit for tag in self.tags})
+        for tag in self.tags:
+            unit = self.file.source(tag.name).unit
+            if tag.missing is not None and unit is not None and conversion(unit, tag.unit, "") != (1, 0):
+                raise ConfigError(
+                    f"tag {tag.name!r}: missing: is it {tag.missing:g} {unit} or {tag.missing:g} {tag.unit}? "
+                    "Its column is converted: put the file's code into file: missing"
+                )
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "tag map") -> TagMap:
@@ -270,6 +278,11 @@ class TagMap:
         Raises
         ------
         ConfigError : an unknown name, or a tag that is no disturbance.
+
+        Examples
+        --------
+        >>> load_tagmap("gas_turbine").with_setpoints(["TIT"], rate=5)["TIT"]
+        Tag('TIT' [degC], setpoint, 900 to 1200)
         """
         changed = {}
         for name in [names] if isinstance(names, str) else names:

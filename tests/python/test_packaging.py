@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import emisopt
 from tools import make_stubs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,8 +179,10 @@ def test_the_wheel_runs_alone_in_a_clean_environment(wheel: Path, tmp_path: Path
     assert "No broken requirements" in command(python, "-m", "pip", "check")
 
 
-@pytest.mark.slow
-def test_a_cpp_program_finds_and_uses_the_installed_core(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def cpp_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build folder of examples/cpp, made against an installed core."""
+    tmp_path = tmp_path_factory.mktemp("cpp")
     assert BUILD.is_dir(), "run `make build` first"
     prefix = tmp_path / "prefix"
     command("cmake", "--install", BUILD, "--component", "cpp", "--prefix", prefix)
@@ -189,6 +192,46 @@ def test_a_cpp_program_finds_and_uses_the_installed_core(tmp_path: Path) -> None
         "cmake", "-S", ROOT / "examples/cpp", "-B", example, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}"
     )
     command("cmake", "--build", example)
-    printed = command(example / "show_config", EMISOPT_ISA="ref")
+    return example
+
+
+@pytest.mark.slow
+def test_a_cpp_program_finds_and_uses_the_installed_core(cpp_example: Path) -> None:
+    printed = command(cpp_example / "show_config", EMISOPT_ISA="ref")
     assert f"emisopt {metadata.version('emisopt')}\n" in printed
     assert "chosen: ref" in printed
+
+
+@pytest.mark.slow
+def test_a_cpp_program_closes_the_loop_with_a_checkpoint_of_the_python_face(
+    cpp_example: Path, tmp_path: Path, small_forecaster: emisopt.Forecaster
+) -> None:
+    model = tmp_path / "model.safetensors"
+    small_forecaster.save(model)
+    printed = command(cpp_example / "close_loop", model, "2", "7")
+    for policy in ("operator rules, 2 h", "MPC, 2 h"):
+        assert policy in printed
+    assert printed.count("illegal moves: 0") == 2
+    statuses = re.findall(r"status: (.*)", printed)
+    assert [sum(map(int, re.findall(r"[A-Z_]+ (\d+)", line))) for line in statuses] == [
+        24,
+        24,
+    ]  # 2 h of 5 min
+    again = command(cpp_example / "close_loop", model, "2", "7")
+    assert [line for line in again.splitlines() if "ms" not in line] == [
+        line for line in printed.splitlines() if "ms" not in line
+    ]
+
+
+@pytest.mark.slow
+def test_the_cpp_program_refuses_a_torn_checkpoint_in_one_line(
+    cpp_example: Path, tmp_path: Path, small_forecaster: emisopt.Forecaster
+) -> None:
+    model = tmp_path / "model.safetensors"
+    small_forecaster.save(model)
+    model.write_bytes(model.read_bytes()[:-100])
+    done = subprocess.run([cpp_example / "close_loop", model], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "truncated" in done.stderr

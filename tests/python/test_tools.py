@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import check_layers, run_readme, run_steps
+from tools import check_layers, run_examples, run_readme, run_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -285,6 +286,42 @@ def test_skips_and_their_reasons_belong_to_the_closing_lines() -> None:
 def test_a_step_without_a_command_is_refused(tmp_path: Path) -> None:
     assert run_tool(tmp_path, "pytest").returncode == 2
     assert run_tool(tmp_path).returncode == 2
+
+
+# ---- run_examples -------------------------------------------------------------------------------------
+
+
+def notebook(*cells: str) -> str:
+    """A notebook file with these code cells."""
+    unrun = {"metadata": {}, "outputs": [], "execution_count": None}
+    content = [{"cell_type": "code", "id": f"c{n}", "source": cell, **unrun} for n, cell in enumerate(cells)]
+    return json.dumps({"cells": content, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_notebooks_and_programs_run_away_from_the_tree(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "nb/a.ipynb", notebook("x = 2", "open('made', 'w').write(str(x))", "assert x == 2"))
+    write(tmp_path, "ex/b.py", "open('made', 'w').write('b')\n")
+    assert run_examples.main([str(tmp_path / "nb"), str(tmp_path / "ex")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 0 failed"
+    assert not list(tmp_path.rglob("made"))
+
+
+def test_a_failing_cell_or_program_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "a.ipynb", notebook("x = 2", "assert x == 3, 'x is two'"))
+    write(tmp_path, "b.py", "print('so far')\nraise SystemExit(4)\n")
+    write(tmp_path, "c.ipynb", "not a notebook")
+    assert run_examples.main([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "x is two" in out
+    assert "so far" in out
+    assert "exit 4" in out
+    assert out.splitlines()[-1] == "0 passed, 3 failed"
+
+
+def test_no_example_at_all_is_a_failure(tmp_path: Path) -> None:
+    assert run_examples.main([str(tmp_path)]) == 1
 
 
 # ---- bootstrap ----------------------------------------------------------------------------------------

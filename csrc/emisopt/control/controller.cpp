@@ -60,7 +60,6 @@ struct Controller::State {
   std::vector<Slack> slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const;
   void accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows);
   void fall_back(Decision& d, const std::vector<double>& before, bool plan_usable, std::string reason);
-  void fill_constant(Decision& d) const;
 
   ControllerConfig config;
   Moves moves;
@@ -200,11 +199,6 @@ void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::ve
   failures = 0;
 }
 
-void Controller::State::fill_constant(Decision& d) const {
-  d.plan = Matrix(moves.horizon(), moves.setpoints());
-  for (index t = 0; t < d.plan.rows; ++t) std::copy(d.move.begin(), d.move.end(), d.plan.row(t));
-}
-
 // No usable answer this tick. Depends on commands only, never on measurements or on this tick's forecasts.
 void Controller::State::fall_back(Decision& d, const std::vector<double>& before, bool plan_usable,
                                   std::string reason) {
@@ -212,39 +206,26 @@ void Controller::State::fall_back(Decision& d, const std::vector<double>& before
   sqp.forget();
   ++failures;
   d.median = d.upper = Matrix(moves.horizon(), outputs, kMissing);
-  d.cost = kMissing;
+  d.cost = d.kkt = kMissing;
   d.slacks.clear();
-  d.move = before;
-  const auto legal_from = [&](const std::vector<double>& from, double* to) {
-    moves.legalise(to, from.data());
+  d.plan = Matrix(moves.horizon(), moves.setpoints());
+  const auto follow = [&](auto wanted) {
+    for (index t = 0; t < d.plan.rows; ++t)
+      for (int u = 0; u < moves.setpoints(); ++u) d.plan(t, u) = wanted(t, u);
+    moves.legalise_plan(d.plan, before.data());
+    d.move.assign(d.plan.row(0), d.plan.row(0) + moves.setpoints());
   };
   if (failures > config.max_hold) {
     d.status = Status::safe_ramp;
-    d.plan = Matrix(moves.horizon(), moves.setpoints());
-    std::vector<double> at = before;
-    for (index t = 0; t < d.plan.rows; ++t) {
-      for (int u = 0; u < moves.setpoints(); ++u) d.plan(t, u) = moves.safe(u);
-      legal_from(at, d.plan.row(t));
-      at.assign(d.plan.row(t), d.plan.row(t) + moves.setpoints());
-    }
-    d.move.assign(d.plan.row(0), d.plan.row(0) + moves.setpoints());
+    follow([&](index, int u) { return moves.safe(u); });
     reason += "; failed " + std::to_string(failures) + " ticks in a row, ramping to the safe setpoints";
-  } else if (plan_usable && good_plan.rows > 0 && good_age < good_plan.rows) {
+  } else if (plan_usable && good_age < good_plan.rows) {
     d.status = Status::previous_plan_shifted;
-    d.plan = Matrix(moves.horizon(), moves.setpoints());
-    std::vector<double> at = before;
-    for (index t = 0; t < d.plan.rows; ++t) {
-      std::copy_n(good_plan.row(std::min<index>(t + good_age, good_plan.rows - 1)), moves.setpoints(),
-                  d.plan.row(t));
-      legal_from(at, d.plan.row(t));
-      at.assign(d.plan.row(t), d.plan.row(t) + moves.setpoints());
-    }
-    d.move.assign(d.plan.row(0), d.plan.row(0) + moves.setpoints());
+    follow([&](index t, int u) { return good_plan(std::min(t + good_age, good_plan.rows - 1), u); });
     reason += "; using the plan of " + std::to_string(good_age) + " ticks ago";
   } else {
     d.status = Status::hold;
-    legal_from(before, d.move.data());
-    fill_constant(d);
+    follow([&](index, int u) { return before[static_cast<std::size_t>(u)]; });
     reason += "; holding the last command";
   }
   d.reason = std::move(reason);

@@ -98,8 +98,13 @@ void Moves::legalise_blocks(View x, const double* applied) const {
   for (int b = 0; b < blocks(); ++b) legalise(x.row(b), b == 0 ? applied : x.row(b - 1));
 }
 
-void Moves::expand(View plan, ConstView x) const {
+void Moves::legalise_plan(View plan, const double* applied) const {
+  for (index t = 0; t < plan.rows; ++t) legalise(plan.row(t), t == 0 ? applied : plan.row(t - 1));
+}
+
+void Moves::expand(View plan, ConstView x, const double* applied) const {
   for (int t = 0; t < horizon_; ++t) std::copy_n(x.row(block_of(t)), setpoints(), plan.row(t));
+  legalise_plan(plan, applied);
 }
 
 void Moves::sample(View x, ConstView plan, int age) const {

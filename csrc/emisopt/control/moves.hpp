@@ -44,8 +44,11 @@ class Moves {
   void reachable(Matrix& low, Matrix& high, const double* applied) const;
   /// x (blocks, U) block by block made legal from `applied` (U).
   void legalise_blocks(View x, const double* applied) const;
-  /// plan (H,U) from block values (blocks, U).
-  void expand(View plan, ConstView x) const;
+  /// plan (H,U) row by row made legal from `applied` (U).
+  void legalise_plan(View plan, const double* applied) const;
+  /// plan (H,U) from legal block values (blocks, U): constant within a block, except that a value outside the
+  /// bounds keeps coming back.
+  void expand(View plan, ConstView x, const double* applied) const;
   /// Block values from a plan shifted by `age` steps; its last row repeats.
   void sample(View x, ConstView plan, int age) const;
 

@@ -103,7 +103,7 @@ void Sqp::evaluate(std::vector<PlanPoint>& points, const SqpTick& tick) {
     PlanPoint& p = points[static_cast<std::size_t>(k)];
     moves_.legalise_blocks(p.x, tick.applied.data());  // rounding in x + alpha d
     p.plan = Matrix(h, moves_.setpoints());
-    moves_.expand(p.plan, p.x);
+    moves_.expand(p.plan, p.x, tick.applied.data());
     std::copy(p.plan.values.begin(), p.plan.values.end(), plans.row(k * h));
   }
   tick.predictor.predict_batch(median, upper, plans, static_cast<int>(count));

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "emisopt/loop/energy_cost.hpp"
+#include "emisopt/loop/plant_control.hpp"
 
 namespace emisopt {
 namespace {
@@ -101,9 +101,9 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
 
 LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, const Prices& prices) {
   const index n = log.rows(), outputs = log.truth.cols, warm = log.before.rows;
-  const index efficiency = position(log.tags, log.tags.outputs(), "efficiency", "summarise");
-  const index nh3 = position(log.tags, log.tags.outputs(), "nh3_flow", "summarise");
-  const index load = position(log.tags, log.tags.disturbances(), "load", "summarise");
+  const int efficiency = position(log.tags, log.tags.outputs(), "efficiency", "summarise");
+  const int nh3 = position(log.tags, log.tags.outputs(), "nh3_flow", "summarise");
+  const int load = position(log.tags, log.tags.disturbances(), "load", "summarise");
   const double hours = log.tags.period / 3600;
 
   LoopSummary s;

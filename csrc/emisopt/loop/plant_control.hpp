@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "emisopt/control/controller.hpp"
-#include "emisopt/data/tag.hpp"
+#include "emisopt/data/history.hpp"
 #include "emisopt/loop/closed_loop.hpp"
 
 namespace emisopt {
@@ -13,7 +13,16 @@ namespace emisopt {
 std::vector<Setpoint> plant_setpoints(const TagMap& tags, const std::vector<double>& safe,
                                       double move_weight);
 
-/// Fuel and NH3 per row. Needs what summarise() needs.
+/// The bill of one row. Needs outputs "efficiency" (%) and "nh3_flow" (kg/h) and disturbance "load" (MW);
+/// InputError otherwise.
 Objective plant_objective(const TagMap& tags, const Prices& prices);
+
+/// The box's inside as the training rows [0, rows) filled it: mean and precision of setpoints, dispatch and
+/// weather; other disturbances do not count. radius2 holds `share` of the rows.
+Envelope training_envelope(const History& history, index rows, double share, double weight);
+
+/// Where tag `name` stands among `among` (tag ids); InputError naming `where` when it is missing or
+/// elsewhere.
+int position(const TagMap& tags, const std::vector<index>& among, const char* name, const char* where);
 
 }  // namespace emisopt

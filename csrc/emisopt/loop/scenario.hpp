@@ -12,7 +12,7 @@ namespace emisopt {
 struct Scenario {
   std::string name;           // for tables: fuel, limits, duration
   BoilerConfig boiler;        // plant, seed, start, fuel plan
-  std::vector<Limit> limits;  // outputs in boiler::Output order
+  std::vector<Limit> limits;  // outputs in boiler::OutputIndex order
   Prices prices;
   OperatorRules warm_rules;  // who runs the plant before
   index warm_rows = 144;     // at least a forecaster's context

@@ -1,6 +1,7 @@
 #include "emisopt/loop/steady_optimum.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -11,7 +12,10 @@ namespace {
 // that all violate, the least bad is found.
 constexpr double kPenalty = 2e5;
 
+using Place = std::array<double, 3>;
+
 struct Candidate {
+  Place x{};
   BoilerSetpoints u{};
   BoilerSteady steady;
   double excess = 0, merit = 1e300;
@@ -24,47 +28,40 @@ class Search {
   Search(const BoilerParameters& parameters, const BoilerPoint& point, const SteadyLimits& limits)
       : parameters_(parameters), point_(point), limits_(limits), tags_(boiler_tags()) {}
 
-  // The best NH3 ratio for one combustion point: cost, slip and reduction all rise with it, so the least
-  // ratio that meets NOx is best, found by bisection.
-  Candidate evaluate(BoilerSetpoints u) {
-    for (std::size_t i = 0; i < u.size(); ++i) u[i] = std::clamp(u[i], tags_.tags[i].low, tags_.tags[i].high);
+  // x: oxygen above what CO needs, OFA, tilt. Two setpoints are eliminated: the least NH3 ratio that meets
+  // NOx (cost, slip and reduction all rise with it), and the least oxygen that meets CO, so that the valley
+  // along the CO limit, curved in the setpoints themselves, lies along the axes of the search.
+  Candidate evaluate(const Place& x) {
     Candidate c;
-    point_.setpoints = u;
+    c.x = {std::max(0.0, x[0]), std::clamp(x[1], tags_.tags[kOfaSp].low, tags_.tags[kOfaSp].high),
+           std::clamp(x[2], tags_.tags[kTiltSp].low, tags_.tags[kTiltSp].high)};
+    point_.setpoints = {0, c.x[1], 0.8, c.x[2]};
+    const double low_o2 = tags_.tags[kO2Sp].low, high_o2 = tags_.tags[kO2Sp].high;
+    point_.setpoints[kO2Sp] = std::min(high_o2, oxygen_for_co(low_o2, high_o2) + c.x[0]);
     c.steady = Boiler::steady(parameters_, point_);
-    double low = tags_.tags[kNh3Sp].low, high = tags_.tags[kNh3Sp].high;
-    auto nox_at = [&](double ratio) {
-      point_.setpoints[kNh3Sp] = ratio;
-      Boiler::dose(parameters_, point_, c.steady);
-      return c.steady.outputs[kNox];
-    };
-    if (nox_at(low) <= limits_.nox) high = low;
-    for (int i = 0; i < 13 && high > low; ++i) {
-      const double middle = 0.5 * (low + high);
-      (nox_at(middle) > limits_.nox ? low : high) = middle;
-    }
-    nox_at(high);
-    // Where NOx can only hold by breaking slip, the ratio in between that violates least in sum is near the
-    // one that holds slip: both ends are tried.
+    point_.setpoints[kNh3Sp] = ratio_for_nox(c.steady);
+    Boiler::dose(parameters_, point_, c.steady);
     c.u = point_.setpoints;
     score(c);
     return c;
   }
 
-  Candidate refine(Candidate best, BoilerSetpoints step, int rounds) {
+  // Pattern search along axes and diagonals.
+  Candidate refine(Candidate best, Place step, int rounds) {
     for (int round = 0; round < rounds; ++round) {
       bool better = false;
-      for (std::size_t i : {std::size_t{kO2Sp}, std::size_t{kOfaSp}, std::size_t{kTiltSp}}) {
-        for (double sign : {1.0, -1.0}) {
-          BoilerSetpoints u = best.u;
-          u[i] += sign * step[i];
-          Candidate c = evaluate(u);
-          while (c.merit < best.merit - 1e-9) {  // as long as it pays, on in this direction
-            best = c;
-            better = true;
-            u = best.u;
-            u[i] += sign * step[i];
-            c = evaluate(u);
-          }
+      for (int code = 0; code < 27; ++code) {
+        const Place way = {code % 3 - 1.0, code / 3 % 3 - 1.0, code / 9 - 1.0};
+        const int axes = (way[0] != 0) + (way[1] != 0) + (way[2] != 0);
+        if (axes == 0 || axes == 3) continue;
+        const auto next = [&] {
+          Place x = best.x;
+          for (std::size_t i = 0; i < x.size(); ++i) x[i] += way[i] * step[i];
+          return evaluate(x);
+        };
+        for (Candidate c = next(); c.merit < best.merit - 1e-6; c = next()) {  // on as long as it pays
+          best = c;
+          better = true;
         }
       }
       if (!better)
@@ -75,20 +72,64 @@ class Search {
 
   Candidate grid() {
     std::vector<Candidate> found;
-    for (double o2 = 2.4; o2 < 6.3; o2 += 0.45)
+    for (const double surplus : {0.0, 0.5})
       for (double ofa = 5; ofa <= 30; ofa += 5)
-        for (double tilt = -20; tilt <= 20; tilt += 8) found.push_back(evaluate({o2, ofa, 0.8, tilt}));
+        for (double tilt = -20; tilt <= 20; tilt += 8) found.push_back(evaluate({surplus, ofa, tilt}));
     std::partial_sort(found.begin(), found.begin() + 3, found.end(),
                       [](const Candidate& a, const Candidate& b) { return a.merit < b.merit; });
     Candidate best;
     for (int i = 0; i < 3; ++i) {
-      Candidate c = refine(found[static_cast<std::size_t>(i)], {0.2, 2.5, 0, 4}, 16);
+      Candidate c = refine(found[static_cast<std::size_t>(i)], {0.2, 2.5, 4}, 9);
       if (c.merit < best.merit) best = c;
     }
     return best;
   }
 
  private:
+  // CO falls with oxygen until the fans give no more; false position on its logarithm, Illinois' variant.
+  double oxygen_for_co(double low, double high) {
+    const auto excess = [this](double o2) {
+      point_.setpoints[kO2Sp] = o2;
+      return std::log(Boiler::steady(parameters_, point_).outputs[kCo] / limits_.co);
+    };
+    double at_low = excess(low), at_high = excess(high);
+    if (at_low <= 0) return low;
+    if (at_high >= 0) return high;
+    int side = 0;
+    for (int i = 0; i < 12; ++i) {
+      const double middle = (low * at_high - high * at_low) / (at_high - at_low);
+      const double value = excess(middle);
+      if (value <= 0 && value > -1e-4) return middle;
+      if (value > 0) {
+        low = middle;
+        at_low = value;
+        if (side == -1) at_high *= 0.5;
+        side = -1;
+      } else {
+        high = middle;
+        at_high = value;
+        if (side == 1) at_low *= 0.5;
+        side = 1;
+      }
+    }
+    return high;
+  }
+
+  double ratio_for_nox(BoilerSteady& steady) {
+    double low = tags_.tags[kNh3Sp].low, high = tags_.tags[kNh3Sp].high;
+    const auto nox_at = [&](double ratio) {
+      point_.setpoints[kNh3Sp] = ratio;
+      Boiler::dose(parameters_, point_, steady);
+      return steady.outputs[kNox];
+    };
+    if (nox_at(low) <= limits_.nox) return low;
+    for (int i = 0; i < 14; ++i) {
+      const double middle = 0.5 * (low + high);
+      (nox_at(middle) > limits_.nox ? low : high) = middle;
+    }
+    return high;
+  }
+
   void score(Candidate& c) const {
     const auto& y = c.steady.outputs;
     c.excess = over(y[kNox], limits_.nox * 1.0005) + over(y[kCo], limits_.co) + over(y[kSlip], limits_.slip);
@@ -105,7 +146,9 @@ class Search {
 SteadyOptimum steady_optimum(const BoilerParameters& parameters, BoilerPoint point,
                              const SteadyLimits& limits, const BoilerSetpoints* near) {
   Search search(parameters, point, limits);
-  const Candidate best = near ? search.refine(search.evaluate(*near), {0.1, 1, 0, 2}, 5) : search.grid();
+  const Candidate best =
+      near ? search.refine(search.evaluate({0, (*near)[kOfaSp], (*near)[kTiltSp]}), {0.1, 1.5, 2}, 6)
+           : search.grid();
   return {best.u, best.steady, best.excess};
 }
 

@@ -16,8 +16,8 @@ struct SteadyOptimum {
   double excess = 0;  // sum of relative violations; 0: all limits hold
 };
 
-/// `point`: fuel, load, slag, ambient; its setpoints are ignored. `near`: search around these only (a refined
-/// local search of some 60 evaluations instead of a grid of 500).
+/// `point`: fuel, load, slag, ambient; its setpoints are ignored. `near`: a local search from the overfire
+/// air and tilt of these instead of one from the best three points of a grid.
 SteadyOptimum steady_optimum(const BoilerParameters& parameters, BoilerPoint point,
                              const SteadyLimits& limits, const BoilerSetpoints* near = nullptr);
 

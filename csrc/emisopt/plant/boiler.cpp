@@ -56,9 +56,10 @@ void Boiler::set_inner_step(double seconds) {
     throw InputError("Boiler(inner_step_s): expected a divisor of 300 s, got " + std::to_string(seconds));
   dt_ = seconds;
   const BoilerParameters& p = parameters_;
-  auto keep = [this](double tau) { return std::exp(-dt_ / tau); };
-  keep_ = {keep(p.feeder_s),      keep(p.o2_s),           keep(p.damper_s),         keep(p.tilt_s),
-           keep(p.valve_s),       keep(p.wall_s),         keep(p.inlet_analyser_s), keep(p.stack_analyser_s),
+  const auto keep = [this](double tau) { return std::exp(-dt_ / tau); };
+  const auto half = [this](double tau) { return std::exp(-0.5 * dt_ / tau); };
+  keep_ = {half(p.o2_s),          half(p.damper_s),       half(p.tilt_s),           half(p.valve_s),
+           keep(p.feeder_s),      keep(p.wall_s),         keep(p.inlet_analyser_s), keep(p.stack_analyser_s),
            keep(p.co_analyser_s), keep(p.slip_analyser_s)};
 }
 
@@ -96,10 +97,14 @@ void Boiler::inner_step(const double* setpoints) {
   const double t = time_ + 0.5 * dt_;
   const double load = surroundings_.load(t), ambient_c = surroundings_.ambient(t);
 
-  relax(actuator_[kO2Sp], setpoints[kO2Sp], keep_.o2);
-  relax(actuator_[kOfaSp], setpoints[kOfaSp], keep_.damper);
-  relax(actuator_[kTiltSp], setpoints[kTiltSp], keep_.tilt);
-  relax(actuator_[kNh3Sp], setpoints[kNh3Sp], keep_.valve);
+  // Actuators stand where they are in the middle of the step; the other half follows at its end.
+  const auto half_stroke = [&] {
+    relax(actuator_[kO2Sp], setpoints[kO2Sp], keep_.half_o2);
+    relax(actuator_[kOfaSp], setpoints[kOfaSp], keep_.half_damper);
+    relax(actuator_[kTiltSp], setpoints[kTiltSp], keep_.half_tilt);
+    relax(actuator_[kNh3Sp], setpoints[kNh3Sp], keep_.half_valve);
+  };
+  half_stroke();
 
   // Coal: mixed volumes in series, drained in proportion to the firing rate.
   const double turnover = std::exp(-dt_ * load * kTanks / (kBunkerHours * kHour));
@@ -186,6 +191,7 @@ void Boiler::inner_step(const double* setpoints) {
   disturbance_[kNoxIn] += share * nox_in_[1];
   disturbance_[kO2] += share * (100 * out.o2 + bias);
   disturbance_[kTfe] += share * (t_fe_ - 273);
+  half_stroke();
   time_ += dt_;
 }
 
@@ -274,9 +280,11 @@ BoilerSteady Boiler::steady(const BoilerParameters& parameters, const BoilerPoin
   in.lambda = wanted;
   BoilerSteady s;
   double t_fe = 0;
-  for (int pass = 0; pass < 6; ++pass) {  // the fans' limit depends on the volume that it sets
+  for (int pass = 0; pass < 8; ++pass) {  // the fans' limit depends on the volume that it sets
     s.furnace = furnace.steady(in, &t_fe);
-    in.lambda = reachable_lambda(wanted, parameters.fan_limit, in.lambda, s.furnace.volume);
+    const double reached = reachable_lambda(wanted, parameters.fan_limit, in.lambda, s.furnace.volume);
+    if (std::abs(reached - in.lambda) < 1e-9) break;
+    in.lambda = reached;
   }
   s.gas = s.furnace.wet_mol_s / furnace.design().wet_mol_s;
   s.t_fe_c = t_fe - 273;

@@ -16,14 +16,14 @@ namespace emisopt {
 
 /// Positions in a setpoint vector, a truth vector and a historian's row (order of boiler_tags()).
 namespace boiler {
-enum Setpoint { kO2Sp, kOfaSp, kNh3Sp, kTiltSp, kSetpoints };
-enum Output { kNox, kCo, kCo2, kSlip, kEfficiency, kNh3Flow, kOutputs };
-enum Disturbance { kLoad, kAmbient, kGrade, kFuelN, kFuelLhv, kNoxIn, kO2, kTfe, kDisturbances };
+enum SetpointIndex { kO2Sp, kOfaSp, kNh3Sp, kTiltSp, kSetpoints };
+enum OutputIndex { kNox, kCo, kCo2, kSlip, kEfficiency, kNh3Flow, kOutputs };
+enum DisturbanceIndex { kLoad, kAmbient, kGrade, kFuelN, kFuelLhv, kNoxIn, kO2, kTfe, kDisturbances };
 inline constexpr int kColumns = int{kSetpoints} + int{kDisturbances} + int{kOutputs};
 /// Column of a historian's row.
-constexpr int column(Setpoint s) { return s; }
-constexpr int column(Disturbance d) { return int{kSetpoints} + int{d}; }
-constexpr int column(Output o) { return int{kSetpoints} + int{kDisturbances} + int{o}; }
+constexpr int column(SetpointIndex s) { return s; }
+constexpr int column(DisturbanceIndex d) { return int{kSetpoints} + int{d}; }
+constexpr int column(OutputIndex o) { return int{kSetpoints} + int{kDisturbances} + int{o}; }
 inline constexpr double kPeriod = 300;        // s per row
 inline constexpr double kEpoch = 1704067200;  // stamp of simulation time 0: Monday 2024-01-01 00:00 UTC
 }  // namespace boiler
@@ -133,8 +133,8 @@ class Boiler final : public Plant {
   Instruments instruments_;
   bool slagging_, soot_blowing_;
   double time_, dt_;
-  struct Keep {  // exp(-dt / tau) of each lag
-    double feeder, o2, damper, tilt, valve, wall, inlet, stack, co, slip;
+  struct Keep {  // exp(-dt / tau) of each lag; of the actuators for half a step
+    double half_o2, half_damper, half_tilt, half_valve, feeder, wall, inlet, stack, co, slip;
   } keep_{};
 
   // state

@@ -22,17 +22,16 @@ class Crew {
     const double load = std::isfinite(seen[column(kLoad)]) ? seen[column(kLoad)] / 300 : load_;
     load_ = load;
     // A few manual moves a shift, each setpoint by itself.
-    if (rng_.uniform() < 1.0 / 30) o2_bias_ = o2_habit_ + 0.22 * rng_.normal();
+    if (rng_.uniform() < 1.0 / 30) o2_bias_ = o2_habit_ + 0.25 * rng_.normal();
     if (rng_.uniform() < 1.0 / 26) ofa_bias_ = ofa_habit_ + 3.0 * rng_.normal();
     if (rng_.uniform() < 1.0 / 26) tilt_bias_ = tilt_habit_ + 4.5 * rng_.normal();
     if (rng_.uniform() < 1.0 / 18) nh3_bias_ = 0.055 * rng_.normal();
     watch(row, seen);
 
     BoilerSetpoints wanted;
-    const double curve = tight_ ? unit_o2(load) : loose_o2(load);
+    const double curve = tight_ ? tight_o2(load) : loose_o2(load);
     wanted[kO2Sp] = std::max(2.4, curve + o2_bias_ + (alarm_left_ > 0 ? 0.3 : 0));
-    wanted[kOfaSp] =
-        std::clamp((tight_ ? 14.0 : 12.0) + (tight_ ? 14 : 16) * (load - 0.5) + ofa_bias_, 7.0, 28.0);
+    wanted[kOfaSp] = std::clamp((tight_ ? 17 : 12) + (tight_ ? 8 : 16) * (load - 0.5) + ofa_bias_, 7.0, 28.0);
     wanted[kTiltSp] = std::clamp((tight_ ? 5.0 : 2.0) * (1 - load) / 0.5 + tilt_bias_, -16.0, 16.0);
     // NH3 by feed-forward on load: the inlet NOx that the crew expects, not the one measured.
     const double expected = 400 - (tight_ ? 330 : 130) * (1 - load);
@@ -50,7 +49,7 @@ class Crew {
     started_ = true;
     // Four teams rotate: tight and loose alternate, and swap places every five days.
     tight_ = ((shift + shift / 15) & 1) == 0;
-    o2_habit_ = tight_ ? 0.4 + 0.2 * rng_.normal() : -0.2 + 0.3 * rng_.normal();
+    o2_habit_ = tight_ ? 0.05 + 0.25 * rng_.normal() : -0.2 + 0.3 * rng_.normal();
     ofa_habit_ = (tight_ ? 2.0 : 2.5) * rng_.normal();
     tilt_habit_ = (tight_ ? -2.0 : 1.0) + 4 * rng_.normal();
     nox_aim_ = tight_ ? rng_.uniform(70, 105) : rng_.uniform(45, 85);  // mg/Nm3

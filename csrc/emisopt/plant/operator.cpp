@@ -21,7 +21,7 @@ double reheat_target(double load) { return 1205 - 380 * (1 - load); }
 }  // namespace
 
 double loose_o2(double load) { return interpolate<4>({.45, .50, .75, 1.0}, {5.9, 5.6, 4.4, 3.8}, load); }
-double unit_o2(double load) { return interpolate<4>({.49, .64, .93, 1.0}, {4.8, 3.2, 2.9, 2.8}, load); }
+double tight_o2(double load) { return interpolate<4>({.49, .64, .93, 1.0}, {4.4, 3.6, 3.2, 3.1}, load); }
 
 BoilerSetpoints limit_move(const TagMap& tags, const BoilerSetpoints& wanted,
                            const BoilerSetpoints& applied) {
@@ -57,11 +57,11 @@ BoilerSetpoints Operator::decide(const double* row, const BoilerSetpoints& appli
   const bool alarm = alarm_left_-- > 0;
 
   BoilerSetpoints wanted = applied;
-  auto move = [&wanted](Setpoint u, double to, double dead) {
+  auto move = [&wanted](SetpointIndex u, double to, double dead) {
     double& w = wanted[static_cast<std::size_t>(u)];
     if (std::abs(to - w) > dead) w = to;
   };
-  move(kO2Sp, unit_o2(load_) + r.o2_offset + (alarm ? 0.3 : 0), r.dead_o2);
+  move(kO2Sp, tight_o2(load_) + r.o2_offset + (alarm ? 0.3 : 0), r.dead_o2);
   move(kOfaSp, interpolate<2>({.5, 1.0}, {12, 20}, load_) + r.ofa_offset, r.dead_ofa);
   const double off = t_fe_ < 0 ? 0 : t_fe_ - reheat_target(load_);
   move(kTiltSp, std::clamp(r.tilt - r.reheat_gain * off, -15.0, 15.0), r.dead_tilt);

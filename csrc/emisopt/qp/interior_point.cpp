@@ -11,11 +11,15 @@
 namespace emisopt::detail {
 namespace {
 
-constexpr double kDelta = 1e-8;        // equality regularisation; the data is of size 1
-constexpr double kRho = 1e-10;         // first primal regularisation
-constexpr double kToBoundary = 0.995;  // share of the step to the nearest zero
-constexpr double kScaledTolerance = 1e-9;
-constexpr double kEqual = 1e-13;  // bounds closer than this, in scaled units, are one
+constexpr double kDelta = 1e-8;           // equality regularisation; the data is of size 1
+constexpr double kRho = 1e-10;            // first primal regularisation
+constexpr double kToBoundary = 0.995;     // share of the step to the nearest zero
+constexpr double kWorthAsking = 1e-5;     // scaled residual from which the caller's check may pass
+constexpr double kLeastUsefulMu = 1e-15;  // below, rounding in the factor outweighs progress
+constexpr double kLeastMu = 0.01;         // of the first iterate
+constexpr double kStartShare = 0.1;       // of the largest weighted violation at the first iterate
+constexpr double kLeastDistance = 0.1;    // of a hard side at the first iterate
+constexpr double kEqual = 1e-13;          // bounds closer than this, in scaled units, are one
 
 }  // namespace
 
@@ -68,6 +72,16 @@ void InteriorPoint::start(Mode mode) {
   const ConstView a(rows.data(), m, n);
   dense::multiply(value_.data(), a, x.data());
 
+  // Complementarity to start from: that of the soft rows as x violates them, so that neither t nor e has to
+  // grow from nearly nothing.
+  double mu0 = kLeastMu;
+  for (index i = 0; i < m; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const double weight = mode == Mode::elastic ? 1 : l1[at];
+    const double beyond = std::max({0.0, row_lower[at] - value_[at], value_[at] - row_upper[at]});
+    if (std::isfinite(weight)) mu0 = std::max(mu0, kStartShare * weight * beyond);
+  }
+
   const auto open = [&](index k, double value, double sign, double b, double weight1, double weight2) {
     Side& s = sides_[static_cast<std::size_t>(k)];
     s = Side{};
@@ -79,12 +93,20 @@ void InteriorPoint::start(Mode mode) {
     s.l1 = weight1;
     s.l2 = weight2;
     const double c = sign * (value - b);
-    s.t = std::max(std::abs(c), 0.1);
-    s.z = s.soft ? std::min(0.1 / s.t, 0.5 * s.l1) : 0.1 / s.t;
     ++products_;
-    if (!s.soft) return;
-    s.w = s.l1 - s.z;
-    s.e = s.t * s.z / s.w;
+    if (!s.soft) {
+      s.t = std::max(std::abs(c), kLeastDistance);
+      s.z = mu0 / s.t;
+      return;
+    }
+    // A soft side can start on the central path: t z = e w = mu0, z + w = l1 and c + e = t hold at once.
+    const double reach = weight1 * c, root = std::hypot(reach, 2 * mu0);
+    const double sum = 2 * mu0 + std::abs(reach) + root;
+    const double wide = sum / (2 * weight1), narrow = 2 * mu0 * (2 * mu0 + root) / (weight1 * sum);
+    s.t = c >= 0 ? wide : narrow;
+    s.e = c >= 0 ? narrow : wide;
+    s.z = mu0 / s.t;
+    s.w = mu0 / s.e;
     ++products_;
   };
   for (index j = 0; j < n; ++j) {
@@ -264,19 +286,18 @@ void InteriorPoint::multipliers() {
 InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::function<bool()>& accept,
                                       const std::function<bool()>* stop) {
   start(mode);
-  double tolerance = kScaledTolerance;
   int short_steps = 0;
   for (iterations_ = 0;; ++iterations_) {
     evaluate();
     if (!std::isfinite(mu_) || !std::isfinite(primal_) || !std::isfinite(dual_)) return End::numeric;
     multipliers();
-    if (scaled_residual() <= tolerance) {
-      if (accept()) return End::converged;
-      tolerance *= 0.1;  // small here is not small in the caller's units: go on
-    }
+    // Small here may not be small in the caller's units, and rounding grows as mu falls: every iterate near
+    // the end is offered.
+    if (scaled_residual() <= kWorthAsking && accept()) return End::converged;
     if (iterations_ >= max_iterations) return accept() ? End::converged : End::iterations;
     if (stop && (*stop)()) return End::stopped;
-    if (short_steps >= 4 || (products_ > 0 && mu_ < 1e-18)) return accept() ? End::converged : End::stalled;
+    if (short_steps >= 4 || (products_ > 0 && mu_ < kLeastUsefulMu))
+      return accept() ? End::converged : End::stalled;
     if (!factorise()) return accept() ? End::converged : End::numeric;
 
     double target = 0;
@@ -293,9 +314,12 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
       });
       const double ratio = after / products_ / mu_;
       target = mu_ * std::clamp(ratio * ratio * ratio, 0.0, 1.0);
+      // The second-order term is right for a full step only; unweighted it can make the iteration cycle
+      // (Cartis 2009), so it enters as the predictor's own step allows (Colombo & Gondzio 2008).
+      const double trusted = alpha * alpha;
       for_sides([&](index, Side& s) {
-        s.rtz = target - s.t * s.z - s.dt * s.dz;
-        s.rew = s.soft ? target - s.e * s.w - s.de * s.dw : 0;
+        s.rtz = target - s.t * s.z - trusted * s.dt * s.dz;
+        s.rew = s.soft ? target - s.e * s.w - trusted * s.de * s.dw : 0;
       });
     }
     direction();

@@ -15,34 +15,71 @@ double at(std::span<const double> v, index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
 }
 
-// The size that variable j may be expected to have: by this value, by its Newton step alone, or by its box.
-// Residuals are judged against terms of that size, so that neither units nor a solution at 0 matter.
-double natural_size(const QpProblem& p, std::span<const double> x, index j) {
-  const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
-  const double box = std::max(std::abs(low), std::abs(high));
-  double size = std::abs(x[static_cast<std::size_t>(j)]);
-  if (p.hessian(j, j) > 0)
-    size = std::max(size, std::min(box, std::abs(p.gradient[static_cast<std::size_t>(j)]) / p.hessian(j, j)));
-  if (size > 0) return size;
-  return std::isfinite(box) && box > 0 ? box : 1;
-}
+// The sizes that residuals are judged against, so that neither units nor a solution at 0 matter. Energies are
+// in the objective's unit, which all variables share: they keep one ill-scaled variable from blowing up the
+// yardstick, and with it the tolerance.
+class Sizes {
+ public:
+  Sizes(const QpProblem& p, std::span<const double> x, std::span<double> memory) : p_(p), x_(x) {
+    // What the terms of the objective amount to at x, and what a Newton step along one variable alone, within
+    // its box, would amount to. Without a box that step may be absurd: of those the geometric mean counts.
+    double terms = 0, boxed = 0, logs = 0;
+    int open = 0;
+    for (index j = 0; j < p.hessian.rows; ++j) {
+      const double g = std::abs(p.gradient[static_cast<std::size_t>(j)]);
+      double curvature = 0;
+      for (index k = 0; k < p.hessian.rows; ++k)
+        curvature += std::abs(p.hessian(j, k) * x[static_cast<std::size_t>(k)]);
+      terms += (g + 0.5 * curvature) * std::abs(x[static_cast<std::size_t>(j)]);
+      const double step = std::min(box(j), p.hessian(j, j) > 0 ? g / p.hessian(j, j) : kInf);
+      if (std::isfinite(box(j))) {
+        boxed = std::max(boxed, g * step);
+      } else if (g * step > 0 && std::isfinite(step)) {
+        logs += std::log(g * step);
+        ++open;
+      }
+    }
+    energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0});
+    if (memory.size() < x.size()) return;
+    for (std::size_t j = 0; j < x.size(); ++j) memory[j] = compute(static_cast<index>(j));
+    known_ = memory.data();
+  }
+  double energy() const { return energy_; }
+  /// The size that variable j may be expected to have: by this value, or by its Newton step as far as the box
+  /// and the energy allow it.
+  double of(index j) const { return known_ ? known_[j] : compute(j); }
+  /// Sum of |H_jk| times the size of x_k.
+  double curvature(index j) const {
+    double sum = 0;
+    for (index k = 0; k < p_.hessian.rows; ++k) sum += std::abs(p_.hessian(j, k)) * of(k);
+    return sum;
+  }
 
-// Sum of |H_jk| times the natural size of x_k.
-double curvature_size(const QpProblem& p, std::span<const double> x, index j) {
-  double size = 0;
-  for (index k = 0; k < p.hessian.rows; ++k) size += std::abs(p.hessian(j, k)) * natural_size(p, x, k);
-  return size;
-}
+ private:
+  double compute(index j) const {
+    const double g = std::abs(p_.gradient[static_cast<std::size_t>(j)]), h = p_.hessian(j, j);
+    double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy_ / h)) : kInf);
+    if (g > 0) step = std::min(step, energy_ / g);
+    const double size = std::max(std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0);
+    return size > 0 ? size : 1;
+  }
+  double box(index j) const {
+    return std::max(std::abs(at(p_.lower, j, -kInf)), std::abs(at(p_.upper, j, kInf)));
+  }
+  const QpProblem& p_;
+  std::span<const double> x_;
+  double energy_ = 0;
+  const double* known_ = nullptr;
+};
 
 // One side of a row or bound: multiplier >= 0, distance = room left (negative: violated), soft weights.
 struct Side {
   double multiplier, distance, l1, l2;
   bool soft() const { return std::isfinite(l1); }
   double violation() const { return std::max(0.0, -distance); }
-  double complementarity() const {
-    const double inner = std::isfinite(distance) ? multiplier * std::max(0.0, distance) : 0;
-    const double slack = soft() ? std::abs(l1 + l2 * violation() - multiplier) * violation() : 0;
-    return inner + slack;
+  double room_gap() const { return std::isfinite(distance) ? multiplier * std::max(0.0, distance) : 0; }
+  double penalty_gap() const {
+    return soft() ? std::abs(l1 + l2 * violation() - multiplier) * violation() : 0;
   }
   // By how much the multiplier leaves its range, relative; a multiplier on an absent side is plainly wrong.
   double excess() const {
@@ -59,10 +96,12 @@ double QpResidual::worst() const {
 }
 
 QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<const double> y,
-                       std::span<const double> z) {
+                       std::span<const double> z, std::span<double> memory) {
   const index n = p.hessian.rows, m = p.rows.rows;
   QpResidual r;
-  double energy = 0;  // size of the objective's terms
+  const Sizes sizes(p, x, memory);
+  double energy = sizes.energy();
+  const double floor = energy > 0 ? energy : 1;
   double gap = 0;
   bool nan = false;
 
@@ -71,7 +110,7 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
     for (index j = 0; j < n; ++j) {
       const double a = p.rows(i, j);
       value += a * x[static_cast<std::size_t>(j)];
-      size += std::abs(a) * natural_size(p, x, j);
+      size += std::abs(a) * sizes.of(j);
     }
     const double low = p.row_lower[static_cast<std::size_t>(i)],
                  high = p.row_upper[static_cast<std::size_t>(i)];
@@ -82,16 +121,18 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
     if (std::isfinite(high)) size = std::max(size, std::abs(high));
     if (size == 0) size = 1;
     for (const Side& side : {below, above}) {
-      if (!side.soft()) r.primal = std::max(r.primal, side.violation() / size);
-      gap += side.complementarity();
+      // A violated soft row may be read as slack that costs, or as a row that holds up to rounding; the
+      // answer stands if it stands either way. Without the second, rounding times a huge weight would decide.
+      const double relative = side.violation() / size, paid = side.penalty_gap() / floor;
+      if (!side.soft() || relative < paid)
+        r.primal = std::max(r.primal, relative);
+      else
+        gap += side.penalty_gap();
+      gap += side.room_gap();
       if (side.soft()) energy += (side.l1 + 0.5 * side.l2 * side.violation()) * side.violation();
       r.dual = std::max(r.dual, side.excess());
     }
   }
-
-  for (index j = 0; j < n; ++j)
-    energy += (std::abs(p.gradient[static_cast<std::size_t>(j)]) + 0.5 * curvature_size(p, x, j)) *
-              natural_size(p, x, j);
   if (energy == 0) energy = 1;
 
   for (index j = 0; j < n; ++j) {
@@ -105,9 +146,9 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
       rows_size += std::abs(term);
     }
     // The last term: a variable on which nearly nothing acts is judged by what it could still gain.
-    const double reach = natural_size(p, x, j);
-    const double size = std::max(
-        {std::abs(gj), curvature_size(p, x, j), rows_size, std::abs(zj), kNegligible * energy / reach});
+    const double reach = sizes.of(j);
+    const double size =
+        std::max({std::abs(gj), sizes.curvature(j), rows_size, std::abs(zj), kNegligible * energy / reach});
     r.dual = std::max(r.dual, std::abs(force) / size);
     nan |= std::isnan(force);
 
@@ -115,7 +156,7 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
     for (const Side& side :
          {Side{std::max(0.0, -zj), xj - low, kInf, 0}, Side{std::max(0.0, zj), high - xj, kInf, 0}}) {
       r.primal = std::max(r.primal, side.violation() / reach);
-      gap += side.complementarity();
+      gap += side.room_gap();
       r.dual = std::max(r.dual, side.excess());
     }
   }

@@ -86,7 +86,8 @@ TEST(Moves, ExpandHoldsEachBlockAndSampleShifts) {
   const Moves moves({setpoint(0, 10, kMissing)}, 6, 3);  // lengths 1, 1, 4
   Matrix x(3, 1), plan(6, 1), back(3, 1);
   x(0, 0) = 1, x(1, 0) = 2, x(2, 0) = 3;
-  moves.expand(plan, x);
+  const double applied = 0;
+  moves.expand(plan, x, &applied);
   EXPECT_EQ(plan.values, (std::vector<double>{1, 2, 3, 3, 3, 3}));
   moves.sample(back, plan, 1);
   EXPECT_EQ(back.values, (std::vector<double>{2, 3, 3}));

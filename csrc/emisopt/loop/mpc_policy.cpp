@@ -1,0 +1,120 @@
+#include "emisopt/loop/mpc_policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "emisopt/base/error.hpp"
+#include "emisopt/loop/plant_control.hpp"
+
+namespace emisopt {
+namespace {
+
+// Stands in when no forecast can be issued: the controller's own ladder then holds, and later ramps to
+// safety.
+class NoForecast final : public Predictor {
+ public:
+  NoForecast(int horizon, int setpoints, int outputs)
+      : horizon_(horizon), setpoints_(setpoints), outputs_(outputs) {}
+  int horizon() const override { return horizon_; }
+  int setpoints() const override { return setpoints_; }
+  int outputs() const override { return outputs_; }
+  void predict(View median, View upper, ConstView) override { fill(median, upper); }
+  void jacobian(View median, View upper, ConstView) override { fill(median, upper); }
+
+ private:
+  static void fill(View a, View b) {
+    for (index r = 0; r < a.rows; ++r) std::fill_n(a.row(r), a.cols, kMissing);
+    for (index r = 0; r < b.rows; ++r) std::fill_n(b.row(r), b.cols, kMissing);
+  }
+  int horizon_, setpoints_, outputs_;
+};
+
+}  // namespace
+
+MpcPolicy::MpcPolicy(const Forecaster& forecaster, std::vector<Limit> limits, const Prices& prices,
+                     const MpcConfig& config, std::string name)
+    : tags_(forecaster.tags),
+      limits_(std::move(limits)),
+      prices_(prices),
+      config_(config),
+      name_(std::move(name)),
+      outputs_(tags_.outputs()),
+      horizon_(forecaster.config.horizon),
+      predictor_(forecaster, backoff_quantiles(limits_, static_cast<int>(outputs_.size())), config.threads) {
+  for (const Limit& l : limits_) window_ = std::max(window_, l.window);
+}
+
+Controller& MpcPolicy::controller(const std::vector<double>& applied) {
+  if (!controller_)
+    controller_ = std::make_unique<Controller>(
+        plant_setpoints(tags_, config_.safe.empty() ? applied : config_.safe, config_.move_weight), limits_,
+        plant_objective(tags_, prices_), horizon_, static_cast<int>(outputs_.size()), config_.controller,
+        config_.envelope);
+  return *controller_;
+}
+
+// The newest outputs (rows, O), NaN where missing or where the analyser only repeats its last value.
+Matrix MpcPolicy::valid_outputs(const History& history, index rows) const {
+  const index have = std::min(rows, history.rows()), first = history.rows() - have;
+  Matrix past(have, static_cast<index>(outputs_.size()));
+  for (index o = 0; o < past.cols; ++o) {
+    const index column = outputs_[static_cast<std::size_t>(o)];
+    for (index r = 0; r < have; ++r) {
+      past(r, o) = history.values(first + r, column);
+      if (config_.frozen_rows < 2) continue;
+      int same = 1;
+      for (index k = first + r; k > 0 && same < config_.frozen_rows; --k, ++same)
+        if (history.values(k, column) != history.values(k - 1, column)) break;
+      // A slip of exactly zero is the analyser's lower end, not a freeze.
+      if (same >= config_.frozen_rows && past(r, o) != 0) past(r, o) = kMissing;
+    }
+  }
+  return past;
+}
+
+void MpcPolicy::observe(const Matrix& past) {
+  if (last_forecast_.empty() || past.rows == 0) return;
+  controller_->observe(last_forecast_.data(), past.row(past.rows - 1));
+  last_forecast_.clear();
+}
+
+Action MpcPolicy::decide(const Observation& seen) {
+  const auto outputs = static_cast<int>(outputs_.size());
+  const auto setpoints = static_cast<int>(seen.applied.size());
+  Controller& control = controller(seen.applied);
+  const Matrix past = valid_outputs(seen.history, window_);
+  observe(past);
+
+  std::string trouble;
+  Decision d;
+  if (seen.known.rows < horizon_) {
+    trouble = "expected a schedule of " + std::to_string(horizon_) + " rows, got " +
+              std::to_string(seen.known.rows);
+  } else {
+    try {
+      predictor_.set_tick(seen.history, seen.history.rows(), seen.known.slice(0, horizon_));
+      d = control.step(predictor_, seen.applied, past);
+    } catch (const InputError& e) {
+      trouble = e.what();
+    }
+  }
+  if (!trouble.empty()) {
+    NoForecast none(horizon_, setpoints, outputs);
+    d = control.step(none, seen.applied, past);
+    d.reason = "no forecast: " + trouble;
+  }
+  if (is_ok(d.status)) last_forecast_.assign(d.median.row(0), d.median.row(0) + outputs);
+
+  Action action;
+  action.setpoints = std::move(d.move);
+  action.status = d.status;
+  action.reason = std::move(d.reason);
+  action.slacks = std::move(d.slacks);
+  action.plan = std::move(d.plan);
+  action.median = d.median;
+  action.low = std::move(d.median);
+  action.high = std::move(d.upper);
+  return action;
+}
+
+}  // namespace emisopt

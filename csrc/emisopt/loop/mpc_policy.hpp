@@ -1,0 +1,48 @@
+// The forecaster and the controller as a policy: what runs on a plant. Sees nothing but the Observation.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "emisopt/control/controller.hpp"
+#include "emisopt/control/forecast_predictor.hpp"
+#include "emisopt/loop/closed_loop.hpp"
+
+namespace emisopt {
+
+struct MpcConfig {
+  ControllerConfig controller;
+  double move_weight = 2;    // EUR per (move / range)^2: ends idle wandering, costs less than 0.01 %
+  std::vector<double> safe;  // (U) targets of SAFE_RAMP; empty: the setpoints in force at the start
+  Envelope envelope;         // radius2 0: off (see training_envelope)
+  int frozen_rows = 3;       // an output that repeats itself so often is not measured; 0: never checked
+  int threads = 0;           // of the forecaster; 0: the machine's
+};
+
+class MpcPolicy final : public Policy {
+ public:
+  /// The forecaster is copied. Throws InputError for limits or setpoints that do not fit its tags.
+  MpcPolicy(const Forecaster& forecaster, std::vector<Limit> limits, const Prices& prices,
+            const MpcConfig& config = {}, std::string name = "MPC");
+  std::string name() const override { return name_; }
+  /// Never throws on bad measurements: a history that cannot be forecast from ends in HOLD, then SAFE_RAMP.
+  Action decide(const Observation& seen) override;
+
+ private:
+  Matrix valid_outputs(const History& history, index rows) const;
+  void observe(const Matrix& past);
+  Controller& controller(const std::vector<double>& applied);
+
+  TagMap tags_;
+  std::vector<Limit> limits_;
+  Prices prices_;
+  MpcConfig config_;
+  std::string name_;
+  std::vector<index> outputs_;  // tag ids
+  int horizon_, window_ = 1;
+  ForecastPredictor predictor_;
+  std::unique_ptr<Controller> controller_;
+  std::vector<double> last_forecast_;  // (O) for the row now newest, made one row ago; empty: none
+};
+
+}  // namespace emisopt

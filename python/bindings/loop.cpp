@@ -1,0 +1,231 @@
+// Closed loops on the synthetic boiler, and forecasts as they would have been issued in the past.
+#include <pybind11/functional.h>
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "emisopt/loop/backtest.hpp"
+#include "emisopt/loop/closed_loop.hpp"
+#include "emisopt/loop/mpc_policy.hpp"
+#include "emisopt/loop/operator_policy.hpp"
+#include "emisopt/loop/oracle.hpp"
+#include "emisopt/loop/plant_control.hpp"
+#include "emisopt/loop/scenario.hpp"
+#include "emisopt/loop/tuned_operator.hpp"
+#include "module.hpp"
+
+namespace emisopt::python {
+namespace {
+
+using namespace pybind11::literals;
+
+Array forecasts(const Forecaster& forecaster, const History& history, const std::vector<index>& origins,
+                bool operation_known, int threads, int hidden) {
+  Matrix out;
+  {
+    py::gil_scoped_release nogil;
+    out = forecast_origins(forecaster, history, origins, operation_known ? Known::operation : Known::nothing,
+                           threads, hidden);
+  }
+  const auto n = static_cast<py::ssize_t>(origins.size());
+  const auto outputs = static_cast<py::ssize_t>(forecaster.layout.outputs().size());
+  const py::ssize_t horizon = forecaster.config.horizon, levels = forecaster.config.levels();
+  return to_array(std::move(out)).reshape({n, horizon, outputs, levels});
+}
+
+Scenario make_scenario(std::uint64_t seed, std::optional<std::uint64_t> plant_seed,
+                       std::optional<index> rows) {
+  Scenario s = boiler_48h(seed, plant_seed ? BoilerParameters::draw(*plant_seed) : BoilerParameters{});
+  if (rows) s.rows = *rows;
+  return s;
+}
+
+// The start is made once and shared: every policy meets the same disturbances and the same noise.
+struct BoundScenario {
+  Scenario scenario;
+  LoopStart start;
+};
+
+LoopLog run(const BoundScenario& self, Policy& policy, py::object progress) {
+  LoopOptions options;
+  options.rows = self.scenario.rows;
+  options.progress = [&](index done, index rows) {
+    py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    return progress.is_none() || !progress(done, rows).is(py::bool_(false));
+  };
+  py::gil_scoped_release nogil;
+  return run_closed_loop(self.start, policy, options);
+}
+
+// Forecast of each row's decision, (N, H, O): one of Action::median, low, high; NaN where there is none.
+Array action_field(const LoopLog& log, Matrix Action::* field) {
+  py::ssize_t horizon = 0, width = 0;
+  for (const Action& a : log.actions)
+    if ((a.*field).rows > 0) horizon = (a.*field).rows, width = (a.*field).cols;
+  Array out({static_cast<py::ssize_t>(log.actions.size()), horizon, width});
+  std::fill(out.mutable_data(), out.mutable_data() + out.size(), kMissing);
+  for (std::size_t i = 0; i < log.actions.size(); ++i) {
+    const Matrix& m = log.actions[i].*field;
+    if (m.rows == horizon && m.cols == width)
+      std::copy(m.values.begin(), m.values.end(), out.mutable_data(static_cast<py::ssize_t>(i), 0, 0));
+  }
+  return out;
+}
+
+template <class T, class F>
+std::vector<T> per_action(const LoopLog& log, F&& f) {
+  std::vector<T> out;
+  for (const Action& a : log.actions) out.push_back(f(a));
+  return out;
+}
+
+void bind_log(py::module_& m) {
+  py::class_<LoopLog>(m, "LoopLog", "A closed-loop run, row by row: N rows.")
+      .def_readonly("policy", &LoopLog::policy)
+      .def_readonly("tags", &LoopLog::tags)
+      .def_property_readonly(
+          "time", [](const LoopLog& l) { return to_array(l.time); }, "(N,) s since 1970 UTC.")
+      .def_property_readonly(
+          "setpoints", [](const LoopLog& l) { return to_array(Matrix(l.setpoints)); }, "(N, U)")
+      .def_property_readonly(
+          "measured", [](const LoopLog& l) { return to_array(Matrix(l.measured)); }, "(N, tags)")
+      .def_property_readonly(
+          "truth", [](const LoopLog& l) { return to_array(Matrix(l.truth)); }, "(N, O)")
+      .def_property_readonly(
+          "disturbances", [](const LoopLog& l) { return to_array(Matrix(l.disturbances)); }, "(N, D) true.")
+      .def_property_readonly(
+          "before", [](const LoopLog& l) { return to_array(Matrix(l.before)); },
+          "(W, O) truth of the warm-up rows.")
+      .def_property_readonly(
+          "median", [](const LoopLog& l) { return action_field(l, &Action::median); },
+          "(N, H, O) forecast of each decision; NaN: none.")
+      .def_property_readonly(
+          "low", [](const LoopLog& l) { return action_field(l, &Action::low); }, "(N, H, O)")
+      .def_property_readonly(
+          "high", [](const LoopLog& l) { return action_field(l, &Action::high); }, "(N, H, O)")
+      .def_property_readonly(
+          "plan", [](const LoopLog& l) { return action_field(l, &Action::plan); },
+          "(N, H, U) plan of each decision.")
+      .def_property_readonly("status",
+                             [](const LoopLog& l) {
+                               return per_action<std::string>(
+                                   l, [](const Action& a) { return std::string(to_string(a.status)); });
+                             })
+      .def_property_readonly("reason",
+                             [](const LoopLog& l) {
+                               return per_action<std::string>(l, [](const Action& a) { return a.reason; });
+                             })
+      .def_property_readonly(
+          "seconds",
+          [](const LoopLog& l) {
+            return to_array(per_action<double>(l, [](const Action& a) { return a.seconds; }));
+          },
+          "(N,) decision times.")
+      .def("__len__", &LoopLog::rows);
+}
+
+void bind_summary(py::module_& m) {
+  py::class_<LimitSummary>(m, "LimitSummary", "How one limit was kept.")
+      .def_readonly("name", &LimitSummary::name)
+      .def_readonly("rank", &LimitSummary::rank)
+      .def_readonly("hours_above", &LimitSummary::hours_above)
+      .def_readonly("worst", &LimitSummary::worst, "Largest rolling mean of the truth.");
+  py::class_<LoopSummary>(m, "LoopSummary", "What a run came to, by the truth.")
+      .def_readonly("policy", &LoopSummary::policy)
+      .def_readonly("hours", &LoopSummary::hours)
+      .def_readonly("fuel_eur", &LoopSummary::fuel_eur)
+      .def_readonly("nh3_eur", &LoopSummary::nh3_eur)
+      .def_readonly("total_eur", &LoopSummary::total_eur)
+      .def_readonly("mean", &LoopSummary::mean, "(O)")
+      .def_readonly("worst", &LoopSummary::worst, "(O) largest hourly mean.")
+      .def_readonly("limits", &LoopSummary::limits)
+      .def_readonly("hours_above_permit", &LoopSummary::hours_above_permit)
+      .def_readonly("p50_s", &LoopSummary::p50_s)
+      .def_readonly("p99_s", &LoopSummary::p99_s)
+      .def_readonly("max_s", &LoopSummary::max_s)
+      .def_property_readonly(
+          "status_count",
+          [](const LoopSummary& s) {
+            std::map<std::string, int> counts;
+            for (std::size_t i = 0; i < s.status_count.size(); ++i)
+              counts[to_string(static_cast<Status>(i))] = s.status_count[i];
+            return counts;
+          },
+          "Status name -> rows.")
+      .def_readonly("illegal_moves", &LoopSummary::illegal_moves)
+      .def_readonly("travel", &LoopSummary::travel, "Sum of |move| / (high - low).");
+}
+
+}  // namespace
+
+void bind_loop(py::module_& m) {
+  m.def("forecast_origins", &forecasts, "forecaster"_a, "history"_a, "origins"_a, "operation_known"_a,
+        "threads"_a = 0, "hidden"_a = 0,
+        "Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN "
+        "where "
+        "none can be. operation_known: realised setpoints and known-ahead disturbances are given.");
+  m.def("training_envelope", &training_envelope, "history"_a, "rows"_a, "share"_a, "weight"_a,
+        "Where the first `rows` rows lay: setpoints and what is known ahead; beyond it a plan is penalised.");
+  bind_log(m);
+  bind_summary(m);
+  py::class_<Policy>(m, "Policy", "Whatever chooses setpoints once a row.")
+      .def_property_readonly("name", &Policy::name);
+  m.def(
+      "operator_policy",
+      []() -> std::unique_ptr<Policy> { return std::make_unique<OperatorPolicy>(tuned_operator()); },
+      "The operator's rules, tuned for the scenario.");
+  m.def(
+      "oracle_policy",
+      [](const std::vector<Limit>& limits, int threads) -> std::unique_ptr<Policy> {
+        OracleConfig config;
+        config.threads = threads > 0 ? threads : kernels::default_threads();
+        return std::make_unique<OraclePolicy>(limits, Prices{}, config);
+      },
+      "limits"_a, "threads"_a = 0,
+      "The upper bound: the controller over the true equations and the true future.");
+  m.def(
+      "mpc_policy",
+      [](const Forecaster& forecaster, const std::vector<Limit>& limits, const ControllerConfig& config,
+         const Envelope& envelope, double move_weight, int threads,
+         std::string name) -> std::unique_ptr<Policy> {
+        MpcConfig mpc;
+        mpc.controller = config;
+        mpc.envelope = envelope;
+        mpc.move_weight = move_weight;
+        mpc.threads = threads;
+        return std::make_unique<MpcPolicy>(forecaster, limits, Prices{}, mpc, std::move(name));
+      },
+      "forecaster"_a, "limits"_a, py::kw_only(), "config"_a, "envelope"_a,
+      "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC",
+      "The forecaster and the controller as a policy.");
+  py::class_<BoundScenario>(m, "Scenario", "The closed-loop scenario boiler-48h of one seed, warmed up.")
+      .def(py::init(
+               [](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<index> rows) {
+                 Scenario scenario = make_scenario(seed, plant_seed, rows);
+                 LoopStart start = start_scenario(scenario);
+                 return std::make_unique<BoundScenario>(BoundScenario{std::move(scenario), std::move(start)});
+               }),
+           py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "rows"_a = py::none())
+      .def_property_readonly("name", [](const BoundScenario& s) { return s.scenario.name; })
+      .def_property_readonly("limits", [](const BoundScenario& s) { return s.scenario.limits; })
+      .def_property_readonly(
+          "prices",
+          [](const BoundScenario& s) {
+            return std::pair(s.scenario.prices.fuel_eur_per_gj, s.scenario.prices.nh3_eur_per_kg);
+          },
+          "EUR per GJ of fuel, EUR per kg of NH3.")
+      .def_property_readonly("rows", [](const BoundScenario& s) { return s.scenario.rows; })
+      .def_property_readonly("tags", [](const BoundScenario& s) { return s.start.history.tags; })
+      .def_property_readonly(
+          "history", [](const BoundScenario& s) { return s.start.history; }, "Measured warm-up rows.")
+      .def("run", &run, "policy"_a, "progress"_a = py::none(),
+           "Runs a policy from the common start; progress(done, rows) may return False to stop.")
+      .def(
+          "summarise",
+          [](const BoundScenario& s, const LoopLog& log) {
+            return summarise(log, s.scenario.limits, s.scenario.prices);
+          },
+          "log"_a);
+}
+
+}  // namespace emisopt::python

@@ -1,0 +1,208 @@
+"""Closed loops on the synthetic boiler: the same start and noise for every policy, judged by the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from emisopt import _core
+from emisopt.forecaster import Forecaster
+from emisopt.tags import TagMap
+
+__all__ = ["Run", "Scenario", "summary_table"]
+
+Progress = Callable[[int, int], "bool | None"]
+
+
+class Scenario:
+    """`boiler-48h`: the difficult fuel arrives, the walls slag, NOx, CO and slip limits of one hour.
+
+    The warm-up runs once, at construction; each run starts from its end with the same disturbances and noise.
+
+    Parameters
+    ----------
+    seed : of disturbances, noise and the weekday
+    plant_seed : another plant of the family; None: the reference plant
+    rows : length of a run, 300 s each; None: 48 h
+
+    Examples
+    --------
+    >>> scenario = Scenario(seed=7, rows=12)
+    >>> run = scenario.run(scenario.operator())
+    >>> run.frame["setpoint"].shape
+    (12, 4)
+    """
+
+    def __init__(self, seed: int = 0, *, plant_seed: int | None = None, rows: int | None = None) -> None:
+        self.seed = seed
+        self.core = _core.Scenario(seed=seed, plant_seed=plant_seed, rows=rows)
+
+    @property
+    def name(self) -> str:
+        """Fuel, limits and what makes it hard, in words."""
+        return str(self.core.name)
+
+    @property
+    def tags(self) -> TagMap:
+        return TagMap.from_json(self.core.tags.to_json())
+
+    @property
+    def limits(self) -> list[_core.Limit]:
+        return list(self.core.limits)
+
+    def operator(self) -> _core.Policy:
+        """The operator's rules, tuned on other seeds for the same objective."""
+        return _core.operator_policy()
+
+    def oracle(self, threads: int = 0) -> _core.Policy:
+        """The upper bound: it sees the true equations and the true future; no real plant could run it."""
+        return _core.oracle_policy(self.limits, threads)
+
+    def mpc(
+        self,
+        forecaster: Forecaster,
+        name: str = "MPC",
+        *,
+        bias: str = "none",
+        bias_gain: float = 0.15,
+        envelope: _core.Envelope | None = None,
+        deadline_s: float = 0.05,
+        blocks: int = 6,
+        max_iterations: int = 3,
+        threads: int = 0,
+    ) -> _core.Policy:
+        """The forecaster and the controller; parameters as in :class:`emisopt.Controller`."""
+        check_is_fitted(forecaster, "core_")
+        config = _core.ControllerConfig(
+            blocks=blocks,
+            max_iterations=max_iterations,
+            deadline_s=deadline_s,
+            bias=bias,
+            bias_gain=bias_gain,
+        )
+        return _core.mpc_policy(
+            forecaster.core_,
+            self.limits,
+            config=config,
+            envelope=_core.Envelope() if envelope is None else envelope,
+            threads=threads,
+            name=name,
+        )
+
+    def run(self, policy: _core.Policy, progress: Progress | None = None) -> Run:
+        """One run from the common start. `progress(done, rows)` may return False to end it there."""
+        log = self.core.run(policy, progress)
+        return Run(log.policy, log, self.core.summarise(log), tuple(self.limits), self.core.prices)
+
+    def __repr__(self) -> str:
+        return f"Scenario(seed={self.seed})  # {self.name}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A closed-loop run of one policy.
+
+    Attributes
+    ----------
+    name : of the policy
+    log : the core's log with the forecasts of every decision
+    summary : the core's summary, by the truth
+    limits : as judged
+    prices : EUR per GJ of fuel, EUR per kg of NH3
+    """
+
+    name: str
+    log: _core.LoopLog
+    summary: _core.LoopSummary
+    limits: tuple[_core.Limit, ...]
+    prices: tuple[float, float]
+
+    @cached_property
+    def tags(self) -> TagMap:
+        return TagMap.from_json(self.log.tags.to_json())
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Row by row: columns (kind, name) with kinds setpoint, measured, truth, disturbance, decision."""
+        tags = self.tags
+        parts = {
+            "setpoint": pd.DataFrame(self.log.setpoints, columns=tags.setpoints),
+            "measured": pd.DataFrame(self.log.measured, columns=tags.names),
+            "truth": pd.DataFrame(self.log.truth, columns=tags.outputs),
+            "disturbance": pd.DataFrame(self.log.disturbances, columns=tags.disturbances),
+            "decision": pd.DataFrame(
+                {"status": self.log.status, "seconds": self.log.seconds, "reason": self.log.reason}
+            ),
+        }
+        frame = pd.concat(parts, axis=1)
+        milliseconds = np.rint(self.log.time * 1e3).astype(np.int64)
+        frame.index = pd.DatetimeIndex(pd.to_datetime(milliseconds, unit="ms", utc=True), name="time")
+        return frame
+
+    @cached_property
+    def rolling(self) -> pd.DataFrame:
+        """(N, limits): the rolling mean of the truth that each limit is judged by, warm-up included."""
+        whole = np.vstack([self.log.before, self.log.truth])
+        columns = {}
+        for limit in self.limits:
+            mean = pd.Series(whole[:, limit.output]).rolling(limit.window, min_periods=1).mean()
+            columns[limit.name] = mean.to_numpy()[len(self.log.before) :]
+        return pd.DataFrame(columns, index=self.frame.index)
+
+    def fan(self, row: int, output: str) -> pd.DataFrame:
+        """The forecast that row `row`'s decision rested on: median, low, high over the horizon."""
+        column = self.tags.outputs.index(output)
+        log = self.log
+        fields: dict[str, NDArray[np.float64]] = {"low": log.low, "median": log.median, "high": log.high}
+        data = {k: v[row, :, column] for k, v in fields.items() if v.shape[2]}
+        step = pd.Timedelta(seconds=self.tags.period)
+        horizon = len(next(iter(data.values()), np.empty(0)))
+        index = [self.frame.index[row] + step * h for h in range(horizon)]
+        return pd.DataFrame(data, index=pd.DatetimeIndex(index, name="time"))
+
+    @cached_property
+    def cost(self) -> pd.Series:
+        """Fuel and NH3 of each row, EUR, by the truth; its sum is the summary's total."""
+        truth, hours = self.frame["truth"], self.tags.period / 3600.0
+        fuel_gj = 3.6 * hours * self.frame["disturbance", "load"] / (truth["efficiency"] / 100.0)
+        fuel_price, nh3_price = self.prices
+        return (fuel_price * fuel_gj + nh3_price * hours * truth["nh3_flow"]).rename("cost")
+
+    def to_parquet(self, path: str) -> None:
+        """The frame with flat column names "kind.name", for other tools."""
+        flat = self.frame.copy()
+        flat.columns = pd.Index([f"{kind}.{name}" for kind, name in flat.columns])
+        flat.to_parquet(path)
+
+
+def summary_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """One column per policy: money, emissions, hours above each limit, decision times, statuses."""
+    table = {}
+    for run in runs:
+        s, outputs = run.summary, run.tags.outputs
+        units = {n: run.tags[n].unit for n in outputs}
+        rows: dict[str, float] = {
+            "cost, EUR": s.total_eur,
+            "fuel, EUR": s.fuel_eur,
+            "NH3, EUR": s.nh3_eur,
+        }
+        for i, name in enumerate(outputs):
+            rows[f"{name} mean, {units[name]}"] = s.mean[i]
+        for limit in s.limits:
+            rows[f"{limit.name} worst"] = limit.worst
+            rows[f"{limit.name} hours above"] = limit.hours_above
+        rows["decision p50, ms"] = s.p50_s * 1e3
+        rows["decision p99, ms"] = s.p99_s * 1e3
+        rows["decision max, ms"] = s.max_s * 1e3
+        rows["moves outside bounds or rates"] = s.illegal_moves
+        rows |= s.status_count
+        table[run.name] = rows
+    frame = pd.DataFrame(table)
+    statuses = [k for k in frame.index if k.isupper()]
+    return frame.drop(index=[k for k in statuses if not frame.loc[k].any()])

@@ -1,0 +1,152 @@
+"""Pictures of forecasts and closed loops. Each function returns a matplotlib Figure and keeps no global state.
+
+Colours are the palette of Okabe and Ito (2008), told apart with any colour vision; units stand on the axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "cumulative_difference", "forecast_fan", "moves", "rolling_limits"]
+
+# Order of policies in every picture: the same policy has the same colour everywhere.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LIMIT = "#B00020"
+
+
+def _figure(rows: int, height: float = 2.1) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(9.0, height * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    for axis in axes:
+        axis.grid(True, color="#dddddd", linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes)
+
+
+def _time_axis(axis: Axes, index: pd.Index) -> None:
+    if isinstance(index, pd.DatetimeIndex):
+        locator = AutoDateLocator()
+        axis.xaxis.set_major_locator(locator)
+        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _axis_limits(axis: Axes, values: Sequence[np.ndarray], limit: float | None) -> None:
+    """Shows all but the outermost half percent, so that one spike does not flatten the rest."""
+    known = np.concatenate([v[np.isfinite(v)] for v in values]) if values else np.empty(0)
+    if known.size == 0:
+        return
+    low, high = np.quantile(known, [0.0, 0.995])
+    if limit is not None:
+        high = max(high, limit)
+    axis.set_ylim(low - 0.08 * (high - low), high + 0.12 * (high - low) + 1e-12)
+
+
+def forecast_fan(
+    past: pd.Series,
+    fan: pd.DataFrame,
+    *,
+    label: str,
+    limit: float | None = None,
+    actual: pd.Series | None = None,
+) -> Figure:
+    """The measured past, the forecast's bands, and what came.
+
+    Parameters
+    ----------
+    past : measured values up to now
+    fan : index: future stamps; columns: "low", "median", "high", or quantile levels as numbers (with 0.5)
+    label : what it is, with unit
+    limit : drawn as a line, in the same unit
+    actual : what was measured afterwards
+    """
+    figure, (axis,) = _figure(1, 3.2)
+    axis.plot(past.index, past.to_numpy(), color="black", linewidth=1.2, label="measured")
+    if "median" in fan.columns:
+        bands = [("low", "high")] if {"low", "high"} <= set(fan.columns) else []
+        middle = fan["median"]
+        names = ["back-off quantiles"]
+    else:
+        levels = sorted(float(c) for c in fan.columns)
+        count = len(levels) // 2
+        bands = [(levels[i], levels[-1 - i]) for i in range(count)]
+        names = [f"{round(100 * (b - a))} %" for a, b in bands]
+        middle = fan[0.5]
+    for i, ((low, high), name) in enumerate(zip(bands, names, strict=False)):
+        axis.fill_between(
+            fan.index, fan[low], fan[high], color=COLOURS[0], alpha=0.16 + 0.1 * i, linewidth=0, label=name
+        )
+    axis.plot(fan.index, middle, color=COLOURS[0], linewidth=1.8, label="forecast")
+    if actual is not None:
+        axis.plot(actual.index, actual.to_numpy(), color="black", linewidth=1.0, linestyle=":", label="came")
+    if limit is not None:
+        axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
+    axis.set_ylabel(label)
+    _time_axis(axis, past.index)
+    axis.legend(loc="upper left", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def rolling_limits(series: Mapping[str, pd.DataFrame], limits: Mapping[str, float]) -> Figure:
+    """The rolling mean that each limit is judged by, one panel a limit, one line a policy.
+
+    Parameters
+    ----------
+    series : policy -> DataFrame with a column per limit name
+    limits : limit name -> its value; the panels' order
+    """
+    figure, axes = _figure(len(limits))
+    for axis, (name, limit) in zip(axes, limits.items(), strict=True):
+        for i, (policy, frame) in enumerate(series.items()):
+            axis.plot(frame.index, frame[name], color=COLOURS[i % 7], linewidth=1.2, label=policy)
+        axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
+        axis.set_ylabel(name)
+        _axis_limits(axis, [f[name].to_numpy(dtype=float) for f in series.values()], limit)
+    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, 1.32), ncols=5, frameon=False, fontsize=8)
+    _time_axis(axes[-1], next(iter(series.values())).index)
+    return figure
+
+
+def moves(series: Mapping[str, pd.DataFrame], units: Mapping[str, str]) -> Figure:
+    """Setpoints as steps, one panel each, one line a policy.
+
+    Parameters
+    ----------
+    series : policy -> DataFrame with a column per setpoint
+    units : setpoint -> unit; the panels' order
+    """
+    figure, axes = _figure(len(units), 1.6)
+    for axis, (name, unit) in zip(axes, units.items(), strict=True):
+        for i, (policy, frame) in enumerate(series.items()):
+            axis.step(
+                frame.index, frame[name], where="post", color=COLOURS[i % 7], linewidth=1.1, label=policy
+            )
+        axis.set_ylabel(f"{name}\n{unit}")
+    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, 1.38), ncols=5, frameon=False, fontsize=8)
+    _time_axis(axes[-1], next(iter(series.values())).index)
+    return figure
+
+
+def cumulative_difference(costs: Mapping[str, pd.Series], against: str, currency: str = "EUR") -> Figure:
+    """Money saved so far against one policy: above zero is cheaper.
+
+    Parameters
+    ----------
+    costs : policy -> cost of each row
+    against : the policy that the others are compared with
+    """
+    figure, (axis,) = _figure(1, 3.0)
+    base = costs[against].to_numpy().cumsum()
+    for i, (policy, cost) in enumerate(costs.items()):
+        if policy != against:
+            axis.plot(cost.index, base - cost.to_numpy().cumsum(), color=COLOURS[i % 7], label=policy)
+    axis.axhline(0, color="black", linewidth=0.8)
+    axis.set_ylabel(f"saved against {against}, {currency}")
+    axis.legend(loc="upper left", frameon=False, fontsize=8)
+    _time_axis(axis, costs[against].index)
+    return figure

@@ -1,0 +1,238 @@
+// The optimisation, seen through Controller::step: does it find what an exhaustive search finds?
+#include "emisopt/control/sqp.hpp"
+
+#include <gtest/gtest.h>
+
+#include "control/log_plant.hpp"
+#include "emisopt/base/rng.hpp"
+
+namespace emisopt {
+namespace {
+
+ControllerConfig patient(int iterations = 60) {
+  ControllerConfig c;
+  c.max_iterations = iterations;
+  c.deadline_s = 100;
+  return c;
+}
+
+std::vector<Setpoint> free_setpoints() {
+  auto list = log_setpoints();
+  for (Setpoint& s : list) s.rate = kMissing;
+  return list;
+}
+
+// Cheapest constant plan on a grid of the box, by cost per step; the lag-free plant's optimum is constant.
+template <class Cost, class Allowed>
+double grid_minimum(const std::vector<Setpoint>& s, Cost cost, Allowed allowed, std::vector<double>& at) {
+  double best = HUGE_VAL;
+  constexpr int kPoints = 1500;
+  for (int i = 0; i <= kPoints; ++i)
+    for (int j = 0; j <= kPoints; ++j) {
+      const std::vector<double> u = {s[0].low + (s[0].high - s[0].low) * i / kPoints,
+                                     s[1].low + (s[1].high - s[1].low) * j / kPoints};
+      if (!allowed(u)) continue;
+      const double c = cost(u);
+      if (c < best) best = c, at = u;
+    }
+  return best;
+}
+
+TEST(Sqp, FindsTheGridOptimumWhereTwoLimitsMeet) {
+  LogPlant plant;
+  const auto setpoints = free_setpoints();
+  const auto limits = log_limits();
+  std::vector<double> at;
+  const double best = grid_minimum(
+      setpoints, [&](const auto& u) { return 5 * u[0] + 20 * u[1]; },
+      [&](const auto& u) { return plant.core(0, u) <= 100 && plant.core(1, u) <= 125; }, at);
+  Controller controller(setpoints, limits, {nullptr, {0, 0}}, plant.h, 2, patient());
+  const Decision d = controller.step(plant, {4.5, 0.9}, {});
+  EXPECT_EQ(d.status, Status::optimal) << d.reason;
+  EXPECT_NEAR(d.cost / plant.h, best, 2e-3 * best);
+  EXPECT_NEAR(d.move[0], at[0], 0.01);
+  EXPECT_NEAR(d.move[1], at[1], 0.01);
+  EXPECT_TRUE(d.slacks.empty());
+  for (int t = 0; t < plant.h; ++t) {
+    EXPECT_LE(d.upper(t, 0), 100);  // hold truly, not up to a tolerance
+    EXPECT_LE(d.upper(t, 1), 125);
+  }
+}
+
+TEST(Sqp, FindsTheInteriorOptimumOfACurvedCost) {
+  LogPlant plant;
+  auto setpoints = free_setpoints();
+  setpoints[0].price = 0;
+  std::vector<double> at;
+  const double best = grid_minimum(
+      setpoints, [&](const auto& u) { return 1.0 * plant.core(0, u) + 0.8 * plant.core(1, u) + 60 * u[1]; },
+      [](const auto&) { return true; }, at);
+  setpoints[1].price = 60;
+  for (const std::vector<double>& start : {std::vector<double>{1, 0}, {6, 1.2}, {3, 0.5}, {1, 1.2}}) {
+    Controller controller(setpoints, {}, {nullptr, {1, 0.8}}, plant.h, 2, patient());
+    const Decision d = controller.step(plant, start, {});
+    EXPECT_EQ(d.status, Status::optimal) << d.reason << " kkt " << d.kkt << " from " << start[0];
+    EXPECT_NEAR(d.cost / plant.h, best, 1e-4 * best);
+    EXPECT_NEAR(d.move[0], at[0], 0.05);
+    EXPECT_NEAR(d.move[1], at[1], 0.02);
+    EXPECT_LE(d.iterations, 40);
+  }
+}
+
+// q = (NOx - 90)^2: a tracking cost, whose curvature Gauss-Newton has to see.
+struct Tracking : OutputMap {
+  std::vector<std::string> list{"deviation^2"};
+  const std::vector<std::string>& names() const override { return list; }
+  void value(double* q, const double* y, const double*, const double*) const override {
+    q[0] = (y[0] - 90) * (y[0] - 90);
+  }
+  void vjp(double* dy, double*, const double* seed, const double* y, const double*,
+           const double*) const override {
+    dy[0] += seed[0] * 2 * (y[0] - 90);
+  }
+};
+
+TEST(Sqp, TracksATargetThroughACurvedMap) {
+  LogPlant plant;
+  plant.k = 0.3;
+  Controller controller(free_setpoints(), {}, {std::make_shared<Tracking>(), {1}}, plant.h, 2, patient());
+  const Decision d = controller.step(plant, {3, 0.5}, {});
+  EXPECT_TRUE(is_ok(d.status));
+  EXPECT_NEAR(d.median(plant.h - 1, 0), 90, 1);  // setpoint prices pull a little
+}
+
+TEST(Sqp, NoLegalPlanNearTheAnswerIsBetter) {
+  LogPlant plant;
+  plant.k = 0.35;
+  plant.spread = 1.15;
+  auto setpoints = log_setpoints();
+  setpoints[0].move_weight = setpoints[1].move_weight = 30;
+  auto limits = log_limits();
+  limits[0].window = 6;
+  const Matrix past = repeat_row({98, 100}, 12);
+  const Moves moves(setpoints, plant.h, 6);
+  const std::vector<double> applied = {3, 0.5};
+  Controller controller(setpoints, limits, {nullptr, {0.01, 0.02}}, plant.h, 2, patient());
+  const Decision d = controller.step(plant, applied, past);
+  ASSERT_EQ(d.status, Status::optimal) << d.reason << " kkt " << d.kkt;
+
+  const Economics economics({nullptr, {0.01, 0.02}}, {}, moves, 2);
+  const auto rows = limit_rows(limits, past, plant.h);
+  Matrix x(6, 2), plan(plant.h, 2), median(plant.h, 2), upper(plant.h, 2);
+  const auto merit = [&](bool& holds) {
+    plant.predict(median, upper, plan);
+    holds = true;
+    for (const LimitRow& row : rows) {
+      double v = 0;
+      for (int t = row.first_step; t <= row.end_step; ++t)
+        v += row.coefficient[static_cast<std::size_t>(t - row.first_step)] *
+             upper(t, limits[static_cast<std::size_t>(row.limit)].output);
+      holds &= v <= row.rhs - 1e-4 * limits[static_cast<std::size_t>(row.limit)].limit;
+    }
+    return economics.value(plan, median, {}, applied.data()).total();
+  };
+  bool holds = false;
+  plan = d.plan;
+  const double answer = merit(holds);
+  Rng rng(7);
+  int legal = 0;
+  for (int round = 0; round < 20000; ++round) {
+    moves.sample(x, d.plan, 0);
+    const double size = std::pow(10, rng.uniform(-4, 0));
+    for (double& v : x.values) v += size * rng.normal();
+    moves.legalise_blocks(x, applied.data());
+    moves.expand(plan, x, applied.data());
+    const double other = merit(holds);
+    if (!holds) continue;
+    ++legal;
+    EXPECT_GE(other, answer - 1e-4 * std::abs(answer)) << "round " << round;
+  }
+  EXPECT_GT(legal, 500);
+}
+
+TEST(Sqp, MoreIterationsNeverCostMore) {
+  LogPlant plant;
+  plant.k = 0.5;
+  double before = HUGE_VAL;
+  for (int iterations : {1, 2, 3, 5, 8, 15, 40}) {
+    Controller controller(log_setpoints(), log_limits(), {nullptr, {1, 0.8}}, plant.h, 2,
+                          patient(iterations));
+    const Decision d = controller.step(plant, {3, 0.5}, {});
+    ASSERT_TRUE(d.slacks.empty());
+    EXPECT_LE(d.cost, before * (1 + 1e-6)) << iterations;
+    EXPECT_LE(d.iterations, iterations);
+    before = d.cost;
+  }
+}
+
+TEST(Sqp, AutomaticWeightIsExactForAWeakLever) {
+  // Holding the limit costs 1000 times what the plan costs otherwise: a fixed weight would be too small.
+  LogPlant plant;
+  auto setpoints = free_setpoints();
+  setpoints[0].price = 1e-3;
+  setpoints[1].low = 0;
+  setpoints[1].price = 0;
+  plant.b(0, 0) = 1e-3;  // o2 hardly moves NOx, and nh3 not at all
+  plant.b(0, 1) = 0;
+  plant.b(1, 0) = 0;
+  plant.a[0] = std::log(100.0) - 1e-3 * 3;  // at o2 = 3 exactly 100
+  setpoints[0].price = -1e3;                // every unit of o2 earns
+  std::vector<Limit> limits = {{.name = "NOx", .output = 0, .limit = 100}};
+  ControllerConfig config = patient();
+  config.limit_margin = 1e-7;
+  Controller controller(setpoints, limits, {nullptr, {0, 0}}, plant.h, 2, config);
+  const Decision d = controller.step(plant, {2, 0.5}, {});
+  EXPECT_TRUE(d.slacks.empty()) << d.reason;
+  EXPECT_NEAR(d.move[0], 3, 1e-3);
+}
+
+TEST(Sqp, RankOrderDecidesAConflict) {
+  // NOx <= 60 and CO <= 40 cannot both hold without reagent; whichever ranks first holds.
+  LogPlant plant;
+  auto setpoints = free_setpoints();
+  setpoints[1].high = 0.501;
+  setpoints[1].low = 0.499;
+  for (const int first : {0, 1}) {
+    std::vector<Limit> limits = {{.name = "NOx", .output = 0, .limit = 60},
+                                 {.name = "CO", .output = 1, .limit = 40}};
+    limits[static_cast<std::size_t>(1 - first)].rank = 2;
+    Controller controller(setpoints, limits, {nullptr, {0, 0}}, plant.h, 2, patient());
+    const Decision d = controller.step(plant, {3, 0.5}, {});
+    EXPECT_EQ(d.status, Status::limit_slacked);
+    ASSERT_EQ(d.slacks.size(), 1u) << d.reason;
+    EXPECT_EQ(d.slacks[0].limit, limits[static_cast<std::size_t>(1 - first)].name);
+    EXPECT_EQ(d.slacks[0].first_step, 0);
+    EXPECT_EQ(d.slacks[0].last_step, plant.h - 1);
+    // And no more of the lesser limit is given up than the first needs.
+    const int lesser = 1 - first;
+    const double o2 = first == 0 ? 3 + std::log(60.0 / 80) / 0.2 : 3 - std::log(40.0 / 60) / 0.7;
+    const double least = plant.core(lesser, {o2, first == 0 ? 0.501 : 0.501});
+    EXPECT_NEAR(d.slacks[0].amount, least - limits[static_cast<std::size_t>(lesser)].limit, 0.02 * least);
+  }
+}
+
+TEST(Sqp, EnvelopeKeepsThePlanInside) {
+  LogPlant plant;
+  const auto setpoints = free_setpoints();
+  Envelope envelope;
+  envelope.mean = {3.5, 0.6};
+  envelope.precision = Matrix(2, 2);
+  envelope.precision(0, 0) = 1 / (0.4 * 0.4);
+  envelope.precision(1, 1) = 1 / (0.1 * 0.1);
+  envelope.radius2 = 4;
+  envelope.weight = 100;
+  const auto m2 = [&](const Decision& d) {
+    const double a = (d.move[0] - 3.5) / 0.4, b = (d.move[1] - 0.6) / 0.1;
+    return a * a + b * b;
+  };
+  Controller free(setpoints, {}, {nullptr, {0, 0}}, plant.h, 2, patient());
+  Controller held(setpoints, {}, {nullptr, {0, 0}}, plant.h, 2, patient(), envelope);
+  EXPECT_GT(m2(free.step(plant, {3.5, 0.6}, {})), 30);
+  const Decision d = held.step(plant, {3.5, 0.6}, {});
+  EXPECT_TRUE(is_ok(d.status));
+  EXPECT_LT(m2(d), 4.3);
+  EXPECT_GT(m2(d), 3.5);  // the prices push it to the edge
+}
+
+}  // namespace
+}  // namespace emisopt

@@ -1,0 +1,142 @@
+// The whole chain on a tiny forecaster: legal moves whatever the sensors say, and the right word for it.
+// How good the moves are is measured by the benchmark suite `loop`, with a forecaster of full size.
+#include "emisopt/loop/mpc_policy.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "emisopt/loop/scenario.hpp"
+#include "emisopt/train/trainer.hpp"
+
+namespace emisopt {
+namespace {
+using namespace boiler;
+
+const Forecaster& tiny() {
+  static const Forecaster kForecaster = [] {
+    HistoryConfig c;
+    c.days = 20;
+    c.boiler.seed = 800;
+    const History h = simulate_history(c).history;
+    ForecasterConfig f;
+    f.context = 24;
+    f.horizon = 12;
+    f.patch = 4;
+    f.width = 16;
+    f.heads = 2;
+    f.layers = 1;
+    Forecaster model = Forecaster::make(h, f, h.rows());
+    TrainConfig t;
+    t.steps = 150;
+    t.batch = 32;
+    t.warmup = 20;
+    t.threads = 1;
+    train(model, h, t);
+    return model;
+  }();
+  return kForecaster;
+}
+
+MpcConfig config() {
+  MpcConfig c;
+  c.threads = 1;
+  c.controller.deadline_s = 10;  // what is decided must not depend on how busy this machine is
+  c.controller.bias = ControllerConfig::Bias::multiplicative;
+  return c;
+}
+
+const LoopStart& start() {
+  static const LoopStart kStart = start_scenario(boiler_48h(801));
+  return kStart;
+}
+
+LoopOptions rows(index n) {
+  LoopOptions o;
+  o.rows = n;
+  return o;
+}
+
+TEST(MpcPolicy, DecidesLegallyAndRepeatably) {
+  const Scenario s = boiler_48h(801);
+  MpcPolicy a(tiny(), s.limits, s.prices, config()), b(tiny(), s.limits, s.prices, config());
+  const LoopLog x = run_closed_loop(start(), a, rows(40)), y = run_closed_loop(start(), b, rows(40));
+  EXPECT_EQ(x.setpoints.values, y.setpoints.values);
+  const LoopSummary sum = summarise(x, s.limits, s.prices);
+  EXPECT_EQ(sum.illegal_moves, 0);
+  EXPECT_GE(sum.status_count[0] + sum.status_count[1] + sum.status_count[2], 38);
+  EXPECT_EQ(x.actions[5].median.rows, 12);
+}
+
+TEST(MpcPolicy, StaysLegalWithMissingFrozenAndWildSensors) {
+  const Scenario s = boiler_48h(801);
+  for (int kind = 0; kind < 4; ++kind) {
+    MpcPolicy policy(tiny(), s.limits, s.prices, config());
+    LoopOptions options = rows(40);
+    std::vector<double> held;
+    options.tamper = [&](index r, double* row) {
+      if (r < 10 || r > 30) return;
+      if (held.empty()) held.assign(row, row + kColumns);
+      for (int c = column(kNoxIn); c < kColumns; ++c) {
+        if (kind == 0) row[c] = kMissing;
+        if (kind == 1) row[c] = held[static_cast<std::size_t>(c)];
+        if (kind == 2) row[c] = 1e12;
+        if (kind == 3) row[c] = r % 2 ? 1e-9 : HUGE_VAL;
+      }
+    };
+    const LoopSummary sum = summarise(run_closed_loop(start(), policy, options), s.limits, s.prices);
+    EXPECT_EQ(sum.illegal_moves, 0) << kind;
+  }
+}
+
+TEST(MpcPolicy, ABrokenForecasterHoldsThenRampsToSafety) {
+  const Scenario s = boiler_48h(801);
+  Forecaster broken = tiny();
+  for (float& w : broken.theta) w = std::nanf("");
+  MpcConfig c = config();
+  c.controller.max_hold = 5;
+  c.safe = {4.0, 15, 0.75, 0};
+  MpcPolicy policy(broken, s.limits, s.prices, c);
+  const LoopLog log = run_closed_loop(start(), policy, rows(24));
+  for (index r = 0; r < 5; ++r) {
+    EXPECT_EQ(log.actions[static_cast<std::size_t>(r)].status, Status::hold);
+    for (index u = 0; u < kSetpoints; ++u)
+      EXPECT_EQ(log.setpoints(r, u), start().applied[static_cast<std::size_t>(u)]);
+  }
+  EXPECT_FALSE(log.actions[0].reason.empty());
+  EXPECT_EQ(log.actions[23].status, Status::safe_ramp);
+  EXPECT_NEAR(log.setpoints(23, kO2Sp), 4.0, 1e-9);
+  EXPECT_EQ(summarise(log, s.limits, s.prices).illegal_moves, 0);
+}
+
+TEST(MpcPolicy, AHistoryTooShortIsAHoldWithAReason) {
+  const Scenario s = boiler_48h(801);
+  MpcPolicy policy(tiny(), s.limits, s.prices, config());
+  const History few = start().history.slice(0, 10);
+  Matrix known(24, kDisturbances, kMissing);
+  const Action a = policy.decide({few, known, start().applied});
+  EXPECT_EQ(a.status, Status::hold);
+  EXPECT_NE(a.reason.find("no forecast"), std::string::npos);
+  EXPECT_EQ(a.setpoints, start().applied);
+  Matrix brief(3, kDisturbances, kMissing);
+  EXPECT_NE(policy.decide({start().history, brief, start().applied}).reason.find("schedule"),
+            std::string::npos);
+}
+
+TEST(MpcPolicy, SeesNothingOfTheFuture) {
+  // Two plants that differ only after row 20: until then every move is the same bit for bit.
+  const Scenario s = boiler_48h(801);
+  MpcPolicy a(tiny(), s.limits, s.prices, config()), b(tiny(), s.limits, s.prices, config());
+  LoopOptions clean = rows(26), noisy = rows(26);
+  noisy.tamper = [](index r, double* row) {
+    if (r >= 20)
+      for (int c = column(kNoxIn); c < kColumns; ++c) row[c] *= 1.3;
+  };
+  const LoopLog x = run_closed_loop(start(), a, clean), y = run_closed_loop(start(), b, noisy);
+  for (index r = 0; r <= 20; ++r)
+    for (index u = 0; u < kSetpoints; ++u) EXPECT_EQ(x.setpoints(r, u), y.setpoints(r, u)) << r;
+  EXPECT_NE(x.setpoints.values, y.setpoints.values);
+}
+
+}  // namespace
+}  // namespace emisopt
