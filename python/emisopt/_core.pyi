@@ -528,7 +528,7 @@ class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
     """
-    def __init__(self, *, context: typing.SupportsInt | typing.SupportsIndex = 96, horizon: typing.SupportsInt | typing.SupportsIndex = 24, patch: typing.SupportsInt | typing.SupportsIndex = 1, width: typing.SupportsInt | typing.SupportsIndex = 64, heads: typing.SupportsInt | typing.SupportsIndex = 4, kv_heads: typing.SupportsInt | typing.SupportsIndex = 0, layers: typing.SupportsInt | typing.SupportsIndex = 2, feedforward: typing.SupportsInt | typing.SupportsIndex = 0, anchor_tau: typing.SupportsFloat | typing.SupportsIndex = 6.0, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, context: typing.SupportsInt | typing.SupportsIndex = 96, horizon: typing.SupportsInt | typing.SupportsIndex = 24, patch: typing.SupportsInt | typing.SupportsIndex = 1, width: typing.SupportsInt | typing.SupportsIndex = 64, heads: typing.SupportsInt | typing.SupportsIndex = 4, kv_heads: typing.SupportsInt | typing.SupportsIndex = 0, layers: typing.SupportsInt | typing.SupportsIndex = 1, feedforward: typing.SupportsInt | typing.SupportsIndex = 0, anchor_tau: typing.SupportsFloat | typing.SupportsIndex = 6.0, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def anchor_tau(self) -> float:
