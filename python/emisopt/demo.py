@@ -44,7 +44,7 @@ class Size:
     boosting: dict[str, object]
 
 
-FULL = Size(240, 10, 1500, 576, {"iterations": 120, "interval": "residual"})
+FULL = Size(240, 10, 1200, 576, {"iterations": 80, "interval": "residual"})
 QUICK = Size(20, 3, 120, 24, {"iterations": 20, "interval": "residual"})
 
 
@@ -70,7 +70,7 @@ def forecaster_for_boiler(*, steps: int = FULL.steps, seed: int = 0) -> Forecast
         steps=steps,
         decay=0.05,
         level_shift=0.3,
-        input_shift=0.2,
+        input_shift=0.1,
         unknown_plan=0.0,
         seed=seed,
     )
@@ -164,7 +164,7 @@ def _fit(
             validation_rows=held,
             operations=("known",),
             stride=2,
-            fit_stride=4,
+            fit_stride=8,
             boosting=size.boosting,
             progress=lambda text: status.update(f"scoring: {text}"),
         )
