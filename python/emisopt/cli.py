@@ -208,7 +208,7 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for report.html and run.parquet.")
     ] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of the plant, the forecaster and the closed loop.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the plant, the forecaster and the closed loop.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few rows and steps only: to try the command.")
     ] = False,
