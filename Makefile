@@ -25,6 +25,7 @@ PAGES := README.md CONTRIBUTING.md docs
 
 .PHONY: help demo build test slow check lint format bench stubs clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:  # the steps share the build tree and the cores; each uses all cores by itself
 
 help:   ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
