@@ -130,7 +130,7 @@ def backtest(
     validate: Validate = None,
     validation_rows: Annotated[int, typer.Option(help="As given to `fit`.")] = 0,
     test_rows: Annotated[int, typer.Option(help="Or: score so many last rows of DATA.")] = 0,
-    horizons: Annotated[str, typer.Option(help="Rows ahead, with commas.")] = "1,6,24",
+    horizons: Annotated[str | None, typer.Option(help="Rows ahead, with commas; else 1, 6, 24.")] = None,
     operation: Annotated[str, typer.Option(help="Future operation: known, unknown or both.")] = "both",
     stride: Annotated[int, typer.Option(help="Score every so many rows.")] = 1,
     metric: Annotated[str, typer.Option(help="mae, rmse, r2, bias, coverage or width.")] = "mae",
@@ -152,7 +152,7 @@ def backtest(
         history,
         train_rows=train_rows,
         validation_rows=held_rows,
-        horizons=_numbers(horizons, "--horizons"),
+        horizons=_horizons(horizons, int(forecaster.core_.config.horizon)),
         operations=operations,
         stride=stride,
         progress=lambda text: typer.echo(f"... {text}", err=True),
@@ -208,7 +208,7 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for report.html and run.parquet.")
     ] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of the plant, the forecaster and the closed loop.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the plant, the forecaster and the closed loop.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few rows and steps only: to try the command.")
     ] = False,
@@ -298,11 +298,13 @@ def _range(text: str, name: str) -> tuple[float, float]:
     return _number(low, "--bound"), _number(high, "--bound")
 
 
-def _numbers(text: str, option: str) -> list[int]:
+def _horizons(text: str | None, longest: int) -> list[int]:
+    if text is None:
+        return [h for h in (1, 6, 24) if h <= longest]
     try:
         return [int(t) for t in text.split(",")]
     except ValueError:
-        raise _core.InputError(f"{option}: expected whole numbers with commas, got {text!r}") from None
+        raise _core.InputError(f"--horizons: expected whole numbers with commas, got {text!r}") from None
 
 
 def _limit(text: str) -> Limit:
