@@ -235,12 +235,19 @@ def _report(
         Section(
             "Limits",
             ["Rolling means of the noise-free outputs, as the permit counts them."],
-            figures=[("Rolling means and limits.", plots.rolling_limits({k: r.rolling for k, r in runs.items()}, limits))],
+            figures=[
+                (
+                    "Rolling means and limits.",
+                    plots.rolling_limits({k: r.rolling for k, r in runs.items()}, limits),
+                )
+            ],
         ),
         Section("Forecasts", figures=fans),
         Section(
             "Moves",
-            figures=[("Setpoints applied.", plots.moves({k: r.frame["setpoint"] for k, r in runs.items()}, units))],
+            figures=[
+                ("Setpoints applied.", plots.moves({k: r.frame["setpoint"] for k, r in runs.items()}, units))
+            ],
         ),
         Section(
             "Cost",
@@ -256,7 +263,11 @@ def _report(
             [f"Scored on {size.held} days after training and validation; all models know the plan."],
             {
                 label: scores.table(metric)[list(MODELS)].reset_index().set_index("output")
-                for metric, label in (("mae", "MAE"), ("rmse", "RMSE"), ("coverage", "Coverage of the 80 % interval"))
+                for metric, label in (
+                    ("mae", "MAE"),
+                    ("rmse", "RMSE"),
+                    ("coverage", "Coverage of the 80 % interval"),
+                )
             },
         ),
     ]

@@ -115,7 +115,9 @@ class Report:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise DataError(f"Report.write: cannot write {str(target)!r}: {error.strerror or error}") from error
+            raise DataError(
+                f"Report.write: cannot write {str(target)!r}: {error.strerror or error}"
+            ) from error
         return target
 
 
