@@ -1,4 +1,4 @@
-"""Forecasts of the UCI gas turbine: trained 2011-12, chosen on 2013, scored on 2014, beside named baselines."""
+"""Forecasts of the UCI gas turbine: trained 2011-12, chosen on 2013, scored on 2014, beside baselines."""
 
 from __future__ import annotations
 
