@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt._format import html_table, short
 from emisopt.control import Controller, Decision
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history
@@ -48,13 +49,12 @@ class Advice:
     distance: float
 
     def __str__(self) -> str:
-        wide = {"float_format": lambda x: f"{x:.4g}"}
         return "\n".join(
             [
                 f"{self.decision.status} {self.decision.reason}".rstrip(),
-                self.setpoints.to_string(**wide),
+                self.setpoints.to_string(float_format=short),
                 "",
-                self.outputs.to_string(**wide),
+                self.outputs.to_string(float_format=short),
                 f"nearest rows: mean of the {self.neighbours} with operation nearest to the end of the plan, "
                 f"{self.distance:.2f} standard deviations away per tag",
             ]
@@ -63,8 +63,8 @@ class Advice:
     def _repr_html_(self) -> str:
         return (
             f"<p><b>{self.decision.status}</b> {escape(self.decision.reason)}</p>"
-            + self.setpoints.to_html(float_format="%.4g")
-            + self.outputs.to_html(float_format="%.4g")
+            + html_table(self.setpoints)
+            + html_table(self.outputs)
         )
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import typer
 
 from emisopt import _core
+from emisopt._format import short
 from emisopt.errors import EmisoptError
 from emisopt.io import read_history
 from emisopt.objective import Limit, Objective, Setpoint
@@ -113,11 +114,11 @@ def forecast(
     quantiles = forecaster.predict(
         history, None if plan is None else _read_csv(plan), None if known is None else _read_csv(known)
     )
-    shown = quantiles.loc[:, [q in (0.1, 0.5, 0.9) for q in quantiles.columns.get_level_values("quantile")]]
-    typer.echo(shown.to_string(float_format=lambda x: f"{x:.4g}"))
+    shown = quantiles.loc[:, quantiles.columns.get_level_values("quantile").isin([0.1, 0.5, 0.9])]
+    typer.echo(shown.to_string(float_format=short))
     if write:
         flat = quantiles.copy()
-        flat.columns = pd.Index([f"{name} q{level:g}" for name, level in flat.columns])
+        flat.columns = pd.Index([f"{c[0]} q{c[1]:g}" for c in flat.columns.to_list()])
         write(flat)
 
 
@@ -159,7 +160,7 @@ def backtest(
     )
     for name in operations:
         typer.echo(f"{metric}, future operation {name}, {len(result.origins)} forecasts")
-        typer.echo(result.table(metric, name).to_string(float_format=lambda x: f"{x:.4g}"))
+        typer.echo(result.table(metric, name).to_string(float_format=short))
         if metric != "coverage":
             typer.echo(f"coverage of the 80 % interval, future operation {name}")
             typer.echo(result.table("coverage", name).to_string(float_format=lambda x: f"{x:.3f}"))
@@ -193,7 +194,10 @@ def optimise(
     bounds = {n: _range(v, n) for n, v in (_split(text, "=", "--bound") for text in bound or [])}
     for name in (*prices, *bounds):
         own[name]  # an unknown name is refused here, with near ones
-    setpoints = {n: Setpoint(*bounds.get(n, (None, None)), price=prices.pop(n, 0.0)) for n in own.setpoints}
+    setpoints = {}
+    for name in own.setpoints:
+        low, high = bounds.get(name, (None, None))
+        setpoints[name] = Setpoint(low, high, price=prices.pop(name, 0.0))
     history = read_history(data, load_tagmap(tags), use="live")
     advice = advise(
         forecaster, history, Objective(prices, currency="cost"), [_limit(t) for t in limit or []], setpoints

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt._format import html_table
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.progress import TrainBar
 from emisopt.tags import TagMap
@@ -69,7 +70,7 @@ class Sensitivity:
 
     def _repr_html_(self) -> str:
         title = f"Step response of the {self.quantile:g} quantile, per unit of the setpoint"
-        return f"<p>{title}</p>" + str(self.step_response().iloc[[0, -1]].to_html(float_format="%.4g"))
+        return f"<p>{title}</p>" + html_table(self.step_response().iloc[[0, -1]])
 
 
 class Forecaster(BaseEstimator):  # type: ignore[misc]

@@ -180,12 +180,13 @@ class Run:
         truth, hours = self.frame["truth"], self.tags.period / 3600.0
         fuel_gj = 3.6 * hours * self.frame["disturbance", "load"] / (truth["efficiency"] / 100.0)
         fuel_price, nh3_price = self.prices
-        return (fuel_price * fuel_gj + nh3_price * hours * truth["nh3_flow"]).rename("cost")
+        cost: pd.Series = fuel_price * fuel_gj + nh3_price * hours * truth["nh3_flow"]
+        return cost.rename("cost")
 
     def to_parquet(self, path: str) -> None:
         """The frame with flat column names "kind.name", for other tools."""
         flat = self.frame.copy()
-        flat.columns = pd.Index([f"{kind}.{name}" for kind, name in flat.columns])
+        flat.columns = pd.Index([".".join(c) for c in flat.columns.to_list()])
         flat.to_parquet(path)
 
 
