@@ -90,7 +90,7 @@ def forecast_fan(
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
     axis.set_ylabel(label)
     _time_axis(axis, past.index)
-    axis.legend(loc="upper left", ncols=3, frameon=False, fontsize=8)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False, fontsize=8)
     return figure
 
 
