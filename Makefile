@@ -13,7 +13,8 @@ EMISOPT_DATA ?= $(abspath ../shared/data)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # With the development environment first, CMake, ninja and ctest come from it, and FindPython takes it.
-IN_DEV := VIRTUAL_ENV="$(DEV)" PATH="$(DEV)/bin:$$PATH" EMISOPT_DATA="$(EMISOPT_DATA)"
+IN_DEV := VIRTUAL_ENV="$(DEV)" PATH="$(DEV)/bin:$$PATH" EMISOPT_DATA="$(EMISOPT_DATA)" \
+  PYTHONUNBUFFERED=1
 
 SOURCES := pyproject.toml CMakeLists.txt \
   $(shell find cmake csrc kernels python -type f ! -name '*.pyc' 2>/dev/null)
@@ -24,6 +25,7 @@ PAGES := README.md CONTRIBUTING.md docs
 
 .PHONY: help demo build test slow check lint format bench stubs clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:  # the steps share the build tree and the cores; each uses all cores by itself
 
 help:   ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -21,6 +21,7 @@ def generate() -> str:
     """The stub text of the `emisopt._core` that this interpreter imports."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pybind11_stubgen", "emisopt._core", "-o", folder, "--exit-code"]
+        command += ["--enum-class-locations", r"[A-Z]\w*:emisopt._core"]  # of enums as default arguments
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"pybind11-stubgen failed:\n{done.stdout}{done.stderr}")

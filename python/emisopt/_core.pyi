@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Error', 'FileError', 'InputError', 'Isa', 'Loss', 'Mode', 'OpKind', 'OpList', 'Program', 'Rows', 'ShapeError', 'StateError', 'adamw', 'default_threads', 'isa_available', 'isa_level', 'squared_norm']
+__all__: list[str] = ['Boiler', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -376,6 +376,827 @@ class Program:
         """
         Train: weights of the targets (batch, future_tokens, outputs); 0 leaves an entry out.
         """
+class Tag:
+    """
+    A plant signal; read-only, made by TagMap.from_json.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def categories(self) -> list[str]:
+        ...
+    @property
+    def high(self) -> float:
+        """
+        Physical range in `unit`; NaN: open.
+        """
+    @property
+    def kind(self) -> str:
+        """
+        continuous, categorical or laboratory
+        """
+    @property
+    def known_ahead(self) -> bool:
+        """
+        Whether coming values are known.
+        """
+    @property
+    def low(self) -> float:
+        """
+        Physical range in `unit`; NaN: open.
+        """
+    @property
+    def missing(self) -> float | None:
+        """
+        Code that stands for no value, or None.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def rate(self) -> float:
+        """
+        Setpoint: largest move per row in `unit`; NaN: free.
+        """
+    @property
+    def role(self) -> str:
+        """
+        setpoint, disturbance, emission, quality or cost
+        """
+    @property
+    def scale(self) -> str:
+        """
+        automatic, linear or log
+        """
+    @property
+    def unit(self) -> str:
+        ...
+class TagMap:
+    """
+    The signals of a plant in column order.
+    """
+    @staticmethod
+    def from_json(text: str) -> TagMap:
+        """
+        Reads the canonical JSON form; InputError names the field.
+        """
+    def __contains__(self, name: str) -> bool:
+        ...
+    def __getitem__(self, name: str) -> Tag:
+        ...
+    def __getstate__(self) -> tuple[str]:
+        ...
+    def __len__(self) -> int:
+        ...
+    def __setstate__(self, arg0: tuple) -> None:
+        ...
+    def to_json(self) -> str:
+        """
+        Canonical JSON: sorted keys, shortest round-trip numbers.
+        """
+    @property
+    def disturbances(self) -> list[str]:
+        ...
+    @property
+    def names(self) -> list[str]:
+        ...
+    @property
+    def outputs(self) -> list[str]:
+        """
+        Names of emissions and qualities, in order: what a forecaster forecasts.
+        """
+    @property
+    def period(self) -> float:
+        """
+        Seconds between rows; 0: rows without stamps.
+        """
+    @property
+    def plant(self) -> str:
+        """
+        Title for people.
+        """
+    @property
+    def setpoints(self) -> list[str]:
+        ...
+    @property
+    def source(self) -> str:
+        """
+        Where the data comes from.
+        """
+    @property
+    def synthetic(self) -> bool:
+        ...
+    @property
+    def tags(self) -> list[Tag]:
+        ...
+class History:
+    """
+    Rows of a plant in physical units; NaN = missing, categories as index.
+    """
+    def __len__(self) -> int:
+        ...
+    def missing_count(self) -> list[int]:
+        """
+        Cells of each tag that are missing or were put aside.
+        """
+    def slice(self, first: typing.SupportsInt | typing.SupportsIndex, count: typing.SupportsInt | typing.SupportsIndex) -> History:
+        """
+        Rows [first, first + count) as a history.
+        """
+    @property
+    def gap(self) -> numpy.typing.NDArray[numpy.bool]:
+        """
+        (N,) bool; True: this row does not follow the one before.
+        """
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def tags(self) -> TagMap:
+        ...
+    @property
+    def time(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N,) seconds since 1970 UTC; empty: rows without stamps.
+        """
+    @property
+    def values(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, tags), read-only, no copy.
+        """
+class ForecasterConfig:
+    """
+    Sizes of a forecaster; checked when made.
+    """
+    def __init__(self, *, context: typing.SupportsInt | typing.SupportsIndex = 96, horizon: typing.SupportsInt | typing.SupportsIndex = 24, patch: typing.SupportsInt | typing.SupportsIndex = 1, width: typing.SupportsInt | typing.SupportsIndex = 64, heads: typing.SupportsInt | typing.SupportsIndex = 4, kv_heads: typing.SupportsInt | typing.SupportsIndex = 0, layers: typing.SupportsInt | typing.SupportsIndex = 1, feedforward: typing.SupportsInt | typing.SupportsIndex = 0, anchor_tau: typing.SupportsFloat | typing.SupportsIndex = 6.0, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        ...
+    @property
+    def anchor_tau(self) -> float:
+        """
+        Rows.
+        """
+    @property
+    def context(self) -> int:
+        """
+        Rows of history.
+        """
+    @property
+    def feedforward(self) -> int:
+        ...
+    @property
+    def heads(self) -> int:
+        ...
+    @property
+    def horizon(self) -> int:
+        """
+        Rows ahead.
+        """
+    @property
+    def kv_heads(self) -> int:
+        ...
+    @property
+    def layers(self) -> int:
+        ...
+    @property
+    def patch(self) -> int:
+        """
+        Rows per history token.
+        """
+    @property
+    def quantiles(self) -> list[float]:
+        ...
+    @property
+    def seed(self) -> int:
+        ...
+    @property
+    def width(self) -> int:
+        """
+        Model width.
+        """
+class Forecaster:
+    """
+    Tags, scales, network and weights.
+    """
+    @staticmethod
+    def load(path: str) -> Forecaster:
+        """
+        Reads a checkpoint; FileError says what is wrong with it.
+        """
+    @staticmethod
+    def make(history: History, config: ForecasterConfig, train_rows: typing.SupportsInt | typing.SupportsIndex) -> Forecaster:
+        """
+        Fixes scales on the first train_rows rows and draws initial weights.
+        """
+    def add_note(self, name: str, text: str) -> None:
+        """
+        Adds a line of provenance to the checkpoint.
+        """
+    def save(self, path: str) -> None:
+        """
+        Writes a checkpoint (safetensors), atomically.
+        """
+    def training_origins(self, history: History, begin: typing.SupportsInt | typing.SupportsIndex, end: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
+        """
+        Origins whose context is unbroken and whose targets lie in rows [begin, end).
+        """
+    @property
+    def config(self) -> ForecasterConfig:
+        ...
+    @property
+    def hull(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (tags, 2): where the training rows lay, 0.5 % and 99.5 %, physical.
+        """
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """
+        Provenance: list of (name, text).
+        """
+    @property
+    def parameter_count(self) -> int:
+        ...
+    @property
+    def tags(self) -> TagMap:
+        ...
+    @property
+    def theta(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Weights in canonical order (parameter_count), float32, writable, no copy.
+        """
+class ForecastSession:
+    """
+    Compiled programs of one forecaster; one thread at a time.
+    """
+    def __init__(self, forecaster: Forecaster, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        ...
+    def jacobian(self, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        d quantile / d setpoint, physical: (levels, H, O, H, U); exactly 0 for later setpoints.
+        """
+    def predict(self, plan: numpy.typing.NDArray[numpy.float64] | None, known: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        plan (H, U) or None, known (H, D), NaN = unknown -> quantiles (H, O, Q), physical.
+        """
+    def predict_batch(self, plans: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        plans (B, H, U), known (H, D) -> quantiles (B, H, O, Q), physical.
+        """
+    def set_history(self, history: History, end: typing.SupportsInt | typing.SupportsIndex, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        """
+        Reads the `context` rows that end before row `end`; the newest `hidden` without their outputs.
+        """
+    @property
+    def anchors(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (O,) physical: what the forecast is a change from.
+        """
+class TrainConfig:
+    """
+    How to train; checked when made.
+    """
+    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, loss: Loss = Loss.pinball, train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        ...
+    @property
+    def train_rows(self) -> int:
+        ...
+    @property
+    def validation_rows(self) -> int:
+        ...
+class TrainProgress:
+    """
+    State of a running training, after a step.
+    """
+    @property
+    def best(self) -> float:
+        ...
+    @property
+    def loss(self) -> float:
+        """
+        Running mean of the training loss.
+        """
+    @property
+    def rate(self) -> float:
+        """
+        Learning rate.
+        """
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def step(self) -> int:
+        ...
+    @property
+    def steps(self) -> int:
+        ...
+    @property
+    def validation(self) -> float:
+        """
+        Last validation loss; NaN: none yet.
+        """
+    @property
+    def windows_per_second(self) -> float:
+        ...
+class TrainResult:
+    """
+    What a training came to.
+    """
+    @property
+    def best_step(self) -> int:
+        """
+        Step after which the weights kept were current.
+        """
+    @property
+    def diverged(self) -> bool:
+        """
+        A loss was not finite; the last good weights are kept.
+        """
+    @property
+    def loss(self) -> float:
+        ...
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def steps(self) -> int:
+        """
+        Steps done.
+        """
+    @property
+    def stopped(self) -> bool:
+        """
+        By the callback or by Ctrl-C.
+        """
+    @property
+    def validation(self) -> float:
+        """
+        Loss of the weights kept; NaN: no validation rows.
+        """
+class Setpoint:
+    """
+    A setpoint with its hard bounds and rate.
+    """
+    def __init__(self, *, name: str, unit: str, low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, rate: typing.SupportsFloat | typing.SupportsIndex = ..., price: typing.SupportsFloat | typing.SupportsIndex = 0.0, move_weight: typing.SupportsFloat | typing.SupportsIndex = 0.0, safe: typing.SupportsFloat | typing.SupportsIndex = ...) -> None:
+        ...
+    @property
+    def high(self) -> float:
+        ...
+    @property
+    def low(self) -> float:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def rate(self) -> float:
+        """
+        Largest move per tick; NaN: free.
+        """
+class Limit:
+    """
+    A limit on the rolling mean of one output over `window` rows; 1: spot.
+    """
+    def __init__(self, *, name: str, output: typing.SupportsInt | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, window: typing.SupportsInt | typing.SupportsIndex = 1, rank: typing.SupportsInt | typing.SupportsIndex = 1, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, min_valid: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> None:
+        ...
+    @property
+    def limit(self) -> float:
+        """
+        In the output's unit.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def output(self) -> int:
+        """
+        Column of the forecast.
+        """
+    @property
+    def quantile(self) -> float:
+        """
+        The forecast quantile that must hold.
+        """
+    @property
+    def rank(self) -> int:
+        """
+        1 is most important.
+        """
+    @property
+    def window(self) -> int:
+        """
+        Rows.
+        """
+class FuelCost:
+    """
+    A fired unit's bill: fuel, reagent, fee.
+    """
+    def __init__(self, *, period_s: typing.SupportsFloat | typing.SupportsIndex = 300.0, efficiency: typing.SupportsInt | typing.SupportsIndex, reagent_flow: typing.SupportsInt | typing.SupportsIndex = -1, fee_output: typing.SupportsInt | typing.SupportsIndex = -1, load: typing.SupportsInt | typing.SupportsIndex = -1, load_mw: typing.SupportsFloat | typing.SupportsIndex = 0.0, fuel_price_gj: typing.SupportsFloat | typing.SupportsIndex = 3.2, reagent_price_kg: typing.SupportsFloat | typing.SupportsIndex = 0.65, fee_per_kg: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
+        ...
+class ControllerConfig:
+    """
+    How the controller searches.
+    """
+    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001) -> None:
+        ...
+class Envelope:
+    """
+    Where the training rows lay: mean and precision of (u, d).
+    """
+    @typing.overload
+    def __init__(self) -> None:
+        ...
+    @typing.overload
+    def __init__(self, *, mean: numpy.typing.NDArray[numpy.float64], precision: numpy.typing.NDArray[numpy.float64], radius2: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+class Status:
+    """
+    Outcome of a decision, from best to last resort.
+
+    Members:
+
+      OPTIMAL
+
+      FEASIBLE_DEADLINE
+
+      LIMIT_SLACKED
+
+      PREVIOUS_PLAN_SHIFTED
+
+      HOLD
+
+      SAFE_RAMP
+    """
+    FEASIBLE_DEADLINE: typing.ClassVar[Status]
+    HOLD: typing.ClassVar[Status]
+    LIMIT_SLACKED: typing.ClassVar[Status]
+    OPTIMAL: typing.ClassVar[Status]
+    PREVIOUS_PLAN_SHIFTED: typing.ClassVar[Status]
+    SAFE_RAMP: typing.ClassVar[Status]
+    __members__: typing.ClassVar[dict[str, Status]]
+    @typing.overload
+    def __eq__(self, other: Status) -> bool:
+        ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool:
+        ...
+    def __getstate__(self) -> int:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __index__(self) -> int:
+        ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __int__(self) -> int:
+        ...
+    @typing.overload
+    def __ne__(self, other: Status) -> bool:
+        ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __str__(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def value(self) -> int:
+        ...
+class Slack:
+    """
+    A limit that does not hold in the plan.
+    """
+    @property
+    def amount(self) -> float:
+        """
+        Largest excess, in the unit of the limit.
+        """
+    @property
+    def first_step(self) -> int:
+        ...
+    @property
+    def last_step(self) -> int:
+        ...
+    @property
+    def limit(self) -> str:
+        ...
+class Decision:
+    """
+    What to do now and why.
+    """
+    @property
+    def cost(self) -> float:
+        """
+        Predicted money over the horizon.
+        """
+    @property
+    def iterations(self) -> int:
+        ...
+    @property
+    def kkt(self) -> float:
+        ...
+    @property
+    def median(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O) under the plan, bias included.
+        """
+    @property
+    def move(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (U,) to apply now.
+        """
+    @property
+    def plan(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, U)
+        """
+    @property
+    def reason(self) -> str:
+        """
+        Why not OPTIMAL.
+        """
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def slacks(self) -> list[Slack]:
+        ...
+    @property
+    def status(self) -> Status:
+        ...
+    @property
+    def upper(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O) the quantile that limits are held by.
+        """
+class ForecastPredictor:
+    """
+    The forecaster as the controller sees it.
+    """
+    def __init__(self, forecaster: Forecaster, limits: collections.abc.Sequence[Limit], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        ...
+    def set_tick(self, history: History, end: typing.SupportsInt | typing.SupportsIndex, known: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Reads the history that ends before row `end`; known (H, D), NaN = unknown.
+        """
+class Controller:
+    """
+    Sequential quadratic programming over a forecast.
+    """
+    def __init__(self, *, setpoints: collections.abc.Sequence[Setpoint], limits: collections.abc.Sequence[Limit], price: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], fuel: FuelCost | None, currency: str, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, config: ControllerConfig, envelope: Envelope) -> None:
+        ...
+    def observe(self, forecast: numpy.typing.NDArray[numpy.float64], measured: numpy.typing.NDArray[numpy.float64], calibrating: bool = False) -> None:
+        """
+        Feeds the bias filter with the forecast for a row (O,) and its measurement (O,).
+        """
+    def reset(self) -> None:
+        """
+        Forgets warm start and bias.
+        """
+    def step(self, predictor: ForecastPredictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64]) -> Decision:
+        """
+        applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid.
+        """
+    def step_blind(self, reason: str, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64]) -> Decision:
+        """
+        A decision without a forecast of this tick: the last plan shifted, hold, or a safe ramp.
+        """
+    @property
+    def bias(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (O,) offsets, or factors when multiplicative.
+        """
+class Boiler:
+    """
+    A synthetic 300 MW coal boiler with SCR; rows of 300 s.
+    """
+    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex = 0, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, start_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, slagging: bool = True) -> None:
+        ...
+    def advance(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Holds setpoints (U), units of the tags, for one row.
+        """
+    def clone(self) -> Boiler:
+        """
+        A copy with its full state and noise.
+        """
+    def measure(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        The historian's row (tags,) of the period just ended; NaN when not reported.
+        """
+    def schedule(self, rows: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Disturbances known ahead for the next rows (rows, D); NaN = unknown.
+        """
+    def settle(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Settles all states at setpoints (U) under the present surroundings.
+        """
+    def truth(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Noise-free outputs (O,) over the period just ended: for judging only.
+        """
+    @property
+    def tags(self) -> TagMap:
+        ...
+    @property
+    def time(self) -> float:
+        """
+        Seconds since the start of the simulation.
+        """
+class LoopLog:
+    """
+    A closed-loop run, row by row: N rows.
+    """
+    def __len__(self) -> int:
+        ...
+    @property
+    def before(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (W, O) truth of the warm-up rows.
+        """
+    @property
+    def disturbances(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, D) true.
+        """
+    @property
+    def high(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, H, O)
+        """
+    @property
+    def low(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, H, O)
+        """
+    @property
+    def measured(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, tags)
+        """
+    @property
+    def median(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, H, O) forecast of each decision; NaN: none.
+        """
+    @property
+    def plan(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, H, U) plan of each decision.
+        """
+    @property
+    def policy(self) -> str:
+        ...
+    @property
+    def reason(self) -> list[str]:
+        ...
+    @property
+    def seconds(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N,) decision times.
+        """
+    @property
+    def setpoints(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, U)
+        """
+    @property
+    def status(self) -> list[str]:
+        ...
+    @property
+    def tags(self) -> TagMap:
+        ...
+    @property
+    def time(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N,) s since 1970 UTC.
+        """
+    @property
+    def truth(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (N, O)
+        """
+class LimitSummary:
+    """
+    How one limit was kept.
+    """
+    @property
+    def hours_above(self) -> float:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def rank(self) -> int:
+        ...
+    @property
+    def worst(self) -> float:
+        """
+        Largest rolling mean of the truth.
+        """
+class LoopSummary:
+    """
+    What a run came to, by the truth.
+    """
+    @property
+    def fuel_eur(self) -> float:
+        ...
+    @property
+    def hours(self) -> float:
+        ...
+    @property
+    def hours_above_permit(self) -> float:
+        ...
+    @property
+    def illegal_moves(self) -> int:
+        ...
+    @property
+    def limits(self) -> list[LimitSummary]:
+        ...
+    @property
+    def max_s(self) -> float:
+        ...
+    @property
+    def mean(self) -> list[float]:
+        """
+        (O)
+        """
+    @property
+    def nh3_eur(self) -> float:
+        ...
+    @property
+    def p50_s(self) -> float:
+        ...
+    @property
+    def p99_s(self) -> float:
+        ...
+    @property
+    def policy(self) -> str:
+        ...
+    @property
+    def status_count(self) -> dict[str, int]:
+        """
+        Status name -> rows.
+        """
+    @property
+    def total_eur(self) -> float:
+        ...
+    @property
+    def travel(self) -> float:
+        """
+        Sum of |move| / (high - low).
+        """
+    @property
+    def worst(self) -> list[float]:
+        """
+        (O) largest hourly mean.
+        """
+class Policy:
+    """
+    Whatever chooses setpoints once a row.
+    """
+    @property
+    def name(self) -> str:
+        ...
+class Scenario:
+    """
+    The closed-loop scenario boiler-48h of one seed, warmed up.
+    """
+    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, rows: typing.SupportsInt | typing.SupportsIndex | None = None) -> None:
+        ...
+    def run(self, policy: Policy, progress: typing.Any = None) -> LoopLog:
+        """
+        Runs a policy from the common start; progress(done, rows) may return False to stop.
+        """
+    def summarise(self, log: LoopLog) -> LoopSummary:
+        ...
+    @property
+    def history(self) -> History:
+        """
+        Measured warm-up rows.
+        """
+    @property
+    def limits(self) -> list[Limit]:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def prices(self) -> tuple[float, float]:
+        """
+        EUR per GJ of fuel, EUR per kg of NH3.
+        """
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def tags(self) -> TagMap:
+        ...
 def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArray[numpy.float32], second: numpy.typing.NDArray[numpy.float32], gradient: numpy.typing.NDArray[numpy.float32], decay_mask: numpy.typing.NDArray[numpy.float32], *, rate: typing.SupportsFloat | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, clip_scale: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsInt | typing.SupportsIndex, isa: Isa) -> None:
     """
     One AdamW step in place on contiguous float32 buffers (parameter_count).
@@ -383,6 +1204,10 @@ def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArra
 def default_threads() -> int:
     """
     EMISOPT_THREADS, else the hardware's, at least 1.
+    """
+def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN where none can be. operation_known: realised setpoints and known-ahead disturbances are given.
     """
 def isa_available() -> list[Isa]:
     """
@@ -392,8 +1217,38 @@ def isa_level() -> Isa:
     """
     The level in use: the best of this CPU, lowered by EMISOPT_ISA.
     """
+def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], live: bool = False) -> History:
+    """
+    Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and flags
+    (N,) or (0,) of rows that do not follow the one before. live: outputs may be missing or constant.
+    """
+def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 20.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
+    """
+    The forecaster and the controller as a policy.
+    """
+def operator_policy() -> Policy:
+    """
+    The operator's rules, tuned for the scenario.
+    """
+def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> Policy:
+    """
+    The upper bound: the controller over the true equations and the true future.
+    """
+def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
+    """
+    Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
+    """
 def squared_norm(x: numpy.typing.NDArray[numpy.float32]) -> float:
     """
     Sum of squares in double; the same bits for any number of threads.
     """
+def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None) -> tuple[TrainResult, bool]:
+    """
+    Trains in place; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
+    """
+def training_envelope(history: History, rows: typing.SupportsInt | typing.SupportsIndex, share: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> Envelope:
+    """
+    Where the first `rows` rows lay: setpoints and what is known ahead; beyond it a plan is penalised.
+    """
 __version__: str = '0.1.0'
+epoch: float = 1704067200.0

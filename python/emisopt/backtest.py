@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt._format import html_table
 from emisopt.baselines import Baseline, Boosting, ErrorTracking, LastValue, LinearRidge, SeasonalNaive
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history, to_table
@@ -68,7 +69,7 @@ class Backtest:
         return pd.DataFrame({"model": place.map(lambda key: key[-1]), metric: others.loc[place].to_numpy()})
 
     def _repr_html_(self) -> str:
-        return str(self.scores.to_html(float_format="%.4g"))
+        return html_table(self.scores)
 
 
 def backtest(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -19,7 +20,9 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
+from emisopt._core import default_threads
 from emisopt.lags import Table, lag_features
 
 __all__ = ["Boosting", "ErrorTracking", "LastValue", "LinearRidge", "SeasonalNaive"]
@@ -230,22 +233,32 @@ class Boosting(Baseline):
         if self.interval not in ("quantile", "residual"):
             raise ValueError(f"Boosting(interval): expected 'quantile' or 'residual', got {self.interval!r}")
         levels = LEVELS if self.interval == "quantile" else (0.5,)
-        self.models_ = []  # [horizon][output] -> level -> booster
-        for h in self.horizons:
+        jobs = []
+        for i, h in enumerate(self.horizons):
             x = lag_features(table, origins, h, context=self.context, known=self.known)
             change = _change(table, origins, h, self.context)
-            row = []
             for o in range(change.shape[1]):
                 valid = _require_targets(change[:, o], type(self).__name__, table, o, h)
-                row.append({q: self._new_model(q).fit(x[valid], change[valid, o]) for q in levels})
-            self.models_.append(row)
+                jobs += [(i, o, q, x[valid], change[valid, o]) for q in levels]
+        # Whole boosters side by side: threads inside one wait for each other at every split, which on a busy
+        # machine costs more than it brings.
+        fitted = Parallel(n_jobs=default_threads(), prefer="threads")(
+            delayed(_fit_one_thread)(self._new_model(q), x, y) for _, _, q, x, y in jobs
+        )
+        count = len(table.outputs)
+        self.models_: list[list[dict[float, HistGradientBoostingRegressor]]] = [
+            [{} for _ in range(count)] for _ in self.horizons
+        ]
+        for (i, o, q, _, _), model in zip(jobs, fitted, strict=True):
+            self.models_[i][o][q] = model
 
     def _predict_level(self, table: Table, origins: NDArray[np.int64], level: float) -> Floats:
         last, _ = table.last_known(origins, table.outputs, self.context)
         steps = []
         for h, row in zip(self.horizons, self.models_, strict=True):
             x = lag_features(table, origins, h, context=self.context, known=self.known)
-            steps.append(last + np.column_stack([m[level].predict(x) for m in row]))
+            with threadpool_limits(1, user_api="openmp"):
+                steps.append(last + np.column_stack([m[level].predict(x) for m in row]))
         return np.stack(steps, axis=1)
 
     def _predict_point(self, table: Table, origins: NDArray[np.int64]) -> Floats:
@@ -295,6 +308,13 @@ class ErrorTracking(BaseEstimator):  # type: ignore[misc]
             # Entry j is the error of the forecast made at origin every[j]: usable h + delay origins later.
             corrected[:, i] += _track(error, h + self.delay, self.halflife)[:, :, None]
         return np.asarray(corrected[k - every[0]])
+
+
+def _fit_one_thread(
+    model: HistGradientBoostingRegressor, x: Floats, y: Floats
+) -> HistGradientBoostingRegressor:
+    with threadpool_limits(1, user_api="openmp"):
+        return model.fit(x, y)
 
 
 def _track(error: Floats, late: int, halflife: float) -> Floats:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt._format import html_table
 from emisopt.errors import EmisoptError
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_index, known_array, to_history
@@ -78,12 +79,12 @@ class Decision:
 
     def _repr_html_(self) -> str:
         table = pd.DataFrame({"now": self.applied, "move": self.move})
-        parts = [f"<p><b>{self.status}</b> {escape(self.reason)}</p>", table.to_html(float_format="%.4g")]
+        parts = [f"<p><b>{self.status}</b> {escape(self.reason)}</p>", html_table(table)]
         if len(self.slacks):
-            parts.append(self.slacks.to_html(index=False, float_format="%.3g"))
+            parts.append(html_table(self.slacks, index=False))
         if self.ok:
             ends = self.trajectories.iloc[[0, len(self.trajectories) // 2, -1]]
-            parts.append(str(ends.to_html(float_format="%.4g")))
+            parts.append(html_table(ends))
         return "".join(parts)
 
 

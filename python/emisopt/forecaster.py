@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt._format import html_table
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.progress import TrainBar
 from emisopt.tags import TagMap
@@ -69,7 +70,7 @@ class Sensitivity:
 
     def _repr_html_(self) -> str:
         title = f"Step response of the {self.quantile:g} quantile, per unit of the setpoint"
-        return f"<p>{title}</p>" + str(self.step_response().iloc[[0, -1]].to_html(float_format="%.4g"))
+        return f"<p>{title}</p>" + html_table(self.step_response().iloc[[0, -1]])
 
 
 class Forecaster(BaseEstimator):  # type: ignore[misc]
@@ -129,7 +130,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         width: int = 64,
         heads: int = 4,
         kv_heads: int = 0,
-        layers: int = 2,
+        layers: int = 1,
         feedforward: int = 0,
         anchor_tau: float = 6.0,
         quantiles: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),

@@ -86,7 +86,9 @@ def history_frame(history: _core.History) -> pd.DataFrame:
     for tag in history.tags.tags:
         if tag.kind == "categorical":
             codes = frame[tag.name].fillna(-1).astype(int)
-            frame[tag.name] = pd.Categorical.from_codes(codes.to_list(), categories=tag.categories)
+            frame[tag.name] = pd.Categorical.from_codes(
+                codes.to_list(), dtype=pd.CategoricalDtype(tag.categories)
+            )
     if history.time.size:
         milliseconds = np.rint(history.time * 1e3).astype(np.int64)
         frame.index = pd.DatetimeIndex(pd.to_datetime(milliseconds, unit="ms", utc=True), name="time")

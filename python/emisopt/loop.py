@@ -70,21 +70,29 @@ class Scenario:
         name: str = "MPC",
         *,
         bias: str = "none",
-        bias_gain: float = 0.15,
+        bias_gain: float = 0.03,
+        limit_margin: float = 0.015,
         envelope: _core.Envelope | None = None,
         deadline_s: float = 0.05,
         blocks: int = 6,
-        max_iterations: int = 3,
+        max_iterations: int = 1,
+        trust: float = 0.1,
         threads: int = 0,
     ) -> _core.Policy:
-        """The forecaster and the controller; parameters as in :class:`emisopt.Controller`."""
+        """The forecaster and the controller; parameters as in :class:`emisopt.Controller`.
+
+        One Jacobian a tick and a tight trust region: the search then stays near what the history knows.
+        `limit_margin` is the share of each limit kept free for what the forecaster does not foresee.
+        """
         check_is_fitted(forecaster, "core_")
         config = _core.ControllerConfig(
             blocks=blocks,
             max_iterations=max_iterations,
+            trust=trust,
             deadline_s=deadline_s,
             bias=bias,
             bias_gain=bias_gain,
+            limit_margin=limit_margin,
         )
         return _core.mpc_policy(
             forecaster.core_,
@@ -172,12 +180,13 @@ class Run:
         truth, hours = self.frame["truth"], self.tags.period / 3600.0
         fuel_gj = 3.6 * hours * self.frame["disturbance", "load"] / (truth["efficiency"] / 100.0)
         fuel_price, nh3_price = self.prices
-        return (fuel_price * fuel_gj + nh3_price * hours * truth["nh3_flow"]).rename("cost")
+        cost: pd.Series = fuel_price * fuel_gj + nh3_price * hours * truth["nh3_flow"]
+        return cost.rename("cost")
 
     def to_parquet(self, path: str) -> None:
         """The frame with flat column names "kind.name", for other tools."""
         flat = self.frame.copy()
-        flat.columns = pd.Index([f"{kind}.{name}" for kind, name in flat.columns])
+        flat.columns = pd.Index([".".join(c) for c in flat.columns.to_list()])
         flat.to_parquet(path)
 
 

@@ -61,7 +61,8 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     steps, batch, rate, average : AdamW with warm-up and cosine; weight averaging, 0: none
     decay : rows; AdamW's weight decay is `decay` / N, a prior that weighs less the more rows there are
     holdout : share of the rows, drawn at random and at most 1024, by which the best weights are chosen. When
-        no step beats the linear solution on them, or none can be held out, the linear solution is kept.
+        no step beats the linear solution on them by more than the standard error, or none can be held out,
+        the linear solution is kept.
     alpha : penalty of the ridge solution, relative to the variance of a normalised column
     log_target : model the logarithm of the targets, for positive, skewed emissions; they must be > 0
     threads : of the engine, 0: EMISOPT_THREADS, else the machine's; the result does not depend on it
@@ -197,7 +198,8 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         for _, shape, offset, decay in network.parameters:
             decays[offset : offset + int(np.prod(shape))] = decay
         first, second, mean = np.zeros_like(theta), np.zeros_like(theta), theta.copy()
-        best, best_step, best_loss = theta, 0, _loss(judge, theta)
+        linear = theta.copy()
+        best, best_step, best_loss = linear, 0, _loss(judge, linear)
         order = _batches(rng, len(kept), batch)
         warmup, isa = max(1, self.steps // 10), _core.isa_level()
         for step in range(self.steps):
@@ -229,10 +231,31 @@ class SoftSensor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
                 loss = _loss(judge, mean)
                 if loss < best_loss:
                     best, best_step, best_loss = mean.copy(), step + 1, loss
+        if best_step > 0 and not self._gains(judge, linear, best, t[held], share[held]):
+            best_step, best_loss = 0, _loss(judge, linear)
         if best_step == 0:  # the linear solution it is, so it may as well have all rows
             rng.set_state(state)
             best = self._first_weights(network, z, t, share, rng)
         self.theta_, self.best_step_, self.loss_ = best, best_step, best_loss
+
+    def _gains(self, judge: _core.Program, old: Floats32, new: Floats32, t: Floats, share: Floats) -> bool:
+        """Whether `new` is better than `old` on the held-out rows by more than a standard error.
+
+        The best of many steps is best by luck, too: twenty held-out rows would take noise for curvature.
+        """
+        difference = self._row_losses(judge, old, t) - self._row_losses(judge, new, t)
+        part = share / share.sum()
+        gain = float(part @ difference)
+        error = float(np.sqrt((part**2) @ (difference - gain) ** 2))
+        return gain > error
+
+    def _row_losses(self, judge: _core.Program, theta: Floats32, t: Floats) -> Floats:
+        """(N,) quantile loss of each held-out row, mean over outputs and levels."""
+        _loss(judge, theta)
+        quantiles = judge.quantiles[:, 0, :].astype(np.float64).reshape(*t.shape, -1)
+        error = t[:, :, None] - quantiles
+        losses: Floats = np.maximum(self.levels_ * error, (self.levels_ - 1) * error).mean(axis=(1, 2))
+        return losses
 
     # ---- the network --------------------------------------------------------------------------------
 

@@ -173,7 +173,7 @@ def test_the_wheel_runs_alone_in_a_clean_environment(wheel: Path, tmp_path: Path
     away = {"cwd": tmp_path, "PYTHONPATH": "", "VIRTUAL_ENV": ""}
     where = command(python, "-c", "import emisopt; print(emisopt.__file__)", **away)  # type: ignore[arg-type]
     assert where.startswith(str(tmp_path / "venv"))
-    configuration = command(python, "-c", "import emisopt; emisopt.show_config()", **away)  # type: ignore[arg-type]
+    configuration = command(python, "-c", "import emisopt; print(emisopt.show_config())", **away)  # type: ignore[arg-type]
     assert metadata.version("emisopt") in configuration
     assert "demo" in command(tmp_path / "venv/bin/emisopt", "--help", **away)  # type: ignore[arg-type]
     assert "No broken requirements" in command(python, "-m", "pip", "check")

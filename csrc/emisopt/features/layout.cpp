@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "emisopt/base/error.hpp"
 
@@ -9,6 +10,7 @@ namespace emisopt {
 namespace {
 
 constexpr int kCalendar = 4;  // hour and week, each as sine and cosine: no jump at midnight or on Monday
+constexpr int kFadeCount = static_cast<int>(std::size(kFadeRows));
 constexpr double kDay = 86400, kWeek = 7 * kDay;
 constexpr double kMonday = 3 * kDay;  // 1970-01-01 was a Thursday
 
@@ -71,40 +73,36 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
   for (const auto* ids : {&setpoints_, &disturbances_})
     for (std::size_t i = 0; i < ids->size(); ++i) {
       const Slot& slot = future_inputs_.emplace_back(slot_of((*ids)[i], static_cast<int>(i), column));
-      column += slot.categories ? slot.categories + slot.ahead : (slot.ahead ? 3 : 1);
+      column += slot.categories ? slot.categories + slot.ahead : (slot.ahead ? 3 : 2);
     }
   future_levels_ = column;
-  future_calendar_ = future_levels_ + static_cast<int>(outputs_.size());
-  future_row_ = future_calendar_ + (period_ > 0 ? kCalendar : 0) + 1;
+  future_calendar_ = future_levels_ + (1 + kFadeCount) * static_cast<int>(outputs_.size());
+  future_row_ = future_calendar_ + (period_ > 0 ? kCalendar : 0) + 1 + kFadeCount;
 }
 
-std::vector<double> FeatureLayout::anchors(ConstView z, int hidden) const {
-  std::vector<double> anchor(static_cast<std::size_t>(tags_), kMissing);
-  const auto mean_of = [&](const Slot& slot, index rows) {
-    if (slot.categories) {
-      for (index r = rows; r-- > 0;)
-        if (known(z(r, slot.tag))) return z(r, slot.tag);
-      return kMissing;
-    }
+ContextSummary FeatureLayout::summarise(ConstView z, int hidden) const {
+  const auto tags = static_cast<std::size_t>(tags_);
+  ContextSummary summary{std::vector<double>(tags, kMissing), std::vector<double>(tags, kMissing)};
+  const double forget = std::exp(-1.0 / anchor_tau_);
+  const auto look = [&](const Slot& slot, index rows) {
     // Relative to the newest known value, so that a short anchor_tau cannot underflow every weight.
-    double sum = 0, weights = 0, decay = 1, value = kMissing;
-    const double forget = std::exp(-1.0 / anchor_tau_);
+    double sum = 0, weights = 0, fade = 1, value = kMissing;
     for (index r = 0; r < rows; ++r) {  // oldest first: each row fades what came before
-      if (known(z(r, slot.tag))) value = clip(z(r, slot.tag));
-      decay *= forget;
-      if (!slot.laboratory && !known(z(r, slot.tag))) continue;
-      if (!known(value)) continue;
-      sum = sum * decay + value;
-      weights = weights * decay + 1;
-      decay = 1;
+      fade *= forget;
+      const double now = z(r, slot.tag);
+      if (known(now)) value = slot.categories ? now : clip(now);
+      if (!known(now) && (!slot.laboratory || !known(value))) continue;
+      sum = sum * fade + value;
+      weights = weights * fade + 1;
+      fade = 1;
     }
-    return weights > 0 ? sum / weights : kMissing;
+    const auto tag = static_cast<std::size_t>(slot.tag);
+    summary.last[tag] = value;
+    summary.anchor[tag] = slot.categories || weights == 0 ? value : sum / weights;
   };
-  for (const Slot& slot : history_outputs_)
-    anchor[static_cast<std::size_t>(slot.tag)] = mean_of(slot, context_ - hidden);
-  for (const Slot& slot : history_inputs_)
-    anchor[static_cast<std::size_t>(slot.tag)] = mean_of(slot, context_);
-  return anchor;
+  for (const Slot& slot : history_outputs_) look(slot, context_ - hidden);
+  for (const Slot& slot : history_inputs_) look(slot, context_);
+  return summary;
 }
 
 template <class T>
@@ -116,12 +114,12 @@ void FeatureLayout::fill_calendar(T* x, double time) const {
 }
 
 template <class T>
-void FeatureLayout::fill_history(T* x, ConstView z, const std::vector<double>& anchors, double time0,
+void FeatureLayout::fill_history(T* x, ConstView z, const ContextSummary& summary, double time0,
                                  int hidden) const {
   const double age_scale = 1.0 / std::log1p(static_cast<double>(context_));
   // Writes [z - anchor, (z,) known, (age)] of one tag down the context.
   const auto fill = [&](const Slot& slot, bool level, index rows) {
-    const double anchor = anchors[static_cast<std::size_t>(slot.tag)];
+    const double anchor = summary.anchor[static_cast<std::size_t>(slot.tag)];
     double value = kMissing;
     index sampled = -1;
     for (index r = 0; r < context_; ++r) {
@@ -157,34 +155,42 @@ void FeatureLayout::fill_history(T* x, ConstView z, const std::vector<double>& a
 }
 
 template <class T>
-void FeatureLayout::fill_future(T* x, const std::vector<double>& anchors, const ConstView* plan,
-                                ConstView coming, double time0) const {
+void FeatureLayout::fill_future(T* x, const ContextSummary& summary, const ConstView* plan, ConstView coming,
+                                double time0) const {
   for (int h = 0; h < horizon_; ++h) {
     T* row = x + static_cast<index>(h) * future_row_;
     for (std::size_t i = 0; i < future_inputs_.size(); ++i) {
       const Slot& slot = future_inputs_[i];
-      const double anchor = anchors[static_cast<std::size_t>(slot.tag)];
+      const double anchor = or_zero(summary.anchor[static_cast<std::size_t>(slot.tag)]);
+      const double last = summary.last[static_cast<std::size_t>(slot.tag)];
       const bool setpoint = i < setpoints_.size();
       double z = kMissing;
       if (plan && setpoint) z = (*plan)(h, slot.source);
       if (plan && !setpoint && slot.ahead && coming.rows > 0) z = coming(h, slot.source);
+      const bool given = known(z);
+      if (!given) z = last;
       T* out = row + slot.column;
       if (slot.categories) {
-        one_hot(out, known(z) ? z : anchor, slot.categories);
-        if (slot.ahead) out[slot.categories] = T(known(z));
-      } else if (slot.ahead) {
-        if (!setpoint && known(z)) z = clip(z);
-        out[0] = T(known(z) ? z : or_zero(anchor));
-        out[1] = T(known(z) ? z - or_zero(anchor) : 0.0);
-        out[2] = T(known(z));
-      } else {
-        out[0] = T(or_zero(anchor));
+        one_hot(out, z, slot.categories);
+        if (slot.ahead) out[slot.categories] = T(given);
+        continue;
       }
+      if (!setpoint && given) z = clip(z);
+      out[0] = T(or_zero(z));
+      out[1] = T(known(z) ? z - anchor : 0.0);
+      if (slot.ahead) out[2] = T(given);
     }
-    for (std::size_t o = 0; o < outputs_.size(); ++o)
-      row[future_levels_ + static_cast<int>(o)] = T(or_zero(anchors[static_cast<std::size_t>(outputs_[o])]));
+    for (std::size_t o = 0; o < outputs_.size(); ++o) {
+      const auto tag = static_cast<std::size_t>(outputs_[o]);
+      T* out = row + future_levels_ + (1 + kFadeCount) * static_cast<int>(o);
+      *out++ = T(or_zero(summary.anchor[tag]));
+      const double ahead = or_zero(summary.last[tag] - summary.anchor[tag]);
+      for (const double rows : kFadeRows) *out++ = T(ahead * std::exp(-h / rows));
+    }
     if (period_ > 0) fill_calendar(row + future_calendar_, time0 + h * period_);
-    row[future_row_ - 1] = T((h + 1.0) / horizon_);
+    T* step = row + future_row_ - 1 - kFadeCount;
+    *step++ = T((h + 1.0) / horizon_);
+    for (const double rows : kFadeRows) *step++ = T(std::exp(-h / rows));
   }
 }
 
@@ -213,21 +219,28 @@ std::vector<std::string> FeatureLayout::future_names() const {
   std::vector<std::string> names;
   for (const Slot& slot : future_inputs_) {
     for (const std::string& label : slot.labels) names.push_back(slot.name + " is " + label);
-    if (!slot.categories) names.push_back(slot.name + (slot.ahead ? " z" : " anchor"));
-    if (!slot.categories && slot.ahead) names.push_back(slot.name + " z - anchor");
+    if (!slot.categories) {
+      names.push_back(slot.name + (slot.ahead ? " z" : " last"));
+      names.push_back(slot.name + (slot.ahead ? " z - anchor" : " last - anchor"));
+    }
     if (slot.ahead) names.push_back(slot.name + " known");
   }
-  for (const Slot& slot : history_outputs_) names.push_back(slot.name + " anchor");
+  for (const Slot& slot : history_outputs_) {
+    names.push_back(slot.name + " anchor");
+    for (const int rows : kFadeRows)
+      names.push_back(slot.name + " last - anchor, fading over " + std::to_string(rows));
+  }
   if (period_ > 0) names.insert(names.end(), {"hour sin", "hour cos", "week sin", "week cos"});
   names.push_back("step");
+  for (const int rows : kFadeRows) names.push_back("step fading over " + std::to_string(rows));
   return names;
 }
 
-template void FeatureLayout::fill_history(float*, ConstView, const std::vector<double>&, double, int) const;
-template void FeatureLayout::fill_history(double*, ConstView, const std::vector<double>&, double, int) const;
-template void FeatureLayout::fill_future(float*, const std::vector<double>&, const ConstView*, ConstView,
+template void FeatureLayout::fill_history(float*, ConstView, const ContextSummary&, double, int) const;
+template void FeatureLayout::fill_history(double*, ConstView, const ContextSummary&, double, int) const;
+template void FeatureLayout::fill_future(float*, const ContextSummary&, const ConstView*, ConstView,
                                          double) const;
-template void FeatureLayout::fill_future(double*, const std::vector<double>&, const ConstView*, ConstView,
+template void FeatureLayout::fill_future(double*, const ContextSummary&, const ConstView*, ConstView,
                                          double) const;
 
 }  // namespace emisopt

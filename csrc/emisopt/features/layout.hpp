@@ -13,17 +13,28 @@ namespace emisopt {
 /// would vanish there.
 inline constexpr double kClip = 8.0;
 
+/// Rows in which the last value's lead over the anchor fades: the skip path mixes these ways back, so that
+/// one row ahead can be the last value and ten rows ahead the anchor.
+inline constexpr int kFadeRows[] = {1, 3, 10};
+
+/// What a context says of each tag in one number, normalised, per tag; NaN where no value is known.
+struct ContextSummary {
+  std::vector<double> anchor;  // exponentially weighted mean of the known values; of a category the last
+  std::vector<double> last;    // newest known value
+};
+
 /// Columns of one history row, in this order (a token is `patch` rows side by side):
 ///   per output       [z - anchor, known]            per continuous input  [z - anchor, z, known]
 ///   per categorical  [one-hot]                      laboratory tags: one more column, their age
 ///   [hour sin, cos, weekday sin, cos] when rows have stamps, [row / context]
 /// Columns of one future row:
 ///   per setpoint and per disturbance known ahead    [z, z - anchor, known], categorical [one-hot, known]
-///   per other disturbance                           [anchor], categorical [one-hot of the last one seen]
-///   per output                                      [anchor]
-///   calendar as above, [step / horizon]
-/// A value that is missing or not known ahead is put at its anchor, with known = 0: the best guess that the
-/// history allows. A disturbance that is not known ahead has no column for coming values, so none can leak.
+///   per other disturbance                           [last, last - anchor], categorical [one-hot of the last]
+///   per output                                      [anchor, (last - anchor) e^(-step / r) for r of
+///   kFadeRows] calendar as above, [(step + 1) / horizon, e^(-step / r) for r of kFadeRows], step from 0
+/// last is the newest known value of the context. A measured value that is missing is put at its anchor, a
+/// coming one that is not known at the last, each with known = 0: the best guess that the history allows.
+/// A disturbance that is not known ahead has no column for coming values, so none can leak.
 /// A laboratory value is held from its row on within the context, never before; age = log(1 + rows) scaled
 /// to 1 at the context's length.
 class FeatureLayout {
@@ -47,19 +58,17 @@ class FeatureLayout {
   std::vector<std::string> history_names() const;
   std::vector<std::string> future_names() const;
 
-  /// One number per tag: the exponentially weighted mean of its known values in z (context, tags), weight
-  /// e^(-age / anchor_tau); of a category the last one seen. NaN when none is known. Of outputs the newest
-  /// `hidden` rows are not looked at.
-  std::vector<double> anchors(ConstView z, int hidden = 0) const;
+  /// From z (context, tags); the weight of a value in an anchor is e^(-age / anchor_tau). Of outputs the
+  /// newest `hidden` rows are not looked at.
+  ContextSummary summarise(ConstView z, int hidden = 0) const;
   /// Writes x (history_tokens, history_width) from z (context, tags). time0: stamp of the first row, s.
   template <class T>
-  void fill_history(T* x, ConstView z, const std::vector<double>& anchors, double time0,
-                    int hidden = 0) const;
+  void fill_history(T* x, ConstView z, const ContextSummary& summary, double time0, int hidden = 0) const;
   /// Writes x (horizon, future_width) from a plan (H, U) and coming disturbances (H, D), normalised; NaN in
   /// either: unknown at that step. plan null: future operation unknown, all of it. known may be empty.
   /// time0: stamp of the first future row, s.
   template <class T>
-  void fill_future(T* x, const std::vector<double>& anchors, const ConstView* plan, ConstView known,
+  void fill_future(T* x, const ContextSummary& summary, const ConstView* plan, ConstView known,
                    double time0) const;
 
   /// The two columns of a future row that setpoint u feeds; d column / d z is 1 in both.

@@ -12,7 +12,7 @@ namespace emisopt {
 
 struct MpcConfig {
   ControllerConfig controller;
-  double move_weight = 50;   // EUR per (move / range)^2: a move of a tenth of the range costs 0.5 EUR
+  double move_weight = 60;   // EUR per (move / range)^2: a move of a tenth of the range costs 0.6 EUR
   std::vector<double> safe;  // (U) targets of SAFE_RAMP; empty: the setpoints in force at the start
   Envelope envelope;         // radius2 0: off. training_envelope(..., 0.95, 0.2) is advised
   int frozen_rows = 3;       // an output that repeats itself so often is not measured; 0: never checked

@@ -12,7 +12,7 @@ struct ForecasterConfig {
   int width = 64;         // model width d, 2..4096; a multiple of 2 * heads (rotary positions turn pairs)
   int heads = 4;          // attention heads, 1..256
   int kv_heads = 0;       // 0: as heads; else divides heads (grouped-query attention)
-  int layers = 2;         // 1..64
+  int layers = 1;         // 1..64; a second one gained nothing on two plants (docs/forecaster.md)
   int feedforward = 0;    // inner width, 0..16384; 0: 8/3 of width, rounded up to a multiple of 8
   double anchor_tau = 6;  // rows, > 0: time constant of the mean that a forecast is a change from
   std::vector<double> quantiles = {0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95};  // rising, in (0, 1), with 0.5

@@ -43,7 +43,7 @@ struct ForecastSession::State {
   std::map<std::vector<int>, Compiled> jacobian;  // by levels
   long history = 0;                               // counts set_history
   std::vector<float> context;                     // (history_tokens, history_width)
-  std::vector<double> anchors;                    // per tag, normalised
+  ContextSummary summary;                         // of that context
   double time0 = kMissing;                        // of the first future row, s
   Matrix plan_z, known_z;                         // (H, U), (H, D)
 
@@ -110,7 +110,7 @@ struct ForecastSession::State {
     if (plan) normalise(plan_z, *plan, scaler, layout.setpoints());
     if (known.rows > 0) normalise(known_z, known, scaler, layout.disturbances());
     const ConstView z = plan_z;
-    layout.fill_future(x, anchors, plan ? &z : nullptr, known.rows > 0 ? ConstView(known_z) : ConstView(),
+    layout.fill_future(x, summary, plan ? &z : nullptr, known.rows > 0 ? ConstView(known_z) : ConstView(),
                        time0);
   }
 };
@@ -159,17 +159,17 @@ void ForecastSession::set_history(const History& history, index end, int hidden)
                      std::to_string(end == 0 ? 0 : end - history.run_start(end - 1)) +
                      "; wait for more rows or use a shorter context");
   const Matrix z = s.scaler.normalise(history, first, context);
-  const std::vector<double> anchors = s.layout.anchors(z, hidden);
+  const ContextSummary summary = s.layout.summarise(z, hidden);
   for (index tag : s.layout.outputs())
-    if (std::isnan(anchors[static_cast<std::size_t>(tag)]))
+    if (std::isnan(summary.anchor[static_cast<std::size_t>(tag)]))
       throw InputError(std::string(kWhere) + ": expected a known value of output '" +
                        s.names[static_cast<std::size_t>(tag)] + "' in the " + std::to_string(context) +
                        " rows before row " + std::to_string(end) + ", all are missing");
-  s.anchors = anchors;
+  s.summary = summary;
   const bool stamped = !history.time.empty();
   const auto stamp = [&](index r) { return stamped ? history.time[static_cast<std::size_t>(r)] : kMissing; };
   s.context.resize(static_cast<std::size_t>(s.layout.history_tokens() * s.layout.history_width()));
-  s.layout.fill_history(s.context.data(), z, s.anchors, stamp(first), hidden);
+  s.layout.fill_history(s.context.data(), z, s.summary, stamp(first), hidden);
   s.time0 = stamp(end - 1) + s.layout.period();
   ++s.history;
 }
@@ -184,7 +184,7 @@ void ForecastSession::predict(View quantiles, const ConstView* plan, ConstView k
   Program<float>& program = s.infer_program(1);
   s.fill_future(program.future(), plan, known);
   program.run();
-  quantiles_to_physical(quantiles, program.quantiles(), s.layout, s.scaler, s.anchors);
+  quantiles_to_physical(quantiles, program.quantiles(), s.layout, s.scaler, s.summary.anchor);
 }
 
 void ForecastSession::predict_batch(View quantiles, ConstView plans, ConstView known, int batch) {
@@ -206,7 +206,7 @@ void ForecastSession::predict_batch(View quantiles, ConstView plans, ConstView k
   program.run();
   for (int b = 0; b < batch; ++b)
     quantiles_to_physical(quantiles.slice(b * rows, rows), program.quantiles() + b * rows * quantiles.cols,
-                          s.layout, s.scaler, s.anchors);
+                          s.layout, s.scaler, s.summary.anchor);
 }
 
 void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
@@ -227,7 +227,7 @@ void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
   s.fill_future(program.future(), &plan, known);
   program.run();
   jacobian_to_physical(jacobian, program.jacobian(), program.quantiles(), plan, levels, s.config.levels(),
-                       s.layout, s.scaler, s.anchors);
+                       s.layout, s.scaler, s.summary.anchor);
 }
 
 std::vector<double> ForecastSession::anchors() const {
@@ -236,7 +236,7 @@ std::vector<double> ForecastSession::anchors() const {
   std::vector<double> physical;
   for (index tag : s.layout.outputs()) {
     const auto i = static_cast<std::size_t>(tag);
-    physical.push_back(s.scaler.tags[i].physical(s.anchors[i]));
+    physical.push_back(s.scaler.tags[i].physical(s.summary.anchor[i]));
   }
   return physical;
 }

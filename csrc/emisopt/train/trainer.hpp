@@ -15,7 +15,7 @@ struct TrainConfig {
   double clip = 1.0;          // global gradient norm, > 0; 0: off
   double average = 0.995;     // of the weights (EMA), in [0, 1); 0: off
   double level_shift = 1.0;   // sd of the random shift of each window's outputs, normalised units, >= 0
-  double input_shift = 0.3;   // the same for inputs
+  double input_shift = 0.3;   // the same for inputs; more on a plant that drifts (docs/forecaster.md)
   double unknown_plan = 0.0;  // share of windows trained with future operation unknown, 0..1
   kernels::Loss loss = kernels::Loss::pinball;
   index train_rows = 0;       // windows whose last target row is < train_rows; 0: all before validation

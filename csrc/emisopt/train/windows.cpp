@@ -36,10 +36,10 @@ void TrainingWindows::fill(kernels::Program<float>& program, int slot, index ori
 
   const ConstView past = ConstView(window_).slice(0, context),
                   coming = ConstView(window_).slice(context, horizon);
-  const std::vector<double> anchors = layout_.anchors(past);
+  const ContextSummary summary = layout_.summarise(past);
   const auto stamp = [&](index r) { return time_.empty() ? kMissing : time_[static_cast<std::size_t>(r)]; };
   layout_.fill_history(program.history() + slot * layout_.history_tokens() * layout_.history_width(), past,
-                       anchors, stamp(origin - context));
+                       summary, stamp(origin - context));
 
   const auto gather = [&](Matrix& to, const std::vector<index>& ids) {
     for (index h = 0; h < horizon; ++h)
@@ -48,7 +48,7 @@ void TrainingWindows::fill(kernels::Program<float>& program, int slot, index ori
   gather(plan_, layout_.setpoints());
   gather(known_, layout_.disturbances());
   const ConstView plan = plan_;
-  layout_.fill_future(program.future() + slot * horizon * layout_.future_width(), anchors,
+  layout_.fill_future(program.future() + slot * horizon * layout_.future_width(), summary,
                       unknown ? nullptr : &plan, known_, stamp(origin));
 
   const auto outputs = static_cast<index>(layout_.outputs().size());
@@ -57,7 +57,7 @@ void TrainingWindows::fill(kernels::Program<float>& program, int slot, index ori
   for (index h = 0; h < horizon; ++h)
     for (index o = 0; o < outputs; ++o) {
       const index tag = layout_.outputs()[static_cast<std::size_t>(o)];
-      const double change = coming(h, tag) - anchors[static_cast<std::size_t>(tag)];
+      const double change = coming(h, tag) - summary.anchor[static_cast<std::size_t>(tag)];
       const bool counts = !std::isnan(change);
       *target++ = counts ? static_cast<float>(change) : 0.0f;
       *weight++ = counts ? 1.0f : 0.0f;

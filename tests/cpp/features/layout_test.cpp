@@ -39,23 +39,26 @@ struct HandComputed : testing::Test {
 };
 
 TEST_F(HandComputed, AnchorsFadeOldRowsAndSkipMissingOnes) {
-  const std::vector<double> a = layout.anchors(z);
+  const auto [a, last] = layout.summarise(z);
   EXPECT_DOUBLE_EQ(a[0], (5 + 3 * 0.5 + 1 * 0.25) / 1.75);
   EXPECT_DOUBLE_EQ(a[1], (1 + 2 * 0.25) / 1.25);
   EXPECT_DOUBLE_EQ(a[2], (2 + 2 * 0.5 + 8 * 0.25) / 1.75);
   EXPECT_DOUBLE_EQ(a[3], 4);
   EXPECT_DOUBLE_EQ(a[4], 6);  // held over the last row, unknown before its sample
   EXPECT_DOUBLE_EQ(a[5], 1);  // the last category seen
-  const std::vector<double> late = layout.anchors(z, /*hidden=*/1);
-  EXPECT_DOUBLE_EQ(late[1], 2);
-  EXPECT_DOUBLE_EQ(late[0], a[0]);  // only outputs are late
-  EXPECT_TRUE(std::isnan(layout.anchors(z, 3)[1]));
+  EXPECT_EQ(last, (std::vector<double>{5, 1, 2, 4, 6, 1}));
+  const ContextSummary late = layout.summarise(z, /*hidden=*/1);
+  EXPECT_DOUBLE_EQ(late.anchor[1], 2);
+  EXPECT_DOUBLE_EQ(late.last[1], 2);
+  EXPECT_DOUBLE_EQ(late.anchor[0], a[0]);  // only outputs are late
+  EXPECT_TRUE(std::isnan(layout.summarise(z, 3).anchor[1]));
+  EXPECT_TRUE(std::isnan(layout.summarise(z, 3).last[1]));
 }
 
 TEST_F(HandComputed, ShortTimeConstantsDoNotUnderflow) {
   const FeatureLayout quick(map, 3, 2, 1, 1e-3);  // e^-2000 between the known row and the context's end
   z(2, 1) = kNan;
-  EXPECT_DOUBLE_EQ(quick.anchors(z)[1], 2);
+  EXPECT_DOUBLE_EQ(quick.summarise(z).anchor[1], 2);
 }
 
 TEST_F(HandComputed, HistoryRow) {
@@ -64,49 +67,75 @@ TEST_F(HandComputed, HistoryRow) {
                                       "d z - anchor", "d z", "d known", "m z - anchor", "m z", "m known",
                                       "l z - anchor", "l z", "l known", "l age", "c is A", "c is B", "row"}));
   ASSERT_EQ(layout.history_width(), 18);
-  const std::vector<double> a = layout.anchors(z);
+  const ContextSummary summary = layout.summarise(z);
+  const std::vector<double>& a = summary.anchor;
   const double one_row = std::log1p(1.0) / std::log1p(3.0);
   const std::vector<double> expected = {
       2 - a[1], 1, 1 - a[0], 1, 1, 8 - a[2], 8, 1, 0, 4, 1, 0, 6, 0, 1,       1, 0, 1.0 / 3,  //
       0,        0, 3 - a[0], 3, 1, 2 - a[2], 2, 1, 0, 4, 1, 0, 6, 1, 0,       0, 1, 2.0 / 3,  //
       1 - a[1], 1, 5 - a[0], 5, 1, 2 - a[2], 2, 1, 0, 4, 1, 0, 6, 1, one_row, 0, 0, 1};
   std::vector<double> x(expected.size(), -99);
-  layout.fill_history(x.data(), z, a, kNan);
+  layout.fill_history(x.data(), z, summary, kNan);
   for (std::size_t i = 0; i < x.size(); ++i)
     EXPECT_DOUBLE_EQ(x[i], expected[i]) << "row " << i / 18 << ' ' << i % 18;
 }
 
 TEST_F(HandComputed, FutureRow) {
-  ASSERT_EQ(layout.future_names(),
-            (std::vector<std::string>{"u z", "u z - anchor", "u known", "d z", "d z - anchor", "d known",
-                                      "m anchor", "l anchor", "c is A", "c is B", "y anchor", "step"}));
-  ASSERT_EQ(layout.future_width(), 12);
-  const std::vector<double> a = layout.anchors(z);
+  ASSERT_EQ(layout.future_names(), (std::vector<std::string>{"u z",
+                                                             "u z - anchor",
+                                                             "u known",
+                                                             "d z",
+                                                             "d z - anchor",
+                                                             "d known",
+                                                             "m last",
+                                                             "m last - anchor",
+                                                             "l last",
+                                                             "l last - anchor",
+                                                             "c is A",
+                                                             "c is B",
+                                                             "y anchor",
+                                                             "y last - anchor, fading over 1",
+                                                             "y last - anchor, fading over 3",
+                                                             "y last - anchor, fading over 10",
+                                                             "step",
+                                                             "step fading over 1",
+                                                             "step fading over 3",
+                                                             "step fading over 10"}));
+  constexpr std::size_t kWidth = 20;
+  ASSERT_EQ(layout.future_width(), static_cast<int>(kWidth));
+  const ContextSummary summary = layout.summarise(z);
+  const std::vector<double>& a = summary.anchor;
   Matrix plan(2, 1), known(2, 4);
   plan.values = {20, kNan};  // beyond the clip: a plan is never clipped
   known.values = {20, 7, 7, 0, kNan, 7, 7, 0};
   const ConstView plan_view = plan;
-  const std::vector<double> expected = {20,   20 - a[0], 1, 8,    8 - a[2], 1, 4, 6, 0, 1, a[1], 0.5,  //
-                                        a[0], 0,         0, a[2], 0,        0, 4, 6, 0, 1, a[1], 1};
+  const double lead = 1 - a[1], f1 = std::exp(-1.0), f3 = std::exp(-1.0 / 3), f10 = std::exp(-0.1);
+  const std::vector<double> expected = {
+      20, 20 - a[0], 1,    8,         8 - a[2],  1,          4,   0,  6,  0,
+      0,  1,         a[1], lead,      lead,      lead,       0.5, 1,  1,  1,  //
+      5,  5 - a[0],  0,    2,         2 - a[2],  0,          4,   0,  6,  0,
+      0,  1,         a[1], lead * f1, lead * f3, lead * f10, 1,   f1, f3, f10};
   std::vector<double> x(expected.size(), -99);
-  layout.fill_future(x.data(), a, &plan_view, known, kNan);
+  layout.fill_future(x.data(), summary, &plan_view, known, kNan);
   for (std::size_t i = 0; i < x.size(); ++i)
-    EXPECT_DOUBLE_EQ(x[i], expected[i]) << "row " << i / 12 << ' ' << i % 12;
+    EXPECT_DOUBLE_EQ(x[i], expected[i]) << "row " << i / kWidth << ' ' << i % kWidth;
 
-  // Without a plan nothing of the future counts, whatever `known` holds.
+  // Without a plan nothing of the future counts, whatever `known` holds: operation is held at its last
+  // values.
   std::vector<double> without(expected.size()), empty(expected.size());
-  layout.fill_future(without.data(), a, nullptr, known, kNan);
-  layout.fill_future(empty.data(), a, nullptr, {}, kNan);
+  layout.fill_future(without.data(), summary, nullptr, known, kNan);
+  layout.fill_future(empty.data(), summary, nullptr, {}, kNan);
   EXPECT_EQ(without, empty);
-  EXPECT_EQ(without[0], a[0]);
+  EXPECT_EQ(without[0], 5);
   EXPECT_EQ(without[2], 0);
   EXPECT_EQ(without[5], 0);
 }
 
 TEST_F(HandComputed, ATagThatIsNeverKnownIsWrittenAsZeros) {
   for (index r = 0; r < 3; ++r) z(r, 0) = z(r, 1) = z(r, 4) = z(r, 5) = kNan;
-  std::vector<double> past(3 * 18), coming(2 * 12);
-  const std::vector<double> a = layout.anchors(z);
+  std::vector<double> past(3 * static_cast<std::size_t>(layout.history_width()));
+  std::vector<double> coming(2 * static_cast<std::size_t>(layout.future_width()));
+  const ContextSummary a = layout.summarise(z);
   layout.fill_history(past.data(), z, a, kNan);
   layout.fill_future(coming.data(), a, nullptr, {}, kNan);
   for (double x : past) EXPECT_TRUE(std::isfinite(x));
@@ -122,8 +151,8 @@ TEST(FeatureLayout, PatchesAreRowsSideBySide) {
   EXPECT_EQ(paired.history_tokens(), 6);
   EXPECT_EQ(paired.history_width(), 2 * single.history_width());
   std::vector<float> a(12 * static_cast<std::size_t>(single.history_width())), b(a.size());
-  single.fill_history(a.data(), z, single.anchors(z), h.time[0]);
-  paired.fill_history(b.data(), z, paired.anchors(z), h.time[0]);
+  single.fill_history(a.data(), z, single.summarise(z), h.time[0]);
+  paired.fill_history(b.data(), z, paired.summarise(z), h.time[0]);
   EXPECT_EQ(a, b);
 }
 
@@ -135,14 +164,14 @@ TEST(FeatureLayout, CalendarTurnsWithTheStamps) {
   Matrix z(2, 1, 1.0);
   std::vector<double> x(2 * static_cast<std::size_t>(layout.history_width()));
   const double monday_5h = 1704085200;  // 2024-01-01 05:00:00 UTC
-  layout.fill_history(x.data(), z, {1.0}, monday_5h);
+  layout.fill_history(x.data(), z, {{1.0}, {1.0}}, monday_5h);
   ASSERT_EQ(layout.history_names()[2], "hour sin");
   const std::size_t second = static_cast<std::size_t>(layout.history_width());
   EXPECT_NEAR(x[2], std::sin(2 * M_PI * 5 / 24), 1e-12);
   EXPECT_NEAR(x[second + 2], 1, 1e-12);  // 06:00
   EXPECT_NEAR(x[second + 3], 0, 1e-12);
   EXPECT_NEAR(x[second + 4], std::sin(2 * M_PI * 6 / 168), 1e-12);  // six hours into the week
-  layout.fill_history(x.data(), z, {1.0}, kNan);  // rows without stamps under a map with a period
+  layout.fill_history(x.data(), z, {{1.0}, {1.0}}, kNan);  // rows without stamps under a map with a period
   EXPECT_EQ(x[2], 0);
   EXPECT_EQ(x[3], 0);
 }
@@ -151,15 +180,15 @@ TEST(FeatureLayout, PlanColumnsAreWhereThePlanIsWritten) {
   const History h = toy::history(60, 1);
   const FeatureLayout layout(h.tags, 12, 4, 1, 6);
   const Matrix z = Scaler::fit(h, 60).normalise(h, 0, 12);
-  const std::vector<double> anchors = layout.anchors(z);
+  const ContextSummary summary = layout.summarise(z);
   const auto width = static_cast<std::size_t>(layout.future_width());
   for (int u = 0; u < 2; ++u) {
     Matrix plan(4, 2, 0.5);
     std::vector<double> base(4 * width), moved(4 * width);
     ConstView view = plan;
-    layout.fill_future(base.data(), anchors, &view, {}, h.time[11]);
+    layout.fill_future(base.data(), summary, &view, {}, h.time[11]);
     plan(2, u) += 0.25;
-    layout.fill_future(moved.data(), anchors, &view, {}, h.time[11]);
+    layout.fill_future(moved.data(), summary, &view, {}, h.time[11]);
     const auto [level, change] = layout.plan_columns(u);
     for (std::size_t i = 0; i < base.size(); ++i) {
       const bool fed =

@@ -50,8 +50,8 @@ struct DoubleChain {
     program->load(theta.data());
     const index first = end - layout.context();
     const Matrix z = f.scaler.normalise(h, first, layout.context());
-    anchors = layout.anchors(z);
-    layout.fill_history(program->history(), z, anchors, h.time[static_cast<std::size_t>(first)]);
+    summary = layout.summarise(z);
+    layout.fill_history(program->history(), z, summary, h.time[static_cast<std::size_t>(first)]);
     program->run_context();
     time0 = h.time[static_cast<std::size_t>(end - 1)] + layout.period();
     known_z = scaled(known, layout.disturbances());
@@ -68,23 +68,23 @@ struct DoubleChain {
   Matrix predict(const Matrix& plan) {
     const Matrix z = scaled(plan, forecaster.layout.setpoints());
     const ConstView view = z;
-    forecaster.layout.fill_future(program->future(), anchors, &view, known_z, time0);
+    forecaster.layout.fill_future(program->future(), summary, &view, known_z, time0);
     program->run();
     Matrix q(kH, kO * kQ);
-    quantiles_to_physical(q, program->quantiles(), forecaster.layout, forecaster.scaler, anchors);
+    quantiles_to_physical(q, program->quantiles(), forecaster.layout, forecaster.scaler, summary.anchor);
     return q;
   }
   Matrix jacobian(const Matrix& plan) {
     predict(plan);
     Matrix j(static_cast<index>(levels.size()) * kH * kO, kH * kU);
     jacobian_to_physical(j, program->jacobian(), program->quantiles(), plan, levels, kQ, forecaster.layout,
-                         forecaster.scaler, anchors);
+                         forecaster.scaler, summary.anchor);
     return j;
   }
   const Forecaster& forecaster;
   std::vector<int> levels;
   std::unique_ptr<kernels::Program<double>> program;
-  std::vector<double> anchors;
+  ContextSummary summary;
   Matrix known_z;
   double time0 = 0;
 };

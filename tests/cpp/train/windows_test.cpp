@@ -44,7 +44,7 @@ TEST_F(Batch, TargetsAreChangesAgainstTheAnchorAndMissingOnesDoNotCount) {
   // Row 103 = 11 + 4 * 23 has no nox.
   const Filled w = fill(1, 102, {}, 1);
   const Matrix z = forecaster.scaler.normalise(past, 90, 12);
-  const std::vector<double> anchors = forecaster.layout.anchors(z);
+  const std::vector<double> anchors = forecaster.layout.summarise(z).anchor;
   for (int h = 0; h < 4; ++h) {
     EXPECT_EQ(w.weight[2 * h], h == 1 ? 0.0f : 1.0f);
     EXPECT_EQ(w.weight[2 * h + 1], 1.0f);
@@ -60,7 +60,7 @@ TEST_F(Batch, EqualsWhatTheSessionSees) {
   const Filled w = fill(0, 100, {}, 1);
   const Matrix z = forecaster.scaler.normalise(past, 88, 12);
   std::vector<float> history(w.history.size());
-  forecaster.layout.fill_history(history.data(), z, forecaster.layout.anchors(z), past.time[88]);
+  forecaster.layout.fill_history(history.data(), z, forecaster.layout.summarise(z), past.time[88]);
   EXPECT_EQ(w.history, history);
 }
 
