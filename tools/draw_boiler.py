@@ -16,6 +16,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 
 STEADY = {
     "NOx before SCR over O2": ("excess O$_2$ [%, dry]", "NO$_x$ before SCR [mg/Nm³]", "linear"),
@@ -46,7 +47,7 @@ def curves(program: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["curve", "x", "series", "value"])
 
 
-def panel(axis: plt.Axes, table: pd.DataFrame, styles: list[str]) -> None:
+def panel(axis: Axes, table: pd.DataFrame, styles: list[str]) -> None:
     for (name, part), style in zip(table.groupby("series", sort=False), styles, strict=False):
         axis.plot(part["x"], part["value"], style, label=name, linewidth=1.6)
     axis.grid(True, color="0.9")

@@ -15,8 +15,8 @@ class Controller;
 struct OracleConfig {
   int horizon = 24;  // rows
   int blocks = 5;
-  int iterations = 3;       // Jacobians a tick
-  int fresh_every = 6;      // ticks between starts from the steady optimum
+  int iterations = 2;       // Jacobians a tick
+  int fresh_every = 12;     // ticks between starts from the steady optimum
   double margin = 0.002;    // share of each limit kept free: the inner steps of prediction and plant agree
   double fast_step_s = 60;  // integration step of the derivatives
   int threads = 2;

@@ -14,8 +14,8 @@ inline OperatorRules tuned_operator() {
   r.co_limit = 125;
   r.o2_offset = 0.3;
   r.ofa_offset = 4;
-  r.nox_target = 0.88;
-  r.nh3_max = 0.84;
+  r.nox_target = 0.91;
+  r.nh3_max = 0.90;
   r.tilt = -8;
   r.co_alarm = 0.9;
   return r;

@@ -96,13 +96,13 @@ double Surroundings::n_factor(double time) { return std::exp(0.07 * nitrogen_.at
 double Surroundings::lhv_factor(double time) { return 1 + 0.02 * heating_.at(time); }
 
 double Surroundings::spread(double time) {
-  return std::exp(unseen_ * (0.025 * spread_slow_.at(time) + 0.022 * spread_fast_.at(time)));
+  return std::exp(unseen_ * (0.025 * spread_slow_.at(time) + 0.015 * spread_fast_.at(time)));
 }
 double Surroundings::nox_factor(double time) {
   return std::exp(unseen_ * (0.025 * nox_slow_.at(time) + 0.015 * nox_fast_.at(time)));
 }
 double Surroundings::o2_bias(double time) {
-  return unseen_ * (0.10 * probe_.at(time) + 0.08 * puff_.at(time));
+  return unseen_ * (0.10 * probe_.at(time) + 0.05 * puff_.at(time));
 }
 double Surroundings::feed_factor(double time) { return 1 + unseen_ * 0.012 * metering_.at(time); }
 
