@@ -39,7 +39,8 @@ FuelCostConfig make_fuel_cost(double period_s, int efficiency, int reagent_flow,
 }
 
 ControllerConfig make_controller_config(int blocks, int max_iterations, double deadline_s, double trust,
-                                        const std::string& bias, double bias_gain, int max_hold) {
+                                        const std::string& bias, double bias_gain, int max_hold,
+                                        double limit_margin) {
   ControllerConfig c;
   c.blocks = blocks;
   c.max_iterations = max_iterations;
@@ -47,6 +48,7 @@ ControllerConfig make_controller_config(int blocks, int max_iterations, double d
   c.trust = trust;
   c.bias_gain = bias_gain;
   c.max_hold = max_hold;
+  c.limit_margin = limit_margin;
   using Bias = ControllerConfig::Bias;
   if (bias == "none")
     c.bias = Bias::none;
@@ -136,7 +138,8 @@ void bind_parts(py::module_& m) {
   py::class_<ControllerConfig>(m, "ControllerConfig", "How the controller searches.")
       .def(py::init(&make_controller_config), py::kw_only(), "blocks"_a = c.blocks,
            "max_iterations"_a = c.max_iterations, "deadline_s"_a = c.deadline_s, "trust"_a = c.trust,
-           "bias"_a = "none", "bias_gain"_a = c.bias_gain, "max_hold"_a = c.max_hold);
+           "bias"_a = "none", "bias_gain"_a = c.bias_gain, "max_hold"_a = c.max_hold,
+           "limit_margin"_a = c.limit_margin);
   py::class_<Envelope>(m, "Envelope", "Where the training rows lay: mean and precision of (u, d).")
       .def(py::init<>())
       .def(py::init([](const Array& mean, const Array& precision, double radius2, double weight) {

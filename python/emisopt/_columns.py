@@ -87,7 +87,7 @@ def _rows_with_text(table: FileTable) -> NDArray[np.int64]:
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:
-    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -135,7 +135,7 @@ class _Column:
             text = texts[row].as_py()
             near = did_you_mean(text, self.tag.categories)
             self._fail(row, f"expected one of its categories, got {text!r}{near}")
-        return pc.cast(index, pa.float64()).to_numpy(zero_copy_only=False).copy()
+        return np.array(pc.cast(index, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
 
     def _raw(self) -> pa.ChunkedArray:
         column = self.table.columns[self.form.source(self.tag.name).heading]

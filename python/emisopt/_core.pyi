@@ -795,7 +795,7 @@ class ControllerConfig:
     """
     How the controller searches.
     """
-    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12) -> None:
+    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001) -> None:
         ...
 class Envelope:
     """
@@ -1222,7 +1222,7 @@ def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time
     Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and flags
     (N,) or (0,) of rows that do not follow the one before. live: outputs may be missing or constant.
     """
-def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 2.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
+def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 20.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
     """
     The forecaster and the controller as a policy.
     """

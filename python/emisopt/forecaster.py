@@ -130,7 +130,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         width: int = 64,
         heads: int = 4,
         kv_heads: int = 0,
-        layers: int = 2,
+        layers: int = 1,
         feedforward: int = 0,
         anchor_tau: float = 6.0,
         quantiles: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),

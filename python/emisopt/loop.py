@@ -70,21 +70,29 @@ class Scenario:
         name: str = "MPC",
         *,
         bias: str = "none",
-        bias_gain: float = 0.15,
+        bias_gain: float = 0.03,
+        limit_margin: float = 0.015,
         envelope: _core.Envelope | None = None,
         deadline_s: float = 0.05,
         blocks: int = 6,
-        max_iterations: int = 3,
+        max_iterations: int = 1,
+        trust: float = 0.1,
         threads: int = 0,
     ) -> _core.Policy:
-        """The forecaster and the controller; parameters as in :class:`emisopt.Controller`."""
+        """The forecaster and the controller; parameters as in :class:`emisopt.Controller`.
+
+        One Jacobian a tick and a tight trust region: the search then stays near what the history knows.
+        `limit_margin` is the share of each limit kept free for what the forecaster does not foresee.
+        """
         check_is_fitted(forecaster, "core_")
         config = _core.ControllerConfig(
             blocks=blocks,
             max_iterations=max_iterations,
+            trust=trust,
             deadline_s=deadline_s,
             bias=bias,
             bias_gain=bias_gain,
+            limit_margin=limit_margin,
         )
         return _core.mpc_policy(
             forecaster.core_,

@@ -1,4 +1,4 @@
-"""Pictures of forecasts and closed loops. Each function returns a matplotlib Figure and keeps no global state.
+"""Pictures of forecasts and closed loops; each function returns a matplotlib Figure, no global state.
 
 Colours are the palette of Okabe and Ito (2008), told apart with any colour vision; units stand on the axes.
 """
@@ -31,9 +31,9 @@ def _figure(rows: int, height: float = 2.1) -> tuple[Figure, list[Axes]]:
 
 def _time_axis(axis: Axes, index: pd.Index) -> None:
     if isinstance(index, pd.DatetimeIndex):
-        locator = AutoDateLocator()
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def _axis_limits(axis: Axes, values: Sequence[np.ndarray], limit: float | None) -> None:
@@ -68,14 +68,16 @@ def forecast_fan(
     figure, (axis,) = _figure(1, 3.2)
     axis.plot(past.index, past.to_numpy(), color="black", linewidth=1.2, label="measured")
     if "median" in fan.columns:
-        bands = [("low", "high")] if {"low", "high"} <= set(fan.columns) else []
+        bands: list[tuple[str | float, str | float]] = (
+            [("low", "high")] if {"low", "high"} <= set(fan.columns) else []
+        )
         middle = fan["median"]
         names = ["back-off quantiles"]
     else:
         levels = sorted(float(c) for c in fan.columns)
         count = len(levels) // 2
         bands = [(levels[i], levels[-1 - i]) for i in range(count)]
-        names = [f"{round(100 * (b - a))} %" for a, b in bands]
+        names = [f"{round(100 * (levels[-1 - i] - levels[i]))} %" for i in range(count)]
         middle = fan[0.5]
     for i, ((low, high), name) in enumerate(zip(bands, names, strict=False)):
         axis.fill_between(

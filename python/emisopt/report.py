@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: tables, pictures as SVG inside the page, where the numbers come from."""
+"""One HTML file that needs nothing else: tables, pictures as SVG, where the numbers come from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ __all__ = ["Report", "Section"]
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 0 auto; padding: 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; }
+body { max-width: 62rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
 nav a { margin-right: 1.2em; } a { color: #00568a; }
 .synthetic { background: #fff4d6; border-left: 6px solid #e69f00; padding: .5rem 1rem; font-weight: 600; }
@@ -28,7 +29,8 @@ nav a { margin-right: 1.2em; } a { color: #00568a; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, tbody th { text-align: left; font-weight: 500; } thead th { border-bottom: 2px solid #888; }
-figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; } figcaption { color: #444; font-size: .9rem; }
+figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
+figcaption { color: #444; font-size: .9rem; }
 dl { display: grid; grid-template-columns: max-content auto; gap: .1rem 1rem; font-size: .88rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
 @media print { nav { display: none; } figure, table { break-inside: avoid; } }
@@ -66,7 +68,7 @@ class Report:
     --------
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = Report("Two days", [Section("Result", ["All limits held."])], {"seed": "1"}, synthetic=True)
+    ...     page = Report("Two days", [Section("Result", ["All held."])], {"seed": "1"}, synthetic=True)
     ...     page.write(pathlib.Path(folder) / "report.html").stat().st_size > 500
     True
     """
@@ -80,8 +82,8 @@ class Report:
         """The whole page; every text is escaped."""
         links = " ".join(f'<a href="#s{i}">{escape(s.title)}</a>' for i, s in enumerate(self.sections))
         banner = (
-            '<p class="synthetic">Synthetic plant: simulated from published equations. No figure on this page '
-            "was measured on a real unit.</p>"
+            '<p class="synthetic">Synthetic plant: simulated from published equations. No figure on this '
+            "page was measured on a real unit.</p>"
         )
         parts = [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -115,7 +117,9 @@ class Report:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise DataError(f"Report.write: cannot write {str(target)!r}: {error.strerror or error}") from error
+            raise DataError(
+                f"Report.write: cannot write {str(target)!r}: {error.strerror or error}"
+            ) from error
         return target
 
 

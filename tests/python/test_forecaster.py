@@ -1,4 +1,4 @@
-"""emisopt.Forecaster: scikit-learn's contract, forecasts and sensitivities, checkpoints, one test per bad input."""
+"""emisopt.Forecaster: scikit-learn's contract, forecasts, checkpoints, one test per bad input."""
 
 import io
 import os
@@ -190,7 +190,7 @@ def test_sensitivity_frames_are_labelled(small_forecaster, now):
     response = sensitivity.step_response()["nox", "o2_sp"]
     np.testing.assert_allclose(block.sum(axis=1), response)
     assert "Step response" in sensitivity._repr_html_()
-    with pytest.raises(ValueError, match="expected one of nox, .*, got 'so2'"):
+    with pytest.raises(ValueError, match=r"expected one of nox, .*, got 'so2'"):
         sensitivity.frame("so2", "o2_sp")
 
 

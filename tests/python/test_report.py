@@ -21,10 +21,16 @@ def figures():
     runs = {"operator": rolling(60.0), "MPC": rolling(70.0)}
     fan = pd.DataFrame({0.1: 1.0, 0.5: 2.0, 0.9: 3.0}, index=INDEX[24:])
     past = pd.Series(np.arange(24.0), index=INDEX[:24])
-    cost = {name: pd.Series(np.full(48, value), index=INDEX) for name, value in {"operator": 2.0, "MPC": 1.0}.items()}
+    cost = {
+        name: pd.Series(np.full(48, value), index=INDEX)
+        for name, value in {"operator": 2.0, "MPC": 1.0}.items()
+    }
     return [
         ("limits", plots.rolling_limits(runs, {"NOx 1 h": 75.0, "CO 1 h": 125.0})),
-        ("moves", plots.moves({k: v.rename(columns={"NOx 1 h": "o2_sp"}) for k, v in runs.items()}, {"o2_sp": "%"})),
+        (
+            "moves",
+            plots.moves({k: v.rename(columns={"NOx 1 h": "o2_sp"}) for k, v in runs.items()}, {"o2_sp": "%"}),
+        ),
         ("fan", plots.forecast_fan(past, fan, label="NOx, mg/Nm3", limit=75.0)),
         ("money", plots.cumulative_difference(cost, "operator")),
     ]
@@ -72,7 +78,9 @@ def test_missing_folder_is_one_clear_line_and_leaves_nothing(tmp_path: Path):
 
 
 def test_limit_and_series_are_drawn():
-    figure = plots.rolling_limits({"a": rolling(60.0), "b": rolling(70.0)}, {"NOx 1 h": 75.0, "CO 1 h": 125.0})
+    figure = plots.rolling_limits(
+        {"a": rolling(60.0), "b": rolling(70.0)}, {"NOx 1 h": 75.0, "CO 1 h": 125.0}
+    )
     first = figure.axes[0]
     assert [line.get_label() for line in first.lines] == ["a", "b", "limit"]
     assert first.get_ylim()[1] > 75.0

@@ -12,7 +12,7 @@ namespace emisopt {
 
 struct MpcConfig {
   ControllerConfig controller;
-  double move_weight = 2;    // EUR per (move / range)^2: ends idle wandering, costs less than 0.01 %
+  double move_weight = 60;   // EUR per (move / range)^2: ends idle wandering, costs less than 0.01 %
   std::vector<double> safe;  // (U) targets of SAFE_RAMP; empty: the setpoints in force at the start
   Envelope envelope;         // radius2 0: off (see training_envelope)
   int frozen_rows = 3;       // an output that repeats itself so often is not measured; 0: never checked

@@ -19,7 +19,7 @@ Scenario boiler_48h(std::uint64_t seed, const BoilerParameters& parameters) {
   s.boiler.fuel_plan = {{0, 0}, {start + 6 * 3600, 2}};
   s.limits = {{"NOx 1 h", kNox, 75, 12, 1, 0.95, 0.5},
               {"CO 1 h", kCo, 125, 12, 1, 0.95, 0.5},
-              {"NH3 slip 1 h", kSlip, 2.5, 12, 2, 0.75, 0.5}};
+              {"NH3 slip 1 h", kSlip, 2.5, 12, 2, 0.9, 0.5}};
   s.warm_rules = tuned_operator();
   return s;
 }

@@ -4,10 +4,10 @@
 
 namespace emisopt {
 
-/// Winner of the coordinate search over the grid in tests/cpp/loop/tuned_operator_test.cpp (DISABLED_Grid prints
-/// it): seeds 900..905, two passes from the defaults; merit = mean cost of the 48 h + 2000 EUR per hour above a
-/// permit + 200 EUR per hour of slip above its limit. Dead-bands, reheat loop and hourly trim are the habits of
-/// the defaults and were not tuned.
+/// Winner of the coordinate search over the grid in tests/cpp/loop/tuned_operator_test.cpp (DISABLED_Grid
+/// prints it): seeds 900..905, two passes from the defaults; merit = mean cost of the 48 h + 2000 EUR per
+/// hour above a permit + 200 EUR per hour of slip above its limit. Dead-bands, reheat loop and hourly trim
+/// are the habits of the defaults and were not tuned.
 inline OperatorRules tuned_operator() {
   OperatorRules r;
   r.nox_limit = 75;
