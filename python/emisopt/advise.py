@@ -20,7 +20,7 @@ from emisopt import _core
 from emisopt._format import html_table, short
 from emisopt.control import Controller, Decision
 from emisopt.forecaster import Forecaster
-from emisopt.history import to_history
+from emisopt.history import held_disturbances, to_history
 from emisopt.objective import Limit, Objective, Setpoint
 from emisopt.tags import TagMap
 
@@ -100,7 +100,7 @@ def advise(
         forecaster, objective, limits, bounded, training=history, max_iterations=30, deadline_s=10.0
     )
     horizon = int(forecaster.core_.config.horizon)
-    coming = _held_disturbances(tags, history, horizon) if known is None else known
+    coming = held_disturbances(history, tags, horizon) if known is None else known
     decision = controller.step(history, coming)
     held = forecaster.predict(history, np.tile(decision.applied.to_numpy(), (horizon, 1)), coming)
     near, distance = _nearest(tags, history, decision.plan.iloc[-1], coming.iloc[-1], neighbours)
@@ -139,13 +139,6 @@ def _inside_hull(tags: TagMap, hull: pd.DataFrame, chosen: dict[str, Setpoint]) 
             )
         bounded[name] = replace(setpoint, low=low, high=high)
     return bounded
-
-
-def _held_disturbances(tags: TagMap, history: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Disturbances known ahead, each at its newest known value for all steps."""
-    names = [n for n in tags.disturbances if tags[n].known_ahead]
-    newest = {n: history[n].dropna().iloc[-1] for n in names if history[n].notna().any()}
-    return pd.DataFrame(newest, index=pd.RangeIndex(horizon), columns=list(newest))
 
 
 def _nearest(

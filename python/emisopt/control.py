@@ -15,7 +15,7 @@ from emisopt import _core
 from emisopt._format import html_table
 from emisopt.errors import EmisoptError
 from emisopt.forecaster import Forecaster
-from emisopt.history import future_index, known_array, to_history
+from emisopt.history import future_index, held_disturbances, known_array, to_history
 from emisopt.objective import Limit, Objective, Setpoint, place
 from emisopt.tags import TagMap
 
@@ -187,7 +187,8 @@ class Controller:
         Parameters
         ----------
         history : rows up to now, at least the forecaster's context; NaN where a sensor is out
-        known : coming disturbances as in :meth:`Forecaster.predict`
+        known : coming disturbances as in :meth:`Forecaster.predict`; None: those known ahead stay as in the
+            newest rows
         applied : setpoints commanded for the newest row; None: as they stand in it
 
         Returns
@@ -202,7 +203,7 @@ class Controller:
         tags = self.forecaster.tags_
         tail = history.tail(self._rows) if isinstance(history, pd.DataFrame) else history
         rows = to_history(tail, tags, live=True, where="Controller.step(history)")
-        coming = known_array(known, tags, self._horizon)
+        coming = self._coming(tail, known)
         now = self._applied(tail, applied)
         past = self._past(rows)
         self._learn_bias(tail, past)
@@ -234,8 +235,7 @@ class Controller:
         for name in self.setpoints:
             value = float(applied[name]) if applied is not None and name in applied else np.nan
             if np.isnan(value):
-                known = tail[name].dropna()
-                value = float(known.iloc[-1]) if len(known) else np.nan
+                value = _newest(tail[name])
             if np.isnan(value) and self._last is not None:
                 value = float(self._last.move[name])
             if np.isnan(value):
@@ -245,6 +245,21 @@ class Controller:
                 )
             now.append(value)
         return np.array(now)
+
+    def _coming(self, tail: pd.DataFrame, known: pd.DataFrame | ArrayLike | None) -> Floats:
+        """Known disturbances (H, D); the load that the bill needs is never left unknown."""
+        tags = self.forecaster.tags_
+        held = known_array(held_disturbances(tail, tags, self._horizon), tags, self._horizon)
+        if known is None:
+            return held
+        coming = known_array(known, tags, self._horizon)
+        bill = self.objective.fuel
+        if bill is not None and bill.load is not None:
+            column = tags.disturbances.index(bill.load)
+            newest = _newest(tail[bill.load])
+            missing = np.isnan(coming[:, column])
+            coming[missing, column] = newest
+        return coming
 
     def _past(self, rows: _core.History) -> Floats:
         """Measured outputs of the unbroken run that ends now, (N, O)."""
@@ -296,6 +311,12 @@ class Controller:
     def __repr__(self) -> str:
         limits = ", ".join(f"{limit.label} <= {limit.limit:g}" for limit in self.limits)
         return f"Controller({', '.join(self.setpoints)}; {limits or 'no limits'}; {self._horizon} rows ahead)"
+
+
+def _newest(values: pd.Series) -> float:
+    """The newest known number; NaN when there is none."""
+    known = values.dropna()
+    return float(known.iloc[-1]) if len(known) else np.nan
 
 
 def envelope(training: pd.DataFrame, tags: TagMap) -> _core.Envelope:

@@ -20,6 +20,7 @@ from emisopt.tags import TagMap
 __all__ = [
     "core_tags",
     "future_index",
+    "held_disturbances",
     "history_frame",
     "known_array",
     "plan_array",
@@ -151,6 +152,13 @@ def known_array(known: pd.DataFrame | ArrayLike | None, tags: TagMap, horizon: i
     if numbers.shape != array.shape:
         raise _core.ShapeError(f"known: expected (H={horizon}, D={len(names)}), got {numbers.shape}")
     return np.ascontiguousarray(numbers)
+
+
+def held_disturbances(frame: pd.DataFrame, tags: TagMap, horizon: int) -> pd.DataFrame:
+    """The disturbances known ahead, each at its newest known value for all H steps: nothing changes."""
+    names = [n for n in tags.disturbances if tags[n].known_ahead and frame[n].notna().any()]
+    newest = {n: [frame[n].dropna().iloc[-1]] * horizon for n in names}
+    return pd.DataFrame(newest, index=pd.RangeIndex(horizon), columns=names)
 
 
 def _by_name(frame: pd.DataFrame, names: Sequence[str], tags: TagMap, where: str) -> Floats:
