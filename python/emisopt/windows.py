@@ -144,7 +144,7 @@ class WindowMaker(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     # ---- checks -------------------------------------------------------------------------------------
 
     def _check_lags(self) -> Ints:
-        lags = np.arange(self.lags) if isinstance(self.lags, Integral) else np.asarray(self.lags)
+        lags = np.arange(int(self.lags)) if isinstance(self.lags, Integral) else np.asarray(self.lags)
         if lags.ndim != 1 or lags.size == 0 or lags.dtype.kind not in "iu" or lags.min() < 0:
             raise ValueError(
                 "WindowMaker(lags): expected a number of rows >= 1 or a sequence of lags >= 0 (a lag below 0 "
