@@ -1,4 +1,4 @@
-"""Pictures of forecasts and closed loops; each function returns a matplotlib Figure, no global state.
+"""Pictures of forecasts and closed loops: each function returns a matplotlib Figure, no global state.
 
 Colours are the palette of Okabe and Ito (2008), told apart with any colour vision; units stand on the axes.
 """
@@ -6,6 +6,7 @@ Colours are the palette of Okabe and Ito (2008), told apart with any colour visi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,11 +30,16 @@ def _figure(rows: int, height: float = 2.1) -> tuple[Figure, list[Axes]]:
     return figure, list(axes)
 
 
-def _time_axis(axis: Axes, index: pd.Index) -> None:
+def _time_axis(axis: Axes, index: pd.Index[Any]) -> None:
     if isinstance(index, pd.DatetimeIndex):
         locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         axis.xaxis.set_major_locator(locator)
         axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _legend(axis: Axes) -> None:
+    """Above the panel, where no line runs through it; further rows of entries grow upwards."""
+    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, frameon=False, fontsize=8)
 
 
 def _axis_limits(axis: Axes, values: Sequence[np.ndarray], limit: float | None) -> None:
@@ -41,7 +47,7 @@ def _axis_limits(axis: Axes, values: Sequence[np.ndarray], limit: float | None) 
     known = np.concatenate([v[np.isfinite(v)] for v in values]) if values else np.empty(0)
     if known.size == 0:
         return
-    low, high = np.quantile(known, [0.0, 0.995])
+    low, high = np.quantile(known, [0.005, 0.995])
     if limit is not None:
         high = max(high, limit)
     axis.set_ylim(low - 0.08 * (high - low), high + 0.12 * (high - low) + 1e-12)
@@ -67,19 +73,16 @@ def forecast_fan(
     """
     figure, (axis,) = _figure(1, 3.2)
     axis.plot(past.index, past.to_numpy(), color="black", linewidth=1.2, label="measured")
+    bands: list[tuple[Any, Any, str]]  # low column, high column, legend; outermost first
     if "median" in fan.columns:
-        bands: list[tuple[str | float, str | float]] = (
-            [("low", "high")] if {"low", "high"} <= set(fan.columns) else []
-        )
+        bands = [("low", "high", "back-off quantiles")] if {"low", "high"} <= set(fan.columns) else []
         middle = fan["median"]
-        names = ["back-off quantiles"]
     else:
         levels = sorted(float(c) for c in fan.columns)
-        count = len(levels) // 2
-        bands = [(levels[i], levels[-1 - i]) for i in range(count)]
-        names = [f"{round(100 * (levels[-1 - i] - levels[i]))} %" for i in range(count)]
+        pairs = zip(levels, reversed(levels), strict=True)
+        bands = [(low, high, f"{round(100 * (high - low))} %") for low, high in pairs if low < high]
         middle = fan[0.5]
-    for i, ((low, high), name) in enumerate(zip(bands, names, strict=False)):
+    for i, (low, high, name) in enumerate(bands):
         axis.fill_between(
             fan.index, fan[low], fan[high], color=COLOURS[0], alpha=0.16 + 0.1 * i, linewidth=0, label=name
         )
@@ -90,7 +93,7 @@ def forecast_fan(
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
     axis.set_ylabel(label)
     _time_axis(axis, past.index)
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False, fontsize=8)
+    _legend(axis)
     return figure
 
 
@@ -109,18 +112,23 @@ def rolling_limits(series: Mapping[str, pd.DataFrame], limits: Mapping[str, floa
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
         axis.set_ylabel(name)
         _axis_limits(axis, [f[name].to_numpy(dtype=float) for f in series.values()], limit)
-    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, 1.32), ncols=5, frameon=False, fontsize=8)
+    _legend(axes[0])
     _time_axis(axes[-1], next(iter(series.values())).index)
     return figure
 
 
-def moves(series: Mapping[str, pd.DataFrame], units: Mapping[str, str]) -> Figure:
+def moves(
+    series: Mapping[str, pd.DataFrame],
+    units: Mapping[str, str],
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
     """Setpoints as steps, one panel each, one line a policy.
 
     Parameters
     ----------
     series : policy -> DataFrame with a column per setpoint
     units : setpoint -> unit; the panels' order
+    bounds : setpoint -> lowest and highest value allowed, drawn as lines; NaN: open
     """
     figure, axes = _figure(len(units), 1.6)
     for axis, (name, unit) in zip(axes, units.items(), strict=True):
@@ -128,8 +136,11 @@ def moves(series: Mapping[str, pd.DataFrame], units: Mapping[str, str]) -> Figur
             axis.step(
                 frame.index, frame[name], where="post", color=COLOURS[i % 7], linewidth=1.1, label=policy
             )
+        for bound in (bounds or {}).get(name, ()):
+            if np.isfinite(bound):
+                axis.axhline(bound, color=LIMIT, linewidth=1.0, linestyle="--", label="_bound")
         axis.set_ylabel(f"{name}\n{unit}")
-    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, 1.38), ncols=5, frameon=False, fontsize=8)
+    _legend(axes[0])
     _time_axis(axes[-1], next(iter(series.values())).index)
     return figure
 
@@ -149,6 +160,6 @@ def cumulative_difference(costs: Mapping[str, pd.Series], against: str, currency
             axis.plot(cost.index, base - cost.to_numpy().cumsum(), color=COLOURS[i % 7], label=policy)
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set_ylabel(f"saved against {against}, {currency}")
-    axis.legend(loc="upper left", frameon=False, fontsize=8)
+    _legend(axis)
     _time_axis(axis, costs[against].index)
     return figure

@@ -1,10 +1,10 @@
-"""One HTML file that needs nothing else: tables, pictures as SVG, where the numbers come from."""
+"""One HTML file that needs nothing else: tables, pictures as SVG inside the page, origin of the numbers."""
 
 from __future__ import annotations
 
 import io
 import os
-import tempfile
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -20,7 +20,7 @@ __all__ = ["Report", "Section"]
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; }
 body { max-width: 62rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
 nav a { margin-right: 1.2em; } a { color: #00568a; }
@@ -33,7 +33,10 @@ figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
 figcaption { color: #444; font-size: .9rem; }
 dl { display: grid; grid-template-columns: max-content auto; gap: .1rem 1rem; font-size: .88rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
-@media print { nav { display: none; } figure, table { break-inside: avoid; } }
+@media print {
+  nav { display: none; } .scroll { overflow: visible; } body { max-width: none; padding: 0; font-size: 11pt; }
+  figure, table { break-inside: avoid; } h2 { break-after: avoid; }
+}
 """
 
 
@@ -61,28 +64,30 @@ class Report:
     ----------
     title : of the page
     sections : in order
-    provenance : what made it: versions, seeds, settings, dates
+    provenance : what made it: versions, seeds, settings, dates; values are shown as `str` shows them
     synthetic : True puts a banner on top: no number in it comes from a real plant
 
     Examples
     --------
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = Report("Two days", [Section("Result", ["All held."])], {"seed": "1"}, synthetic=True)
+    ...     page = Report("Two days", [Section("Result", ["All limits held."])], {"seed": 1}, synthetic=True)
     ...     page.write(pathlib.Path(folder) / "report.html").stat().st_size > 500
     True
     """
 
     title: str
     sections: Sequence[Section]
-    provenance: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
     synthetic: bool = False
 
     def html(self) -> str:
         """The whole page; every text is escaped."""
-        links = " ".join(f'<a href="#s{i}">{escape(s.title)}</a>' for i, s in enumerate(self.sections))
+        made = "How this was made"
+        titles = [section.title for section in self.sections] + [made] * bool(self.provenance)
+        links = " ".join(f'<a href="#s{i}">{escape(title)}</a>' for i, title in enumerate(titles))
         banner = (
-            '<p class="synthetic">Synthetic plant: simulated from published equations. No figure on this '
+            '<p class="synthetic">SYNTHETIC PLANT: simulated from published equations. No figure on this '
             "page was measured on a real unit.</p>"
         )
         parts = [
@@ -95,8 +100,10 @@ class Report:
             *(_section(i, s) for i, s in enumerate(self.sections)),
         ]
         if self.provenance:
-            rows = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in self.provenance.items())
-            parts.append(f"<h2>How this was made</h2><dl>{rows}</dl>")
+            rows = "".join(
+                f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in self.provenance.items()
+            )
+            parts.append(f'<h2 id="s{len(self.sections)}">{made}</h2><dl>{rows}</dl>')
         return "\n".join([*parts, "</body></html>\n"])
 
     def write(self, path: str | os.PathLike[str]) -> Path:
@@ -107,19 +114,20 @@ class Report:
         DataError : the folder does not exist or cannot be written to
         """
         target = Path(path)
+        text = self.html()  # before any file is there
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(self.html())
-                os.replace(temporary, target)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            # A plain open, unlike tempfile's, gives the page the permissions that the user's umask says.
+            with open(part, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, target)
         except OSError as error:
-            raise DataError(
-                f"Report.write: cannot write {str(target)!r}: {error.strerror or error}"
-            ) from error
+            reason = error.strerror or error
+            raise DataError(f"Report.write: cannot write {str(target)!r}: {reason}") from error
+        finally:
+            part.unlink(missing_ok=True)
         return target
 
 
@@ -129,8 +137,8 @@ def _section(number: int, section: Section) -> str:
     for caption, table in section.tables.items():
         parts.append(f'<p>{escape(caption)}</p><div class="scroll">{_table(table)}</div>')
     parts += [
-        f"<figure>{_svg(figure)}<figcaption>{escape(caption)}</figcaption></figure>"
-        for caption, figure in section.figures
+        f"<figure>{_svg(figure, f's{number}f{i}-')}<figcaption>{escape(caption)}</figcaption></figure>"
+        for i, (caption, figure) in enumerate(section.figures)
     ]
     return "\n".join(parts)
 
@@ -146,11 +154,12 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
-def _svg(figure: Figure) -> str:
-    """The picture as SVG text, without XML head; the same figure gives the same text."""
+def _svg(figure: Figure, prefix: str) -> str:
+    """The picture as SVG text without XML head, each id after `prefix`; same figure, same text."""
     out = io.StringIO()
     # A fixed salt and no date: ids inside the SVG would otherwise differ from run to run.
     with rc_context({"svg.hashsalt": "emisopt", "svg.fonttype": "path"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
-    return text[text.index("<svg") :]
+    # Every picture calls its parts figure_1, axes_1, ...: on one page they need names of their own.
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", text[text.index("<svg") :])

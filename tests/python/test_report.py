@@ -1,5 +1,7 @@
 """The report is one safe file; the pictures show what they are given."""
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +49,65 @@ def test_page_needs_nothing_from_outside(tmp_path: Path):
     for outside in ("<script", "<link", "@import", 'src="http', "url(http"):
         assert outside not in text
     assert text.count("<svg") == 4
-    assert "Synthetic plant" in text
+    assert "SYNTHETIC PLANT" in text
     assert len(text) < 3_000_000
 
 
+def test_ids_are_unique_and_every_link_inside_the_page_has_its_end():
+    html = page().html()
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids)) > 100
+    ends = re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', html)
+    assert ends and {a or b for a, b in ends} <= set(ids)
+
+
+def test_a_page_with_two_days_of_four_policies_stays_small(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    index = pd.date_range("2024-01-01", periods=576, freq="5min", tz="UTC")
+    runs = {
+        f"policy {i}": pd.DataFrame(rng.normal(size=(576, 4)), index=index, columns=list("abcd"))
+        for i in range(4)
+    }
+    drawn = [
+        ("m", plots.moves(runs, dict.fromkeys("abcd", "%"))),
+        ("l", plots.rolling_limits(runs, {"a": 1.0, "b": 1.0})),
+    ]
+    path = Report("Long", [Section("Moves", figures=drawn)]).write(tmp_path / "report.html")
+    assert path.stat().st_size < 3_000_000
+
+
+def test_a_page_replaces_the_one_before_and_a_failure_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "report.html"
+    Report("First", []).write(path)
+    monkeypatch.setattr(
+        os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(DataError, match="No space left on device"):
+        Report("Second", []).write(path)
+    assert "First" in path.read_text(encoding="utf-8") and list(tmp_path.iterdir()) == [path]
+    monkeypatch.undo()
+    Report("Second", []).write(path)
+    assert "Second" in path.read_text(encoding="utf-8") and list(tmp_path.iterdir()) == [path]
+
+
+def test_others_may_read_the_page_when_the_umask_lets_them(tmp_path: Path):
+    before = os.umask(0o022)
+    try:
+        path = Report("Open", []).write(tmp_path / "report.html")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_where_the_numbers_come_from_is_in_the_contents():
+    html = Report("Run", [Section("Result")], {"seed": 7}).html()
+    assert '<a href="#s1">How this was made</a>' in html and '<h2 id="s1">' in html and "<dd>7</dd>" in html
+
+
 def test_banner_only_for_synthetic_plants():
-    assert "Synthetic plant" not in Report("Real", [Section("a")]).html()
+    assert "SYNTHETIC PLANT" not in Report("Real", [Section("a")]).html()
 
 
 def test_numbers_are_shown_with_four_digits_and_missing_as_dash():
@@ -75,18 +130,3 @@ def test_missing_folder_is_one_clear_line_and_leaves_nothing(tmp_path: Path):
     with pytest.raises(DataError, match=r"cannot write .*nowhere.*: No such file or directory"):
         page().write(tmp_path / "nowhere" / "report.html")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_limit_and_series_are_drawn():
-    figure = plots.rolling_limits(
-        {"a": rolling(60.0), "b": rolling(70.0)}, {"NOx 1 h": 75.0, "CO 1 h": 125.0}
-    )
-    first = figure.axes[0]
-    assert [line.get_label() for line in first.lines] == ["a", "b", "limit"]
-    assert first.get_ylim()[1] > 75.0
-
-
-def test_savings_are_positive_when_cheaper():
-    cost = {n: pd.Series(np.full(48, v), index=INDEX) for n, v in {"operator": 2.0, "MPC": 1.0}.items()}
-    line = plots.cumulative_difference(cost, "operator").axes[0].lines[0]
-    assert line.get_ydata()[-1] == pytest.approx(48.0)

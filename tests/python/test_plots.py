@@ -1,0 +1,122 @@
+"""Each picture shows what it is given: series, bands, limits, units; nothing global is touched."""
+
+import doctest
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from emisopt import plots, report
+
+INDEX = pd.date_range("2024-01-01", periods=48, freq="5min", tz="UTC")
+
+
+def rolling(level: float) -> pd.DataFrame:
+    return pd.DataFrame({"NOx 1 h": np.full(48, level), "CO 1 h": np.linspace(50, 90, 48)}, index=INDEX)
+
+
+def test_limit_and_series_are_drawn():
+    figure = plots.rolling_limits(
+        {"a": rolling(60.0), "b": rolling(70.0)}, {"NOx 1 h": 75.0, "CO 1 h": 125.0}
+    )
+    first = figure.axes[0]
+    assert [line.get_label() for line in first.lines] == ["a", "b", "limit"]
+    assert first.get_ylim()[1] > 75.0
+
+
+def test_savings_are_positive_when_cheaper():
+    cost = {n: pd.Series(np.full(48, v), index=INDEX) for n, v in {"operator": 2.0, "MPC": 1.0}.items()}
+    line = plots.cumulative_difference(cost, "operator").axes[0].lines[0]
+    assert line.get_ydata()[-1] == pytest.approx(48.0)
+
+
+def fan(index: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame({q: 10.0 * q for q in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)}, index=index)
+
+
+def test_fan_nests_its_bands_around_the_median():
+    past = pd.Series(np.arange(24.0), index=INDEX[:24])
+    figure = plots.forecast_fan(
+        past, fan(INDEX[24:]), label="NOx, mg/Nm3", limit=20.0, actual=past.set_axis(INDEX[24:])
+    )
+    (axis,) = figure.axes
+    assert axis.get_ylabel() == "NOx, mg/Nm3"
+    lines = {line.get_label(): line for line in axis.lines}
+    assert set(lines) == {"measured", "forecast", "came", "limit"}
+    assert (lines["forecast"].get_ydata() == 5.0).all()
+    heights = [np.ptp(band.get_paths()[0].vertices[:, 1]) for band in axis.collections]
+    assert heights == pytest.approx([9.0, 8.0, 5.0])
+    assert [band.get_label() for band in axis.collections] == ["90 %", "80 %", "50 %"]
+
+
+def test_fan_takes_named_bands_and_rows_without_stamps():
+    past = pd.Series([1.0, np.nan, 3.0])
+    named = pd.DataFrame({"low": 1.0, "median": 2.0, "high": 4.0}, index=range(3, 6))
+    (axis,) = plots.forecast_fan(past, named, label="CO, mg/Nm3").axes
+    assert [band.get_label() for band in axis.collections] == ["back-off quantiles"]
+    bare = plots.forecast_fan(past, named[["median"]], label="CO, mg/Nm3").axes[0]
+    assert len(bare.collections) == 0
+
+
+def test_moves_are_steps_between_their_bounds():
+    series = {"MPC": pd.DataFrame({"o2_sp": np.linspace(3, 4, 48), "tilt_sp": 0.0}, index=INDEX)}
+    figure = plots.moves(
+        series, {"o2_sp": "%", "tilt_sp": "deg"}, {"o2_sp": (2.0, 6.5), "tilt_sp": (-20.0, np.nan)}
+    )
+    o2, tilt = figure.axes
+    assert o2.lines[0].get_drawstyle() == "steps-post"
+    assert [line.get_ydata()[0] for line in o2.lines[1:]] == [2.0, 6.5]
+    assert [line.get_ydata()[0] for line in tilt.lines[1:]] == [-20.0]
+    assert o2.get_ylabel() == "o2_sp\n%" and tilt.get_ylabel() == "tilt_sp\ndeg"
+    assert o2.get_legend().get_texts()[0].get_text() == "MPC" and len(o2.get_legend().get_texts()) == 1
+
+
+def test_one_spike_does_not_flatten_the_rest():
+    frame = pd.concat([rolling(60.0)] * 10).set_axis(pd.date_range("2024-01-01", periods=480, freq="5min"))
+    frame.iloc[7] = 1e6
+    low, high = plots.rolling_limits({"a": frame}, {"CO 1 h": 125.0}).axes[0].get_ylim()
+    assert 0 < low < 50 and 125 < high < 200
+
+
+def test_an_unmeasured_series_still_draws():
+    frame = rolling(np.nan)
+    assert plots.rolling_limits({"a": frame}, {"NOx 1 h": 75.0}).axes[0].lines
+
+
+def test_no_legend_lies_on_the_data():
+    figure = plots.forecast_fan(
+        pd.Series(np.arange(24.0), index=INDEX[:24]), fan(INDEX[24:]), label="NOx", limit=30.0
+    )
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    assert axis.get_legend().get_window_extent().y0 >= axis.get_window_extent().y1
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.1), 0 to 1."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def test_colours_are_distinct_also_in_grey_where_they_are_neighbours():
+    assert len(set(plots.COLOURS)) == len(plots.COLOURS)
+    four = [luminance(c) for c in plots.COLOURS[:4]]  # as many policies as the demo runs
+    assert all(a != pytest.approx(b, abs=0.02) for a, b in pairwise(four))
+
+
+def test_pyplot_is_never_imported():
+    code = "import sys, emisopt.plots, emisopt.report; sys.exit('matplotlib.pyplot' in sys.modules)"
+    path = str(plots.__file__).rsplit("emisopt", 1)[0]
+    assert (
+        subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {code}"]).returncode
+        == 0
+    )
+
+
+@pytest.mark.parametrize("module", [plots, report], ids=lambda m: m.__name__)
+def test_docstring_examples_run(module):
+    assert doctest.testmod(module).failed == 0
