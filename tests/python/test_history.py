@@ -95,7 +95,7 @@ def test_known_takes_some_columns_by_name():
 
 
 def test_unknown_category_is_named():
-    with pytest.raises(DataError, match="known: column 'grade', row 1: .*got 'C'"):
+    with pytest.raises(DataError, match=r"known: column 'grade', row 1: .*got 'C'"):
         known_array(pd.DataFrame({"grade": ["B", "C"]}), TAGS, 2)
 
 
