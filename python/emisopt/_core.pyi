@@ -1222,7 +1222,7 @@ def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time
     Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and flags
     (N,) or (0,) of rows that do not follow the one before. live: outputs may be missing or constant.
     """
-def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 20.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
+def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
     """
     The forecaster and the controller as a policy.
     """

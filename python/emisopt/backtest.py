@@ -111,6 +111,16 @@ def backtest(
     Raises
     ------
     NotFittedError, DataError, InputError
+
+    Examples
+    --------
+    >>> from emisopt import Forecaster, plants
+    >>> history, tags = plants.Boiler(seed=1).simulate_history(days=3)
+    >>> f = Forecaster(context=24, horizon=6, width=16, heads=2, steps=20)
+    >>> f = f.fit(history, tags=tags, train_rows=600, progress=False)
+    >>> result = backtest(f, history, train_rows=600, horizons=(6,), stride=20, boosting={"iterations": 3})
+    >>> result.table("mae", "known").loc[("nox", 6)].index.tolist()[:3]
+    ['emisopt', 'last value', 'seasonal naive']
     """
     check_is_fitted(forecaster, "core_")
     say = progress or (lambda text: None)

@@ -61,7 +61,7 @@ def fit(
     horizon: Annotated[int, typer.Option(help="Rows ahead.")] = 24,
     width: Annotated[int, typer.Option(help="Model width.")] = 64,
     heads: Annotated[int, typer.Option(help="Attention heads.")] = 4,
-    layers: Annotated[int, typer.Option(help="Layers.")] = 2,
+    layers: Annotated[int, typer.Option(help="Layers.")] = 1,
     steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
     unknown_plan: Annotated[float, typer.Option(help="Share of windows without future operation.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,

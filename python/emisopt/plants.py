@@ -37,9 +37,9 @@ class Boiler:
     Examples
     --------
     >>> boiler = Boiler(seed=1)
-    >>> row = boiler.advance({"o2_sp": 3.5, "ofa_sp": 20.0, "nh3_ratio_sp": 0.8, "tilt_sp": 0.0}).measure()
-    >>> 0 < row["co2"] < 400
-    True
+    >>> setpoints = {"o2_sp": 3.5, "ofa_sp": 20.0, "nh3_ratio_sp": 0.8, "tilt_sp": 0.0}
+    >>> boiler.advance(setpoints).truth().index.tolist()
+    ['nox', 'co', 'co2', 'nh3_slip', 'efficiency', 'nh3_flow']
     """
 
     def __init__(self, *, seed: int = 0, plant_seed: int | None = None, slagging: bool = True) -> None:

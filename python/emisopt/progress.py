@@ -39,11 +39,6 @@ class TrainBar:
     ----------
     title : text before the bar
     show : False shows nothing; True shows a bar, as plain text lines when the console is no terminal
-
-    Examples
-    --------
-    >>> with TrainBar("fit", show=False) as bar:
-    ...     bar.update(None)  # doctest: +SKIP
     """
 
     def __init__(self, title: str, *, show: bool = True, console: Console | None = None) -> None:

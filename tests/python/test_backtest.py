@@ -29,7 +29,7 @@ def test_every_model_is_scored_on_the_same_origins_in_both_settings(result, boil
     assert len(result.scores) == len(tags.outputs) * 2 * 2 * len(models)
     assert result.origins.min() >= 2300
     for output in tags.outputs:
-        rows = result.scores.loc[(output, 1)]["rows"]
+        rows = result.scores.xs((output, 1), level=("output", "horizon"))["rows"]
         assert rows.nunique() == 1
 
 

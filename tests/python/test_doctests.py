@@ -1,0 +1,15 @@
+"""The examples in the docstrings of the face run as they stand."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = ("backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_run(name):
+    result = doctest.testmod(importlib.import_module(f"emisopt.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
