@@ -14,7 +14,7 @@ struct MpcConfig {
   ControllerConfig controller;
   double move_weight = 60;   // EUR per (move / range)^2: a move of a tenth of the range costs 0.6 EUR
   std::vector<double> safe;  // (U) targets of SAFE_RAMP; empty: the setpoints in force at the start
-  Envelope envelope;         // radius2 0: off. training_envelope(..., 0.95, 0.2) is advised
+  Envelope envelope;         // radius2 0: off (see training_envelope)
   int frozen_rows = 3;       // an output that repeats itself so often is not measured; 0: never checked
   int threads = 0;           // of the forecaster; 0: the machine's
 };
