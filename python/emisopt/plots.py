@@ -37,9 +37,9 @@ def _time_axis(axis: Axes, index: pd.Index[Any]) -> None:
         axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
-def _legend(axis: Axes) -> None:
+def _legend(axis: Axes, columns: int = 5) -> None:
     """Above the panel, where no line runs through it; further rows of entries grow upwards."""
-    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, frameon=False, fontsize=8)
+    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, fontsize=8)
 
 
 def _axis_limits(axis: Axes, values: Sequence[np.ndarray], limit: float | None) -> None:
@@ -93,7 +93,7 @@ def forecast_fan(
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
     axis.set_ylabel(label)
     _time_axis(axis, past.index)
-    _legend(axis)
+    _legend(axis, 7)  # the most that seven quantiles, a limit and what came can need
     return figure
 
 
