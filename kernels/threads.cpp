@@ -58,7 +58,9 @@ std::uint32_t await_change(std::atomic<std::uint32_t>& gate, std::uint32_t seen)
 void help(int id) {  // worker id, from 1
   Pool& p = pool();
   std::uint32_t gate = p.gate.load(std::memory_order_acquire);
-  std::uint32_t done = gate / kJob;  // the last job seen by this helper
+  // The last job seen by this helper. One that is open when the helper is born is still to be seen: without
+  // that, the first job after a start or a fork would find no help.
+  std::uint32_t done = gate / kJob - ((gate & kClosed) ? 0 : 1);
   for (;;) {
     if ((gate & kClosed) || gate / kJob == done) {
       gate = await_change(p.gate, gate);
