@@ -17,8 +17,8 @@ Scenario boiler_48h(std::uint64_t seed, const BoilerParameters& parameters) {
   const double start = kDay * (91 + static_cast<double>(seed % 4)) + 18 * 3600;
   s.boiler.start_s = start - static_cast<double>(s.warm_rows) * kPeriod;
   s.boiler.fuel_plan = {{0, 0}, {start + 6 * 3600, 2}};
-  // Back-off quantiles: chosen on seeds 900-903 and 2000-2001, the least that kept hours above permit near zero
-  // together with the margin of Scenario.mpc in Python.
+  // Back-off quantiles: chosen on seeds 900-903 and 2000-2001, the least that kept hours above permit near
+  // zero together with the margin of Scenario.mpc in Python.
   s.limits = {{"NOx 1 h", kNox, 75, 12, 1, 0.95, 0.5},
               {"CO 1 h", kCo, 125, 12, 1, 0.95, 0.5},
               {"NH3 slip 1 h", kSlip, 2.5, 12, 2, 0.9, 0.5}};
