@@ -21,7 +21,7 @@ void print_summary(const LoopSummary& s, const TagMap& tags) {
   std::printf("\n%s, %.0f h\n  cost %.0f EUR: fuel %.0f, ammonia %.0f\n", s.policy.c_str(), s.hours,
               s.total_eur, s.fuel_eur, s.nh3_eur);
   std::size_t o = 0;
-  for (const index tag : tags.outputs()) {
+  for (const Index tag : tags.outputs()) {
     const Tag& t = tags.tags[static_cast<std::size_t>(tag)];
     std::printf("  %-11s mean %8.2f, worst hour %8.2f %s\n", t.name.c_str(), s.mean[o], s.worst[o],
                 t.unit.c_str());
@@ -44,7 +44,7 @@ int close_loop(const char* path, double hours, std::uint64_t seed) {
   const TagMap& tags = start.plant->tags();
 
   LoopOptions options;
-  options.rows = static_cast<index>(hours * 3600 / tags.period);
+  options.rows = static_cast<Index>(hours * 3600 / tags.period);
   options.ahead = forecaster.config.horizon;
   std::printf("%s: %s\n", path, forecaster.tags.plant.c_str());
 

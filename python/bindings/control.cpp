@@ -194,7 +194,7 @@ void bind_control(py::module_& m) {
            "forecaster"_a, "limits"_a, "threads"_a = 0)
       .def(
           "set_tick",
-          [](ForecastPredictor& self, const History& history, index end, const Array& known) {
+          [](ForecastPredictor& self, const History& history, Index end, const Array& known) {
             require_shape("Controller.step(known)", known, {{"H", long{self.horizon()}}, {"D", -1}});
             const ConstView coming = view(known);
             py::gil_scoped_release nogil;

@@ -12,15 +12,15 @@ namespace {
 
 using namespace pybind11::literals;
 
-std::vector<std::string> names_of(const TagMap& map, const std::vector<index>& ids) {
+std::vector<std::string> names_of(const TagMap& map, const std::vector<Index>& ids) {
   std::vector<std::string> names;
-  for (const index i : ids) names.push_back(map.tags[static_cast<std::size_t>(i)].name);
+  for (const Index i : ids) names.push_back(map.tags[static_cast<std::size_t>(i)].name);
   return names;
 }
 
-std::vector<index> all_of(const TagMap& map) {
-  std::vector<index> ids(map.tags.size());
-  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<index>(i);
+std::vector<Index> all_of(const TagMap& map) {
+  std::vector<Index> ids(map.tags.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<Index>(i);
   return ids;
 }
 

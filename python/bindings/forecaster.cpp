@@ -153,7 +153,7 @@ void bind_forecaster(py::module_& m) {
       .def_property_readonly("parameter_count", [](const Forecaster& f) { return f.theta.size(); })
       .def(
           "training_origins",
-          [](const Forecaster& f, const History& h, index begin, index end) {
+          [](const Forecaster& f, const History& h, Index begin, Index end) {
             return training_origins(h, f.layout, begin, end);
           },
           "history"_a, "begin"_a, "end"_a,
@@ -173,7 +173,7 @@ void bind_forecaster(py::module_& m) {
       .def(py::init<const Forecaster&, int>(), "forecaster"_a, "threads"_a = 0)
       .def(
           "set_history",
-          [](BoundSession& self, const History& h, index end, int hidden) {
+          [](BoundSession& self, const History& h, Index end, int hidden) {
             self.session.set_history(h, end, hidden);
           },
           "history"_a, "end"_a, "hidden"_a = 0, py::call_guard<py::gil_scoped_release>(),

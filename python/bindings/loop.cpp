@@ -18,7 +18,7 @@ namespace {
 
 using namespace pybind11::literals;
 
-Array forecasts(const Forecaster& forecaster, const History& history, const std::vector<index>& origins,
+Array forecasts(const Forecaster& forecaster, const History& history, const std::vector<Index>& origins,
                 bool operation_known, int threads, int hidden) {
   Matrix out;
   {
@@ -33,7 +33,7 @@ Array forecasts(const Forecaster& forecaster, const History& history, const std:
 }
 
 Scenario make_scenario(std::uint64_t seed, std::optional<std::uint64_t> plant_seed,
-                       std::optional<index> rows) {
+                       std::optional<Index> rows) {
   Scenario s = boiler_48h(seed, plant_seed ? BoilerParameters::draw(*plant_seed) : BoilerParameters{});
   if (rows) s.rows = *rows;
   return s;
@@ -48,7 +48,7 @@ struct BoundScenario {
 LoopLog run(const BoundScenario& self, Policy& policy, py::object progress) {
   LoopOptions options;
   options.rows = self.scenario.rows;
-  options.progress = [&](index done, index rows) {
+  options.progress = [&](Index done, Index rows) {
     py::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     return progress.is_none() || !progress(done, rows).is(py::bool_(false));
@@ -200,7 +200,7 @@ void bind_loop(py::module_& m) {
       "The forecaster and the controller as a policy.");
   py::class_<BoundScenario>(m, "Scenario", "The closed-loop scenario boiler-48h of one seed, warmed up.")
       .def(py::init(
-               [](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<index> rows) {
+               [](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows) {
                  Scenario scenario = make_scenario(seed, plant_seed, rows);
                  LoopStart start = start_scenario(scenario);
                  return std::make_unique<BoundScenario>(BoundScenario{std::move(scenario), std::move(start)});

@@ -14,7 +14,7 @@ using namespace pybind11::literals;
 
 TrainConfig make_train_config(int steps, int batch, double rate, int warmup, double decay, double clip,
                               double average, double level_shift, double input_shift, double unknown_plan,
-                              kernels::Loss loss, index train_rows, index validation_rows, int validate_every,
+                              kernels::Loss loss, Index train_rows, Index validation_rows, int validate_every,
                               int patience, int threads, std::uint64_t seed) {
   TrainConfig c;
   c.steps = steps;

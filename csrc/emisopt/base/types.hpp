@@ -9,44 +9,44 @@
 
 namespace emisopt {
 
-using index = std::ptrdiff_t;
+using Index = std::ptrdiff_t;
 inline constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 /// A (rows, cols) window on memory of somebody else; `stride` is the distance between rows.
 template <class T>
 struct MatrixView {
   T* data = nullptr;
-  index rows = 0, cols = 0, stride = 0;
+  Index rows = 0, cols = 0, stride = 0;
 
   MatrixView() = default;
-  MatrixView(T* d, index r, index c) : data(d), rows(r), cols(c), stride(c) {}
-  MatrixView(T* d, index r, index c, index s) : data(d), rows(r), cols(c), stride(s) {}
+  MatrixView(T* d, Index r, Index c) : data(d), rows(r), cols(c), stride(c) {}
+  MatrixView(T* d, Index r, Index c, Index s) : data(d), rows(r), cols(c), stride(s) {}
   template <class U>
     requires(std::is_same_v<const U, T>)
   MatrixView(const MatrixView<U>& o) : data(o.data), rows(o.rows), cols(o.cols), stride(o.stride) {}
 
-  T& operator()(index r, index c) const {
+  T& operator()(Index r, Index c) const {
     assert(r >= 0 && r < rows && c >= 0 && c < cols);
     return data[r * stride + c];
   }
-  T* row(index r) const { return data + r * stride; }
-  MatrixView slice(index first, index count) const { return {data + first * stride, count, cols, stride}; }
-  index size() const { return rows * cols; }
+  T* row(Index r) const { return data + r * stride; }
+  MatrixView slice(Index first, Index count) const { return {data + first * stride, count, cols, stride}; }
+  Index size() const { return rows * cols; }
 };
 
 /// An owning row-major matrix of one element type, zero at birth.
 template <class T>
 struct MatrixOf {
   std::vector<T> values;
-  index rows = 0, cols = 0;
+  Index rows = 0, cols = 0;
 
   MatrixOf() = default;
-  MatrixOf(index r, index c, T fill = T{})
+  MatrixOf(Index r, Index c, T fill = T{})
       : values(static_cast<std::size_t>(r * c), fill), rows(r), cols(c) {}
-  T& operator()(index r, index c) { return values[static_cast<std::size_t>(r * cols + c)]; }
-  const T& operator()(index r, index c) const { return values[static_cast<std::size_t>(r * cols + c)]; }
-  T* row(index r) { return values.data() + r * cols; }
-  const T* row(index r) const { return values.data() + r * cols; }
+  T& operator()(Index r, Index c) { return values[static_cast<std::size_t>(r * cols + c)]; }
+  const T& operator()(Index r, Index c) const { return values[static_cast<std::size_t>(r * cols + c)]; }
+  T* row(Index r) { return values.data() + r * cols; }
+  const T* row(Index r) const { return values.data() + r * cols; }
   MatrixView<T> view() { return {values.data(), rows, cols}; }
   MatrixView<const T> view() const { return {values.data(), rows, cols}; }
   operator MatrixView<T>() { return view(); }

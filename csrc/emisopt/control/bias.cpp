@@ -58,9 +58,9 @@ void BiasFilter::observe(const double* forecast, const double* measured, bool ca
 void BiasFilter::apply(View y) const {
   if (kind_ == ControllerConfig::Bias::none) return;
   const bool factor = kind_ == ControllerConfig::Bias::multiplicative;
-  for (index t = 0; t < y.rows; ++t)
+  for (Index t = 0; t < y.rows; ++t)
     for (std::size_t o = 0; o < value_.size(); ++o) {
-      double& v = y(t, static_cast<index>(o));
+      double& v = y(t, static_cast<Index>(o));
       v = factor ? v * value_[o] : v + value_[o];
     }
 }

@@ -210,22 +210,22 @@ void Controller::State::fall_back(Decision& d, const std::vector<double>& before
   d.slacks.clear();
   d.plan = Matrix(moves.horizon(), moves.setpoints());
   const auto follow = [&](auto wanted) {
-    for (index t = 0; t < d.plan.rows; ++t)
+    for (Index t = 0; t < d.plan.rows; ++t)
       for (int u = 0; u < moves.setpoints(); ++u) d.plan(t, u) = wanted(t, u);
     moves.legalise_plan(d.plan, before.data());
     d.move.assign(d.plan.row(0), d.plan.row(0) + moves.setpoints());
   };
   if (failures > config.max_hold) {
     d.status = Status::safe_ramp;
-    follow([&](index, int u) { return moves.safe(u); });
+    follow([&](Index, int u) { return moves.safe(u); });
     reason += "; failed " + std::to_string(failures) + " ticks in a row, ramping to the safe setpoints";
   } else if (plan_usable && good_age < good_plan.rows) {
     d.status = Status::previous_plan_shifted;
-    follow([&](index t, int u) { return good_plan(std::min(t + good_age, good_plan.rows - 1), u); });
+    follow([&](Index t, int u) { return good_plan(std::min(t + good_age, good_plan.rows - 1), u); });
     reason += "; using the plan of " + std::to_string(good_age) + " ticks ago";
   } else {
     d.status = Status::hold;
-    follow([&](index, int u) { return before[static_cast<std::size_t>(u)]; });
+    follow([&](Index, int u) { return before[static_cast<std::size_t>(u)]; });
     reason += "; holding the last command";
   }
   d.reason = std::move(reason);

@@ -9,7 +9,7 @@
 namespace emisopt {
 namespace {
 
-const double* row_or_null(ConstView known, index t) { return known.cols > 0 ? known.row(t) : nullptr; }
+const double* row_or_null(ConstView known, Index t) { return known.cols > 0 ? known.row(t) : nullptr; }
 
 }  // namespace
 
@@ -22,7 +22,7 @@ Economics::Economics(Objective objective, Envelope envelope, const Moves& moves,
                      std::to_string(objective_.price.size()));
   for (double p : objective_.price)
     if (!std::isfinite(p)) throw InputError("Objective: expected finite prices, got " + std::to_string(p));
-  const auto width = static_cast<index>(envelope_.mean.size());
+  const auto width = static_cast<Index>(envelope_.mean.size());
   if (envelope_.radius2 > 0) {
     if (width < U() || envelope_.precision.rows != width || envelope_.precision.cols != width)
       throw InputError("Envelope: expected mean (U+D) with U=" + std::to_string(U()) +
@@ -44,16 +44,16 @@ Economics::Economics(Objective objective, Envelope envelope, const Moves& moves,
 }
 
 double Economics::distance(std::vector<double>& pv, const double* u, const double* d) const {
-  const auto width = static_cast<index>(envelope_.mean.size());
-  for (index i = 0; i < width; ++i) {
+  const auto width = static_cast<Index>(envelope_.mean.size());
+  for (Index i = 0; i < width; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const double value = i < U() ? u[i] : d ? d[i - U()] : kMissing;
     v_[at] = i >= U() && !std::isfinite(value) ? 0 : value - envelope_.mean[at];
   }
   double m2 = 0;
-  for (index i = 0; i < width; ++i) {
+  for (Index i = 0; i < width; ++i) {
     double sum = 0;
-    for (index j = 0; j < width; ++j)  // the symmetric part, whatever was handed in
+    for (Index j = 0; j < width; ++j)  // the symmetric part, whatever was handed in
       sum += 0.5 * (envelope_.precision(i, j) + envelope_.precision(j, i)) * v_[static_cast<std::size_t>(j)];
     pv[static_cast<std::size_t>(i)] = sum;
     m2 += v_[static_cast<std::size_t>(i)] * sum;
@@ -68,7 +68,7 @@ Economics::Cost Economics::value(ConstView plan, ConstView median, ConstView kno
     cost.money += amount;
     cost.size += std::abs(amount);
   };
-  for (index t = 0; t < plan.rows; ++t) {
+  for (Index t = 0; t < plan.rows; ++t) {
     const double* q = median.row(t);
     if (objective_.map) {
       objective_.map->value(q_.data(), median.row(t), plan.row(t), row_or_null(known, t));
@@ -102,7 +102,7 @@ void Economics::map_gradient(double* dy, double* du, const double* y, const doub
 }
 
 void Economics::gradient(View dy, View du, ConstView plan, ConstView median, ConstView known) const {
-  for (index t = 0; t < plan.rows; ++t) {
+  for (Index t = 0; t < plan.rows; ++t) {
     const double* d = row_or_null(known, t);
     map_gradient(dy.row(t), du.row(t), median.row(t), plan.row(t), d);
     for (int u = 0; u < U(); ++u) du(t, u) += moves_.setpoint(u).price;
@@ -114,8 +114,8 @@ void Economics::gradient(View dy, View du, ConstView plan, ConstView median, Con
   }
 }
 
-void Economics::curvature(Matrix& s, index t, ConstView plan, ConstView median, ConstView known) const {
-  const index n = outputs_ + U();
+void Economics::curvature(Matrix& s, Index t, ConstView plan, ConstView median, ConstView known) const {
+  const Index n = outputs_ + U();
   std::fill(s.values.begin(), s.values.end(), 0.0);
   const double* d = row_or_null(known, t);
   if (objective_.map) {
@@ -126,7 +126,7 @@ void Economics::curvature(Matrix& s, index t, ConstView plan, ConstView median, 
       map_gradient(g.data(), g.data() + outputs_, probe_.data(), probe_.data() + outputs_, d);
     };
     bool any = false;
-    for (index i = 0; i < n; ++i) {
+    for (Index i = 0; i < n; ++i) {
       double& value = probe_[static_cast<std::size_t>(i)];
       const double at = value;
       const double h =
@@ -136,7 +136,7 @@ void Economics::curvature(Matrix& s, index t, ConstView plan, ConstView median, 
       value = at - h;
       vjp(minus_);
       value = at;
-      for (index j = 0; j < n; ++j) {
+      for (Index j = 0; j < n; ++j) {
         const double c = (plus_[static_cast<std::size_t>(j)] - minus_[static_cast<std::size_t>(j)]) / (2 * h);
         if (!std::isfinite(c)) continue;  // a map at the edge of its domain: no curvature known there
         s(i, j) += 0.5 * c;
@@ -167,10 +167,10 @@ void Economics::curvature(Matrix& s, index t, ConstView plan, ConstView median, 
 }
 
 void Economics::suppression(double* g, View h, ConstView x, const double* applied) const {
-  for (index b = 0; b < x.rows; ++b)
+  for (Index b = 0; b < x.rows; ++b)
     for (int u = 0; u < U(); ++u) {
       const double w = 2 * moves_.setpoint(u).move_weight;
-      const index k = b * U() + u, before = k - U();
+      const Index k = b * U() + u, before = k - U();
       const double move = (x(b, u) - (b > 0 ? x(b - 1, u) : applied[u])) / moves_.range(u);
       g[k] += w * move;
       h(k, k) += w;

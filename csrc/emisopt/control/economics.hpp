@@ -22,7 +22,7 @@ class Economics {
   void gradient(View dy, View du, ConstView plan, ConstView median, ConstView known) const;
   /// s (O+U, O+U): convex part of the second derivative of step t by (y_t, u_t): the map's curvature with its
   /// negative eigenvalues cut, and the envelope's.
-  void curvature(Matrix& s, index t, ConstView plan, ConstView median, ConstView known) const;
+  void curvature(Matrix& s, Index t, ConstView plan, ConstView median, ConstView known) const;
   /// Move suppression by the block values in ranges, x / (high - low): g (n) and h (n,n) are added to.
   void suppression(double* g, View h, ConstView x, const double* applied) const;
 

@@ -51,17 +51,17 @@ ForecastPredictor::ForecastPredictor(const Forecaster& forecaster, std::vector<d
     block_of_[static_cast<std::size_t>(l)] = static_cast<int>(needed_.size());
     needed_.push_back(l);
   }
-  jacobian_ = Matrix(static_cast<index>(needed_.size()) * horizon_ * outputs(), horizon_ * setpoints_);
+  jacobian_ = Matrix(static_cast<Index>(needed_.size()) * horizon_ * outputs(), horizon_ * setpoints_);
 }
 
-void ForecastPredictor::set_tick(const History& history, index end, ConstView known, int hidden) {
+void ForecastPredictor::set_tick(const History& history, Index end, ConstView known, int hidden) {
   if (known.rows > 0)
     check_shape("ForecastPredictor.set_tick(known)",
                 {static_cast<long>(known.rows), static_cast<long>(known.cols)},
                 {{"H", horizon_}, {"D", disturbances_}});
   session_.set_history(history, end, hidden);
   known_ = Matrix(known.rows, known.cols);
-  for (index t = 0; t < known.rows; ++t) std::copy_n(known.row(t), known.cols, known_.row(t));
+  for (Index t = 0; t < known.rows; ++t) std::copy_n(known.row(t), known.cols, known_.row(t));
 }
 
 void ForecastPredictor::predict(View median, View upper, ConstView plan) {
@@ -69,17 +69,17 @@ void ForecastPredictor::predict(View median, View upper, ConstView plan) {
 }
 
 void ForecastPredictor::predict_batch(View median, View upper, ConstView plans, int batch) {
-  const index rows = static_cast<index>(batch) * horizon_;
+  const Index rows = static_cast<Index>(batch) * horizon_;
   check_shape("ForecastPredictor.predict(plans)",
               {static_cast<long>(plans.rows), static_cast<long>(plans.cols)},
               {{"B*H", static_cast<long>(rows)}, {"U", setpoints_}});
-  if (quantiles_.rows < rows) quantiles_ = Matrix(rows, static_cast<index>(outputs()) * levels_);
+  if (quantiles_.rows < rows) quantiles_ = Matrix(rows, static_cast<Index>(outputs()) * levels_);
   View q = quantiles_.view().slice(0, rows);
   session_.predict_batch(q, plans, known_, batch);
-  for (index t = 0; t < rows; ++t)
+  for (Index t = 0; t < rows; ++t)
     for (int o = 0; o < outputs(); ++o) {
       const Mix& mix = mix_[static_cast<std::size_t>(o)];
-      const double* level = q.row(t) + static_cast<index>(o) * levels_;
+      const double* level = q.row(t) + static_cast<Index>(o) * levels_;
       median(t, o) = level[median_level_];
       upper(t, o) = level[mix.low] + mix.share * (level[mix.high] - level[mix.low]);
     }
@@ -87,16 +87,16 @@ void ForecastPredictor::predict_batch(View median, View upper, ConstView plans, 
 
 void ForecastPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstView plan) {
   session_.jacobian(jacobian_, plan, known_, needed_);
-  const index rows = static_cast<index>(horizon_) * outputs(),
-              columns = static_cast<index>(horizon_) * setpoints_;
-  const auto block_row = [&](int level, index r) {
+  const Index rows = static_cast<Index>(horizon_) * outputs(),
+              columns = static_cast<Index>(horizon_) * setpoints_;
+  const auto block_row = [&](int level, Index r) {
     return jacobian_.row(block_of_[static_cast<std::size_t>(level)] * rows + r);
   };
-  for (index r = 0; r < rows; ++r) {
+  for (Index r = 0; r < rows; ++r) {
     const Mix& mix = mix_[static_cast<std::size_t>(r % outputs())];
     std::copy_n(block_row(median_level_, r), columns, median_jacobian.row(r));
     const double *low = block_row(mix.low, r), *high = block_row(mix.high, r);
-    for (index c = 0; c < columns; ++c) upper_jacobian(r, c) = low[c] + mix.share * (high[c] - low[c]);
+    for (Index c = 0; c < columns; ++c) upper_jacobian(r, c) = low[c] + mix.share * (high[c] - low[c]);
   }
 }
 

@@ -18,7 +18,7 @@ class ForecastPredictor : public Predictor {
 
   /// Reads the history that ends at row `end` (exclusive); known (H,D): coming disturbances, NaN unknown, or
   /// empty. Throws as ForecastSession::set_history does; the tick set before then stays.
-  void set_tick(const History& history, index end, ConstView known, int hidden = 0);
+  void set_tick(const History& history, Index end, ConstView known, int hidden = 0);
 
   int horizon() const override { return horizon_; }
   int setpoints() const override { return setpoints_; }

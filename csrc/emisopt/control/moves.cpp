@@ -99,7 +99,7 @@ void Moves::legalise_blocks(View x, const double* applied) const {
 }
 
 void Moves::legalise_plan(View plan, const double* applied) const {
-  for (index t = 0; t < plan.rows; ++t) legalise(plan.row(t), t == 0 ? applied : plan.row(t - 1));
+  for (Index t = 0; t < plan.rows; ++t) legalise(plan.row(t), t == 0 ? applied : plan.row(t - 1));
 }
 
 void Moves::expand(View plan, ConstView x, const double* applied) const {
@@ -109,7 +109,7 @@ void Moves::expand(View plan, ConstView x, const double* applied) const {
 
 void Moves::sample(View x, ConstView plan, int age) const {
   for (int b = 0; b < blocks(); ++b) {
-    const index row = std::min<index>(block_start(b) + age, plan.rows - 1);
+    const Index row = std::min<Index>(block_start(b) + age, plan.rows - 1);
     std::copy_n(plan.row(row), setpoints(), x.row(b));
   }
 }

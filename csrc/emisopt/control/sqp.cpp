@@ -28,8 +28,8 @@ bool all_finite(const Matrix& m) {
 
 // "output 2 at step 5" for the first value that is not finite.
 std::string first_missing(const Matrix& m) {
-  for (index t = 0; t < m.rows; ++t)
-    for (index o = 0; o < m.cols; ++o)
+  for (Index t = 0; t < m.rows; ++t)
+    for (Index o = 0; o < m.cols; ++o)
       if (!std::isfinite(m(t, o))) return "output " + std::to_string(o) + " at step " + std::to_string(t);
   return "the cost";
 }
@@ -54,7 +54,7 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
   for (int b = 1; b < moves.blocks(); ++b)
     for (int u = 0; u < moves.setpoints(); ++u)
       if (std::isfinite(moves.setpoint(u).rate)) rate_rows_.emplace_back(b, u);
-  const index h = moves.horizon(), o = outputs, u = moves.setpoints();
+  const Index h = moves.horizon(), o = outputs, u = moves.setpoints();
   jac_median_ = jac_upper_ = Matrix(h * o, h * u);
   model_.median = model_.upper = Matrix(h * o, n());
   model_.gradient.resize(static_cast<std::size_t>(n()));
@@ -97,9 +97,9 @@ double Sqp::merit(const PlanPoint& p) const {
 }
 
 void Sqp::evaluate(std::vector<PlanPoint>& points, const SqpTick& tick) {
-  const index h = moves_.horizon(), count = static_cast<index>(points.size());
+  const Index h = moves_.horizon(), count = static_cast<Index>(points.size());
   Matrix plans(count * h, moves_.setpoints()), median(count * h, outputs_, kMissing), upper = median;
-  for (index k = 0; k < count; ++k) {
+  for (Index k = 0; k < count; ++k) {
     PlanPoint& p = points[static_cast<std::size_t>(k)];
     moves_.legalise_blocks(p.x, tick.applied.data());  // rounding in x + alpha d
     p.plan = Matrix(h, moves_.setpoints());
@@ -109,7 +109,7 @@ void Sqp::evaluate(std::vector<PlanPoint>& points, const SqpTick& tick) {
   tick.predictor.predict_batch(median, upper, plans, static_cast<int>(count));
   tick.bias.apply(median);
   tick.bias.apply(upper);
-  for (index k = 0; k < count; ++k) {
+  for (Index k = 0; k < count; ++k) {
     PlanPoint& p = points[static_cast<std::size_t>(k)];
     p.median = p.upper = Matrix(h, outputs_);
     std::copy_n(median.row(k * h), h * outputs_, p.median.row(0));
@@ -138,8 +138,8 @@ bool Sqp::jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail)
   condense(model_.upper, jac_upper_);
   if (all_finite(model_.median) && all_finite(model_.upper)) return true;
   const Matrix& bad = all_finite(model_.median) ? model_.upper : model_.median;
-  for (index r = 0; r < bad.rows; ++r)
-    for (index c = 0; c < bad.cols; ++c)
+  for (Index r = 0; r < bad.rows; ++r)
+    for (Index c = 0; c < bad.cols; ++c)
       if (!std::isfinite(bad(r, c))) {
         detail = "output " + std::to_string(r % outputs_) + " at step " + std::to_string(r / outputs_);
         return false;
@@ -148,7 +148,7 @@ bool Sqp::jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail)
 }
 
 void Sqp::linearise(const PlanPoint& p, const SqpTick& tick) {
-  const index h = moves_.horizon(), users = moves_.setpoints();
+  const Index h = moves_.horizon(), users = moves_.setpoints();
   Matrix dy(h, outputs_), du(h, users), unused(n(), n());
   economics_.gradient(dy, du, p.plan, p.median, tick.predictor.known());
   std::vector<double>& g = model_.gradient;
@@ -159,13 +159,13 @@ void Sqp::linearise(const PlanPoint& p, const SqpTick& tick) {
       g[static_cast<std::size_t>(moves_.block_of(t) * users + u)] += du(t, u) * moves_.range(u);
   economics_.suppression(g.data(), unused, p.x, tick.applied.data());
 
-  model_.rows = Matrix(static_cast<index>(tick.rows.size()), n());
+  model_.rows = Matrix(static_cast<Index>(tick.rows.size()), n());
   for (std::size_t i = 0; i < tick.rows.size(); ++i) {
     const LimitRow& row = tick.rows[i];
     const Limit& limit = limits_[static_cast<std::size_t>(row.limit)];
     const Matrix& from = limit.quantile <= 0.5 ? model_.median : model_.upper;
     for (int t = row.first_step; t <= row.end_step; ++t)
-      dense::axpy(model_.rows.row(static_cast<index>(i)),
+      dense::axpy(model_.rows.row(static_cast<Index>(i)),
                   row.coefficient[static_cast<std::size_t>(t - row.first_step)] / scale(row),
                   from.row(t * outputs_ + limit.output), n());
   }
@@ -197,9 +197,9 @@ void Sqp::curvature(const PlanPoint& p, const SqpTick& tick) {
 
 // Damped BFGS (Powell 1978) on what the known curvature does not explain of the Lagrangian's gradient.
 void Sqp::learn(const PlanPoint& p) {
-  const index size = n();
+  const Index size = n();
   std::vector<double> x(static_cast<std::size_t>(size)), gradient = model_.gradient;
-  for (index k = 0; k < size; ++k)
+  for (Index k = 0; k < size; ++k)
     x[static_cast<std::size_t>(k)] =
         p.x.values[static_cast<std::size_t>(k)] / moves_.range(static_cast<int>(k) % moves_.setpoints());
   if (has_last_) {
@@ -210,7 +210,7 @@ void Sqp::learn(const PlanPoint& p) {
       s[k] = x[k] - last_x_[k];
       y[k] = gradient[k] - last_gradient_[k];
     }
-    for (index k = 0; k < size; ++k)
+    for (Index k = 0; k < size; ++k)
       y[static_cast<std::size_t>(k)] -= dense::dot(known_curvature_.row(k), s.data(), size);
     const double ss = dense::dot(s.data(), s.data(), size);
     double sy = dense::dot(s.data(), y.data(), size);
@@ -218,7 +218,7 @@ void Sqp::learn(const PlanPoint& p) {
       if (!hessian_known_) {  // first pair: the identity takes the size of the curvature just seen
         const double first = std::max(std::abs(sy) / ss, floor_);
         std::fill(learnt_.values.begin(), learnt_.values.end(), 0.0);
-        for (index k = 0; k < size; ++k) learnt_(k, k) = first;
+        for (Index k = 0; k < size; ++k) learnt_(k, k) = first;
         hessian_known_ = true;
       }
       dense::multiply(bs.data(), learnt_, s.data());
@@ -229,8 +229,8 @@ void Sqp::learn(const PlanPoint& p) {
           for (std::size_t k = 0; k < y.size(); ++k) y[k] = theta * y[k] + (1 - theta) * bs[k];
           sy = 0.2 * sbs;
         }
-        for (index i = 0; i < size; ++i)
-          for (index j = 0; j < size; ++j)
+        for (Index i = 0; i < size; ++i)
+          for (Index j = 0; j < size; ++j)
             learnt_(i, j) += y[static_cast<std::size_t>(i)] * y[static_cast<std::size_t>(j)] / sy -
                              bs[static_cast<std::size_t>(i)] * bs[static_cast<std::size_t>(j)] / sbs;
       }
@@ -263,7 +263,7 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
                     rows = soft + rate_rows_.size();
   hessian_ = known_curvature_;
   for (std::size_t k = 0; k < hessian_.values.size(); ++k) hessian_.values[k] += learnt_.values[k];
-  for (index k = 0; k < n(); ++k) hessian_(k, k) += levenberg_;
+  for (Index k = 0; k < n(); ++k) hessian_(k, k) += levenberg_;
 
   lower_.assign(size, 0);
   upper_.assign(size, 0);
@@ -273,7 +273,7 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
       lower_[k] = std::max(-trust, std::min(0.0, (low_(b, u) - p.x(b, u)) / moves_.range(u)));
       upper_[k] = std::min(trust, std::max(0.0, (high_(b, u) - p.x(b, u)) / moves_.range(u)));
     }
-  qp_rows_ = Matrix(static_cast<index>(rows), n());
+  qp_rows_ = Matrix(static_cast<Index>(rows), n());
   row_lower_.assign(rows, -HUGE_VAL);
   row_upper_.assign(rows, HUGE_VAL);
   l1_.assign(rows, HUGE_VAL);
@@ -284,8 +284,8 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
     const auto [b, u] = rate_rows_[i];
     const double rate = moves_.setpoint(u).rate, move = p.x(b, u) - p.x(b - 1, u);
     const std::size_t row = soft + i;
-    qp_rows_(static_cast<index>(row), b * users + u) = 1;
-    qp_rows_(static_cast<index>(row), (b - 1) * users + u) = -1;
+    qp_rows_(static_cast<Index>(row), b * users + u) = 1;
+    qp_rows_(static_cast<Index>(row), (b - 1) * users + u) = -1;
     row_lower_[row] = std::min(0.0, (-rate - move) / moves_.range(u));
     row_upper_[row] = std::max(0.0, (rate - move) / moves_.range(u));
   }
@@ -312,7 +312,7 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
   if (r->status != QpStatus::optimal) return r->status;
 
   step.d = r->x;
-  step.multiplier.assign(r->y.begin(), r->y.begin() + static_cast<index>(soft));
+  step.multiplier.assign(r->y.begin(), r->y.begin() + static_cast<Index>(soft));
   double now = 0;
   for (std::size_t i = 0; i < soft; ++i) now += weight(tick.rows[i]) * phi(p.excess[i]);
   step.predicted = now - r->objective;
@@ -322,7 +322,7 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
   step.at_trust = false;
   double residual = 0, complementarity = 0;
   for (std::size_t k = 0; k < size; ++k) {
-    double rest = dense::dot(hessian_.row(static_cast<index>(k)), step.d.data(), n());
+    double rest = dense::dot(hessian_.row(static_cast<Index>(k)), step.d.data(), n());
     const int b = static_cast<int>(k) / users, u = static_cast<int>(k) % users;
     const double bound = r->z[k] > 0 ? (high_(b, u) - p.x(b, u)) / moves_.range(u)
                                      : (low_(b, u) - p.x(b, u)) / moves_.range(u);
@@ -423,7 +423,7 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
       if (!hessian_known_) {
         std::fill(learnt_.values.begin(), learnt_.values.end(), 0.0);
         // Nothing learnt yet: a curvature that brings the steepest coordinate to the trust region.
-        for (index k = 0; k < n(); ++k) learnt_(k, k) = 0.5 * steepest / config_.trust;
+        for (Index k = 0; k < n(); ++k) learnt_(k, k) = 0.5 * steepest / config_.trust;
       }
 
       bool moved = false;

@@ -13,7 +13,7 @@ std::string tag_text(const Tag& tag) { return "tag " + quote(tag.name); }
 
 // The value as it enters a history: the missing code, what lies outside the physical range and, in live use,
 // what is no number or category become NaN. `row` is for the message.
-double clean(const Tag& tag, double value, index row, Use use) {
+double clean(const Tag& tag, double value, Index row, Use use) {
   if (std::isnan(value) || (tag.missing && value == *tag.missing)) return kMissing;
   if (std::isinf(value)) {
     if (use == Use::live) return kMissing;
@@ -31,8 +31,8 @@ double clean(const Tag& tag, double value, index row, Use use) {
   return value < tag.low || value > tag.high ? kMissing : value;  // an open bound (NaN) compares false
 }
 
-void check_time(const std::vector<double>& time, const TagMap& tags, index rows) {
-  if (static_cast<index>(time.size()) != rows)
+void check_time(const std::vector<double>& time, const TagMap& tags, Index rows) {
+  if (static_cast<Index>(time.size()) != rows)
     throw ShapeError("make_history: expected " + std::to_string(rows) + " time stamps, one per row, got " +
                      std::to_string(time.size()));
   if (tags.period == 0)
@@ -57,10 +57,10 @@ bool follows(double before_s, double time_s, double period_s) {
 }
 
 // An output that never varies teaches nothing, and its scale would be zero.
-void check_output(const History& history, index column) {
+void check_output(const History& history, Index column) {
   const Tag& tag = history.tags.tags[static_cast<std::size_t>(column)];
   double low = kMissing, high = kMissing;
-  for (index row = 0; row < history.rows(); ++row) {
+  for (Index row = 0; row < history.rows(); ++row) {
     low = std::fmin(low, history.values(row, column));  // fmin and fmax pass over NaN
     high = std::fmax(high, history.values(row, column));
   }
@@ -83,7 +83,7 @@ History make_history(TagMap tags, Matrix values, std::vector<double> time, std::
   check_shape("make_history(values)", {values.rows, values.cols},
               {{"N", -1}, {"tags", static_cast<long>(tags.tags.size())}});
   if (values.rows == 0) throw InputError("make_history(values): expected at least one row, got none");
-  if (!gap.empty() && static_cast<index>(gap.size()) != values.rows)
+  if (!gap.empty() && static_cast<Index>(gap.size()) != values.rows)
     throw ShapeError("make_history(gap): expected " + std::to_string(values.rows) +
                      " flags, one per row, got " + std::to_string(gap.size()));
   if (!time.empty()) check_time(time, tags, values.rows);
@@ -92,17 +92,17 @@ History make_history(TagMap tags, Matrix values, std::vector<double> time, std::
   gap[0] = 0;
   for (std::size_t i = 1; i < time.size(); ++i)
     if (!follows(time[i - 1], time[i], tags.period)) gap[i] = 1;
-  for (index row = 0; row < values.rows; ++row)
-    for (index column = 0; column < values.cols; ++column)
+  for (Index row = 0; row < values.rows; ++row)
+    for (Index column = 0; column < values.cols; ++column)
       values(row, column) = clean(tags.tags[static_cast<std::size_t>(column)], values(row, column), row, use);
 
   History history{std::move(tags), std::move(values), std::move(time), std::move(gap)};
   if (use == Use::training)
-    for (const index column : history.tags.outputs()) check_output(history, column);
+    for (const Index column : history.tags.outputs()) check_output(history, column);
   return history;
 }
 
-History History::slice(index first, index count) const {
+History History::slice(Index first, Index count) const {
   if (first < 0 || count < 0 || first > rows() - count)
     throw InputError("History.slice: expected rows within 0 to " + std::to_string(rows()) + ", got " +
                      std::to_string(first) + " to " + std::to_string(first + count));
@@ -116,7 +116,7 @@ History History::slice(index first, index count) const {
 
 void History::append(const double* row, double time_s) {
   const bool stamped = !std::isnan(time_s);
-  const auto width = static_cast<index>(tags.tags.size());
+  const auto width = static_cast<Index>(tags.tags.size());
   const std::string where = "History.append: row " + std::to_string(rows());
   if (rows() > 0 && columns() != width)
     throw ShapeError(where + ": the history has " + std::to_string(columns()) + " columns and " +
@@ -136,7 +136,7 @@ void History::append(const double* row, double time_s) {
   const bool broken = stamped && rows() > 0 && !follows(time.back(), time_s, tags.period);
   gap.resize(static_cast<std::size_t>(rows()), 0);  // a history made by hand may come without flags
   gap.push_back(broken);
-  for (index column = 0; column < width; ++column)
+  for (Index column = 0; column < width; ++column)
     values.values.push_back(
         clean(tags.tags[static_cast<std::size_t>(column)], row[column], rows(), Use::live));
   if (stamped) time.push_back(time_s);
@@ -144,7 +144,7 @@ void History::append(const double* row, double time_s) {
   ++values.rows;
 }
 
-index History::run_start(index row) const {
+Index History::run_start(Index row) const {
   if (row < 0 || row >= rows())
     throw InputError("History.run_start: expected a row within 0 to " + std::to_string(rows() - 1) +
                      ", got " + std::to_string(row));
@@ -153,10 +153,10 @@ index History::run_start(index row) const {
   return row;
 }
 
-std::vector<index> missing_count(const History& history) {
-  std::vector<index> out(static_cast<std::size_t>(history.columns()), 0);
-  for (index row = 0; row < history.rows(); ++row)
-    for (index column = 0; column < history.columns(); ++column)
+std::vector<Index> missing_count(const History& history) {
+  std::vector<Index> out(static_cast<std::size_t>(history.columns()), 0);
+  for (Index row = 0; row < history.rows(); ++row)
+    for (Index column = 0; column < history.columns(); ++column)
       out[static_cast<std::size_t>(column)] += std::isnan(history.values(row, column));
   return out;
 }

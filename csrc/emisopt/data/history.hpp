@@ -13,16 +13,16 @@ struct History {
   std::vector<char> gap;     // (N) 1: this row does not follow the one before (windows never cross it);
                              // row 0 has none before it and carries 0
 
-  index rows() const { return values.rows; }
-  index columns() const { return values.cols; }
+  Index rows() const { return values.rows; }
+  Index columns() const { return values.cols; }
   /// Rows [first, first + count) as a history of its own. Throws InputError when they are not all there.
-  History slice(index first, index count) const;
+  History slice(Index first, Index count) const;
   /// Appends one row of columns() values, cleaned as make_history(..., Use::live) does; opens a gap when the
   /// step is not one period. Throws InputError for time that does not rise, for a stamp that is missing where
   /// the rows before have one, and the reverse. On an error the history is as before.
   void append(const double* row, double time_s = kMissing);
   /// First row of the unbroken run that ends at `row` (included).
-  index run_start(index row) const;
+  Index run_start(Index row) const;
 };
 
 /// What a raw table is checked for. training: a signal that cannot be learnt from, or a value that no
@@ -46,6 +46,6 @@ History make_history(TagMap tags, Matrix values, std::vector<double> time = {}, 
                      Use use = Use::training);
 
 /// How many cells of each tag are missing or were put aside by make_history; for reports.
-std::vector<index> missing_count(const History& history);
+std::vector<Index> missing_count(const History& history);
 
 }  // namespace emisopt

@@ -145,33 +145,33 @@ const char* to_string(Role role) { return kRoles[static_cast<std::size_t>(role)]
 const char* to_string(Kind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
 const char* to_string(Scale scale) { return kScales[static_cast<std::size_t>(scale)]; }
 
-index TagMap::find(std::string_view name) const {
+Index TagMap::find(std::string_view name) const {
   for (std::size_t i = 0; i < tags.size(); ++i)
-    if (tags[i].name == name) return static_cast<index>(i);
+    if (tags[i].name == name) return static_cast<Index>(i);
   return -1;
 }
 
-index TagMap::require(std::string_view name, std::string_view where) const {
-  const index found = find(name);
+Index TagMap::require(std::string_view name, std::string_view where) const {
+  const Index found = find(name);
   if (found < 0)
     throw InputError(std::string(where) + ": no tag " + quote(name) + did_you_mean(name, names()));
   return found;
 }
 
-std::vector<index> TagMap::with_role(Role role) const {
-  std::vector<index> out;
+std::vector<Index> TagMap::with_role(Role role) const {
+  std::vector<Index> out;
   for (std::size_t i = 0; i < tags.size(); ++i)
-    if (tags[i].role == role) out.push_back(static_cast<index>(i));
+    if (tags[i].role == role) out.push_back(static_cast<Index>(i));
   return out;
 }
 
-std::vector<index> TagMap::setpoints() const { return with_role(Role::setpoint); }
-std::vector<index> TagMap::disturbances() const { return with_role(Role::disturbance); }
+std::vector<Index> TagMap::setpoints() const { return with_role(Role::setpoint); }
+std::vector<Index> TagMap::disturbances() const { return with_role(Role::disturbance); }
 
-std::vector<index> TagMap::outputs() const {
-  std::vector<index> out;
+std::vector<Index> TagMap::outputs() const {
+  std::vector<Index> out;
   for (std::size_t i = 0; i < tags.size(); ++i)
-    if (tags[i].role == Role::emission || tags[i].role == Role::quality) out.push_back(static_cast<index>(i));
+    if (tags[i].role == Role::emission || tags[i].role == Role::quality) out.push_back(static_cast<Index>(i));
   return out;
 }
 

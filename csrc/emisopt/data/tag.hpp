@@ -38,12 +38,12 @@ struct TagMap {
   double period = 0;      // seconds between rows; 0: rows without stamps
   std::vector<Tag> tags;  // in column order of History
 
-  index find(std::string_view name) const;                             // -1 if absent
-  index require(std::string_view name, std::string_view where) const;  // throws InputError, lists near names
-  std::vector<index> with_role(Role role) const;                       // in order
-  std::vector<index> setpoints() const;                                // role setpoint
-  std::vector<index> outputs() const;                                  // emission and quality, in order
-  std::vector<index> disturbances() const;                             // role disturbance
+  Index find(std::string_view name) const;                             // -1 if absent
+  Index require(std::string_view name, std::string_view where) const;  // throws InputError, lists near names
+  std::vector<Index> with_role(Role role) const;                       // in order
+  std::vector<Index> setpoints() const;                                // role setpoint
+  std::vector<Index> outputs() const;                                  // emission and quality, in order
+  std::vector<Index> disturbances() const;                             // role disturbance
   std::vector<std::string> names() const;                              // in order
 
   /// Throws InputError "TagMap: tag 'nox': ..." naming tag and field, for: no tags, empty or repeated names,

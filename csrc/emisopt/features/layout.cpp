@@ -38,12 +38,12 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
       outputs_(map.outputs()),
       setpoints_(map.setpoints()),
       disturbances_(map.disturbances()),
-      tags_(static_cast<index>(map.tags.size())) {
+      tags_(static_cast<Index>(map.tags.size())) {
   if (outputs_.empty())
     throw InputError("FeatureLayout: expected a tag with role emission or quality, the tag map of plant '" +
                      map.plant + "' has none");
-  const auto tag_of = [&](index id) -> const Tag& { return map.tags[static_cast<std::size_t>(id)]; };
-  const auto slot_of = [&](index id, int source, int column) {
+  const auto tag_of = [&](Index id) -> const Tag& { return map.tags[static_cast<std::size_t>(id)]; };
+  const auto slot_of = [&](Index id, int source, int column) {
     const Tag& tag = tag_of(id);
     Slot slot;
     slot.tag = id;
@@ -57,12 +57,12 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
     return slot;
   };
   int column = 0;
-  for (index id : outputs_) {
+  for (Index id : outputs_) {
     history_outputs_.push_back(slot_of(id, 0, column));
     column += 2 + history_outputs_.back().laboratory;
   }
   for (const auto* ids : {&setpoints_, &disturbances_})
-    for (index id : *ids) {
+    for (Index id : *ids) {
       const Slot& slot = history_inputs_.emplace_back(slot_of(id, 0, column));
       column += slot.categories ? slot.categories : 3 + slot.laboratory;
     }
@@ -84,10 +84,10 @@ ContextSummary FeatureLayout::summarise(ConstView z, int hidden) const {
   const auto tags = static_cast<std::size_t>(tags_);
   ContextSummary summary{std::vector<double>(tags, kMissing), std::vector<double>(tags, kMissing)};
   const double forget = std::exp(-1.0 / anchor_tau_);
-  const auto look = [&](const Slot& slot, index rows) {
+  const auto look = [&](const Slot& slot, Index rows) {
     // Relative to the newest known value, so that a short anchor_tau cannot underflow every weight.
     double sum = 0, weights = 0, fade = 1, value = kMissing;
-    for (index r = 0; r < rows; ++r) {  // oldest first: each row fades what came before
+    for (Index r = 0; r < rows; ++r) {  // oldest first: each row fades what came before
       fade *= forget;
       const double now = z(r, slot.tag);
       if (known(now)) value = slot.categories ? now : clip(now);
@@ -118,11 +118,11 @@ void FeatureLayout::fill_history(T* x, ConstView z, const ContextSummary& summar
                                  int hidden) const {
   const double age_scale = 1.0 / std::log1p(static_cast<double>(context_));
   // Writes [z - anchor, (z,) known, (age)] of one tag down the context.
-  const auto fill = [&](const Slot& slot, bool level, index rows) {
+  const auto fill = [&](const Slot& slot, bool level, Index rows) {
     const double anchor = summary.anchor[static_cast<std::size_t>(slot.tag)];
     double value = kMissing;
-    index sampled = -1;
-    for (index r = 0; r < context_; ++r) {
+    Index sampled = -1;
+    for (Index r = 0; r < context_; ++r) {
       T* out = x + r * history_row_ + slot.column;
       const double now = r < rows ? z(r, slot.tag) : kMissing;
       if (known(now)) {
@@ -144,10 +144,10 @@ void FeatureLayout::fill_history(T* x, ConstView z, const ContextSummary& summar
       fill(slot, true, context_);
       continue;
     }
-    for (index r = 0; r < context_; ++r)
+    for (Index r = 0; r < context_; ++r)
       one_hot(x + r * history_row_ + slot.column, z(r, slot.tag), slot.categories);
   }
-  for (index r = 0; r < context_; ++r) {
+  for (Index r = 0; r < context_; ++r) {
     T* row = x + r * history_row_;
     if (period_ > 0) fill_calendar(row + history_calendar_, time0 + static_cast<double>(r) * period_);
     row[history_row_ - 1] = T(static_cast<double>(r + 1) / context_);
@@ -158,7 +158,7 @@ template <class T>
 void FeatureLayout::fill_future(T* x, const ContextSummary& summary, const ConstView* plan, ConstView coming,
                                 double time0) const {
   for (int h = 0; h < horizon_; ++h) {
-    T* row = x + static_cast<index>(h) * future_row_;
+    T* row = x + static_cast<Index>(h) * future_row_;
     for (std::size_t i = 0; i < future_inputs_.size(); ++i) {
       const Slot& slot = future_inputs_[i];
       const double anchor = or_zero(summary.anchor[static_cast<std::size_t>(slot.tag)]);

@@ -51,9 +51,9 @@ class FeatureLayout {
   int history_width() const { return history_row_ * patch_; }  // per token
   int future_width() const { return future_row_; }
   double period() const { return period_; }                       // seconds between rows; 0: no stamps
-  const std::vector<index>& outputs() const { return outputs_; }  // tag ids
-  const std::vector<index>& setpoints() const { return setpoints_; }
-  const std::vector<index>& disturbances() const { return disturbances_; }
+  const std::vector<Index>& outputs() const { return outputs_; }  // tag ids
+  const std::vector<Index>& setpoints() const { return setpoints_; }
+  const std::vector<Index>& disturbances() const { return disturbances_; }
   /// What each column holds, e.g. "o2_sp z - anchor"; sizes are those of one history row and one future row.
   std::vector<std::string> history_names() const;
   std::vector<std::string> future_names() const;
@@ -80,7 +80,7 @@ class FeatureLayout {
  private:
   // Where a tag stands in a row, and what it needs to be written.
   struct Slot {
-    index tag = 0;
+    Index tag = 0;
     int source = 0;      // column of the plan or of the known disturbances
     int column = 0;      // first column in the row
     int categories = 0;  // > 0: one-hot
@@ -93,11 +93,11 @@ class FeatureLayout {
 
   int context_ = 0, horizon_ = 0, patch_ = 1, history_row_ = 0, future_row_ = 0;
   double anchor_tau_ = 6, period_ = 0;
-  std::vector<index> outputs_, setpoints_, disturbances_;
+  std::vector<Index> outputs_, setpoints_, disturbances_;
   std::vector<Slot> history_outputs_, history_inputs_;                  // columns of a history row
   std::vector<Slot> future_inputs_;                                     // setpoints, then disturbances
   int history_calendar_ = 0, future_levels_ = 0, future_calendar_ = 0;  // first columns
-  index tags_ = 0;
+  Index tags_ = 0;
 };
 
 }  // namespace emisopt

@@ -30,7 +30,7 @@ bool skewed(const std::vector<double>& sorted) {
   return quantile(sorted, 0.995) - median > kSkewed * (median - quantile(sorted, 0.005));
 }
 
-TagScale fit_tag(const Tag& tag, std::vector<double> sample, index rows) {
+TagScale fit_tag(const Tag& tag, std::vector<double> sample, Index rows) {
   const auto where = [&] { return "Scaler.fit: tag '" + tag.name + "'"; };
   const auto among = [&] { return " in the " + std::to_string(rows) + " training rows"; };
   if (sample.empty())
@@ -82,7 +82,7 @@ double TagScale::physical(double z) const {
 
 double TagScale::slope(double z) const { return log ? sd * std::exp(z * sd + mean) : sd; }
 
-Scaler Scaler::fit(const History& history, index rows) {
+Scaler Scaler::fit(const History& history, Index rows) {
   if (rows < 2 || rows > history.rows())
     throw InputError("Scaler.fit(rows): expected 2.." + std::to_string(history.rows()) +
                      " training rows of the history, got " + std::to_string(rows));
@@ -96,17 +96,17 @@ Scaler Scaler::fit(const History& history, index rows) {
     }
     std::vector<double> sample;
     sample.reserve(static_cast<std::size_t>(rows));
-    for (index r = 0; r < rows; ++r)
-      if (const double y = history.values(r, static_cast<index>(c)); std::isfinite(y)) sample.push_back(y);
+    for (Index r = 0; r < rows; ++r)
+      if (const double y = history.values(r, static_cast<Index>(c)); std::isfinite(y)) sample.push_back(y);
     scaler.tags.push_back(fit_tag(tag, std::move(sample), rows));
   }
   return scaler;
 }
 
-Matrix Scaler::normalise(const History& history, index first, index count) const {
+Matrix Scaler::normalise(const History& history, Index first, Index count) const {
   Matrix z(count, history.columns());
-  for (index r = 0; r < count; ++r)
-    for (index c = 0; c < z.cols; ++c)
+  for (Index r = 0; r < count; ++r)
+    for (Index c = 0; c < z.cols; ++c)
       z(r, c) = tags[static_cast<std::size_t>(c)].normalise(history.values(first + r, c));
   return z;
 }

@@ -27,10 +27,10 @@ struct Scaler {
   /// tag is an emission, never negative, and its upper tail is more than kSkewed times as long as its lower
   /// one. Throws InputError naming a tag that has no value or one value only in those rows, a log asked of a
   /// tag without positive values, a log asked of a setpoint (its slope in the plan must be one number).
-  static Scaler fit(const History& history, index rows);
+  static Scaler fit(const History& history, Index rows);
 
   /// z (count, tags) of the rows [first, first + count); NaN stays NaN, a category stays its index.
-  Matrix normalise(const History& history, index first, index count) const;
+  Matrix normalise(const History& history, Index first, Index count) const;
 };
 
 /// (99.5 % - median) / (median - 0.5 %): 1 for a symmetric tag, 3.6 for a lognormal of spread 0.5. Read off

@@ -7,19 +7,19 @@
 namespace emisopt {
 
 /// True when rows [first, first + count) exist and follow each other without a gap.
-bool unbroken(const History& history, index first, index count);
+bool unbroken(const History& history, Index first, Index count);
 
 /// True when a forecast can be issued for the rows from `origin` on: the context before it is unbroken and
 /// every output has a known value there, the newest `hidden` rows not counted. No row at or after `origin` is
 /// read.
-bool can_forecast(const History& history, const FeatureLayout& layout, index origin, int hidden = 0);
+bool can_forecast(const History& history, const FeatureLayout& layout, Index origin, int hidden = 0);
 
 /// Origins k (index of the first target row), rising, for which
 ///   rows [k - context, k + horizon) are unbroken,
 ///   target rows [k, k + horizon) lie in [begin, end), and
 ///   at least one output has a known value in the context and a known target: otherwise nothing can be
 ///   learnt.
-std::vector<index> training_origins(const History& history, const FeatureLayout& layout, index begin,
-                                    index end);
+std::vector<Index> training_origins(const History& history, const FeatureLayout& layout, Index begin,
+                                    Index end);
 
 }  // namespace emisopt

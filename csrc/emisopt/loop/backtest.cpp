@@ -12,29 +12,29 @@ namespace emisopt {
 namespace {
 
 // Realised values of `tags` in the rows from `origin` on, NaN after the run's end; to (H, tags).
-void realised(Matrix& to, const History& history, index origin, const std::vector<index>& tags) {
+void realised(Matrix& to, const History& history, Index origin, const std::vector<Index>& tags) {
   bool follows = true;
-  for (index h = 0; h < to.rows; ++h) {
-    const index row = origin + h;
+  for (Index h = 0; h < to.rows; ++h) {
+    const Index row = origin + h;
     follows = follows && row < history.rows() &&
               (history.gap.empty() || !history.gap[static_cast<std::size_t>(row)]);
     for (std::size_t i = 0; i < tags.size(); ++i)
-      to(h, static_cast<index>(i)) = follows ? history.values(row, tags[i]) : kMissing;
+      to(h, static_cast<Index>(i)) = follows ? history.values(row, tags[i]) : kMissing;
   }
 }
 
 // Every `step`-th origin from `first` on, with a session of its own.
 void forecast_share(Matrix& out, const Forecaster& forecaster, const History& history,
-                    const std::vector<index>& origins, Known known, int hidden, std::size_t first,
+                    const std::vector<Index>& origins, Known known, int hidden, std::size_t first,
                     std::size_t step) {
   const FeatureLayout& layout = forecaster.layout;
-  const index horizon = layout.horizon();
+  const Index horizon = layout.horizon();
   ForecastSession session(forecaster, kernels::isa_level(), 1);
-  Matrix plan(horizon, static_cast<index>(layout.setpoints().size()));
-  Matrix coming(horizon, static_cast<index>(layout.disturbances().size()));
+  Matrix plan(horizon, static_cast<Index>(layout.setpoints().size()));
+  Matrix coming(horizon, static_cast<Index>(layout.disturbances().size()));
   for (std::size_t i = first; i < origins.size(); i += step) {
     if (!can_forecast(history, layout, origins[i], hidden)) continue;
-    const View block = out.view().slice(static_cast<index>(i) * horizon, horizon);
+    const View block = out.view().slice(static_cast<Index>(i) * horizon, horizon);
     session.set_history(history, origins[i], hidden);
     if (known == Known::nothing) {
       session.predict(block, nullptr, {});
@@ -50,7 +50,7 @@ void forecast_share(Matrix& out, const Forecaster& forecaster, const History& hi
 }  // namespace
 
 Matrix forecast_origins(const Forecaster& forecaster, const History& history,
-                        const std::vector<index>& origins, Known known, int threads, int hidden) {
+                        const std::vector<Index>& origins, Known known, int threads, int hidden) {
   const FeatureLayout& layout = forecaster.layout;
   if (history.tags.to_json() != forecaster.tags.to_json())
     throw InputError(
@@ -59,13 +59,13 @@ Matrix forecast_origins(const Forecaster& forecaster, const History& history,
   if (hidden < 0 || hidden >= layout.context())
     throw InputError("forecast_origins(hidden): expected 0.." + std::to_string(layout.context() - 1) +
                      " rows, got " + std::to_string(hidden));
-  for (index origin : origins)
+  for (Index origin : origins)
     if (origin < 0 || origin > history.rows())
       throw InputError("forecast_origins(origins): expected rows in 0.." + std::to_string(history.rows()) +
                        ", got " + std::to_string(origin));
 
-  const index width = static_cast<index>(layout.outputs().size()) * forecaster.config.levels();
-  Matrix out(static_cast<index>(origins.size()) * layout.horizon(), width, kMissing);
+  const Index width = static_cast<Index>(layout.outputs().size()) * forecaster.config.levels();
+  Matrix out(static_cast<Index>(origins.size()) * layout.horizon(), width, kMissing);
   const auto wanted = static_cast<std::size_t>(threads > 0 ? threads : kernels::default_threads());
   const std::size_t workers = std::min(wanted, std::max<std::size_t>(1, origins.size()));
   std::vector<std::exception_ptr> errors(workers);

@@ -17,6 +17,6 @@ enum class Known { nothing, operation };
 /// the context whose outputs are not in yet (label delay). threads 0: the machine's; the bits do not depend
 /// on it. Throws InputError for an origin or `hidden` out of range and for a history of other tags.
 Matrix forecast_origins(const Forecaster& forecaster, const History& history,
-                        const std::vector<index>& origins, Known known, int threads = 0, int hidden = 0);
+                        const std::vector<Index>& origins, Known known, int threads = 0, int hidden = 0);
 
 }  // namespace emisopt

@@ -15,7 +15,7 @@ struct Range {
 
 std::vector<Range> setpoint_ranges(const TagMap& tags) {
   std::vector<Range> ranges;
-  for (const index i : tags.setpoints()) {
+  for (const Index i : tags.setpoints()) {
     const Tag& tag = tags.tags[static_cast<std::size_t>(i)];
     ranges.push_back({tag.low, tag.high, tag.rate});
   }
@@ -41,7 +41,7 @@ double made_legal(double to, double from, const Range& r) {
 double quantile(std::vector<double> v, double q) {
   if (v.empty()) return 0;
   const auto k = static_cast<std::size_t>(std::ceil(q * static_cast<double>(v.size()))) - (q > 0 ? 1 : 0);
-  std::nth_element(v.begin(), v.begin() + static_cast<index>(k), v.end());
+  std::nth_element(v.begin(), v.begin() + static_cast<Index>(k), v.end());
   return v[k];
 }
 
@@ -51,10 +51,10 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
   const std::unique_ptr<Plant> plant = start.plant->clone();
   const TagMap& tags = plant->tags();
   const std::vector<Range> ranges = setpoint_ranges(tags);
-  const auto columns = static_cast<index>(tags.tags.size());
-  const auto outputs = static_cast<index>(tags.outputs().size());
-  const auto disturbances = static_cast<index>(tags.disturbances().size());
-  const auto setpoints = static_cast<index>(ranges.size());
+  const auto columns = static_cast<Index>(tags.tags.size());
+  const auto outputs = static_cast<Index>(tags.outputs().size());
+  const auto disturbances = static_cast<Index>(tags.disturbances().size());
+  const auto setpoints = static_cast<Index>(ranges.size());
 
   LoopLog log;
   log.policy = policy.name();
@@ -70,7 +70,7 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
   History history = start.history;
   std::vector<double> applied = start.applied, row(static_cast<std::size_t>(columns));
   Matrix known(options.ahead, disturbances);
-  for (index r = 0; r < options.rows; ++r) {
+  for (Index r = 0; r < options.rows; ++r) {
     plant->schedule(known.row(0), options.ahead);
     const auto before = std::chrono::steady_clock::now();
     Action action = policy.decide({history, known, applied});
@@ -100,7 +100,7 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
 }
 
 LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, const Prices& prices) {
-  const index n = log.rows(), outputs = log.truth.cols, warm = log.before.rows;
+  const Index n = log.rows(), outputs = log.truth.cols, warm = log.before.rows;
   const int efficiency = position(log.tags, log.tags.outputs(), "efficiency", "summarise");
   const int nh3 = position(log.tags, log.tags.outputs(), "nh3_flow", "summarise");
   const int load = position(log.tags, log.tags.disturbances(), "load", "summarise");
@@ -109,7 +109,7 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
   LoopSummary s;
   s.policy = log.policy;
   s.hours = static_cast<double>(n) * hours;
-  for (index r = 0; r < n; ++r) {
+  for (Index r = 0; r < n; ++r) {
     const double heat_gj_h = 3.6 * log.disturbances(r, load) / (0.01 * log.truth(r, efficiency));
     s.fuel_eur += hours * prices.fuel_eur_per_gj * heat_gj_h;
     s.nh3_eur += hours * prices.nh3_eur_per_kg * log.truth(r, nh3);
@@ -117,18 +117,18 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
   s.total_eur = s.fuel_eur + s.nh3_eur;
 
   // The hour before the run belongs to its first windows: it is the same for every policy.
-  auto series = [&](index output) {
+  auto series = [&](Index output) {
     std::vector<double> v;
-    for (index r = 0; r < warm; ++r) v.push_back(log.before(r, output));
-    for (index r = 0; r < n; ++r) v.push_back(log.truth(r, output));
+    for (Index r = 0; r < warm; ++r) v.push_back(log.before(r, output));
+    for (Index r = 0; r < n; ++r) v.push_back(log.truth(r, output));
     return v;
   };
   const int hour = std::max(1, static_cast<int>(std::lround(1 / hours)));
-  for (index o = 0; o < outputs; ++o) {
+  for (Index o = 0; o < outputs; ++o) {
     const std::vector<double> v = series(o);
-    const std::vector<double> hourly = rolling_mean(v.data(), static_cast<index>(v.size()), hour, 0);
+    const std::vector<double> hourly = rolling_mean(v.data(), static_cast<Index>(v.size()), hour, 0);
     double sum = 0, worst = 0;
-    for (index r = 0; r < n; ++r) {
+    for (Index r = 0; r < n; ++r) {
       sum += log.truth(r, o);
       worst = std::max(worst, hourly[static_cast<std::size_t>(warm + r)]);
     }
@@ -138,9 +138,9 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
   for (const Limit& limit : limits) {
     check_limit(limit, static_cast<int>(outputs));
     const std::vector<double> v = series(limit.output);
-    const std::vector<double> mean = rolling_mean(v.data(), static_cast<index>(v.size()), limit.window, 0);
+    const std::vector<double> mean = rolling_mean(v.data(), static_cast<Index>(v.size()), limit.window, 0);
     LimitSummary l{limit.name, limit.rank, 0, 0};
-    for (index r = 0; r < n; ++r) {
+    for (Index r = 0; r < n; ++r) {
       const double value = mean[static_cast<std::size_t>(warm + r)];
       l.worst = std::max(l.worst, value);
       if (value > limit.limit) l.hours_above += hours;
@@ -152,14 +152,14 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
   const std::vector<Range> ranges = setpoint_ranges(log.tags);
   std::vector<double> seconds, from = log.applied_first;
   s.status_count.assign(6, 0);
-  for (index r = 0; r < n; ++r) {
+  for (Index r = 0; r < n; ++r) {
     const Action& action = log.actions[static_cast<std::size_t>(r)];
     seconds.push_back(action.seconds);
     ++s.status_count[static_cast<std::size_t>(action.status)];
     bool ok = true;
     for (std::size_t u = 0; u < ranges.size(); ++u) {
       ok = ok && legal(action.setpoints[u], from[u], ranges[u]);
-      const double now = log.setpoints(r, static_cast<index>(u));
+      const double now = log.setpoints(r, static_cast<Index>(u));
       s.travel += std::abs(now - from[u]) / (ranges[u].high - ranges[u].low);
       from[u] = now;
     }

@@ -20,12 +20,12 @@ struct LoopStart {
 };
 
 struct LoopOptions {
-  index rows = 576;
+  Index rows = 576;
   int ahead = 24;  // rows of schedule shown
   /// Called with each measured row (C) before the policy sees it, to break sensors on purpose.
-  std::function<void(index row, double* measured)> tamper;
+  std::function<void(Index row, double* measured)> tamper;
   /// Called after each row with rows done and rows in all; returning false ends the run there.
-  std::function<bool(index done, index rows)> progress;
+  std::function<bool(Index done, Index rows)> progress;
 };
 
 /// One run, row by row. N rows, U setpoints, C tags, O outputs, D disturbances.
@@ -41,7 +41,7 @@ struct LoopLog {
   Matrix before;                      // (W,O) truth of the warm-up rows
   std::vector<double> applied_first;  // (U) in force before row 0
 
-  index rows() const { return static_cast<index>(time.size()); }
+  Index rows() const { return static_cast<Index>(time.size()); }
 };
 
 /// The plant is cloned: a start serves any number of policies, and each meets the same disturbances and the

@@ -23,8 +23,8 @@ class NoForecast final : public Predictor {
 
  private:
   static void fill(View a, View b) {
-    for (index r = 0; r < a.rows; ++r) std::fill_n(a.row(r), a.cols, kMissing);
-    for (index r = 0; r < b.rows; ++r) std::fill_n(b.row(r), b.cols, kMissing);
+    for (Index r = 0; r < a.rows; ++r) std::fill_n(a.row(r), a.cols, kMissing);
+    for (Index r = 0; r < b.rows; ++r) std::fill_n(b.row(r), b.cols, kMissing);
   }
   int horizon_, setpoints_, outputs_;
 };
@@ -54,16 +54,16 @@ Controller& MpcPolicy::controller(const std::vector<double>& applied) {
 }
 
 // The newest outputs (rows, O), NaN where missing or where the analyser only repeats its last value.
-Matrix MpcPolicy::valid_outputs(const History& history, index rows) const {
-  const index have = std::min(rows, history.rows()), first = history.rows() - have;
-  Matrix past(have, static_cast<index>(outputs_.size()));
-  for (index o = 0; o < past.cols; ++o) {
-    const index column = outputs_[static_cast<std::size_t>(o)];
-    for (index r = 0; r < have; ++r) {
+Matrix MpcPolicy::valid_outputs(const History& history, Index rows) const {
+  const Index have = std::min(rows, history.rows()), first = history.rows() - have;
+  Matrix past(have, static_cast<Index>(outputs_.size()));
+  for (Index o = 0; o < past.cols; ++o) {
+    const Index column = outputs_[static_cast<std::size_t>(o)];
+    for (Index r = 0; r < have; ++r) {
       past(r, o) = history.values(first + r, column);
       if (config_.frozen_rows < 2) continue;
       int same = 1;
-      for (index k = first + r; k > 0 && same < config_.frozen_rows; --k, ++same)
+      for (Index k = first + r; k > 0 && same < config_.frozen_rows; --k, ++same)
         if (history.values(k, column) != history.values(k - 1, column)) break;
       // A slip of exactly zero is the analyser's lower end, not a freeze.
       if (same >= config_.frozen_rows && past(r, o) != 0) past(r, o) = kMissing;

@@ -29,7 +29,7 @@ class MpcPolicy final : public Policy {
   Action decide(const Observation& seen) override;
 
  private:
-  Matrix valid_outputs(const History& history, index rows) const;
+  Matrix valid_outputs(const History& history, Index rows) const;
   void observe(const Matrix& past);
   Controller& controller(const std::vector<double>& applied);
 
@@ -38,7 +38,7 @@ class MpcPolicy final : public Policy {
   Prices prices_;
   MpcConfig config_;
   std::string name_;
-  std::vector<index> outputs_;  // tag ids
+  std::vector<Index> outputs_;  // tag ids
   int horizon_, window_ = 1;
   ForecastPredictor predictor_;
   std::unique_ptr<Controller> controller_;

@@ -62,8 +62,8 @@ void OraclePolicy::attach(const Plant& plant, ConstView truth_before) {
   int window = 1;
   for (const Limit& l : limits_) window = std::max(window, l.window);
   past_ = Matrix(window, kOutputs, kMissing);
-  const index have = std::min<index>(window, truth_before.rows);
-  for (index r = 0; r < have; ++r)
+  const Index have = std::min<Index>(window, truth_before.rows);
+  for (Index r = 0; r < have; ++r)
     std::copy_n(truth_before.row(truth_before.rows - have + r), int{kOutputs}, past_.row(window - have + r));
   ticks_ = 0;
   controller_ = make_controller({}, 0.1);

@@ -14,7 +14,7 @@ namespace emisopt {
 std::vector<Setpoint> plant_setpoints(const TagMap& tags, const std::vector<double>& safe,
                                       double move_weight) {
   std::vector<Setpoint> list;
-  for (const index i : tags.setpoints()) {
+  for (const Index i : tags.setpoints()) {
     const Tag& tag = tags.tags[static_cast<std::size_t>(i)];
     if (!(tag.low < tag.high))
       throw InputError("plant_setpoints: expected bounds for setpoint '" + tag.name + "', got none");
@@ -45,8 +45,8 @@ Objective plant_objective(const TagMap& tags, const Prices& prices) {
   return objective;
 }
 
-int position(const TagMap& tags, const std::vector<index>& among, const char* name, const char* where) {
-  const index tag = tags.require(name, where);
+int position(const TagMap& tags, const std::vector<Index>& among, const char* name, const char* where) {
+  const Index tag = tags.require(name, where);
   const auto at = std::find(among.begin(), among.end(), tag);
   if (at == among.end())
     throw InputError(std::string(where) + ": tag '" + name + "' has the role " +
@@ -54,31 +54,31 @@ int position(const TagMap& tags, const std::vector<index>& among, const char* na
   return static_cast<int>(at - among.begin());
 }
 
-Envelope training_envelope(const History& history, index rows, double share, double weight) {
-  std::vector<index> columns = history.tags.setpoints();
-  const std::vector<index> disturbances = history.tags.disturbances();
-  const auto setpoints = static_cast<index>(columns.size());
+Envelope training_envelope(const History& history, Index rows, double share, double weight) {
+  std::vector<Index> columns = history.tags.setpoints();
+  const std::vector<Index> disturbances = history.tags.disturbances();
+  const auto setpoints = static_cast<Index>(columns.size());
   columns.insert(columns.end(), disturbances.begin(), disturbances.end());
-  const auto width = static_cast<index>(columns.size());
-  std::vector<index> used;  // positions in (u, d) that count
-  for (index k = 0; k < width; ++k) {
+  const auto width = static_cast<Index>(columns.size());
+  std::vector<Index> used;  // positions in (u, d) that count
+  for (Index k = 0; k < width; ++k) {
     const Tag& tag = history.tags.tags[static_cast<std::size_t>(columns[static_cast<std::size_t>(k)])];
     if (k < setpoints || (tag.known_ahead && tag.kind == Kind::continuous)) used.push_back(k);
   }
-  const auto n = static_cast<index>(used.size());
+  const auto n = static_cast<Index>(used.size());
 
-  std::vector<index> complete;
-  for (index r = 0; r < std::min(rows, history.rows()); ++r) {
+  std::vector<Index> complete;
+  for (Index r = 0; r < std::min(rows, history.rows()); ++r) {
     bool ok = true;
-    for (const index k : used) ok &= std::isfinite(history.values(r, columns[static_cast<std::size_t>(k)]));
+    for (const Index k : used) ok &= std::isfinite(history.values(r, columns[static_cast<std::size_t>(k)]));
     if (ok) complete.push_back(r);
   }
-  if (static_cast<index>(complete.size()) < 10 * n)
+  if (static_cast<Index>(complete.size()) < 10 * n)
     throw InputError("training_envelope: expected at least " + std::to_string(10 * n) +
                      " complete rows, got " + std::to_string(complete.size()));
-  Eigen::MatrixXd x(static_cast<index>(complete.size()), n);
-  for (index i = 0; i < x.rows(); ++i)
-    for (index j = 0; j < n; ++j)
+  Eigen::MatrixXd x(static_cast<Index>(complete.size()), n);
+  for (Index i = 0; i < x.rows(); ++i)
+    for (Index j = 0; j < n; ++j)
       x(i, j) = history.values(complete[static_cast<std::size_t>(i)],
                                columns[static_cast<std::size_t>(used[static_cast<std::size_t>(j)])]);
   const Eigen::RowVectorXd mean = x.colwise().mean();
@@ -90,17 +90,17 @@ Envelope training_envelope(const History& history, index rows, double share, dou
   const Eigen::MatrixXd precision = covariance.inverse();
 
   std::vector<double> distance(static_cast<std::size_t>(x.rows()));
-  for (index i = 0; i < x.rows(); ++i)
+  for (Index i = 0; i < x.rows(); ++i)
     distance[static_cast<std::size_t>(i)] = x.row(i) * precision * x.row(i).transpose();
-  const auto at = static_cast<index>(share * static_cast<double>(distance.size() - 1));
+  const auto at = static_cast<Index>(share * static_cast<double>(distance.size() - 1));
   std::nth_element(distance.begin(), distance.begin() + at, distance.end());
 
   Envelope e;
   e.mean.assign(static_cast<std::size_t>(width), 0);
   e.precision = Matrix(width, width);
-  for (index i = 0; i < n; ++i) {
+  for (Index i = 0; i < n; ++i) {
     e.mean[static_cast<std::size_t>(used[static_cast<std::size_t>(i)])] = mean(i);
-    for (index j = 0; j < n; ++j)
+    for (Index j = 0; j < n; ++j)
       e.precision(used[static_cast<std::size_t>(i)], used[static_cast<std::size_t>(j)]) = precision(i, j);
   }
   e.radius2 = distance[static_cast<std::size_t>(at)];

@@ -19,10 +19,10 @@ Objective plant_objective(const TagMap& tags, const Prices& prices);
 
 /// The box's inside as the training rows [0, rows) filled it: mean and precision of setpoints, dispatch and
 /// weather; other disturbances do not count. radius2 holds `share` of the rows.
-Envelope training_envelope(const History& history, index rows, double share, double weight);
+Envelope training_envelope(const History& history, Index rows, double share, double weight);
 
 /// Where tag `name` stands among `among` (tag ids); InputError naming `where` when it is missing or
 /// elsewhere.
-int position(const TagMap& tags, const std::vector<index>& among, const char* name, const char* where);
+int position(const TagMap& tags, const std::vector<Index>& among, const char* name, const char* where);
 
 }  // namespace emisopt

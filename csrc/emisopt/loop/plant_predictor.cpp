@@ -15,7 +15,7 @@ void PlantPredictor::set(std::unique_ptr<Plant> now, std::unique_ptr<Plant> fast
   const TagMap& tags = now_->tags();
   outputs_ = static_cast<int>(tags.outputs().size());
   step_.clear();
-  for (const index i : tags.setpoints()) {
+  for (const Index i : tags.setpoints()) {
     const Tag& tag = tags.tags[static_cast<std::size_t>(i)];
     step_.push_back(1e-4 * (tag.high - tag.low));  // curvature error 1e-4, rounding error 1e-8 of the answer
   }
@@ -51,7 +51,7 @@ void PlantPredictor::predict_batch(View median, View upper, ConstView plans, int
   parallel(batch, [&](int b) {
     simulate(*now_, plans.slice(b * horizon_, horizon_), 0, median.slice(b * horizon_, horizon_));
   });
-  for (index r = 0; r < median.rows; ++r) std::copy_n(median.row(r), outputs_, upper.row(r));
+  for (Index r = 0; r < median.rows; ++r) std::copy_n(median.row(r), outputs_, upper.row(r));
 }
 
 void PlantPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstView plan) {
@@ -70,7 +70,7 @@ void PlantPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstVi
     walker->truth(base.row(t));
   }
 
-  for (index r = 0; r < median_jacobian.rows; ++r) {
+  for (Index r = 0; r < median_jacobian.rows; ++r) {
     std::fill_n(median_jacobian.row(r), median_jacobian.cols, 0.0);
     std::fill_n(upper_jacobian.row(r), upper_jacobian.cols, 0.0);
   }

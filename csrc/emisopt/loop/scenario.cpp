@@ -32,7 +32,7 @@ LoopStart start_scenario(const Scenario& s) {
   BoilerSetpoints applied = {3.6, 18, 0.8, 0};
   Matrix measured(s.warm_rows, kColumns), truth(s.warm_rows, kOutputs);
   std::vector<double> time;
-  for (index r = 0; r < s.warm_rows; ++r) {
+  for (Index r = 0; r < s.warm_rows; ++r) {
     if (r > 0) applied = people.decide(measured.row(r - 1), applied);
     plant->advance(applied.data());
     plant->measure(measured.row(r));

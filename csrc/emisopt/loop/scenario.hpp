@@ -15,8 +15,8 @@ struct Scenario {
   std::vector<Limit> limits;  // outputs in boiler::OutputIndex order
   Prices prices;
   OperatorRules warm_rules;  // who runs the plant before
-  index warm_rows = 144;     // at least a forecaster's context
-  index rows = 576;          // 48 h
+  Index warm_rows = 144;     // at least a forecaster's context
+  Index rows = 576;          // 48 h
 };
 
 /// "boiler-48h": fuel A, at hour 6 the bunkers change to fuel C (low volatile, high nitrogen); slagging on;

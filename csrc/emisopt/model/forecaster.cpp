@@ -2,7 +2,7 @@
 
 namespace emisopt {
 
-Forecaster Forecaster::make(const History& history, const ForecasterConfig& config, index train_rows) {
+Forecaster Forecaster::make(const History& history, const ForecasterConfig& config, Index train_rows) {
   config.validate();
   history.tags.validate();
   Forecaster f;

@@ -23,7 +23,7 @@ struct Forecaster {
 
   /// Fixes scales on rows [0, train_rows) and draws initial weights. Does not train (see train/trainer.hpp).
   /// Throws InputError for a bad config or tag map and for what Scaler::fit refuses.
-  static Forecaster make(const History& history, const ForecasterConfig& config, index train_rows);
+  static Forecaster make(const History& history, const ForecasterConfig& config, Index train_rows);
 
   /// One safetensors file: weights by name, and in its metadata tags, units, scaler, config, notes, format
   /// version, library version and the SHA-256 of all the rest. Atomic: a torn write leaves the old file.
@@ -47,7 +47,7 @@ class ForecastSession {
   /// Reads the last `context` rows of the unbroken run that ends at row `end` (exclusive), and no other row;
   /// the newest `hidden` of them without their outputs (labels that are late). Throws InputError when the run
   /// is shorter than the context or an output was never known in it; the history set before then stays.
-  void set_history(const History& history, index end, int hidden = 0);
+  void set_history(const History& history, Index end, int hidden = 0);
   /// quantiles (H, O*Q) for a plan (H, U) and coming disturbances (H, D); NaN in either: unknown at that
   /// step. Columns of disturbances that are not known_ahead are not read. plan null: future operation
   /// unknown. known may be empty (no rows): nothing known. Throws StateError before set_history, ShapeError.

@@ -12,9 +12,9 @@ template <class T>
 void quantiles_to_physical(View quantiles, const T* q, const FeatureLayout& layout, const Scaler& scaler,
                            const std::vector<double>& anchors) {
   const auto& outputs = layout.outputs();
-  const index levels = quantiles.cols / static_cast<index>(outputs.size());
-  for (index t = 0; t < quantiles.rows; ++t)
-    for (index c = 0; c < quantiles.cols; ++c) {
+  const Index levels = quantiles.cols / static_cast<Index>(outputs.size());
+  for (Index t = 0; t < quantiles.rows; ++t)
+    for (Index c = 0; c < quantiles.cols; ++c) {
       const auto tag = static_cast<std::size_t>(outputs[static_cast<std::size_t>(c / levels)]);
       const double change = static_cast<double>(q[t * quantiles.cols + c]);
       quantiles(t, c) = scaler.tags[tag].physical(anchors[tag] + change);
@@ -29,19 +29,19 @@ template <class T>
 void jacobian_to_physical(View out, const T* raw, const T* q, ConstView plan, const std::vector<int>& levels,
                           int level_count, const FeatureLayout& layout, const Scaler& scaler,
                           const std::vector<double>& anchors) {
-  const index horizon = layout.horizon(), width = layout.future_width();
-  const auto outputs = static_cast<index>(layout.outputs().size());
-  const auto setpoints = static_cast<index>(layout.setpoints().size());
+  const Index horizon = layout.horizon(), width = layout.future_width();
+  const auto outputs = static_cast<Index>(layout.outputs().size());
+  const auto setpoints = static_cast<Index>(layout.setpoints().size());
   for (std::size_t l = 0; l < levels.size(); ++l)
-    for (index o = 0; o < outputs; ++o) {
+    for (Index o = 0; o < outputs; ++o) {
       const auto tag = static_cast<std::size_t>(layout.outputs()[static_cast<std::size_t>(o)]);
-      const T* block = raw + (static_cast<index>(l) * outputs + o) * horizon * horizon * width;
-      for (index t = 0; t < horizon; ++t) {
+      const T* block = raw + (static_cast<Index>(l) * outputs + o) * horizon * horizon * width;
+      for (Index t = 0; t < horizon; ++t) {
         const double change = static_cast<double>(q[(t * outputs + o) * level_count + levels[l]]);
         const double slope = scaler.tags[tag].slope(anchors[tag] + change);
-        const index row = (static_cast<index>(l) * horizon + t) * outputs + o;
-        for (index s = 0; s < horizon; ++s)
-          for (index u = 0; u < setpoints; ++u) {
+        const Index row = (static_cast<Index>(l) * horizon + t) * outputs + o;
+        for (Index s = 0; s < horizon; ++s)
+          for (Index u = 0; u < setpoints; ++u) {
             const auto [level, delta] = layout.plan_columns(static_cast<int>(u));
             const T* at = block + (t * horizon + s) * width;
             const auto input = static_cast<std::size_t>(layout.setpoints()[static_cast<std::size_t>(u)]);

@@ -15,7 +15,7 @@ using kernels::Mode;
 using kernels::Program;
 
 // The check without the cost of building its message: this runs in every control tick.
-void expect(const char* where, ConstView view, const char* rows, index r, const char* cols, index c) {
+void expect(const char* where, ConstView view, const char* rows, Index r, const char* cols, Index c) {
   if (view.rows != r || view.cols != c)
     check_shape(where, {static_cast<long>(view.rows), static_cast<long>(view.cols)},
                 {{rows, static_cast<long>(r)}, {cols, static_cast<long>(c)}});
@@ -47,10 +47,10 @@ struct ForecastSession::State {
   double time0 = kMissing;                        // of the first future row, s
   Matrix plan_z, known_z;                         // (H, U), (H, D)
 
-  index horizon() const { return layout.horizon(); }
-  index outputs() const { return static_cast<index>(layout.outputs().size()); }
-  index setpoints() const { return static_cast<index>(layout.setpoints().size()); }
-  index disturbances() const { return static_cast<index>(layout.disturbances().size()); }
+  Index horizon() const { return layout.horizon(); }
+  Index outputs() const { return static_cast<Index>(layout.outputs().size()); }
+  Index setpoints() const { return static_cast<Index>(layout.setpoints().size()); }
+  Index disturbances() const { return static_cast<Index>(layout.disturbances().size()); }
 
   std::unique_ptr<Program<float>> compile(Mode mode, int batch, std::vector<kernels::Seed> seeds) const {
     kernels::CompileOptions options;
@@ -84,7 +84,7 @@ struct ForecastSession::State {
     if (!compiled.program) {
       std::vector<kernels::Seed> seeds;
       for (int level : levels)
-        for (index o = 0; o < outputs(); ++o) seeds.push_back({static_cast<int>(o), level});
+        for (Index o = 0; o < outputs(); ++o) seeds.push_back({static_cast<int>(o), level});
       compiled.program = compile(Mode::jacobian, 1, std::move(seeds));
     }
     return ready(compiled);
@@ -99,9 +99,9 @@ struct ForecastSession::State {
     if (known.rows > 0) expect(where, known, "H", horizon(), "D", disturbances());
   }
 
-  static void normalise(Matrix& z, ConstView physical, const Scaler& scaler, const std::vector<index>& tags) {
-    for (index r = 0; r < physical.rows; ++r)
-      for (index c = 0; c < physical.cols; ++c)
+  static void normalise(Matrix& z, ConstView physical, const Scaler& scaler, const std::vector<Index>& tags) {
+    for (Index r = 0; r < physical.rows; ++r)
+      for (Index c = 0; c < physical.cols; ++c)
         z(r, c) = scaler.tags[static_cast<std::size_t>(tags[static_cast<std::size_t>(c)])].normalise(
             physical(r, c));
   }
@@ -137,10 +137,10 @@ ForecastSession::~ForecastSession() = default;
 ForecastSession::ForecastSession(ForecastSession&&) noexcept = default;
 ForecastSession& ForecastSession::operator=(ForecastSession&&) noexcept = default;
 
-void ForecastSession::set_history(const History& history, index end, int hidden) {
+void ForecastSession::set_history(const History& history, Index end, int hidden) {
   constexpr const char* kWhere = "ForecastSession.set_history";
   State& s = *state_;
-  const index context = s.layout.context();
+  const Index context = s.layout.context();
   bool same = history.tags.tags.size() == s.names.size();
   for (std::size_t c = 0; same && c < s.names.size(); ++c) same = history.tags.tags[c].name == s.names[c];
   if (!same)
@@ -152,7 +152,7 @@ void ForecastSession::set_history(const History& history, index end, int hidden)
   if (hidden < 0 || hidden >= context)
     throw InputError(std::string(kWhere) + "(hidden): expected 0.." + std::to_string(context - 1) + ", got " +
                      std::to_string(hidden));
-  const index first = end - context;
+  const Index first = end - context;
   if (!unbroken(history, first, context))
     throw InputError(std::string(kWhere) + ": expected an unbroken run of " + std::to_string(context) +
                      " rows before row " + std::to_string(end) + ", got " +
@@ -160,14 +160,14 @@ void ForecastSession::set_history(const History& history, index end, int hidden)
                      "; wait for more rows or use a shorter context");
   const Matrix z = s.scaler.normalise(history, first, context);
   const ContextSummary summary = s.layout.summarise(z, hidden);
-  for (index tag : s.layout.outputs())
+  for (Index tag : s.layout.outputs())
     if (std::isnan(summary.anchor[static_cast<std::size_t>(tag)]))
       throw InputError(std::string(kWhere) + ": expected a known value of output '" +
                        s.names[static_cast<std::size_t>(tag)] + "' in the " + std::to_string(context) +
                        " rows before row " + std::to_string(end) + ", all are missing");
   s.summary = summary;
   const bool stamped = !history.time.empty();
-  const auto stamp = [&](index r) { return stamped ? history.time[static_cast<std::size_t>(r)] : kMissing; };
+  const auto stamp = [&](Index r) { return stamped ? history.time[static_cast<std::size_t>(r)] : kMissing; };
   s.context.resize(static_cast<std::size_t>(s.layout.history_tokens() * s.layout.history_width()));
   s.layout.fill_history(s.context.data(), z, s.summary, stamp(first), hidden);
   s.time0 = stamp(end - 1) + s.layout.period();
@@ -198,7 +198,7 @@ void ForecastSession::predict_batch(View quantiles, ConstView plans, ConstView k
   expect("ForecastSession.predict_batch(plans)", plans, "B*H", batch * s.horizon(), "U", s.setpoints());
   s.expect_known("ForecastSession.predict_batch(known)", known);
   Program<float>& program = s.infer_program(batch);
-  const index rows = s.horizon();
+  const Index rows = s.horizon();
   for (int b = 0; b < batch; ++b) {
     const ConstView plan = plans.slice(b * rows, rows);
     s.fill_future(program.future() + b * rows * s.layout.future_width(), &plan, known);
@@ -220,7 +220,7 @@ void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
       throw InputError("ForecastSession.jacobian(levels): expected 0.." +
                        std::to_string(s.config.levels() - 1) + ", got " + std::to_string(level));
   expect("ForecastSession.jacobian(jacobian)", jacobian, "L*H*O",
-         static_cast<index>(levels.size()) * s.horizon() * s.outputs(), "H*U", s.horizon() * s.setpoints());
+         static_cast<Index>(levels.size()) * s.horizon() * s.outputs(), "H*U", s.horizon() * s.setpoints());
   expect("ForecastSession.jacobian(plan)", plan, "H", s.horizon(), "U", s.setpoints());
   s.expect_known("ForecastSession.jacobian(known)", known);
   Program<float>& program = s.jacobian_program(levels);
@@ -234,7 +234,7 @@ std::vector<double> ForecastSession::anchors() const {
   const State& s = *state_;
   s.expect_history("ForecastSession.anchors");
   std::vector<double> physical;
-  for (index tag : s.layout.outputs()) {
+  for (Index tag : s.layout.outputs()) {
     const auto i = static_cast<std::size_t>(tag);
     physical.push_back(s.scaler.tags[i].physical(s.summary.anchor[i]));
   }

@@ -61,9 +61,9 @@ std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView pas
     // the last end_step (least past) to the first (most past) and written back in order of end_step.
     const std::size_t begin = rows.size();
     Sum known;
-    index used = 0;
+    Index used = 0;
     for (int end = horizon - 1; end >= 0; --end) {
-      const index past_rows = std::min<index>(past.rows, std::max(0, limit.window - (end + 1)));
+      const Index past_rows = std::min<Index>(past.rows, std::max(0, limit.window - (end + 1)));
       for (; used < past_rows; ++used) known.take(past(past.rows - 1 - used, limit.output));
       const int first = std::max(0, end - limit.window + 1);
       const int future = end - first + 1;
@@ -77,12 +77,12 @@ std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView pas
       row.rhs = limit.limit - known.total() / count;
       rows.push_back(std::move(row));
     }
-    std::reverse(rows.begin() + static_cast<index>(begin), rows.end());
+    std::reverse(rows.begin() + static_cast<Index>(begin), rows.end());
   }
   return rows;
 }
 
-std::vector<double> rolling_mean(const double* values, index n, int window, double min_valid) {
+std::vector<double> rolling_mean(const double* values, Index n, int window, double min_valid) {
   if (window < 1) throw InputError("rolling_mean: expected window >= 1 row, got " + std::to_string(window));
   std::vector<double> mean(static_cast<std::size_t>(n), kMissing);
   const int needed = required_valid(window, min_valid);
@@ -90,10 +90,10 @@ std::vector<double> rolling_mean(const double* values, index n, int window, doub
   // Blocks of `window` rows: a window is a tail of one block and a head of the next. Tails are summed
   // backwards once per block, heads as the rows come (van Herk 1992, there for maxima).
   std::vector<Sum> tail(static_cast<std::size_t>(window) + 1);  // tail[k]: rows k.. of the block before
-  for (index block = 0; block < n; block += window) {
+  for (Index block = 0; block < n; block += window) {
     Sum head;
-    const index rows = std::min<index>(window, n - block);
-    for (index k = 0; k < rows; ++k) {
+    const Index rows = std::min<Index>(window, n - block);
+    for (Index k = 0; k < rows; ++k) {
       head.take(values[block + k]);
       Sum both = tail[static_cast<std::size_t>(k + 1)];
       both.add(head.value);
@@ -103,7 +103,7 @@ std::vector<double> rolling_mean(const double* values, index n, int window, doub
     }
     if (rows < window) break;
     tail[static_cast<std::size_t>(window)] = Sum{};
-    for (index k = window - 1; k >= 0; --k) {
+    for (Index k = window - 1; k >= 0; --k) {
       tail[static_cast<std::size_t>(k)] = tail[static_cast<std::size_t>(k + 1)];
       tail[static_cast<std::size_t>(k)].take(values[block + k]);
     }

@@ -45,6 +45,6 @@ std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView pas
 /// The rolling mean of `values` (N) over `window` rows, NaN where fewer than min_valid of it are valid; rows
 /// before the first are invalid. One pass with compensated sums. Every value is added, none is ever
 /// subtracted again, so neither drift nor a past spike outlives the window. Throws InputError for window < 1.
-std::vector<double> rolling_mean(const double* values, index n, int window, double min_valid);
+std::vector<double> rolling_mean(const double* values, Index n, int window, double min_valid);
 
 }  // namespace emisopt

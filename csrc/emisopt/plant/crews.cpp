@@ -105,7 +105,7 @@ SimulatedHistory simulate_history(const HistoryConfig& config, const std::functi
   Boiler plant(config.boiler);
   Crew crew(config.boiler.seed);
   Dither dither(config.boiler.seed);
-  const index rows = static_cast<index>(config.days) * 288;
+  const Index rows = static_cast<Index>(config.days) * 288;
   std::vector<double> values, truth, time;
   std::vector<char> tight;
   values.reserve(static_cast<std::size_t>(rows * kColumns));
@@ -115,7 +115,7 @@ SimulatedHistory simulate_history(const HistoryConfig& config, const std::functi
   std::array<double, kColumns> row;
   std::array<double, kOutputs> y;
   row.fill(kMissing);
-  for (index r = 0; r < rows; ++r) {
+  for (Index r = 0; r < rows; ++r) {
     if (progress && r % 288 == 0 && !progress(double(r) / double(rows))) break;
     const auto number = static_cast<std::int64_t>(std::llround(plant.time() / kPeriod));
     applied = crew.decide(number, row.data(), applied, plant.tags());
@@ -135,7 +135,7 @@ SimulatedHistory simulate_history(const HistoryConfig& config, const std::functi
     time.push_back(kEpoch + plant.time());
     tight.push_back(crew.tight());
   }
-  const auto n = static_cast<index>(tight.size());
+  const auto n = static_cast<Index>(tight.size());
   Matrix table, judged;
   table.values = std::move(values);
   judged.values = std::move(truth);

@@ -38,8 +38,8 @@ InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
 
 template <class F>
 void InteriorPoint::for_sides(F&& f) {
-  const index count = 2 * n + 2 * m;
-  for (index k = 0; k < count; ++k)
+  const Index count = 2 * n + 2 * m;
+  for (Index k = 0; k < count; ++k)
     if (sides_[static_cast<std::size_t>(k)].active) f(k, sides_[static_cast<std::size_t>(k)]);
 }
 
@@ -47,10 +47,10 @@ double InteriorPoint::scaled_residual() const { return std::max({primal_, dual_,
 
 bool InteriorPoint::convex() {
   double size = 0;
-  for (index i = 0; i < n * n; ++i) size = std::max(size, std::abs(hessian[static_cast<std::size_t>(i)]));
+  for (Index i = 0; i < n * n; ++i) size = std::max(size, std::abs(hessian[static_cast<std::size_t>(i)]));
   View k(factor_.data(), n, n);
   std::copy_n(hessian.begin(), n * n, factor_.begin());
-  for (index j = 0; j < n; ++j) k(j, j) += 1e-9 * size + 1e-300;
+  for (Index j = 0; j < n; ++j) k(j, j) += 1e-9 * size + 1e-300;
   return dense::cholesky(k);
 }
 
@@ -58,7 +58,7 @@ void InteriorPoint::start(Mode mode) {
   mode_ = mode;
   rho_ = kRho;
   products_ = 0;
-  for (index j = 0; j < n; ++j) {
+  for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
     const double low = lower[at], high = upper[at], width = high - low;
     fixed_[at] = width <= kEqual;
@@ -75,14 +75,14 @@ void InteriorPoint::start(Mode mode) {
   // Complementarity to start from: that of the soft rows as x violates them, so that neither t nor e has to
   // grow from nearly nothing.
   double mu0 = kLeastMu;
-  for (index i = 0; i < m; ++i) {
+  for (Index i = 0; i < m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const double weight = mode == Mode::elastic ? 1 : l1[at];
     const double beyond = std::max({0.0, row_lower[at] - value_[at], value_[at] - row_upper[at]});
     if (std::isfinite(weight)) mu0 = std::max(mu0, kStartShare * weight * beyond);
   }
 
-  const auto open = [&](index k, double value, double sign, double b, double weight1, double weight2) {
+  const auto open = [&](Index k, double value, double sign, double b, double weight1, double weight2) {
     Side& s = sides_[static_cast<std::size_t>(k)];
     s = Side{};
     s.active = std::isfinite(b);
@@ -109,13 +109,13 @@ void InteriorPoint::start(Mode mode) {
     s.w = mu0 / s.e;
     ++products_;
   };
-  for (index j = 0; j < n; ++j) {
+  for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
     const bool free = !fixed_[at];
     open(j, x[at], 1, free ? lower[at] : kMissing, HUGE_VAL, 0);
     open(n + j, x[at], -1, free ? upper[at] : kMissing, HUGE_VAL, 0);
   }
-  for (index i = 0; i < m; ++i) {
+  for (Index i = 0; i < m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const bool elastic = mode == Mode::elastic;
     equality_[at] = !elastic && !std::isfinite(l1[at]) && row_upper[at] - row_lower[at] <= kEqual;
@@ -134,11 +134,11 @@ void InteriorPoint::evaluate() {
   double size_dual = 1, size_primal = 1;
   if (mode_ == Mode::solve) {
     dense::multiply(rd_.data(), h, x.data());
-    for (index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] += gradient[static_cast<std::size_t>(j)];
+    for (Index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] += gradient[static_cast<std::size_t>(j)];
   } else {
-    for (index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] = 1e-7 * x[static_cast<std::size_t>(j)];
+    for (Index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] = 1e-7 * x[static_cast<std::size_t>(j)];
   }
-  for (index i = 0; i < m; ++i) {
+  for (Index i = 0; i < m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     eq_r_[at] = equality_[at] ? value_[at] - row_lower[at] : 0;
     push_[at] = eq_y_[at];
@@ -147,7 +147,7 @@ void InteriorPoint::evaluate() {
   mu_ = 0;
   primal_ = 0;
   double slack_dual = 0;
-  for_sides([&](index k, Side& s) {
+  for_sides([&](Index k, Side& s) {
     s.rp = s.sign * (side_dot(k, x.data(), value_.data()) - s.b) + s.e - s.t;
     s.re = s.soft ? s.z + s.w - s.l1 - s.l2 * s.e : 0;
     mu_ += s.t * s.z + s.e * s.w;
@@ -160,12 +160,12 @@ void InteriorPoint::evaluate() {
   });
   if (products_ > 0) mu_ /= products_;
   dense::add_transposed(rd_.data(), a, push_.data());
-  for (index i = 0; i < m; ++i) {
+  for (Index i = 0; i < m; ++i) {
     primal_ = std::max(primal_, std::abs(eq_r_[static_cast<std::size_t>(i)]));
     size_dual = std::max(size_dual, std::abs(push_[static_cast<std::size_t>(i)]));
   }
   dual_ = 0;
-  for (index j = 0; j < n; ++j)
+  for (Index j = 0; j < n; ++j)
     if (!fixed_[static_cast<std::size_t>(j)])
       dual_ = std::max(dual_, std::abs(rd_[static_cast<std::size_t>(j)]));
   primal_ /= size_primal;
@@ -174,7 +174,7 @@ void InteriorPoint::evaluate() {
 
 bool InteriorPoint::factorise() {
   const ConstView h(hessian.data(), n, n), a(rows.data(), m, n);
-  for (index i = 0; i < m; ++i)
+  for (Index i = 0; i < m; ++i)
     weight_[static_cast<std::size_t>(i)] = equality_[static_cast<std::size_t>(i)] ? 1 / kDelta : 0;
   View k(factor_.data(), n, n);
   for (int attempt = 0; attempt < 6; ++attempt, rho_ *= 100) {
@@ -182,20 +182,20 @@ bool InteriorPoint::factorise() {
       std::copy_n(hessian.begin(), n * n, factor_.begin());
     else
       std::fill_n(factor_.begin(), n * n, 0.0);
-    for (index j = 0; j < n; ++j) k(j, j) += rho_ + (mode_ == Mode::solve ? 0 : 1e-7);
-    for_sides([&](index side, Side& s) {
+    for (Index j = 0; j < n; ++j) k(j, j) += rho_ + (mode_ == Mode::solve ? 0 : 1e-7);
+    for_sides([&](Index side, Side& s) {
       if (attempt == 0) s.d = 1 / (s.t / s.z + (s.soft ? s.e / (s.w + s.l2 * s.e) : 0));
       if (side < 2 * n)
         k(side % n, side % n) += s.d;
       else if (attempt == 0)
         weight_[static_cast<std::size_t>((side - 2 * n) % m)] += s.d;
     });
-    for (index i = 0; i < m; ++i)
+    for (Index i = 0; i < m; ++i)
       if (weight_[static_cast<std::size_t>(i)] > 0)
         dense::add_outer(k, weight_[static_cast<std::size_t>(i)], a.row(i));
-    for (index j = 0; j < n; ++j) {
+    for (Index j = 0; j < n; ++j) {
       if (!fixed_[static_cast<std::size_t>(j)]) continue;
-      for (index i = 0; i < n; ++i) (i < j ? k(j, i) : k(i, j)) = 0;
+      for (Index i = 0; i < n; ++i) (i < j ? k(j, i) : k(i, j)) = 0;
       k(j, j) = 1;
     }
     if (dense::cholesky(k)) return true;
@@ -209,28 +209,28 @@ void InteriorPoint::refine() {
   if (mode_ == Mode::solve)
     dense::multiply(rest_.data(), h, dx_.data());
   else
-    for (index j = 0; j < n; ++j)
+    for (Index j = 0; j < n; ++j)
       rest_[static_cast<std::size_t>(j)] = 1e-7 * dx_[static_cast<std::size_t>(j)];
   dense::multiply(dvalue_.data(), a, dx_.data());
-  for (index i = 0; i < m; ++i) dvalue_[static_cast<std::size_t>(i)] *= weight_[static_cast<std::size_t>(i)];
+  for (Index i = 0; i < m; ++i) dvalue_[static_cast<std::size_t>(i)] *= weight_[static_cast<std::size_t>(i)];
   dense::add_transposed(rest_.data(), a, dvalue_.data());
-  for_sides([&](index k, Side& s) {
+  for_sides([&](Index k, Side& s) {
     if (k < 2 * n) rest_[static_cast<std::size_t>(k % n)] += s.d * dx_[static_cast<std::size_t>(k % n)];
   });
-  for (index j = 0; j < n; ++j) {
+  for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
     rest_[at] = fixed_[at] ? 0 : rhs_[at] - rest_[at] - rho_ * dx_[at];
   }
   dense::cholesky_solve(rest_.data(), ConstView(factor_.data(), n, n));
-  for (index j = 0; j < n; ++j) dx_[static_cast<std::size_t>(j)] += rest_[static_cast<std::size_t>(j)];
+  for (Index j = 0; j < n; ++j) dx_[static_cast<std::size_t>(j)] += rest_[static_cast<std::size_t>(j)];
 }
 
 void InteriorPoint::direction() {
   const ConstView a(rows.data(), m, n);
-  for (index j = 0; j < n; ++j) rhs_[static_cast<std::size_t>(j)] = -rd_[static_cast<std::size_t>(j)];
-  for (index i = 0; i < m; ++i)
+  for (Index j = 0; j < n; ++j) rhs_[static_cast<std::size_t>(j)] = -rd_[static_cast<std::size_t>(j)];
+  for (Index i = 0; i < m; ++i)
     push_[static_cast<std::size_t>(i)] = -eq_r_[static_cast<std::size_t>(i)] / kDelta;
-  for_sides([&](index k, Side& s) {
+  for_sides([&](Index k, Side& s) {
     s.q = -s.rp + s.rtz / s.z;
     if (s.soft) s.q -= (s.e * s.re + s.rew) / (s.w + s.l2 * s.e);
     if (k < 2 * n)
@@ -239,13 +239,13 @@ void InteriorPoint::direction() {
       push_[static_cast<std::size_t>((k - 2 * n) % m)] += s.sign * s.d * s.q;
   });
   dense::add_transposed(rhs_.data(), a, push_.data());
-  for (index j = 0; j < n; ++j)
+  for (Index j = 0; j < n; ++j)
     if (fixed_[static_cast<std::size_t>(j)]) rhs_[static_cast<std::size_t>(j)] = 0;
   std::copy_n(rhs_.begin(), n, dx_.begin());
   dense::cholesky_solve(dx_.data(), ConstView(factor_.data(), n, n));
   refine();
   dense::multiply(dvalue_.data(), a, dx_.data());
-  for_sides([&](index k, Side& s) {
+  for_sides([&](Index k, Side& s) {
     s.dz = s.d * (s.q - s.sign * side_dot(k, dx_.data(), dvalue_.data()));
     s.dt = (s.rtz - s.t * s.dz) / s.z;
     if (!s.soft) return;
@@ -259,7 +259,7 @@ double InteriorPoint::longest_step() const {
   const auto limit = [&](double v, double dv) {
     if (dv < 0) alpha = std::min(alpha, -v / dv);
   };
-  for (index k = 0; k < 2 * n + 2 * m; ++k) {
+  for (Index k = 0; k < 2 * n + 2 * m; ++k) {
     const Side& s = sides_[static_cast<std::size_t>(k)];
     if (!s.active) continue;
     limit(s.t, s.dt);
@@ -272,11 +272,11 @@ double InteriorPoint::longest_step() const {
 }
 
 void InteriorPoint::multipliers() {
-  for (index i = 0; i < m; ++i) y[static_cast<std::size_t>(i)] = eq_y_[static_cast<std::size_t>(i)];
-  for (index j = 0; j < n; ++j)
+  for (Index i = 0; i < m; ++i) y[static_cast<std::size_t>(i)] = eq_y_[static_cast<std::size_t>(i)];
+  for (Index j = 0; j < n; ++j)
     z[static_cast<std::size_t>(j)] =
         fixed_[static_cast<std::size_t>(j)] ? -rd_[static_cast<std::size_t>(j)] : 0;
-  for_sides([&](index k, Side& s) {
+  for_sides([&](Index k, Side& s) {
     double& net =
         k < 2 * n ? z[static_cast<std::size_t>(k % n)] : y[static_cast<std::size_t>((k - 2 * n) % m)];
     net -= s.sign * s.z;
@@ -302,14 +302,14 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
 
     double target = 0;
     if (products_ > 0) {
-      for_sides([&](index, Side& s) {
+      for_sides([&](Index, Side& s) {
         s.rtz = -s.t * s.z;
         s.rew = -s.e * s.w;
       });
       direction();
       const double alpha = longest_step();
       double after = 0;
-      for_sides([&](index, Side& s) {
+      for_sides([&](Index, Side& s) {
         after += (s.t + alpha * s.dt) * (s.z + alpha * s.dz) + (s.e + alpha * s.de) * (s.w + alpha * s.dw);
       });
       const double ratio = after / products_ / mu_;
@@ -317,7 +317,7 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
       // The second-order term is right for a full step only; unweighted it can make the iteration cycle
       // (Cartis 2009), so it enters as the predictor's own step allows (Colombo & Gondzio 2008).
       const double trusted = alpha * alpha;
-      for_sides([&](index, Side& s) {
+      for_sides([&](Index, Side& s) {
         s.rtz = target - s.t * s.z - trusted * s.dt * s.dz;
         s.rew = s.soft ? target - s.e * s.w - trusted * s.de * s.dw : 0;
       });
@@ -325,12 +325,12 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
     direction();
     const double alpha = std::min(1.0, kToBoundary * longest_step());
     short_steps = alpha < 1e-6 ? short_steps + 1 : 0;
-    for (index j = 0; j < n; ++j) x[static_cast<std::size_t>(j)] += alpha * dx_[static_cast<std::size_t>(j)];
-    for (index i = 0; i < m; ++i) {
+    for (Index j = 0; j < n; ++j) x[static_cast<std::size_t>(j)] += alpha * dx_[static_cast<std::size_t>(j)];
+    for (Index i = 0; i < m; ++i) {
       const auto at = static_cast<std::size_t>(i);
       if (equality_[at]) eq_y_[at] += alpha * (dvalue_[at] + eq_r_[at]) / kDelta;
     }
-    for_sides([&](index, Side& s) {
+    for_sides([&](Index, Side& s) {
       s.t += alpha * s.dt;
       s.z += alpha * s.dz;
       s.e += alpha * s.de;

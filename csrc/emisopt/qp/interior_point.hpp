@@ -19,7 +19,7 @@ class InteriorPoint {
   InteriorPoint(int max_variables, int max_rows);
 
   /// Equilibrated problem of the current size; filled by the caller before start().
-  index n = 0, m = 0;
+  Index n = 0, m = 0;
   std::vector<double> hessian, rows;         // (n,n), (m,n), leading parts of buffers
   std::vector<double> gradient;              // (n)
   std::vector<double> lower, upper;          // (n)
@@ -64,7 +64,7 @@ class InteriorPoint {
   void multipliers();
   template <class F>
   void for_sides(F&& f);
-  double side_dot(index k, const double* values, const double* row_values) const {
+  double side_dot(Index k, const double* values, const double* row_values) const {
     return k < 2 * n ? values[k % n] : row_values[(k - 2 * n) % m];
   }
 

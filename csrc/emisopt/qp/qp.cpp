@@ -17,8 +17,8 @@ constexpr int kMaxNamed = 8;
 constexpr double kElasticTolerance = 1e-8;  // scaled; two decades below the smallest violation that is named
 
 bool all_finite(ConstView m) {
-  for (index i = 0; i < m.rows; ++i)
-    for (index j = 0; j < m.cols; ++j)
+  for (Index i = 0; i < m.rows; ++i)
+    for (Index j = 0; j < m.cols; ++j)
       if (!std::isfinite(m(i, j))) return false;
   return true;
 }
@@ -33,19 +33,19 @@ bool bounds_usable(std::span<const double> low, std::span<const double> high) {
 }
 
 // Compares before it formats: check_shape builds its lists on the heap, which a solve must not touch.
-void check_length(const char* where, std::size_t got, index n) {
-  if (static_cast<index>(got) != n)
+void check_length(const char* where, std::size_t got, Index n) {
+  if (static_cast<Index>(got) != n)
     check_shape(where, {static_cast<long>(got)}, {{"n", static_cast<long>(n)}});
 }
 
-void check_matrix(const char* where, ConstView got, index rows, index cols) {
+void check_matrix(const char* where, ConstView got, Index rows, Index cols) {
   if (got.rows != rows || got.cols != cols)
     check_shape(where, {static_cast<long>(got.rows), static_cast<long>(got.cols)},
                 {{"rows", static_cast<long>(rows)}, {"n", static_cast<long>(cols)}});
 }
 
 void check(const QpProblem& p, int max_variables, int max_rows) {
-  const index n = p.hessian.rows, m = p.rows.rows;
+  const Index n = p.hessian.rows, m = p.rows.rows;
   check_matrix("QpSolver.solve(hessian)", p.hessian, n, n);
   if (m > 0) check_matrix("QpSolver.solve(rows)", p.rows, m, n);
   check_length("QpSolver.solve(gradient)", p.gradient.size(), n);
@@ -124,42 +124,42 @@ struct QpSolver::Workspace {
 // Ruiz 2001 on [H A'; A 0], then one length and one cost factor so that gradient, Newton step or box are of
 // size 1: the interior point's absolute constants rely on it.
 void QpSolver::Workspace::equilibrate(const QpProblem& p) {
-  const index n = core.n = p.hessian.rows, m = core.m = p.rows.rows;
+  const Index n = core.n = p.hessian.rows, m = core.m = p.rows.rows;
   View h(core.hessian.data(), n, n), a(core.rows.data(), m, n);
-  for (index i = 0; i < n; ++i)
-    for (index j = 0; j < n; ++j) h(i, j) = 0.5 * (p.hessian(i, j) + p.hessian(j, i));
-  for (index i = 0; i < m; ++i) std::copy_n(p.rows.row(i), n, a.row(i));
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j) h(i, j) = 0.5 * (p.hessian(i, j) + p.hessian(j, i));
+  for (Index i = 0; i < m; ++i) std::copy_n(p.rows.row(i), n, a.row(i));
   std::fill_n(column.begin(), n, 1.0);
   std::fill_n(row.begin(), m, 1.0);
   for (int k = 0; k < kRuizPasses; ++k) {
     std::fill_n(pass.begin(), n, 0.0);
-    for (index i = 0; i < n; ++i)
-      for (index j = 0; j < n; ++j)
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j < n; ++j)
         pass[static_cast<std::size_t>(j)] = std::max(pass[static_cast<std::size_t>(j)], std::abs(h(i, j)));
-    for (index i = 0; i < m; ++i)
-      for (index j = 0; j < n; ++j)
+    for (Index i = 0; i < m; ++i)
+      for (Index j = 0; j < n; ++j)
         pass[static_cast<std::size_t>(j)] = std::max(pass[static_cast<std::size_t>(j)], std::abs(a(i, j)));
-    for (index j = 0; j < n; ++j) {
+    for (Index j = 0; j < n; ++j) {
       double& s = pass[static_cast<std::size_t>(j)];
       s = s > 0 ? 1 / std::sqrt(s) : 1;
       column[static_cast<std::size_t>(j)] *= s;
     }
-    for (index i = 0; i < m; ++i) {
+    for (Index i = 0; i < m; ++i) {
       double largest = 0;
-      for (index j = 0; j < n; ++j) largest = std::max(largest, std::abs(a(i, j)));
+      for (Index j = 0; j < n; ++j) largest = std::max(largest, std::abs(a(i, j)));
       const double s = largest > 0 ? 1 / std::sqrt(largest) : 1;
       row[static_cast<std::size_t>(i)] *= s;
-      for (index j = 0; j < n; ++j) a(i, j) *= s * pass[static_cast<std::size_t>(j)];
+      for (Index j = 0; j < n; ++j) a(i, j) *= s * pass[static_cast<std::size_t>(j)];
     }
-    for (index i = 0; i < n; ++i)
-      for (index j = 0; j < n; ++j)
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j < n; ++j)
         h(i, j) *= pass[static_cast<std::size_t>(i)] * pass[static_cast<std::size_t>(j)];
   }
 
   double largest_h = 0, largest_g = 0, box = 0;
-  for (index i = 0; i < n; ++i) {
+  for (Index i = 0; i < n; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    for (index j = 0; j < n; ++j) largest_h = std::max(largest_h, std::abs(h(i, j)));
+    for (Index j = 0; j < n; ++j) largest_h = std::max(largest_h, std::abs(h(i, j)));
     largest_g = std::max(largest_g, column[at] * std::abs(p.gradient[at]));
     const double low = p.lower.empty() ? -kInf : p.lower[at], high = p.upper.empty() ? kInf : p.upper[at];
     box = std::max(box, std::max(std::abs(low), std::abs(high)) / column[at]);
@@ -169,7 +169,7 @@ void QpSolver::Workspace::equilibrate(const QpProblem& p) {
   if (box > 0) length = std::min(length, box);
   if (!std::isfinite(length)) {  // neither: the rows alone tell where the solution lies
     length = 0;
-    for (index i = 0; i < m; ++i) {
+    for (Index i = 0; i < m; ++i) {
       const auto at = static_cast<std::size_t>(i);
       for (double b : {p.row_lower[at], p.row_upper[at]})
         if (std::isfinite(b)) length = std::max(length, row[at] * std::abs(b));
@@ -179,14 +179,14 @@ void QpSolver::Workspace::equilibrate(const QpProblem& p) {
   const double size = std::max(length * largest_g, length * length * largest_h);
   cost = size > 0 ? 1 / size : 1;
 
-  for (index j = 0; j < n; ++j) {
+  for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
     core.gradient[at] = cost * length * column[at] * p.gradient[at];
     core.lower[at] = p.lower.empty() ? -kInf : p.lower[at] / (length * column[at]);
     core.upper[at] = p.upper.empty() ? kInf : p.upper[at] / (length * column[at]);
   }
-  for (index i = 0; i < n * n; ++i) core.hessian[static_cast<std::size_t>(i)] *= cost * length * length;
-  for (index i = 0; i < m; ++i) {
+  for (Index i = 0; i < n * n; ++i) core.hessian[static_cast<std::size_t>(i)] *= cost * length * length;
+  for (Index i = 0; i < m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const double unit = row[at] / length;
     core.row_lower[at] = p.row_lower[at] * unit;
@@ -197,9 +197,9 @@ void QpSolver::Workspace::equilibrate(const QpProblem& p) {
 }
 
 void QpSolver::Workspace::unscale(const QpProblem& p) {
-  const index n = core.n, m = core.m;
+  const Index n = core.n, m = core.m;
   double objective = 0;
-  for (index j = 0; j < n; ++j) {
+  for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
     double x = length * column[at] * core.x[at];
     // An interior point rests a rounding inside or, with unscaling, outside of its bound.
@@ -208,11 +208,11 @@ void QpSolver::Workspace::unscale(const QpProblem& p) {
     result.x[at] = x;
     result.z[at] = core.z[at] / (cost * length * column[at]);
   }
-  for (index j = 0; j < n; ++j)
+  for (Index j = 0; j < n; ++j)
     objective +=
         result.x[static_cast<std::size_t>(j)] *
         (p.gradient[static_cast<std::size_t>(j)] + 0.5 * dense::dot(p.hessian.row(j), result.x.data(), n));
-  for (index i = 0; i < m; ++i) {
+  for (Index i = 0; i < m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     result.y[at] = core.y[at] * row[at] / (cost * length);
     result.slack[at] = 0;
@@ -221,7 +221,7 @@ void QpSolver::Workspace::unscale(const QpProblem& p) {
     double slack = std::max({0.0, p.row_lower[at] - value, value - p.row_upper[at]});
     // Below what the check can tell from zero it is zero, so that an exact penalty reads as exact.
     double size = 0;
-    for (index j = 0; j < n; ++j)
+    for (Index j = 0; j < n; ++j)
       size = std::max(size, std::abs(p.rows(i, j)) * length * column[static_cast<std::size_t>(j)]);
     if (slack <= 10 * options.tolerance * size || cost * p.l1[at] * slack <= 10 * options.tolerance)
       slack = 0;
@@ -233,10 +233,10 @@ void QpSolver::Workspace::unscale(const QpProblem& p) {
   // A bound takes up whatever stationarity still lacks: the dual residual of a variable near it becomes a
   // term of the duality gap, which the check measures, and late rounding in the factor costs no accuracy of
   // the claim.
-  for (index j = 0; j < n; ++j) {
+  for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
     double force = p.gradient[at] + dense::dot(p.hessian.row(j), result.x.data(), n);
-    for (index i = 0; i < m; ++i) force += p.rows(i, j) * result.y[static_cast<std::size_t>(i)];
+    for (Index i = 0; i < m; ++i) force += p.rows(i, j) * result.y[static_cast<std::size_t>(i)];
     const double distance = force > 0 ? (p.lower.empty() ? kInf : result.x[at] - p.lower[at])
                                       : (p.upper.empty() ? kInf : p.upper[at] - result.x[at]);
     if (distance <= length * column[at]) result.z[at] = -force;
@@ -274,7 +274,7 @@ void QpSolver::Workspace::note_violation(int where, double amount) {
 }
 
 void QpSolver::Workspace::name_violations(const QpProblem& p) {
-  for (index i = 0; i < core.m; ++i) {
+  for (Index i = 0; i < core.m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     if (!p.l1.empty() && std::isfinite(p.l1[at])) continue;
     const double value = dense::dot(p.rows.row(i), result.x.data(), core.n);

@@ -11,7 +11,7 @@ namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNegligible = 1e-3;  // share of the objective below which a force counts as that share
 
-double at(std::span<const double> v, index i, double absent) {
+double at(std::span<const double> v, Index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
 }
 
@@ -25,10 +25,10 @@ class Sizes {
     // its box, would amount to. Without a box that step may be absurd: of those the geometric mean counts.
     double terms = 0, boxed = 0, logs = 0;
     int open = 0;
-    for (index j = 0; j < p.hessian.rows; ++j) {
+    for (Index j = 0; j < p.hessian.rows; ++j) {
       const double g = std::abs(p.gradient[static_cast<std::size_t>(j)]);
       double curvature = 0;
-      for (index k = 0; k < p.hessian.rows; ++k)
+      for (Index k = 0; k < p.hessian.rows; ++k)
         curvature += std::abs(p.hessian(j, k) * x[static_cast<std::size_t>(k)]);
       terms += (g + 0.5 * curvature) * std::abs(x[static_cast<std::size_t>(j)]);
       const double step = std::min(box(j), p.hessian(j, j) > 0 ? g / p.hessian(j, j) : kInf);
@@ -41,29 +41,29 @@ class Sizes {
     }
     energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0});
     if (memory.size() < x.size()) return;
-    for (std::size_t j = 0; j < x.size(); ++j) memory[j] = compute(static_cast<index>(j));
+    for (std::size_t j = 0; j < x.size(); ++j) memory[j] = compute(static_cast<Index>(j));
     known_ = memory.data();
   }
   double energy() const { return energy_; }
   /// The size that variable j may be expected to have: by this value, or by its Newton step as far as the box
   /// and the energy allow it.
-  double of(index j) const { return known_ ? known_[j] : compute(j); }
+  double of(Index j) const { return known_ ? known_[j] : compute(j); }
   /// Sum of |H_jk| times the size of x_k.
-  double curvature(index j) const {
+  double curvature(Index j) const {
     double sum = 0;
-    for (index k = 0; k < p_.hessian.rows; ++k) sum += std::abs(p_.hessian(j, k)) * of(k);
+    for (Index k = 0; k < p_.hessian.rows; ++k) sum += std::abs(p_.hessian(j, k)) * of(k);
     return sum;
   }
 
  private:
-  double compute(index j) const {
+  double compute(Index j) const {
     const double g = std::abs(p_.gradient[static_cast<std::size_t>(j)]), h = p_.hessian(j, j);
     double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy_ / h)) : kInf);
     if (g > 0) step = std::min(step, energy_ / g);
     const double size = std::max(std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0);
     return size > 0 ? size : 1;
   }
-  double box(index j) const {
+  double box(Index j) const {
     return std::max(std::abs(at(p_.lower, j, -kInf)), std::abs(at(p_.upper, j, kInf)));
   }
   const QpProblem& p_;
@@ -97,7 +97,7 @@ double QpResidual::worst() const {
 
 QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<const double> y,
                        std::span<const double> z, std::span<double> memory) {
-  const index n = p.hessian.rows, m = p.rows.rows;
+  const Index n = p.hessian.rows, m = p.rows.rows;
   QpResidual r;
   const Sizes sizes(p, x, memory);
   double energy = sizes.energy();
@@ -105,9 +105,9 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
   double gap = 0;
   bool nan = false;
 
-  for (index i = 0; i < m; ++i) {
+  for (Index i = 0; i < m; ++i) {
     double value = 0, size = 0;
-    for (index j = 0; j < n; ++j) {
+    for (Index j = 0; j < n; ++j) {
       const double a = p.rows(i, j);
       value += a * x[static_cast<std::size_t>(j)];
       size += std::abs(a) * sizes.of(j);
@@ -135,12 +135,12 @@ QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<
   }
   if (energy == 0) energy = 1;
 
-  for (index j = 0; j < n; ++j) {
+  for (Index j = 0; j < n; ++j) {
     const double xj = x[static_cast<std::size_t>(j)], zj = z[static_cast<std::size_t>(j)];
     const double gj = p.gradient[static_cast<std::size_t>(j)];
     double force = gj + zj, rows_size = 0;
-    for (index k = 0; k < n; ++k) force += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
-    for (index i = 0; i < m; ++i) {
+    for (Index k = 0; k < n; ++k) force += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
+    for (Index i = 0; i < m; ++i) {
       const double term = p.rows(i, j) * y[static_cast<std::size_t>(i)];
       force += term;
       rows_size += std::abs(term);

@@ -14,7 +14,7 @@
 namespace emisopt {
 namespace {
 
-constexpr index kValidationWindows = 512;  // evenly spread: a validation costs a few training steps
+constexpr Index kValidationWindows = 512;  // evenly spread: a validation costs a few training steps
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kRunning = 0.98;  // of the running mean of the loss: the last 50 steps
 constexpr std::uint64_t kValidationStream = std::uint64_t{1} << 62;  // beyond every training window's
@@ -28,8 +28,8 @@ double rate_at(const TrainConfig& config, int step) {
 // The state of one run: weights and moments, their average, and the best weights met.
 class Run {
  public:
-  Run(const Forecaster& forecaster, const History& history, const TrainConfig& config, index train_rows,
-      index end)
+  Run(const Forecaster& forecaster, const History& history, const TrainConfig& config, Index train_rows,
+      Index end)
       : config_(config),
         windows_(forecaster, history, end),
         origins_(training_origins(history, forecaster.layout, 0, train_rows)),
@@ -45,8 +45,8 @@ class Run {
                        std::to_string(train_rows) +
                        " rows, got none; give more rows or use a shorter context or horizon");
     const auto all = training_origins(history, forecaster.layout, train_rows, end);
-    const auto count = static_cast<index>(all.size());
-    for (index i = 0; i < std::min(count, kValidationWindows); ++i)
+    const auto count = static_cast<Index>(all.size());
+    for (Index i = 0; i < std::min(count, kValidationWindows); ++i)
       held_out_.push_back(all[static_cast<std::size_t>(i * count / std::min(count, kValidationWindows))]);
     if (config.validation_rows > 0 && held_out_.empty())
       throw InputError("train: expected a window whose targets lie in the " +
@@ -127,7 +127,7 @@ class Run {
  private:
   const TrainConfig& config_;
   TrainingWindows windows_;
-  std::vector<index> origins_, held_out_;
+  std::vector<Index> origins_, held_out_;
   std::vector<float> theta_, average_, before_, m_, v_, mask_;  // (weights); before_: one step ago
   std::unique_ptr<kernels::Program<float>> program_;
 };
@@ -155,9 +155,9 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
                   const std::function<bool(const TrainProgress&)>& progress) {
   config.validate();
   check_history(forecaster, history);
-  const index train_rows =
+  const Index train_rows =
       config.train_rows > 0 ? config.train_rows : history.rows() - config.validation_rows;
-  const index end = train_rows + config.validation_rows;
+  const Index end = train_rows + config.validation_rows;
   if (train_rows < 1 || end > history.rows())
     throw InputError("TrainConfig: expected train_rows + validation_rows of at most " +
                      std::to_string(history.rows()) + " rows of the history, got " +

@@ -18,8 +18,8 @@ struct TrainConfig {
   double input_shift = 0.3;   // the same for inputs; more on a plant that drifts (docs/forecaster.md)
   double unknown_plan = 0.0;  // share of windows trained with future operation unknown, 0..1
   kernels::Loss loss = kernels::Loss::pinball;
-  index train_rows = 0;       // windows whose last target row is < train_rows; 0: all before validation
-  index validation_rows = 0;  // rows after train_rows for early choice of the best weights; 0: none
+  Index train_rows = 0;       // windows whose last target row is < train_rows; 0: all before validation
+  Index validation_rows = 0;  // rows after train_rows for early choice of the best weights; 0: none
   int validate_every = 100;   // steps, >= 1
   int patience = 0;           // validations without gain before stopping; 0: never
   int threads = 0;            // 0: the machine's

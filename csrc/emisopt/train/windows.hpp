@@ -16,11 +16,11 @@ struct Augmentation {
 class TrainingWindows {
  public:
   /// Normalises rows [0, end) of the history; no later row is read.
-  TrainingWindows(const Forecaster& forecaster, const History& history, index end);
+  TrainingWindows(const Forecaster& forecaster, const History& history, Index end);
 
   /// Writes window `slot` of the batch into a train program's buffers: the window whose first target row is
   /// `origin`, changed as the generator (seed, stream) says. Pure in its arguments.
-  void fill(kernels::Program<float>& program, int slot, index origin, const Augmentation& augmentation,
+  void fill(kernels::Program<float>& program, int slot, Index origin, const Augmentation& augmentation,
             std::uint64_t seed, std::uint64_t stream);
   /// Leaves a slot out of the loss.
   void blank(kernels::Program<float>& program, int slot);

@@ -95,7 +95,7 @@ TEST(Controller, MovesAreLegalInTenThousandFaultyTicks) {
       if (rng.uniform() < 0.2) y[0] = kMissing;
       if (rng.uniform() < 0.2) y[1] = past(19, 1);  // frozen
       controller.observe(d.median.row(0), y.data(), rng.uniform() < 0.1);
-      for (index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), 2, past.row(r));
+      for (Index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), 2, past.row(r));
       std::copy(y.begin(), y.end(), past.row(19));
     }
   }
@@ -131,7 +131,7 @@ TEST(Controller, HealthyLoopsNeverFallBack) {
       optimal += d.status == Status::optimal;
       applied = d.move;
       const std::vector<double> y = plant.advance(applied);
-      for (index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), 2, past.row(r));
+      for (Index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), 2, past.row(r));
       std::copy(y.begin(), y.end(), past.row(19));
     }
   }

@@ -39,7 +39,7 @@ struct LogPlant : Predictor {
 
   double core(int o, const std::vector<double>& lagged) const {
     double e = a[static_cast<std::size_t>(o)];
-    for (index u = 0; u < b.cols; ++u) e += b(o, u) * lagged[static_cast<std::size_t>(u)];
+    for (Index u = 0; u < b.cols; ++u) e += b(o, u) * lagged[static_cast<std::size_t>(u)];
     return std::exp(e);
   }
   void predict(View median, View upper, ConstView plan) override {
@@ -48,7 +48,7 @@ struct LogPlant : Predictor {
     if (throws) throw std::runtime_error("sensor bus is down");
     std::vector<double> lagged = v;
     for (int t = 0; t < h; ++t) {
-      for (index u = 0; u < b.cols; ++u)
+      for (Index u = 0; u < b.cols; ++u)
         lagged[static_cast<std::size_t>(u)] += k * (plan(t, u) - lagged[static_cast<std::size_t>(u)]);
       for (int o = 0; o < outputs(); ++o) {
         const double y = core(o, lagged), base = offset[static_cast<std::size_t>(o)];
@@ -61,14 +61,14 @@ struct LogPlant : Predictor {
     ++jacobians;
     if (on_call) on_call();
     std::vector<double> lagged = v;
-    const index users = b.cols;
+    const Index users = b.cols;
     for (int t = 0; t < h; ++t) {
-      for (index u = 0; u < users; ++u)
+      for (Index u = 0; u < users; ++u)
         lagged[static_cast<std::size_t>(u)] += k * (plan(t, u) - lagged[static_cast<std::size_t>(u)]);
       for (int o = 0; o < outputs(); ++o) {
         const double y = core(o, lagged);
         for (int s = 0; s < h; ++s)
-          for (index u = 0; u < users; ++u) {
+          for (Index u = 0; u < users; ++u) {
             const double d = s > t ? 0 : y * b(o, u) * k * std::pow(1 - k, t - s);
             median_jacobian(t * outputs() + o, s * users + u) = nan_jacobian ? kMissing : d;
             upper_jacobian(t * outputs() + o, s * users + u) = d * spread;
@@ -94,7 +94,7 @@ inline std::vector<Limit> log_limits() {
   return {{.name = "NOx", .output = 0, .limit = 100}, {.name = "CO", .output = 1, .limit = 125}};
 }
 inline Matrix repeat_row(const std::vector<double>& row, int rows) {
-  Matrix m(rows, static_cast<index>(row.size()));
+  Matrix m(rows, static_cast<Index>(row.size()));
   for (int t = 0; t < rows; ++t) std::copy(row.begin(), row.end(), m.row(t));
   return m;
 }

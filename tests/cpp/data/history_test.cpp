@@ -31,9 +31,9 @@ TagMap three_tags() {
 }
 
 Matrix table(std::vector<std::vector<double>> rows) {
-  Matrix out(static_cast<index>(rows.size()), static_cast<index>(rows[0].size()));
+  Matrix out(static_cast<Index>(rows.size()), static_cast<Index>(rows[0].size()));
   for (std::size_t r = 0; r < rows.size(); ++r)
-    std::copy(rows[r].begin(), rows[r].end(), out.row(static_cast<index>(r)));
+    std::copy(rows[r].begin(), rows[r].end(), out.row(static_cast<Index>(r)));
   return out;
 }
 
@@ -56,7 +56,7 @@ std::string refusal(const std::function<void()>& call) {
 TEST(MakeHistory, MissingCodesAndValuesOutsideTheRangeAreCountedAsMissing) {
   const History h =
       make_history(three_tags(), table({{100, 0, 50}, {501, kMissing, -200}, {-1, 1, -3}, {500, 1, 53}}));
-  EXPECT_EQ(missing_count(h), (std::vector<index>{2, 1, 2}));
+  EXPECT_EQ(missing_count(h), (std::vector<Index>{2, 1, 2}));
   EXPECT_TRUE(std::isnan(h.values(1, 2)));
   EXPECT_EQ(h.values(3, 0), 500);  // the bounds belong to the range
   EXPECT_EQ(h.gap, std::vector<char>(4, 0));
@@ -171,12 +171,12 @@ TEST(History, AppendGrowsAsMakeHistoryWould) {
   const Matrix raw = table({{100, 0, 50}, {501, 0, -200}, {102, 7, 52}, {kInf, 1, 53}});
   History grown;
   grown.tags = three_tags();
-  for (index row = 0; row < raw.rows; ++row) grown.append(raw.row(row), time[static_cast<std::size_t>(row)]);
+  for (Index row = 0; row < raw.rows; ++row) grown.append(raw.row(row), time[static_cast<std::size_t>(row)]);
   const History made = make_history(three_tags(), raw, time, {}, Use::live);
   EXPECT_EQ(grown.gap, made.gap);
   EXPECT_EQ(grown.time, made.time);
   EXPECT_EQ(missing_count(grown), missing_count(made));
-  EXPECT_EQ(missing_count(grown), (std::vector<index>{2, 1, 1}));
+  EXPECT_EQ(missing_count(grown), (std::vector<Index>{2, 1, 1}));
 }
 
 TEST(History, AppendRefusesAndLeavesTheHistoryAsItWas) {

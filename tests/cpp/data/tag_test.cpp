@@ -51,10 +51,10 @@ TEST(TagMap, FindsTagsByNameAndRole) {
   const TagMap map = boiler();
   EXPECT_EQ(map.find("nox"), 2);
   EXPECT_EQ(map.find("NOX"), -1);
-  EXPECT_EQ(map.setpoints(), std::vector<index>{0});
-  EXPECT_EQ(map.disturbances(), std::vector<index>{1});
-  EXPECT_EQ(map.outputs(), (std::vector<index>{2, 3}));
-  EXPECT_EQ(map.with_role(Role::cost), std::vector<index>{4});
+  EXPECT_EQ(map.setpoints(), std::vector<Index>{0});
+  EXPECT_EQ(map.disturbances(), std::vector<Index>{1});
+  EXPECT_EQ(map.outputs(), (std::vector<Index>{2, 3}));
+  EXPECT_EQ(map.with_role(Role::cost), std::vector<Index>{4});
 }
 
 TEST(TagMap, RequireSuggestsNearNames) {

@@ -132,7 +132,7 @@ TEST_F(HandComputed, FutureRow) {
 }
 
 TEST_F(HandComputed, ATagThatIsNeverKnownIsWrittenAsZeros) {
-  for (index r = 0; r < 3; ++r) z(r, 0) = z(r, 1) = z(r, 4) = z(r, 5) = kNan;
+  for (Index r = 0; r < 3; ++r) z(r, 0) = z(r, 1) = z(r, 4) = z(r, 5) = kNan;
   std::vector<double> past(3 * static_cast<std::size_t>(layout.history_width()));
   std::vector<double> coming(2 * static_cast<std::size_t>(layout.future_width()));
   const ContextSummary a = layout.summarise(z);

@@ -13,7 +13,7 @@ namespace {
 History one_tag(Tag tag, std::vector<double> y) {
   History h;
   h.tags.tags = {std::move(tag)};
-  h.values = Matrix(static_cast<index>(y.size()), 1);
+  h.values = Matrix(static_cast<Index>(y.size()), 1);
   h.values.values = std::move(y);
   return h;
 }
@@ -35,8 +35,8 @@ TEST(Scaler, ReadsNoRowAfterTheTrainingRows) {
   History h = toy::history(300, 1);
   const Scaler before = Scaler::fit(h, 200);
   Rng rng(9);
-  for (index r = 200; r < 300; ++r)
-    for (index c = 0; c < h.columns(); ++c) h.values(r, c) = c == toy::kGrade ? 1 : 1e6 * rng.normal();
+  for (Index r = 200; r < 300; ++r)
+    for (Index c = 0; c < h.columns(); ++c) h.values(r, c) = c == toy::kGrade ? 1 : 1e6 * rng.normal();
   const Scaler after = Scaler::fit(h, 200);
   for (std::size_t c = 0; c < before.tags.size(); ++c) {
     EXPECT_EQ(before.tags[c].log, after.tags[c].log);
@@ -88,13 +88,13 @@ TEST(Scaler, CategoriesAndCostsKeepTheirNumbers) {
   const History h = toy::history(50, 1);
   const Scaler scaler = Scaler::fit(h, 50);
   const Matrix z = scaler.normalise(h, 10, 5);
-  for (index r = 0; r < 5; ++r) EXPECT_EQ(z(r, toy::kGrade), h.values(10 + r, toy::kGrade));
+  for (Index r = 0; r < 5; ++r) EXPECT_EQ(z(r, toy::kGrade), h.values(10 + r, toy::kGrade));
   Tag cost{.name = "price", .unit = "EUR", .role = Role::cost};
   EXPECT_EQ(Scaler::fit(one_tag(cost, {7, 7, 7}), 3).tags[0].normalise(7), 7);
 }
 
 TEST(Scaler, NamesTheTagItCannotScale) {
-  const auto refusal = [](Tag tag, std::vector<double> y, index rows) {
+  const auto refusal = [](Tag tag, std::vector<double> y, Index rows) {
     return toy::message_of<InputError>([&] { Scaler::fit(one_tag(std::move(tag), std::move(y)), rows); });
   };
   const Tag nox = emission(Scale::linear);

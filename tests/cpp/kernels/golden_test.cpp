@@ -19,13 +19,13 @@ Arrays read_golden(const std::string& name) {
   std::string line;
   std::getline(file, line);
   EXPECT_EQ(line, "emisopt-golden 1");
-  std::vector<std::pair<std::string, std::size_t>> index;
+  std::vector<std::pair<std::string, std::size_t>> Index;
   while (std::getline(file, line) && !line.empty()) {
     const std::size_t space = line.find(' ');
-    index.emplace_back(line.substr(0, space), std::stoul(line.substr(space + 1)));
+    Index.emplace_back(line.substr(0, space), std::stoul(line.substr(space + 1)));
   }
   Arrays arrays;
-  for (const auto& [key, count] : index) {
+  for (const auto& [key, count] : Index) {
     std::vector<double>& values = arrays[key];
     values.resize(count);
     file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(count * sizeof(double)));

@@ -10,19 +10,19 @@
 namespace emisopt {
 namespace {
 
-constexpr index kH = 4, kWidth = 6;
+constexpr Index kH = 4, kWidth = 6;
 
 struct Backtest : testing::Test {
   Backtest() : past(toy::history(160, 1)), forecaster(toy::awake(past)) {}
-  Matrix at(const History& h, index origin, Known known, int hidden = 0) const {
+  Matrix at(const History& h, Index origin, Known known, int hidden = 0) const {
     return forecast_origins(forecaster, h, {origin}, known, 1, hidden);
   }
   // Every value of the rows [cut, rows) replaced by noise, of inputs too or of outputs only.
-  History noise_after(index cut, bool inputs, std::uint64_t seed) const {
+  History noise_after(Index cut, bool inputs, std::uint64_t seed) const {
     History h = past;
     Rng rng(seed);
-    for (index r = cut; r < h.rows(); ++r)
-      for (index c = 0; c < h.columns(); ++c) {
+    for (Index r = cut; r < h.rows(); ++r)
+      for (Index c = 0; c < h.columns(); ++c) {
         const bool output = c == toy::kNox || c == toy::kEfficiency;
         if (!output && !inputs) continue;
         const double noise = c == toy::kGrade ? static_cast<double>(rng.below(3)) : 1e3 * rng.normal();
@@ -43,7 +43,7 @@ struct Backtest : testing::Test {
 TEST_F(Backtest, UnknownOperationDependsOnRowsBeforeTheOriginOnly) {
   Rng rng(3);
   for (int i = 0; i < 10; ++i) {
-    const index cut = 12 + rng.below(past.rows() - 12);
+    const Index cut = 12 + rng.below(past.rows() - 12);
     const Matrix before = at(past, cut, Known::nothing);
     EXPECT_TRUE(finite(before));
     EXPECT_TRUE(toy::same_bits(before, at(noise_after(cut, true, 8), cut, Known::nothing))) << cut;
@@ -54,7 +54,7 @@ TEST_F(Backtest, UnknownOperationDependsOnRowsBeforeTheOriginOnly) {
 TEST_F(Backtest, KnownOperationDependsOnNoOutputFromTheOriginOnAndOnNoInputAfterTheHorizon) {
   Rng rng(4);
   for (int i = 0; i < 10; ++i) {
-    const index cut = 12 + rng.below(past.rows() - 12 - kH);
+    const Index cut = 12 + rng.below(past.rows() - 12 - kH);
     const Matrix before = at(past, cut, Known::operation);
     EXPECT_TRUE(toy::same_bits(before, at(noise_after(cut, false, 8), cut, Known::operation))) << cut;
     EXPECT_TRUE(toy::same_bits(before, at(noise_after(cut + kH, true, 8), cut, Known::operation))) << cut;
@@ -69,15 +69,15 @@ TEST_F(Backtest, HiddenLabelsAreNotRead) {
 }
 
 TEST_F(Backtest, ThreadsAndCompanyDoNotChangeTheBits) {
-  std::vector<index> origins;
-  for (index k = 0; k <= past.rows(); k += 5) origins.push_back(k);
+  std::vector<Index> origins;
+  for (Index k = 0; k <= past.rows(); k += 5) origins.push_back(k);
   const Matrix one = forecast_origins(forecaster, past, origins, Known::operation, 1);
   const Matrix three = forecast_origins(forecaster, past, origins, Known::operation, 3);
   EXPECT_TRUE(toy::same_bits(one, three));
   for (std::size_t i = 0; i < origins.size(); ++i) {
     const Matrix alone = at(past, origins[i], Known::operation);
-    for (index j = 0; j < kH * kWidth; ++j)
-      EXPECT_TRUE(toy::same_bits(alone.row(0)[j], one.row(static_cast<index>(i) * kH)[j])) << origins[i];
+    for (Index j = 0; j < kH * kWidth; ++j)
+      EXPECT_TRUE(toy::same_bits(alone.row(0)[j], one.row(static_cast<Index>(i) * kH)[j])) << origins[i];
   }
 }
 
@@ -92,7 +92,7 @@ TEST_F(Backtest, BlocksWithoutAWholeContextAreNan) {
   EXPECT_TRUE(all_nan(at(gapped, 91, Known::operation)));
   EXPECT_TRUE(finite(at(gapped, 92, Known::operation)));
   History blind = past;
-  for (index r = 88; r < 100; ++r) blind.values(r, toy::kNox) = kMissing;
+  for (Index r = 88; r < 100; ++r) blind.values(r, toy::kNox) = kMissing;
   EXPECT_TRUE(all_nan(at(blind, 100, Known::operation)));
   EXPECT_TRUE(finite(at(blind, 101, Known::operation)));
 }
@@ -103,7 +103,7 @@ TEST_F(Backtest, OperationBeyondAGapOrTheEndIsUnknown) {
   gapped.gap.assign(160, 0);
   gapped.gap[102] = 1;
   const Matrix whole = at(past, 100, Known::operation), torn = at(gapped, 100, Known::operation);
-  for (index c = 0; c < kWidth; ++c) {
+  for (Index c = 0; c < kWidth; ++c) {
     EXPECT_EQ(whole(1, c), torn(1, c));
     EXPECT_NE(whole(2, c), torn(2, c));
   }
@@ -112,7 +112,7 @@ TEST_F(Backtest, OperationBeyondAGapOrTheEndIsUnknown) {
 }
 
 TEST_F(Backtest, RefusesWhatItCannotMean) {
-  const auto refusal = [&](const History& h, std::vector<index> origins, int hidden) {
+  const auto refusal = [&](const History& h, std::vector<Index> origins, int hidden) {
     return toy::message_of<InputError>(
         [&] { forecast_origins(forecaster, h, origins, Known::nothing, 1, hidden); });
   };

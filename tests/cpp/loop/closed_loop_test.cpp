@@ -32,7 +32,7 @@ const LoopStart& start() {
   return kStart;
 }
 
-LoopOptions rows(index n) {
+LoopOptions rows(Index n) {
   LoopOptions o;
   o.rows = n;
   return o;
@@ -59,9 +59,9 @@ TEST(ClosedLoop, EveryPolicyMeetsTheSameDisturbances) {
   OperatorPolicy a({});
   Fixed b({4.5, 10, 0.9, 5});
   const LoopLog x = run_closed_loop(start(), a, rows(100)), y = run_closed_loop(start(), b, rows(100));
-  for (index r = 0; r < 100; ++r) {
+  for (Index r = 0; r < 100; ++r) {
     EXPECT_EQ(x.disturbances(r, kLoad), y.disturbances(r, kLoad));
-    for (index c = 0; c < kColumns; ++c)
+    for (Index c = 0; c < kColumns; ++c)
       EXPECT_EQ(std::isnan(x.measured(r, c)), std::isnan(y.measured(r, c))) << r << " " << c;
   }
 }
@@ -74,8 +74,8 @@ TEST(ClosedLoop, IllegalMovesAreClippedAndCounted) {
   EXPECT_EQ(s.illegal_moves, 20);
   const TagMap& tags = log.tags;
   std::vector<double> from = u;
-  for (index r = 0; r < log.rows(); ++r)
-    for (index k = 0; k < kSetpoints; ++k) {
+  for (Index r = 0; r < log.rows(); ++r)
+    for (Index k = 0; k < kSetpoints; ++k) {
       const Tag& t = tags.tags[static_cast<std::size_t>(k)];
       const double now = log.setpoints(r, k);
       EXPECT_TRUE(now >= t.low && now <= t.high &&
@@ -98,12 +98,12 @@ TEST(ClosedLoop, MoneyAndHoursAreThoseOfTheTruth) {
   const LoopSummary s = summarise(log, limits, {3, 0.5});
   double fuel = 0, nh3 = 0;
   int nox_rows = 0, co_rows = 0;
-  const index warm = log.before.rows;
-  for (index r = 0; r < 50; ++r) {
+  const Index warm = log.before.rows;
+  for (Index r = 0; r < 50; ++r) {
     fuel += 3 * 3.6 * log.disturbances(r, kLoad) / (0.01 * log.truth(r, kEfficiency)) / 12;
     nh3 += 0.5 * log.truth(r, kNh3Flow) / 12;
     double mean = 0;
-    for (index k = r - 11; k <= r; ++k)
+    for (Index k = r - 11; k <= r; ++k)
       mean += (k < 0 ? log.before(warm + k, kNox) : log.truth(k, kNox)) / 12;
     nox_rows += mean > 60;
     co_rows += log.truth(r, kCo) > 50;
@@ -121,9 +121,9 @@ TEST(ClosedLoop, MoneyAndHoursAreThoseOfTheTruth) {
 TEST(ClosedLoop, TamperedRowsReachThePolicyOnly) {
   OperatorPolicy a({}), b({});
   LoopOptions broken = rows(30);
-  broken.tamper = [](index, double* row) { row[column(kNox)] = kMissing; };
+  broken.tamper = [](Index, double* row) { row[column(kNox)] = kMissing; };
   const LoopLog x = run_closed_loop(start(), a, broken);
-  for (index r = 0; r < 30; ++r) {
+  for (Index r = 0; r < 30; ++r) {
     EXPECT_TRUE(std::isnan(x.measured(r, column(kNox))));
     EXPECT_TRUE(std::isfinite(x.truth(r, kNox)));
   }
@@ -132,7 +132,7 @@ TEST(ClosedLoop, TamperedRowsReachThePolicyOnly) {
 TEST(ClosedLoop, ProgressMayStopTheRun) {
   OperatorPolicy a({});
   LoopOptions o = rows(50);
-  o.progress = [](index done, index) { return done < 7; };
+  o.progress = [](Index done, Index) { return done < 7; };
   const LoopLog log = run_closed_loop(start(), a, o);
   EXPECT_EQ(log.rows(), 7);
   EXPECT_EQ(log.truth.rows, 7);

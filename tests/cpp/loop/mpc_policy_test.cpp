@@ -51,7 +51,7 @@ const LoopStart& start() {
   return kStart;
 }
 
-LoopOptions rows(index n) {
+LoopOptions rows(Index n) {
   LoopOptions o;
   o.rows = n;
   return o;
@@ -74,7 +74,7 @@ TEST(MpcPolicy, StaysLegalWithMissingFrozenAndWildSensors) {
     MpcPolicy policy(tiny(), s.limits, s.prices, config());
     LoopOptions options = rows(40);
     std::vector<double> held;
-    options.tamper = [&](index r, double* row) {
+    options.tamper = [&](Index r, double* row) {
       if (r < 10 || r > 30) return;
       if (held.empty()) held.assign(row, row + kColumns);
       for (int c = column(kNoxIn); c < kColumns; ++c) {
@@ -98,9 +98,9 @@ TEST(MpcPolicy, ABrokenForecasterHoldsThenRampsToSafety) {
   c.safe = {4.0, 15, 0.75, 0};
   MpcPolicy policy(broken, s.limits, s.prices, c);
   const LoopLog log = run_closed_loop(start(), policy, rows(24));
-  for (index r = 0; r < 5; ++r) {
+  for (Index r = 0; r < 5; ++r) {
     EXPECT_EQ(log.actions[static_cast<std::size_t>(r)].status, Status::hold);
-    for (index u = 0; u < kSetpoints; ++u)
+    for (Index u = 0; u < kSetpoints; ++u)
       EXPECT_EQ(log.setpoints(r, u), start().applied[static_cast<std::size_t>(u)]);
   }
   EXPECT_FALSE(log.actions[0].reason.empty());
@@ -128,13 +128,13 @@ TEST(MpcPolicy, SeesNothingOfTheFuture) {
   const Scenario s = boiler_48h(801);
   MpcPolicy a(tiny(), s.limits, s.prices, config()), b(tiny(), s.limits, s.prices, config());
   LoopOptions clean = rows(26), noisy = rows(26);
-  noisy.tamper = [](index r, double* row) {
+  noisy.tamper = [](Index r, double* row) {
     if (r >= 20)
       for (int c = column(kNoxIn); c < kColumns; ++c) row[c] *= 1.3;
   };
   const LoopLog x = run_closed_loop(start(), a, clean), y = run_closed_loop(start(), b, noisy);
-  for (index r = 0; r <= 20; ++r)
-    for (index u = 0; u < kSetpoints; ++u) EXPECT_EQ(x.setpoints(r, u), y.setpoints(r, u)) << r;
+  for (Index r = 0; r <= 20; ++r)
+    for (Index u = 0; u < kSetpoints; ++u) EXPECT_EQ(x.setpoints(r, u), y.setpoints(r, u)) << r;
   EXPECT_NE(x.setpoints.values, y.setpoints.values);
 }
 

@@ -40,8 +40,8 @@ TEST(PlantControl, EnvelopeHoldsItsShareOfTheRows) {
   const History h = simulate_history(c).history;
   const Envelope e = training_envelope(h, h.rows(), 0.9, 1);
   int inside = 0, rows = 0;
-  const std::vector<index> d = h.tags.disturbances();
-  for (index r = 0; r < h.rows(); ++r) {
+  const std::vector<Index> d = h.tags.disturbances();
+  for (Index r = 0; r < h.rows(); ++r) {
     double v[int{kSetpoints} + int{kDisturbances}], m2 = 0;
     bool ok = true;
     for (int k = 0; k < kSetpoints + int{kDisturbances}; ++k) {

@@ -11,7 +11,7 @@
 namespace emisopt {
 namespace {
 
-constexpr index kH = 4, kU = 2, kD = 4, kO = 2, kQ = 3;
+constexpr Index kH = 4, kU = 2, kD = 4, kO = 2, kQ = 3;
 
 // A forecaster with random weights on the toy plant, its forecast at row 100 and the realised plan after it.
 struct Session : testing::Test {
@@ -38,7 +38,7 @@ struct Session : testing::Test {
 
 // The whole chain in double: the same layout, network and scaling code around the fp64 program.
 struct DoubleChain {
-  DoubleChain(const Forecaster& f, const History& h, index end, const Matrix& known, std::vector<int> wanted)
+  DoubleChain(const Forecaster& f, const History& h, Index end, const Matrix& known, std::vector<int> wanted)
       : forecaster(f), levels(std::move(wanted)) {
     const FeatureLayout& layout = f.layout;
     kernels::CompileOptions options;
@@ -48,7 +48,7 @@ struct DoubleChain {
     program = kernels::compile_f64(f.network, {1, layout.history_tokens(), layout.horizon()}, options);
     const std::vector<double> theta(f.theta.begin(), f.theta.end());
     program->load(theta.data());
-    const index first = end - layout.context();
+    const Index first = end - layout.context();
     const Matrix z = f.scaler.normalise(h, first, layout.context());
     summary = layout.summarise(z);
     layout.fill_history(program->history(), z, summary, h.time[static_cast<std::size_t>(first)]);
@@ -56,10 +56,10 @@ struct DoubleChain {
     time0 = h.time[static_cast<std::size_t>(end - 1)] + layout.period();
     known_z = scaled(known, layout.disturbances());
   }
-  Matrix scaled(const Matrix& y, const std::vector<index>& ids) const {
+  Matrix scaled(const Matrix& y, const std::vector<Index>& ids) const {
     Matrix z(y.rows, y.cols);
-    for (index r = 0; r < y.rows; ++r)
-      for (index c = 0; c < y.cols; ++c)
+    for (Index r = 0; r < y.rows; ++r)
+      for (Index c = 0; c < y.cols; ++c)
         z(r, c) =
             forecaster.scaler.tags[static_cast<std::size_t>(ids[static_cast<std::size_t>(c)])].normalise(
                 y(r, c));
@@ -76,7 +76,7 @@ struct DoubleChain {
   }
   Matrix jacobian(const Matrix& plan) {
     predict(plan);
-    Matrix j(static_cast<index>(levels.size()) * kH * kO, kH * kU);
+    Matrix j(static_cast<Index>(levels.size()) * kH * kO, kH * kU);
     jacobian_to_physical(j, program->jacobian(), program->quantiles(), plan, levels, kQ, forecaster.layout,
                          forecaster.scaler, summary.anchor);
     return j;
@@ -93,9 +93,9 @@ struct DoubleChain {
 template <class Predict>
 Matrix finite_difference(Predict&& predict, Matrix plan, const std::vector<int>& levels, const Forecaster& f,
                          double relative_step) {
-  Matrix j(static_cast<index>(levels.size()) * kH * kO, kH * kU);
-  for (index s = 0; s < kH; ++s)
-    for (index u = 0; u < kU; ++u) {
+  Matrix j(static_cast<Index>(levels.size()) * kH * kO, kH * kU);
+  for (Index s = 0; s < kH; ++s)
+    for (Index u = 0; u < kU; ++u) {
       const auto tag = static_cast<std::size_t>(f.layout.setpoints()[static_cast<std::size_t>(u)]);
       const double kept = plan(s, u), step = relative_step * f.scaler.tags[tag].sd;
       plan(s, u) = kept + step;
@@ -104,9 +104,9 @@ Matrix finite_difference(Predict&& predict, Matrix plan, const std::vector<int>&
       const Matrix down = predict(plan);
       plan(s, u) = kept;
       for (std::size_t l = 0; l < levels.size(); ++l)
-        for (index t = 0; t < kH; ++t)
-          for (index o = 0; o < kO; ++o)
-            j((static_cast<index>(l) * kH + t) * kO + o, s * kU + u) =
+        for (Index t = 0; t < kH; ++t)
+          for (Index o = 0; o < kO; ++o)
+            j((static_cast<Index>(l) * kH + t) * kO + o, s * kU + u) =
                 (up(t, o * kQ + levels[l]) - down(t, o * kQ + levels[l])) / (2 * step);
     }
   return j;
@@ -116,11 +116,11 @@ Matrix finite_difference(Predict&& predict, Matrix plan, const std::vector<int>&
 // % do not share a scale, nor do their setpoints.
 double relative_error(const Matrix& got, const Matrix& expected) {
   double worst = 0;
-  for (index o = 0; o < kO; ++o)
-    for (index u = 0; u < kU; ++u) {
+  for (Index o = 0; o < kO; ++o)
+    for (Index u = 0; u < kU; ++u) {
       double error = 0, size = 0;
-      for (index r = o; r < got.rows; r += kO)
-        for (index c = u; c < got.cols; c += kU) {
+      for (Index r = o; r < got.rows; r += kO)
+        for (Index c = u; c < got.cols; c += kU) {
           error = std::max(error, std::abs(got(r, c) - expected(r, c)));
           size = std::max(size, std::abs(expected(r, c)));
         }
@@ -160,11 +160,11 @@ TEST_F(Session, NothingDependsOnALaterSetpoint) {
   Matrix j(3 * kH * kO, kH * kU);
   session.jacobian(j, plan, known, {0, 1, 2});
   int nonzero = 0;
-  for (index l = 0; l < 3; ++l)
-    for (index t = 0; t < kH; ++t)
-      for (index o = 0; o < kO; ++o)
-        for (index s = 0; s < kH; ++s)
-          for (index u = 0; u < kU; ++u) {
+  for (Index l = 0; l < 3; ++l)
+    for (Index t = 0; t < kH; ++t)
+      for (Index o = 0; o < kO; ++o)
+        for (Index s = 0; s < kH; ++s)
+          for (Index u = 0; u < kU; ++u) {
             const double d = j((l * kH + t) * kO + o, s * kU + u);
             if (s > t)
               EXPECT_EQ(d, 0.0) << "t " << t << " s " << s;
@@ -173,27 +173,27 @@ TEST_F(Session, NothingDependsOnALaterSetpoint) {
           }
   EXPECT_GT(nonzero, 3 * 2 * 2 * 8);
   const Matrix before = predict(plan);
-  for (index s = 1; s < kH; ++s) {
+  for (Index s = 1; s < kH; ++s) {
     Matrix moved = plan;
-    for (index u = 0; u < kU; ++u) moved(s, u) *= 1.5;
+    for (Index u = 0; u < kU; ++u) moved(s, u) *= 1.5;
     const Matrix after = predict(moved);
-    for (index t = 0; t < kH; ++t)
-      for (index c = 0; c < kO * kQ; ++c)
+    for (Index t = 0; t < kH; ++t)
+      for (Index c = 0; c < kO * kQ; ++c)
         EXPECT_EQ(before(t, c) == after(t, c), t < s) << "t " << t << " s " << s;
   }
 }
 
 TEST_F(Session, BatchIsBitwiseTheSinglePlans) {
   Matrix plans(3 * kH, kU), batch(3 * kH, kO * kQ);
-  for (index b = 0; b < 3; ++b)
-    for (index t = 0; t < kH; ++t)
-      for (index u = 0; u < kU; ++u) plans(b * kH + t, u) = plan(t, u) * (1 + 0.1 * static_cast<double>(b));
+  for (Index b = 0; b < 3; ++b)
+    for (Index t = 0; t < kH; ++t)
+      for (Index u = 0; u < kU; ++u) plans(b * kH + t, u) = plan(t, u) * (1 + 0.1 * static_cast<double>(b));
   session.predict_batch(batch, plans, known, 3);
-  for (index b = 0; b < 3; ++b) {
+  for (Index b = 0; b < 3; ++b) {
     Matrix one(kH, kU);
     std::copy_n(plans.row(b * kH), kH * kU, one.row(0));
     const Matrix q = predict(one);
-    for (index i = 0; i < q.rows * q.cols; ++i) EXPECT_EQ(batch.row(b * kH)[i], q.row(0)[i]);
+    for (Index i = 0; i < q.rows * q.cols; ++i) EXPECT_EQ(batch.row(b * kH)[i], q.row(0)[i]);
   }
 }
 
@@ -209,8 +209,8 @@ TEST_F(Session, AnUntrainedForecastIsTheAnchor) {
   first.set_history(past, 100);
   const Matrix q = predict(first, &plan, known);
   const std::vector<double> anchors = first.anchors();
-  for (index t = 0; t < kH; ++t)
-    for (index o = 0; o < kO; ++o) {
+  for (Index t = 0; t < kH; ++t)
+    for (Index o = 0; o < kO; ++o) {
       EXPECT_EQ(q(t, o * kQ + 1), anchors[static_cast<std::size_t>(o)]);
       EXPECT_LT(q(t, o * kQ), q(t, o * kQ + 1));
       EXPECT_LT(q(t, o * kQ + 1), q(t, o * kQ + 2));
@@ -221,9 +221,9 @@ TEST_F(Session, ReadsTheContextAndNoOtherRow) {
   const Matrix before = predict(plan);
   Rng rng(4);
   History noisy = past;
-  for (index r = 0; r < noisy.rows(); ++r)
+  for (Index r = 0; r < noisy.rows(); ++r)
     if (r < 88 || r >= 100)
-      for (index c = 0; c < noisy.columns(); ++c)
+      for (Index c = 0; c < noisy.columns(); ++c)
         noisy.values(r, c) = c == toy::kGrade ? 2 : rng.uniform(1, 9);
   session.set_history(noisy, 100);
   EXPECT_TRUE(toy::same_bits(before, predict(plan)));
@@ -236,14 +236,14 @@ TEST_F(Session, HiddenRowsLendNoOutputs) {
   session.set_history(past, 100, /*hidden=*/3);
   const Matrix before = predict(plan);
   History late = past;
-  for (index r = 97; r < 100; ++r) late.values(r, toy::kNox) = late.values(r, toy::kEfficiency) = kMissing;
+  for (Index r = 97; r < 100; ++r) late.values(r, toy::kNox) = late.values(r, toy::kEfficiency) = kMissing;
   session.set_history(late, 100);
   EXPECT_TRUE(toy::same_bits(before, predict(plan)));
 }
 
 TEST_F(Session, DisturbancesThatAreNotKnownAheadAreNotRead) {
   const Matrix before = predict(plan);
-  for (index t = 0; t < kH; ++t) known(t, 1) = known(t, 3) = 1e3;  // inlet and fuel
+  for (Index t = 0; t < kH; ++t) known(t, 1) = known(t, 3) = 1e3;  // inlet and fuel
   EXPECT_TRUE(toy::same_bits(before, predict(plan)));
   known(2, 0) += 10;  // load is known ahead
   EXPECT_FALSE(toy::same_bits(before, predict(plan)));
@@ -259,12 +259,12 @@ TEST_F(Session, AMissingPlanIsUnknownOperation) {
   Matrix holed = plan;
   holed(1, 0) = kMissing;
   session.jacobian(j, holed, known, {1});
-  for (index r = 0; r < j.rows; ++r) EXPECT_EQ(j(r, 1 * kU + 0), 0.0);
+  for (Index r = 0; r < j.rows; ++r) EXPECT_EQ(j(r, 1 * kU + 0), 0.0);
 }
 
 TEST_F(Session, MissingValuesGiveFiniteForecasts) {
-  for (index r = 90; r < 100; ++r)
-    for (index c = 0; c < past.columns(); ++c)
+  for (Index r = 90; r < 100; ++r)
+    for (Index c = 0; c < past.columns(); ++c)
       if ((r + c) % 3) past.values(r, c) = kMissing;
   session.set_history(past, 100);
   known(0, 0) = kMissing;
@@ -291,7 +291,7 @@ TEST_F(Session, OutlivesItsForecaster) {
 }
 
 TEST_F(Session, RefusesAHistoryItCannotUse) {
-  const auto refusal = [&](const History& h, index end, int hidden = 0) {
+  const auto refusal = [&](const History& h, Index end, int hidden = 0) {
     return toy::message_of<InputError>([&] { session.set_history(h, end, hidden); });
   };
   const Matrix before = predict(plan);
@@ -301,7 +301,7 @@ TEST_F(Session, RefusesAHistoryItCannotUse) {
   gapped.gap[95] = 1;
   EXPECT_NE(refusal(gapped, 100).find("12 rows before row 100, got 5"), std::string::npos);
   History blind = past;
-  for (index r = 88; r < 100; ++r) blind.values(r, toy::kNox) = kMissing;
+  for (Index r = 88; r < 100; ++r) blind.values(r, toy::kNox) = kMissing;
   EXPECT_NE(refusal(blind, 100).find("known value of output 'nox' in the 12 rows before row 100"),
             std::string::npos);
   EXPECT_NE(refusal(past, 201).find("(end): expected 0..200, got 201"), std::string::npos);

@@ -9,7 +9,7 @@
 
 namespace emisopt::toy {
 
-enum Column : index { kOxygen, kAmmonia, kLoad, kInlet, kGrade, kFuel, kNox, kEfficiency, kTags };
+enum Column : Index { kOxygen, kAmmonia, kLoad, kInlet, kGrade, kFuel, kNox, kEfficiency, kTags };
 
 inline TagMap tags() {
   TagMap map;
@@ -35,12 +35,12 @@ inline TagMap tags() {
 }
 
 /// `rows` rows from one stream of random numbers; a laboratory sample every 7 rows, every 23rd nox missing.
-inline History history(index rows, std::uint64_t seed) {
+inline History history(Index rows, std::uint64_t seed) {
   Rng rng(seed);
   Matrix values(rows, kTags);
   std::vector<double> time;
   double oxygen = 3, ammonia = 50, load = 300, inlet = 400, fuel = 1.5, state = 5, grade = 0;
-  for (index r = 0; r < rows; ++r) {
+  for (Index r = 0; r < rows; ++r) {
     if (rng.uniform() < 0.1) oxygen = rng.uniform(2, 5);
     if (rng.uniform() < 0.1) ammonia = rng.uniform(20, 90);
     if (rng.uniform() < 0.05) load = rng.uniform(200, 400);
@@ -91,10 +91,10 @@ inline Forecaster awake(const History& past, std::uint64_t seed = 5) {
 }
 
 /// Realised setpoints (H, U) or disturbances (H, D) of the rows from `first` on.
-inline Matrix realised(const History& h, const std::vector<index>& ids, index first, index rows) {
-  Matrix out(rows, static_cast<index>(ids.size()));
-  for (index r = 0; r < rows; ++r)
-    for (std::size_t i = 0; i < ids.size(); ++i) out(r, static_cast<index>(i)) = h.values(first + r, ids[i]);
+inline Matrix realised(const History& h, const std::vector<Index>& ids, Index first, Index rows) {
+  Matrix out(rows, static_cast<Index>(ids.size()));
+  for (Index r = 0; r < rows; ++r)
+    for (std::size_t i = 0; i < ids.size(); ++i) out(r, static_cast<Index>(i)) = h.values(first + r, ids[i]);
   return out;
 }
 

@@ -11,10 +11,10 @@ namespace emisopt {
 namespace {
 
 // The definition, spelled out: mean of the finite values among the `window` rows that end at `end`.
-double mean_by_definition(const std::vector<double>& y, index end, int window, double min_valid) {
+double mean_by_definition(const std::vector<double>& y, Index end, int window, double min_valid) {
   long double sum = 0;
   int valid = 0;
-  for (index i = std::max<index>(0, end - window + 1); i <= end; ++i) {
+  for (Index i = std::max<Index>(0, end - window + 1); i <= end; ++i) {
     if (!std::isfinite(y[static_cast<std::size_t>(i)])) continue;
     sum += y[static_cast<std::size_t>(i)];
     ++valid;
@@ -33,7 +33,7 @@ TEST(RollingMean, EqualsTheDefinitionForEveryWindowAndGapPattern) {
     for (double& v : y) v = rng.uniform() < 0.3 ? kMissing : rng.normal() * 50;
     const auto mean = rolling_mean(y.data(), n, window, min_valid);
     ASSERT_EQ(mean.size(), y.size());
-    for (index i = 0; i < n; ++i) {
+    for (Index i = 0; i < n; ++i) {
       const double expected = mean_by_definition(y, i, window, min_valid);
       const double got = mean[static_cast<std::size_t>(i)];
       if (std::isnan(expected))
@@ -47,7 +47,7 @@ TEST(RollingMean, EqualsTheDefinitionForEveryWindowAndGapPattern) {
 TEST(RollingMean, DoesNotDriftNorRememberASpike) {
   std::vector<double> y(200000, 0.1);
   y[500] = 1e18;  // a running sum with subtraction would carry its rounding (about 100) for ever
-  const auto mean = rolling_mean(y.data(), static_cast<index>(y.size()), 12, 0.5);
+  const auto mean = rolling_mean(y.data(), static_cast<Index>(y.size()), 12, 0.5);
   for (std::size_t i = 512; i < y.size(); ++i) ASSERT_NEAR(mean[i], 0.1, 1e-16) << "row " << i;
 }
 
@@ -80,11 +80,11 @@ TEST(LimitRows, HoldExactlyWhenTheRollingMeanHolds) {
     Matrix past(n, 2);
     for (double& v : past.values) v = rng.uniform() < 0.25 ? kMissing : 100 + 20 * rng.normal();
     std::vector<double> series;
-    for (index i = 0; i < n; ++i) series.push_back(past(i, limit.output));
+    for (Index i = 0; i < n; ++i) series.push_back(past(i, limit.output));
     for (int t = 0; t < horizon; ++t) series.push_back(100 + 20 * rng.normal());
 
     const auto mean =
-        rolling_mean(series.data(), static_cast<index>(series.size()), limit.window, limit.min_valid);
+        rolling_mean(series.data(), static_cast<Index>(series.size()), limit.window, limit.min_valid);
     const auto rows = limit_rows({limit}, past, horizon);
     std::vector<bool> has_row(static_cast<std::size_t>(horizon), false);
     for (const LimitRow& row : rows) {

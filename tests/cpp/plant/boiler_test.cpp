@@ -31,7 +31,7 @@ TEST(Boiler, TagsAreTheContract) {
                          "fuel_grade", "fuel_n", "fuel_lhv",     "nox_in",   "o2",         "t_fe",
                          "nox",        "co",     "co2",          "nh3_slip", "efficiency", "nh3_flow"};
   for (std::size_t i = 0; i < tags.tags.size(); ++i) EXPECT_EQ(tags.tags[i].name, names[i]);
-  for (const index u : tags.setpoints()) EXPECT_GT(tags.tags[static_cast<std::size_t>(u)].rate, 0);
+  for (const Index u : tags.setpoints()) EXPECT_GT(tags.tags[static_cast<std::size_t>(u)].rate, 0);
 }
 
 TEST(Boiler, SameSeedSameBitsAndClonesGoOnAlike) {

@@ -21,7 +21,7 @@ const SimulatedHistory& months() {
   return kHistory;
 }
 
-double value(index row, int column) { return months().history.values(row, column); }
+double value(Index row, int column) { return months().history.values(row, column); }
 
 TEST(Crews, HistoryIsCompleteAndRegular) {
   const History& h = months().history;
@@ -29,13 +29,13 @@ TEST(Crews, HistoryIsCompleteAndRegular) {
   EXPECT_EQ(months().truth.rows, h.rows());
   for (const char g : h.gap) EXPECT_EQ(g, 0);
   int grades[3] = {};
-  for (index r = 0; r < h.rows(); ++r) ++grades[static_cast<int>(value(r, column(kGrade)))];
+  for (Index r = 0; r < h.rows(); ++r) ++grades[static_cast<int>(value(r, column(kGrade)))];
   for (const int n : grades) EXPECT_GT(n, h.rows() / 20);
 }
 
 TEST(Crews, SetpointsStayLegal) {
   const History& h = months().history;
-  for (index r = 1; r < h.rows(); ++r)
+  for (Index r = 1; r < h.rows(); ++r)
     for (int u = 0; u < kSetpoints; ++u) {
       const Tag& tag = h.tags.tags[static_cast<std::size_t>(u)];
       EXPECT_GE(value(r, u), tag.low);
@@ -47,7 +47,7 @@ TEST(Crews, SetpointsStayLegal) {
 TEST(Crews, OxygenFollowsLoadAndTheTightCrewRunsLower) {
   double n = 0, sx = 0, sy = 0, sxx = 0, syy = 0, sxy = 0, tight = 0, loose = 0;
   int tight_rows = 0, loose_rows = 0;
-  for (index r = 0; r < months().history.rows(); ++r) {
+  for (Index r = 0; r < months().history.rows(); ++r) {
     const double x = value(r, column(kLoad)), y = value(r, kO2Sp);
     if (!std::isfinite(x)) continue;
     n += 1, sx += x, sy += y, sxx += x * x, syy += y * y, sxy += x * y;
@@ -67,8 +67,8 @@ TEST(Crews, OxygenFollowsLoadAndTheTightCrewRunsLower) {
 Eigen::VectorXd gains(int h) {
   std::vector<std::vector<double>> rows;
   std::vector<double> target;
-  const index n = months().history.rows();
-  for (index r = 12; r + h < n; r += 2) {
+  const Index n = months().history.rows();
+  for (Index r = 12; r + h < n; r += 2) {
     std::vector<double> x;
     for (int u = 0; u < kSetpoints; ++u) x.push_back(value(r + h, u) - value(r, u));
     x.push_back(value(r + h, column(kLoad)) - value(r, column(kLoad)));
@@ -87,11 +87,11 @@ Eigen::VectorXd gains(int h) {
     rows.push_back(std::move(x));
     target.push_back(y);
   }
-  const auto m = static_cast<index>(rows.size()), k = static_cast<index>(rows[0].size());
+  const auto m = static_cast<Index>(rows.size()), k = static_cast<Index>(rows[0].size());
   Eigen::MatrixXd x(m, k);
   Eigen::VectorXd y(m);
-  for (index i = 0; i < m; ++i) {
-    for (index j = 0; j < k; ++j) x(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = 0; j < k; ++j) x(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
     y(i) = target[static_cast<std::size_t>(i)];
   }
   const Eigen::RowVectorXd mean = x.colwise().mean();
@@ -126,7 +126,7 @@ TEST(Crews, DitherAddsVariationAndStopsOnRequest) {
   const SimulatedHistory some = simulate_history(c, [&](double) { return ++calls < 3; });
   EXPECT_EQ(some.history.rows(), 2 * 288);
   int moves = 0;
-  for (index r = 1; r < some.history.rows(); ++r)
+  for (Index r = 1; r < some.history.rows(); ++r)
     moves += some.history.values(r, kO2Sp) != some.history.values(r - 1, kO2Sp);
   EXPECT_GT(moves, 60);
 }

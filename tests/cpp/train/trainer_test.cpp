@@ -40,7 +40,7 @@ Forecaster untrained() { return Forecaster::make(plant(), one_layer(), 400); }
 std::pair<double, double> errors(const Forecaster& f) {
   ForecastSession session(f, kernels::isa_level(), 1);
   double forecast = 0, anchor = 0, count = 0;
-  for (index origin : training_origins(plant(), f.layout, 400, 600)) {
+  for (Index origin : training_origins(plant(), f.layout, 400, 600)) {
     if (!can_forecast(plant(), f.layout, origin)) continue;
     session.set_history(plant(), origin);
     const Matrix plan = toy::realised(plant(), f.layout.setpoints(), origin, 4);
@@ -49,13 +49,13 @@ std::pair<double, double> errors(const Forecaster& f) {
     const ConstView view = plan;
     session.predict(q, &view, known);
     const std::vector<double> anchors = session.anchors();
-    for (index t = 0; t < 4; ++t)
+    for (Index t = 0; t < 4; ++t)
       for (std::size_t o = 0; o < 2; ++o) {
         const auto tag = static_cast<std::size_t>(f.layout.outputs()[o]);
         const TagScale& s = f.scaler.tags[tag];
         const double y = s.normalise(plant().values(origin + t, f.layout.outputs()[o]));
         if (std::isnan(y)) continue;
-        forecast += std::abs(y - s.normalise(q(t, static_cast<index>(o) * 3 + 1)));
+        forecast += std::abs(y - s.normalise(q(t, static_cast<Index>(o) * 3 + 1)));
         anchor += std::abs(y - s.normalise(anchors[o]));
         ++count;
       }
@@ -113,8 +113,8 @@ TEST(Train, SeedDecidesTheWindows) {
 TEST(Train, ReadsNoRowAfterTheTrainingRows) {
   History noisy = plant();
   Rng rng(7);
-  for (index r = 400; r < 600; ++r)
-    for (index c = 0; c < noisy.columns(); ++c)
+  for (Index r = 400; r < 600; ++r)
+    for (Index c = 0; c < noisy.columns(); ++c)
       noisy.values(r, c) = c == toy::kGrade ? 2 : 100 * rng.normal();
   Forecaster a = untrained(), b = Forecaster::make(noisy, one_layer(), 400);
   TrainConfig config = quick();

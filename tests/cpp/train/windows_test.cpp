@@ -20,7 +20,7 @@ struct Batch : testing::Test {
   struct Filled {
     std::vector<float> history, future, target, weight;
   };
-  Filled fill(int slot, index origin, const Augmentation& augmentation, std::uint64_t stream) {
+  Filled fill(int slot, Index origin, const Augmentation& augmentation, std::uint64_t stream) {
     windows.fill(*program, slot, origin, augmentation, 0, stream);
     const auto part = [&](const float* from, int size) {
       return std::vector<float>(from + slot * size, from + (slot + 1) * size);
