@@ -37,7 +37,7 @@ def run_seeds(seeds: range, *, days: int, steps: int) -> dict[str, list[LoopSumm
         policies = {
             OPERATOR: scenario.operator(),
             "boiler-48h": scenario.mpc(forecaster),
-            "boiler-48h-bias": scenario.mpc(forecaster, bias="multiplicative"),
+            "boiler-48h-bias": scenario.mpc(forecaster, bias="additive"),
             ORACLE: scenario.oracle(),
         }
         for name, policy in policies.items():

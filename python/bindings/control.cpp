@@ -1,10 +1,14 @@
 // The controller: setpoints, limits, objective, one decision per tick.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "arrays.hpp"
 #include "emisopt/control/controller.hpp"
 #include "emisopt/control/cost_maps.hpp"
 #include "emisopt/control/forecast_predictor.hpp"
+#include "emisopt/control/spike_gate.hpp"
 #include "module.hpp"
 
 namespace emisopt::python {
@@ -109,7 +113,48 @@ Decision step(BoundController& self, Predictor& predictor, const Array& applied,
   return self.controller.step(predictor, u, rows);
 }
 
+// A gate and the width that its rows must have.
+struct BoundGate {
+  SpikeGate gate;
+  long outputs;
+};
+
+void bind_gate(py::module_& m) {
+  py::class_<BoundGate>(m, "SpikeGate", "Puts lone readings aside that lie far from what was forecast.")
+      .def(py::init([](int outputs, double width) { return BoundGate{SpikeGate(outputs, width), outputs}; }),
+           "outputs"_a, "width"_a = 4.0)
+      .def(
+          "expect",
+          [](BoundGate& self, const Array& median, const Array& upper) {
+            require_shape("SpikeGate.expect(median)", median, {{"O", self.outputs}});
+            require_shape("SpikeGate.expect(upper)", upper, {{"O", self.outputs}});
+            self.gate.expect(median.data(), upper.data());
+          },
+          "median"_a.noconvert(), "upper"_a.noconvert(), "(O,), (O,): the forecast for the coming row.")
+      .def(
+          "judge",
+          [](BoundGate& self, const Array& measured) {
+            require_shape("SpikeGate.judge(measured)", measured, {{"O", self.outputs}});
+            self.gate.judge(measured.data());
+          },
+          "measured"_a.noconvert(), "(O,): the row that came, NaN where nothing did.")
+      .def(
+          "forget", [](BoundGate& self) { self.gate.forget(); }, "A row came that does not follow.")
+      .def(
+          "aside",
+          [](const BoundGate& self, Index rows) {
+            Matrix y(rows, self.outputs);
+            self.gate.apply(y.view());
+            py::array_t<bool> out({rows, static_cast<Index>(self.outputs)});
+            std::transform(y.values.begin(), y.values.end(), out.mutable_data(),
+                           [](double v) { return std::isnan(v); });
+            return out;
+          },
+          "rows"_a, "(rows, O) bool, newest last: True where the reading was put aside.");
+}
+
 void bind_parts(py::module_& m) {
+  bind_gate(m);
   const Setpoint s;
   py::class_<Setpoint>(m, "Setpoint", "A setpoint with its hard bounds and rate.")
       .def(py::init(&make_setpoint), py::kw_only(), "name"_a, "unit"_a, "low"_a, "high"_a, "rate"_a = s.rate,

@@ -42,6 +42,8 @@ void bind_tag(py::module_& m) {
       .def_readonly("categories", &Tag::categories)
       .def_readonly("known_ahead", &Tag::known_ahead, "Whether coming values are known.")
       .def_readonly("rate", &Tag::rate, "Setpoint: largest move per row in `unit`; NaN: free.")
+      .def_readonly("frozen_after", &Tag::frozen_after,
+                    "Rows with one value that mean a freeze; 0: unchecked.")
       .def("__repr__", [](const Tag& t) {
         return "Tag(" + t.name + (t.unit.empty() ? "" : " [" + t.unit + "]") + ", " + to_string(t.role) +
                ", " + to_string(t.kind) + ")";

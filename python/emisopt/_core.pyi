@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Boiler', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
+__all__: list[str] = ['Boiler', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'SpikeGate', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -386,6 +386,11 @@ class Tag:
     def categories(self) -> list[str]:
         ...
     @property
+    def frozen_after(self) -> int:
+        """
+        Rows with one value that mean a freeze; 0: unchecked.
+        """
+    @property
     def high(self) -> float:
         """
         Physical range in `unit`; NaN: open.
@@ -730,6 +735,28 @@ class TrainResult:
     def validation(self) -> float:
         """
         Loss of the weights kept; NaN: no validation rows.
+        """
+class SpikeGate:
+    """
+    Puts lone readings aside that lie far from what was forecast.
+    """
+    def __init__(self, outputs: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsFloat | typing.SupportsIndex = 4.0) -> None:
+        ...
+    def aside(self, rows: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.bool]:
+        """
+        (rows, O) bool, newest last: True where the reading was put aside.
+        """
+    def expect(self, median: numpy.typing.NDArray[numpy.float64], upper: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        (O,), (O,): the forecast for the coming row.
+        """
+    def forget(self) -> None:
+        """
+        A row came that does not follow.
+        """
+    def judge(self, measured: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        (O,): the row that came, NaN where nothing did.
         """
 class Setpoint:
     """

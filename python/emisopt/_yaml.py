@@ -103,6 +103,14 @@ class Reader:
             raise ConfigError(f"{self.where}: {key}: expected a number, got {_describe(value)}{hint}")
         return float(value)
 
+    def count(self, key: str) -> int:
+        number = self.number(key)
+        if number is None:
+            return 0
+        if number < 0 or number != int(number):
+            raise ConfigError(f"{self.where}: {key}: expected a whole number, 0 or more, got {number:g}")
+        return int(number)
+
     def flag(self, key: str) -> bool:
         """true or false; false when absent."""
         value = self.get(key)

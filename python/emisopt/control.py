@@ -103,6 +103,8 @@ class Controller:
     max_iterations, deadline_s : of a decision; it is returned by the deadline, good or not so good
     bias : "none", "additive" or "multiplicative": follow what the forecast persistently misses
     bias_gain : per row, (0, 1]
+    spike_width : a lone reading farther from its forecast than so many distances from the median to the
+        limit's quantile is put aside; the next one like it is believed. 0: every reading is believed
     max_hold : rows without a forecast before ramping to the safe setpoints
     threads : 0: EMISOPT_THREADS, else the machine's
 
@@ -134,6 +136,7 @@ class Controller:
         deadline_s: float = 0.05,
         bias: str = "none",
         bias_gain: float = 0.15,
+        spike_width: float = 4.0,
         max_hold: int = 12,
         threads: int = 0,
     ) -> None:
@@ -175,6 +178,7 @@ class Controller:
         context = int(forecaster.core_.config.context)
         self._rows = max([context, *(limit.window for limit in self.limits)]) + 1
         self._last: Decision | None = None
+        self._gate = _core.SpikeGate(len(tags.outputs), spike_width)
 
     def step(
         self,
@@ -203,6 +207,9 @@ class Controller:
         tags = self.forecaster.tags_
         tail = history.tail(self._rows) if isinstance(history, pd.DataFrame) else history
         rows = to_history(tail, tags, live=True, where="Controller.step(history)")
+        believed = self._believed(tail, self._past(rows))
+        if believed is not tail:
+            tail, rows = believed, to_history(believed, tags, live=True, where="Controller.step(history)")
         coming = self._coming(tail, known)
         now = self._applied(tail, applied)
         past = self._past(rows)
@@ -214,11 +221,14 @@ class Controller:
         else:
             decision = self._core.step(self._predictor, now, past)
         self._last = self._wrap(decision, tail, now)
+        if self._last.ok:
+            self._gate.expect(decision.median[0].copy(), decision.upper[0].copy())
         return self._last
 
     def reset(self) -> None:
         """Forgets the warm start, the learned bias and the last decision."""
         self._core.reset()
+        self._gate.forget()
         self._last = None
 
     @property
@@ -267,6 +277,22 @@ class Controller:
         breaks = np.flatnonzero(rows.gap)
         first = int(breaks[-1]) if breaks.size else 0
         return np.ascontiguousarray(rows.values[first:, place_of])
+
+    def _believed(self, tail: pd.DataFrame, past: Floats) -> pd.DataFrame:
+        """The rows without lone spikes: readings far from what the last decision foresaw for their row."""
+        last = self._last
+        if last is None or last.plan.index[0] != self._label(tail):
+            self._gate.forget()
+            return tail
+        self._gate.judge(past[-1].copy())
+        aside = self._gate.aside(len(past))
+        if not aside.any():
+            return tail
+        outputs = list(self.forecaster.outputs_)
+        cleaned = tail.copy()
+        newest = cleaned.index[-len(past) :]
+        cleaned.loc[newest, outputs] = cleaned.loc[newest, outputs].mask(aside)
+        return cleaned
 
     def _learn_bias(self, tail: pd.DataFrame, past: Floats) -> None:
         """Compares the newest row with what the last decision foresaw for it, if it is that row."""

@@ -180,7 +180,7 @@ def _close_loops(console: Console, scenario: Scenario, forecaster: Forecaster) -
     policies = {
         "operator rules": scenario.operator(),
         "MPC, frozen": scenario.mpc(forecaster, "MPC, frozen"),
-        "MPC, bias corrected": scenario.mpc(forecaster, "MPC, bias corrected", bias="multiplicative"),
+        "MPC, bias corrected": scenario.mpc(forecaster, "MPC, bias corrected", bias="additive"),
         "oracle (true equations)": scenario.oracle(),
     }
     runs = {}

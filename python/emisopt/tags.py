@@ -46,6 +46,8 @@ class Tag:
     categories : names in the files, for kind "categorical"; tables hold their index
     known_ahead : a disturbance whose coming values are known (schedule, dispatch, weather forecast)
     rate : largest move of a setpoint per row, in `unit`; None for free
+    frozen_after : the sensor hangs when so many rows in a row show one value: all but the first then count
+        as missing; 0: never checked. The value at either end of the range is never taken for a freeze
 
     Raises
     ------
@@ -68,6 +70,7 @@ class Tag:
     categories: tuple[str, ...] = ()
     known_ahead: bool = False
     rate: float | None = None
+    frozen_after: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", tuple(self.categories))
@@ -95,8 +98,19 @@ class Tag:
             self._fail(f"known_ahead: only a disturbance is known ahead, this is {self.role}")
         if self.rate is not None and (self.role != "setpoint" or self.rate <= 0):
             self._fail(f"rate: a number above 0, for a setpoint only; got {self.rate:g} for role {self.role}")
+        self._check_frozen_after()
         if self.scale == "log" and self.low is not None and self.low < 0:
             self._fail(f"scale: log needs a range that begins at 0 or above, low is {self.low:g}")
+
+    def _check_frozen_after(self) -> None:
+        rows = self.frozen_after
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0 or rows == 1:
+            self._fail(f"frozen_after: expected 2 rows or more, or 0 for never, got {rows!r}")
+        if rows and (self.role == "setpoint" or self.kind != "continuous"):
+            self._fail(
+                "frozen_after: only a continuous measurement can freeze; a setpoint, a category and a "
+                "laboratory value stand still in health"
+            )
 
     def _check_categorical(self) -> None:
         if not self.categories:
@@ -402,6 +416,7 @@ def _read_tag(entry: Reader) -> Tag:
         categories=tuple(entry.texts("categories")),
         known_ahead=entry.flag("known_ahead"),
         rate=entry.number("rate"),
+        frozen_after=entry.count("frozen_after"),
     )
 
 

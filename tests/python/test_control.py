@@ -186,3 +186,30 @@ def test_the_bill_never_lacks_a_load(controller, now):
     assert np.isfinite(held.cost)
     patchy = known.assign(load=np.nan)
     assert np.isfinite(controller.step(history, patchy).cost)
+
+
+def test_a_lone_spike_is_put_aside_and_a_jump_is_believed(controller, boiler_history, small_forecaster):
+    frame = boiler_history[0]
+    base = frame.iloc[:-4].ffill()
+    nxt = frame.iloc[-4:-2].ffill().bfill()
+
+    def moves(nox):
+        c = Controller(small_forecaster, economic(), LIMITS, deadline_s=5.0)
+        rows, out = base, [c.step(base)]
+        for i, value in enumerate(nox):
+            row = nxt.iloc[[i]].copy()
+            row["nox"] = value if value is not None else row["nox"]
+            rows = pd.concat([rows, row])
+            out.append(c.step(rows))
+        return out
+
+    expected = float(moves([])[0].trajectories["nox", "median"].iloc[0])
+    missing, spike = moves([np.nan]), moves([expected * 20])
+    pd.testing.assert_series_equal(spike[1].move, missing[1].move)
+    jump, spikeless = moves([expected * 20, expected * 20]), moves([np.nan, expected * 20])
+    pd.testing.assert_series_equal(jump[2].move, spikeless[2].move, check_exact=False, rtol=1e-9)
+    believing = Controller(small_forecaster, economic(), LIMITS, deadline_s=5.0, spike_width=0.0)
+    believing.step(base)
+    row = nxt.iloc[[0]].copy()
+    row["nox"] = expected * 20
+    assert not believing.step(pd.concat([base, row])).move.equals(spike[1].move)

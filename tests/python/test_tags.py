@@ -235,6 +235,12 @@ def test_yaml_refusals(text: str, message: str) -> None:
             {"role": "emission", "known_ahead": True},
             "tag 'a': known_ahead: only a disturbance is known ahead",
         ),
+        ({"frozen_after": 1}, "tag 'a': frozen_after: expected 2 rows or more, or 0 for never, got 1"),
+        ({"frozen_after": 2.5}, "tag 'a': frozen_after: expected 2 rows or more"),
+        (
+            {"kind": "laboratory", "frozen_after": 3},
+            "tag 'a': frozen_after: only a continuous measurement can freeze",
+        ),
         ({"rate": 1.0}, "tag 'a': rate: a number above 0, for a setpoint only; got 1 for role disturbance"),
         ({"role": "setpoint", "rate": 0.0}, "tag 'a': rate: a number above 0"),
         (
@@ -272,3 +278,13 @@ def test_load_says_what_is_missing(tmp_path: Path) -> None:
         load_tagmap(file)
     file.write_text("\ufeff" + NOX, encoding="utf-8")
     assert load_tagmap(file).names == ["NOX"] and load_tagmap(file).file == FileFormat()
+
+
+def test_frozen_after_travels_to_the_core_and_back() -> None:
+    from emisopt import _core
+
+    tags = TagMap.from_yaml("tags: [{name: nox, unit: mg/m3, role: emission, frozen_after: 3}]")
+    assert tags["nox"].frozen_after == 3
+    assert TagMap.from_json(_core.TagMap.from_json(tags.to_json()).to_json()) == tags
+    with pytest.raises(ConfigError, match=r"frozen_after: expected a whole number, 0 or more, got 2\.5"):
+        TagMap.from_yaml("tags: [{name: nox, unit: mg/m3, role: emission, frozen_after: 2.5}]")

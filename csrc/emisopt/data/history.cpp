@@ -31,6 +31,49 @@ double clean(const Tag& tag, double value, Index row, Use use) {
   return value < tag.low || value > tag.high ? kMissing : value;  // an open bound (NaN) compares false
 }
 
+bool can_freeze(const Tag& tag, double value) {
+  return tag.frozen_after > 0 && !std::isnan(value) && value != tag.low && value != tag.high;
+}
+
+// A sensor that repeats its last value measures nothing: of a run of tag.frozen_after or more rows with one
+// value only the first stays. Rows without a value belong to the run: a hanging analyser drops out, too. The
+// value at the range's end is no freeze but all that the instrument can show. `first` is the run's first row.
+void put_run_aside(Matrix& values, const Tag& tag, Index column, Index first, Index row) {
+  if (row - first + 1 < tag.frozen_after) return;
+  const Index known = std::min<Index>(row, first + tag.frozen_after - 1);  // beyond it all are aside already
+  for (Index r = first + 1; r < known; ++r) values(r, column) = kMissing;
+  values(row, column) = kMissing;
+}
+
+void put_frozen_aside(Matrix& values, const std::vector<char>& gap, const Tag& tag, Index column) {
+  Index first = -1;
+  for (Index row = 0; row < values.rows; ++row) {
+    const double value = values(row, column);
+    if (gap[static_cast<std::size_t>(row)]) first = -1;
+    if (std::isnan(value)) continue;
+    if (first < 0 || values(first, column) != value)
+      first = row;
+    else if (can_freeze(tag, value))
+      put_run_aside(values, tag, column, first, row);
+  }
+}
+
+// The same for the newest row alone.
+void put_newest_aside(Matrix& values, const std::vector<char>& gap, const Tag& tag, Index column) {
+  const Index newest = values.rows - 1;
+  const double value = values(newest, column);
+  if (!can_freeze(tag, value)) return;
+  Index first = newest;
+  for (Index r = newest; r > 0 && !gap[static_cast<std::size_t>(r)]; --r) {
+    const double before = values(r - 1, column);
+    if (before == value)
+      first = r - 1;
+    else if (!std::isnan(before))
+      break;
+  }
+  put_run_aside(values, tag, column, first, newest);
+}
+
 void check_time(const std::vector<double>& time, const TagMap& tags, Index rows) {
   if (static_cast<Index>(time.size()) != rows)
     throw ShapeError("make_history: expected " + std::to_string(rows) + " time stamps, one per row, got " +
@@ -95,6 +138,9 @@ History make_history(TagMap tags, Matrix values, std::vector<double> time, std::
   for (Index row = 0; row < values.rows; ++row)
     for (Index column = 0; column < values.cols; ++column)
       values(row, column) = clean(tags.tags[static_cast<std::size_t>(column)], values(row, column), row, use);
+  for (Index column = 0; column < values.cols; ++column)
+    if (const Tag& tag = tags.tags[static_cast<std::size_t>(column)]; tag.frozen_after > 0)
+      put_frozen_aside(values, gap, tag, column);
 
   History history{std::move(tags), std::move(values), std::move(time), std::move(gap)};
   if (use == Use::training)
@@ -142,6 +188,8 @@ void History::append(const double* row, double time_s) {
   if (stamped) time.push_back(time_s);
   values.cols = width;
   ++values.rows;
+  for (Index column = 0; column < width; ++column)
+    put_newest_aside(values, gap, tags.tags[static_cast<std::size_t>(column)], column);
 }
 
 Index History::run_start(Index row) const {

@@ -35,7 +35,8 @@ enum class Use { training, live };
 inline constexpr double kPeriodTolerance = 0.02;
 
 /// Checks and cleans a raw table: values (N, tags), time (N) or empty, gap (N) or empty: breaks known from
-/// elsewhere, e.g. between two files. Missing codes and values outside the physical range become NaN, time
+/// elsewhere, e.g. between two files. Missing codes, values outside the physical range and repetitions of a
+/// frozen sensor (Tag::frozen_after; all but the first) become NaN, time
 /// must rise (InputError names the row and both stamps), duplicates are refused, gaps are marked where the
 /// step differs from tags.period; laboratory tags are left as sampled, a constant input is allowed.
 /// Use::training throws InputError for all-NaN or constant output tags, for category indexes out of range and

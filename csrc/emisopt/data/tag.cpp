@@ -89,6 +89,15 @@ void validate_tag(const Tag& tag) {
     if (!(tag.rate > 0 && std::isfinite(tag.rate)))
       fail(tag, "rate: expected a number above 0, got " + number_text(tag.rate));
   }
+  if (tag.frozen_after != 0) {
+    if (tag.frozen_after < 2)
+      fail(tag,
+           "frozen_after: expected 2 rows or more, or 0 for never, got " + std::to_string(tag.frozen_after));
+    if (tag.role == Role::setpoint || tag.kind != Kind::continuous)
+      fail(tag,
+           "frozen_after: only a continuous measurement can freeze; a setpoint, a category and a "
+           "laboratory value stand still in health");
+  }
   if (tag.scale == Scale::log && tag.low < 0)
     fail(tag, "scale: log needs a range that begins at 0 or above, low is " + number_text(tag.low));
 }
@@ -99,7 +108,7 @@ Tag tag_from_json(const Json& json, std::size_t position) {
   tag.name = json.at("name", where).as_string(where + ": name");
   where = "TagMap: tag " + quote(tag.name);
   json.check_keys({"name", "unit", "role", "kind", "scale", "low", "high", "missing", "categories",
-                   "known_ahead", "rate"},
+                   "known_ahead", "rate", "frozen_after"},
                   where);
   const auto field = [&](const char* key, auto read) {
     if (const Json* value = json.find(key, where)) read(*value, where + ": " + key);
@@ -114,6 +123,12 @@ Tag tag_from_json(const Json& json, std::size_t position) {
   field("low", [&](const Json& v, const std::string& at) { tag.low = v.number_or_nan(at); });
   field("high", [&](const Json& v, const std::string& at) { tag.high = v.number_or_nan(at); });
   field("rate", [&](const Json& v, const std::string& at) { tag.rate = v.number_or_nan(at); });
+  field("frozen_after", [&](const Json& v, const std::string& at) {
+    const double rows = v.as_number(at);
+    if (!(rows >= 0 && rows <= 1e6 && rows == std::trunc(rows)))
+      throw InputError(at + ": expected a whole number of rows, got " + number_text(rows));
+    tag.frozen_after = static_cast<int>(rows);
+  });
   field("known_ahead", [&](const Json& v, const std::string& at) { tag.known_ahead = v.as_bool(at); });
   field("missing", [&](const Json& v, const std::string& at) {
     if (!v.is_null()) tag.missing = v.as_number(at);
@@ -134,6 +149,7 @@ Json tag_to_json(const Tag& tag) {
   if (tag.missing) out.emplace("missing", *tag.missing);
   if (tag.known_ahead) out.emplace("known_ahead", true);
   if (!std::isnan(tag.rate)) out.emplace("rate", tag.rate);
+  if (tag.frozen_after != 0) out.emplace("frozen_after", tag.frozen_after);
   if (!tag.categories.empty())
     out.emplace("categories", Json::Array(tag.categories.begin(), tag.categories.end()));
   return out;

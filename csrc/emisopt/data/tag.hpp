@@ -29,6 +29,7 @@ struct Tag {
   std::vector<std::string> categories = {};  // kind == categorical
   bool known_ahead = false;  // a disturbance whose coming values are known (dispatch, schedule)
   double rate = kMissing;    // setpoint: largest move per row, in `unit`; NaN: free
+  int frozen_after = 0;      // the sensor hangs when so many rows in a row show one value; 0: never checked
 };
 
 struct TagMap {
@@ -49,7 +50,8 @@ struct TagMap {
   /// Throws InputError "TagMap: tag 'nox': ..." naming tag and field, for: no tags, empty or repeated names,
   /// text that is not UTF-8, an empty or infinite range, categories without kind categorical or repeated, a
   /// categorical output or setpoint, a laboratory setpoint, `rate` on what is no setpoint, `known_ahead` on
-  /// what is no disturbance, a log scale over a range that reaches below zero, a negative period.
+  /// what is no disturbance, a log scale over a range that reaches below zero, a negative period,
+  /// `frozen_after` 1 or below 0, or on what is no continuous measurement.
   void validate() const;
 
   /// Canonical: sorted keys, shortest round-trip numbers, fields at their default left out (so a field that
@@ -58,7 +60,7 @@ struct TagMap {
   /// Throws InputError naming tag and field; unknown and missing fields too. The result is validated.
   ///   {"plant": "...", "source": "...", "synthetic": false, "period": 3600, "tags": [{"name": "nox",
   ///    "unit": "mg/m3", "role": "emission", "kind": "continuous", "scale": "automatic", "low": 0, "high":
-  ///    500, "missing": -200, "categories": [], "known_ahead": false, "rate": null}]}
+  ///    500, "missing": -200, "categories": [], "known_ahead": false, "rate": null, "frozen_after": 3}]}
   /// Required: tags; of a tag name, unit and role.
   static TagMap from_json(std::string_view text);
 };

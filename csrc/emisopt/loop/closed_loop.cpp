@@ -73,7 +73,7 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
   for (Index r = 0; r < options.rows; ++r) {
     plant->schedule(known.row(0), options.ahead);
     const auto before = std::chrono::steady_clock::now();
-    Action action = policy.decide({history, known, applied});
+    Action action = policy.decide({history, known, applied, r > 0 ? row.data() : nullptr});
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - before;
     if (action.seconds == 0) action.seconds = taken.count();
 

@@ -40,7 +40,8 @@ MpcPolicy::MpcPolicy(const Forecaster& forecaster, std::vector<Limit> limits, co
       name_(std::move(name)),
       outputs_(tags_.outputs()),
       horizon_(forecaster.config.horizon),
-      predictor_(forecaster, backoff_quantiles(limits_, static_cast<int>(outputs_.size())), config.threads) {
+      predictor_(forecaster, backoff_quantiles(limits_, static_cast<int>(outputs_.size())), config.threads),
+      gate_(static_cast<int>(outputs_.size()), config.spike_width) {
   for (const Limit& l : limits_) window_ = std::max(window_, l.window);
 }
 
@@ -53,22 +54,29 @@ Controller& MpcPolicy::controller(const std::vector<double>& applied) {
   return *controller_;
 }
 
-// The newest outputs (rows, O), NaN where missing or where the analyser only repeats its last value.
-Matrix MpcPolicy::valid_outputs(const History& history, Index rows) const {
-  const Index have = std::min(rows, history.rows()), first = history.rows() - have;
+// The history without lone spikes. Frozen readings are no longer in it: the tag map's frozen_after has put
+// them aside.
+const History& MpcPolicy::believed(const History& history) {
+  std::vector<double> newest;
+  for (const Index column : outputs_) newest.push_back(history.values(history.rows() - 1, column));
+  gate_.judge(newest.data());
+  if (!gate_.any(history.rows())) return history;
+  cleaned_ = history;
+  Matrix outputs(history.rows(), static_cast<Index>(outputs_.size()));
+  gate_.apply(outputs.view());
+  for (Index r = 0; r < outputs.rows; ++r)
+    for (Index o = 0; o < outputs.cols; ++o)
+      if (std::isnan(outputs(r, o))) cleaned_.values(r, outputs_[static_cast<std::size_t>(o)]) = kMissing;
+  return cleaned_;
+}
+
+// The newest outputs (window, O).
+Matrix MpcPolicy::past_outputs(const History& history) const {
+  const Index have = std::min<Index>(window_, history.rows()), first = history.rows() - have;
   Matrix past(have, static_cast<Index>(outputs_.size()));
-  for (Index o = 0; o < past.cols; ++o) {
-    const Index column = outputs_[static_cast<std::size_t>(o)];
-    for (Index r = 0; r < have; ++r) {
-      past(r, o) = history.values(first + r, column);
-      if (config_.frozen_rows < 2) continue;
-      int same = 1;
-      for (Index k = first + r; k > 0 && same < config_.frozen_rows; --k, ++same)
-        if (history.values(k, column) != history.values(k - 1, column)) break;
-      // A slip of exactly zero is the analyser's lower end, not a freeze.
-      if (same >= config_.frozen_rows && past(r, o) != 0) past(r, o) = kMissing;
-    }
-  }
+  for (Index r = 0; r < have; ++r)
+    for (Index o = 0; o < past.cols; ++o)
+      past(r, o) = history.values(first + r, outputs_[static_cast<std::size_t>(o)]);
   return past;
 }
 
@@ -82,7 +90,8 @@ Action MpcPolicy::decide(const Observation& seen) {
   const auto outputs = static_cast<int>(outputs_.size());
   const auto setpoints = static_cast<int>(seen.applied.size());
   Controller& control = controller(seen.applied);
-  const Matrix past = valid_outputs(seen.history, window_);
+  const History& history = believed(seen.history);
+  const Matrix past = past_outputs(history);
   observe(past);
 
   std::string trouble;
@@ -92,7 +101,7 @@ Action MpcPolicy::decide(const Observation& seen) {
               std::to_string(seen.known.rows);
   } else {
     try {
-      predictor_.set_tick(seen.history, seen.history.rows(), seen.known.slice(0, horizon_));
+      predictor_.set_tick(history, history.rows(), seen.known.slice(0, horizon_));
       d = control.step(predictor_, seen.applied, past);
     } catch (const InputError& e) {
       trouble = e.what();
@@ -103,7 +112,10 @@ Action MpcPolicy::decide(const Observation& seen) {
     d = control.step(none, seen.applied, past);
     d.reason = "no forecast: " + trouble;
   }
-  if (is_ok(d.status)) last_forecast_.assign(d.median.row(0), d.median.row(0) + outputs);
+  if (is_ok(d.status)) {
+    last_forecast_.assign(d.median.row(0), d.median.row(0) + outputs);
+    gate_.expect(d.median.row(0), d.upper.row(0));
+  }
 
   Action action;
   action.setpoints = std::move(d.move);

@@ -6,6 +6,7 @@
 
 #include "emisopt/control/controller.hpp"
 #include "emisopt/control/forecast_predictor.hpp"
+#include "emisopt/control/spike_gate.hpp"
 #include "emisopt/loop/closed_loop.hpp"
 
 namespace emisopt {
@@ -15,7 +16,7 @@ struct MpcConfig {
   double move_weight = 60;   // EUR per (move / range)^2: a move of a tenth of the range costs 0.6 EUR
   std::vector<double> safe;  // (U) targets of SAFE_RAMP; empty: the setpoints in force at the start
   Envelope envelope;         // radius2 0: off (see training_envelope)
-  int frozen_rows = 3;       // an output that repeats itself so often is not measured; 0: never checked
+  double spike_width = 4;    // of the gate on lone readings (SpikeGate); 0: every reading is believed
   int threads = 0;           // of the forecaster; 0: the machine's
 };
 
@@ -29,7 +30,8 @@ class MpcPolicy final : public Policy {
   Action decide(const Observation& seen) override;
 
  private:
-  Matrix valid_outputs(const History& history, Index rows) const;
+  const History& believed(const History& history);
+  Matrix past_outputs(const History& history) const;
   void observe(const Matrix& past);
   Controller& controller(const std::vector<double>& applied);
 
@@ -42,6 +44,8 @@ class MpcPolicy final : public Policy {
   int horizon_, window_ = 1;
   ForecastPredictor predictor_;
   std::unique_ptr<Controller> controller_;
+  SpikeGate gate_;
+  History cleaned_;                    // the history without the readings that the gate put aside
   std::vector<double> last_forecast_;  // (O) for the row now newest, made one row ago; empty: none
 };
 

@@ -13,7 +13,8 @@ class OperatorPolicy final : public Policy {
   Action decide(const Observation& seen) override {
     BoilerSetpoints applied;
     std::copy(seen.applied.begin(), seen.applied.end(), applied.begin());
-    const BoilerSetpoints u = people_.decide(seen.history.values.row(seen.history.rows() - 1), applied);
+    const BoilerSetpoints u = people_.decide(
+        seen.reported ? seen.reported : seen.history.values.row(seen.history.rows() - 1), applied);
     Action action;
     action.setpoints.assign(u.begin(), u.end());
     return action;

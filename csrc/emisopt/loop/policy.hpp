@@ -11,9 +11,11 @@ namespace emisopt {
 
 /// A decision's evidence: measured rows up to now, the known part of the future, the setpoints in force.
 struct Observation {
-  const History& history;  // newest row last; what instruments reported, faults included
+  const History& history;  // newest row last; what instruments reported, cleaned by the tag map alone
   ConstView known;         // (rows ahead, D): dispatch, weather forecast, bunker plan; NaN unknown
   const std::vector<double>& applied;  // (U) commanded for the row just ended
+  /// (C) the newest row as the control room's screens show it, not cleaned; null: the history's.
+  const double* reported = nullptr;
 };
 
 struct Action {

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "emisopt/base/error.hpp"
+#include "emisopt/base/rng.hpp"
 
 namespace emisopt {
 namespace {
@@ -60,6 +61,45 @@ TEST(MakeHistory, MissingCodesAndValuesOutsideTheRangeAreCountedAsMissing) {
   EXPECT_TRUE(std::isnan(h.values(1, 2)));
   EXPECT_EQ(h.values(3, 0), 500);  // the bounds belong to the range
   EXPECT_EQ(h.gap, std::vector<char>(4, 0));
+}
+
+// nox with frozen_after 3 through make_history; the rows that are left as numbers.
+std::vector<double> thawed(const std::vector<double>& nox, std::vector<char> gap = {}) {
+  TagMap map = three_tags();
+  map.tags[2].frozen_after = 3;
+  Matrix values(static_cast<Index>(nox.size()), 3, 1.0);
+  for (Index r = 0; r < values.rows; ++r) values(r, 2) = nox[static_cast<std::size_t>(r)];
+  const History h = make_history(map, values, {}, gap, Use::live);
+  std::vector<double> out;
+  for (Index r = 0; r < h.rows(); ++r) out.push_back(std::isnan(h.values(r, 2)) ? -1 : h.values(r, 2));
+
+  History grown;  // row by row it must come out the same
+  grown.tags = map;
+  if (gap.empty()) {
+    for (Index r = 0; r < values.rows; ++r) grown.append(values.row(r));
+    for (Index r = 0; r < values.rows; ++r)
+      EXPECT_EQ(std::isnan(grown.values(r, 2)), std::isnan(h.values(r, 2))) << r;
+  }
+  return out;
+}
+
+TEST(MakeHistory, OfAFrozenRunOnlyTheFirstReadingStays) {
+  EXPECT_EQ(thawed({5, 7, 7, 8}), (std::vector<double>{5, 7, 7, 8}));
+  EXPECT_EQ(thawed({5, 7, 7, 7, 7, 8, 7}), (std::vector<double>{5, 7, -1, -1, -1, 8, 7}));
+  EXPECT_EQ(thawed({7, kMissing, 7, 8}), (std::vector<double>{7, -1, -1, 8}));  // it drops out while it hangs
+  EXPECT_EQ(thawed({7, 7, kMissing, kMissing, 7, 7}), (std::vector<double>{7, -1, -1, -1, -1, -1}));
+  EXPECT_EQ(thawed({0, 0, 0, 0, 1}), (std::vector<double>{0, 0, 0, 0, 1}));  // the end of its range
+  EXPECT_EQ(thawed({7, 7, 7, 7, 8, 9}, {0, 0, 1, 0, 0, 0}), (std::vector<double>{7, 7, 7, 7, 8, 9}));
+}
+
+TEST(MakeHistory, FrozenRunsComeOutTheSameRowByRow) {
+  Rng rng(3);
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<double> nox;
+    for (int r = 0; r < 40; ++r)
+      nox.push_back(rng.uniform() < 0.2 ? kMissing : static_cast<double>(rng.below(3)));
+    thawed(nox);
+  }
 }
 
 TEST(MakeHistory, GapsAreStepsThatDifferFromThePeriod) {

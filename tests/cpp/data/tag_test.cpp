@@ -106,6 +106,8 @@ TEST(TagMap, JsonErrorsNameTagAndField) {
   EXPECT_EQ(tag(",\"kind\":\"lab\""),
             "TagMap: tag 'nox': kind: expected one of continuous, categorical, laboratory, got 'lab'");
   EXPECT_EQ(tag(",\"scale\":1"), "TagMap: tag 'nox': scale: expected a string, got number 1");
+  EXPECT_EQ(tag(",\"frozen_after\":2.5"),
+            "TagMap: tag 'nox': frozen_after: expected a whole number of rows, got 2.5");
   EXPECT_EQ(tag(",\"known_ahead\":1"),
             "TagMap: tag 'nox': known_ahead: expected true or false, got number 1");
   EXPECT_EQ(tag(",\"categories\":\"A\""), "TagMap: tag 'nox': categories: expected an array, got string 'A'");
@@ -149,6 +151,10 @@ TEST(TagMap, ValidateNamesTagAndField) {
             "TagMap: tag 'nox': scale: log needs a range that begins at 0 or above, low is -5");
   EXPECT_EQ(refusal("nox", [](Tag& t) { t.rate = 1; }),
             "TagMap: tag 'nox': rate: only a setpoint has one, this is emission");
+  EXPECT_EQ(refusal("nox", [](Tag& t) { t.frozen_after = 1; }),
+            "TagMap: tag 'nox': frozen_after: expected 2 rows or more, or 0 for never, got 1");
+  EXPECT_NE(refusal("fuel_grade", [](Tag& t) { t.frozen_after = 3; }).find("only a continuous measurement"),
+            std::string::npos);
   EXPECT_EQ(refusal("nox", [](Tag& t) { t.known_ahead = true; }),
             "TagMap: tag 'nox': known_ahead: only a disturbance is known ahead, this is emission");
   EXPECT_EQ(refusal("o2_sp", [](Tag& t) { t.rate = 0; }),
