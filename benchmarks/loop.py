@@ -10,7 +10,7 @@ from emisopt.demo import DAY, FULL, forecaster_for_boiler
 from emisopt.loop import Scenario
 from emisopt.plants import Boiler
 
-FIRST_SEED = 5000  # operator and controller were tuned on other seeds (tools/tune_operator.cpp, 1000-2002)
+FIRST_SEED = 5000  # operator and controller were tuned on others (900-931, 1000-2002)
 HISTORY_SEED = 11
 OPERATOR, ORACLE = "operator rules", "oracle"
 POLICIES = {"boiler-48h": "frozen forecaster", "boiler-48h-bias": "bias corrected"}
