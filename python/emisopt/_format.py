@@ -6,12 +6,19 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-__all__ = ["html_table", "short", "text_table"]
+__all__ = ["html_table", "number", "short", "text_table"]
 
 
 def short(x: float) -> str:
     """Four significant digits."""
     return f"{x:.4g}"
+
+
+def number(x: float) -> str:
+    """Four significant digits; whole numbers and those from 1000 on as such, in groups of three digits."""
+    if float(x).is_integer() or abs(x) >= 1000:
+        return f"{x:,.0f}"
+    return short(x)
 
 
 def html_table(table: pd.DataFrame | pd.Series, *, index: bool = True) -> str:

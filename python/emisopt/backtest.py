@@ -91,7 +91,12 @@ class Backtest:
         ]
         for operation in operations:
             table = self.table(metric, operation)
-            lines += ["", f"future operation {operation}", self._table_text(table, metric, operation)]
+            shown = self.shown(metric, operation)
+            if metric != "coverage":
+                covers = self.table("coverage", operation)["emisopt"]
+                shown["80 % covers"] = [f"{x:.3f}" for x in covers]
+            rows = shown.to_numpy().tolist()
+            lines += ["", f"future operation {operation}", text_table(list(shown.columns), rows)]
             if better:
                 wins = int(
                     (table.idxmin(axis=1) if better == "min" else table.idxmax(axis=1)).eq("emisopt").sum()
@@ -101,20 +106,20 @@ class Backtest:
             lines += ["", "80 % covers: share of values inside emisopt's 80 % interval"]
         return "\n".join(lines)
 
-    def _table_text(self, table: pd.DataFrame, metric: str, operation: str) -> str:
-        """Outputs with their units and rows ahead to the left, one column a model, coverage to the right."""
+    def shown(
+        self, metric: str = "mae", operation: str = "known", models: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """:meth:`table` as texts: output with unit, rows ahead, a column per model, the best starred."""
+        table = self.table(metric, operation)
+        table = table if models is None else table[list(models)]
         units = dict(zip(self.outputs, self.units, strict=True)) if self.units else {}
-        covers = self.table("coverage", operation)["emisopt"]
-        head, rows = ["", "rows ahead", *table.columns], []
-        if metric != "coverage":
-            head.append("80 % covers")
-        before = ""
+        rows, before = [], ""
         for (output, horizon), values in table.iterrows():
             name = f"{output}, {units[output]}" if units.get(output) else str(output)
-            cells = ["" if name == before else name, str(horizon), *_starred(values, METRICS[metric][1])]
-            rows.append(cells if metric == "coverage" else [*cells, f"{covers[output, horizon]:.3f}"])
+            cells = _starred(values, METRICS[metric][1])
+            rows.append(["" if name == before else name, str(horizon), *cells])
             before = name
-        return text_table(head, rows)
+        return pd.DataFrame(rows, columns=["", "rows ahead", *table.columns])
 
     def _require_metric(self, metric: str) -> None:
         if metric not in self.scores.columns:
