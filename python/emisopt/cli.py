@@ -76,7 +76,10 @@ def fit(
     ],
     validate: Validate = None,
     validation_rows: Annotated[
-        int, typer.Option(help="Or: so many last rows of DATA choose the weights.")
+        int, typer.Option(help="Or: so many last rows of DATA (before --test-rows) choose the weights.")
+    ] = 0,
+    test_rows: Annotated[
+        int, typer.Option(help="Leave so many last rows of DATA out, for `backtest --test-rows`.")
     ] = 0,
     setpoint: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Declare a disturbance a setpoint, repeatable.")
@@ -100,7 +103,9 @@ def fit(
 
     _require_folder(output)
     tag_map = declare(load_tagmap(tags), setpoint or [], known_ahead)
-    history, train_rows, held_rows = read_parts(tag_map, data, validate or [], validation_rows)
+    history, train_rows, held_rows = read_parts(
+        tag_map, data, validate or [], validation_rows, test_rows=test_rows
+    )
     forecaster = Forecaster(
         context=context,
         horizon=horizon,
@@ -171,7 +176,9 @@ def backtest(
     ] = None,
     validate: Validate = None,
     validation_rows: Annotated[int, typer.Option(help="As given to `fit`.")] = 0,
-    test_rows: Annotated[int, typer.Option(help="Or: score so many last rows of DATA.")] = 0,
+    test_rows: Annotated[
+        int, typer.Option(help="Or: score so many last rows of DATA, as left out by `fit`.")
+    ] = 0,
     horizons: Annotated[
         str | None, typer.Option(metavar="ROWS", help="Rows ahead, with commas; else 1,6,24.")
     ] = None,
@@ -187,8 +194,8 @@ def backtest(
 ) -> None:
     """Score the forecaster beside simple models.
 
-    They are last value, seasonal naive, ridge, boosting, and boosting with error tracking. Give DATA and
-    --validate as they were given to `fit`; every model is scored on the rows after them.
+    They are last value, seasonal naive, ridge, boosting, and boosting with error tracking. Give the rows as
+    they were given to `fit`; every model is scored on the rows after them.
     """
     from emisopt.backtest import backtest as run_backtest
     from emisopt.forecaster import Forecaster
@@ -203,8 +210,8 @@ def backtest(
     trained = dict(forecaster.core_.notes).get("train_rows", str(train_rows))
     if trained != str(train_rows):
         _say(
-            f"warning: the model was trained on {trained} rows, DATA has {train_rows}: give DATA and "
-            "--validate as they were given to fit, else rows may be scored that were trained on"
+            f"warning: the model was trained on {trained} rows, here the first {train_rows} count as such: "
+            "give the rows as they were given to fit, else rows may be scored that were trained on"
         )
     with StageLine(show=not quiet) as stage:
         result = run_backtest(

@@ -96,6 +96,17 @@ def test_fit_says_what_it_did_and_writes_one_file(folder, capsys, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_fit_leaves_out_the_rows_to_be_scored(folder, capsys, tmp_path):
+    rows = ("--validation-rows", 100, "--test-rows", 150)
+    same = (folder / "plant.csv", "--tags", folder / "tags.yaml", *rows)
+    model = tmp_path / "m.safetensors"
+    assert run("fit", *same, "-o", model, *SMALL) == 0
+    assert "450 training rows, 100 validation rows" in capsys.readouterr().out
+    few = ("--horizons", "1", "--stride", 20, "--operation", "known", "--quiet")
+    assert run("backtest", *same, "--model", model, *few) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_forecast_prints_and_writes_a_row_per_step(folder, capsys, tmp_path):
     plan = tmp_path / "plan.csv"
     pd.DataFrame({"o2_sp": [4.0] * 6}).to_csv(plan, index=False)
@@ -132,7 +143,7 @@ def test_backtest_warns_when_its_rows_are_not_those_of_fit(folder, capsys):
     few = ("--test-rows", 100, "--stride", 20, "--operation", "known")
     capsys.readouterr()
     assert run("backtest", folder / "plant.csv", *common, *few) == 0
-    assert "trained on 500 rows, DATA has 600" in capsys.readouterr().err
+    assert "trained on 500 rows, here the first 600" in capsys.readouterr().err
 
 
 def test_warnings_of_libraries_stay_away_and_our_own_are_one_line(capsys, monkeypatch):
