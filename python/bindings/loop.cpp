@@ -66,7 +66,7 @@ Array action_field(const LoopLog& log, Matrix Action::* field) {
   std::fill(out.mutable_data(), out.mutable_data() + out.size(), kMissing);
   for (std::size_t i = 0; i < log.actions.size(); ++i) {
     const Matrix& m = log.actions[i].*field;
-    if (m.rows == horizon && m.cols == width)
+    if (m.rows > 0 && m.rows == horizon && m.cols == width)
       std::copy(m.values.begin(), m.values.end(), out.mutable_data(static_cast<py::ssize_t>(i), 0, 0));
   }
   return out;

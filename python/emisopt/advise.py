@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
-from emisopt._format import html_table, short
+from emisopt._format import html_table, short, text_table
 from emisopt.control import Controller, Decision
 from emisopt.forecaster import Forecaster
 from emisopt.history import held_disturbances, to_history
@@ -28,6 +28,13 @@ __all__ = ["Advice", "advise"]
 
 Floats = NDArray[np.float64]
 
+STATUS = {
+    "OPTIMAL": "every limit holds in the forecast, and no plan nearby costs less",
+    "FEASIBLE_DEADLINE": "every limit holds in the forecast; the search ended before it could tell that no "
+    "plan nearby costs less",
+    "LIMIT_SLACKED": "not every limit can hold",
+}
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -36,10 +43,12 @@ class Advice:
     Attributes
     ----------
     decision : of the controller, offline: more iterations, no haste
-    setpoints : DataFrame, setpoint x [now, first move, end of plan, hull low, hull high]
-    outputs : DataFrame, output x [held, advised, nearest rows, spread of them], means over the horizon;
-        `held` is the forecast with the setpoints left as they are
+    setpoints : DataFrame, setpoint x [now, first move, end of plan, hull low, hull high]; 99 % of the
+        training rows lie between the last two
+    outputs : DataFrame, output x [now, held, advised, nearest rows, spread of them]; held and advised are
+        forecast medians, mean over the horizon, with the setpoints left as they are and with the plan
     neighbours : how many real rows the mean is over;   distance : their mean distance, in standard deviations
+    near_in : the tags in which they are near
     """
 
     decision: Decision
@@ -47,22 +56,39 @@ class Advice:
     outputs: pd.DataFrame
     neighbours: int
     distance: float
+    near_in: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        rows = len(self.decision.plan)
         return "\n".join(
             [
-                f"{self.decision.status} {self.decision.reason}".rstrip(),
-                self.setpoints.to_string(float_format=short),
+                *self._verdict(),
                 "",
-                self.outputs.to_string(float_format=short),
-                f"nearest rows: mean of the {self.neighbours} with operation nearest to the end of the plan, "
-                f"{self.distance:.2f} standard deviations away per tag",
+                _as_text(self.setpoints),
+                "",
+                _as_text(self.outputs),
+                "",
+                "hull: 99 % of the training rows lie between these two; the advice does not leave them",
+                f"held, advised: forecast medians, mean of the next {rows} rows; held: setpoints stay as now",
+                f"nearest rows: mean of the {self.neighbours} real rows nearest to the end of the plan",
+                f"  in {', '.join(self.near_in)}: {self.distance:.2f} standard deviations away per tag",
             ]
         )
 
+    def _verdict(self) -> list[str]:
+        """The status in words, and what cannot hold; rows are counted from 1, the first one ahead."""
+        decision = self.decision
+        lines = [f"{decision.status}: {STATUS.get(decision.status, decision.reason)}"]
+        lines += [
+            f"  {s['limit']}: above it by up to {short(s['amount'])}, rows {s['first_step'] + 1} to "
+            f"{s['last_step'] + 1} ahead"
+            for s in decision.slacks.to_dict("records")
+        ]
+        return lines
+
     def _repr_html_(self) -> str:
         return (
-            f"<p><b>{self.decision.status}</b> {escape(self.decision.reason)}</p>"
+            f"<p><b>{self.decision.status}</b> {'<br>'.join(map(escape, self._verdict()))}</p>"
             + html_table(self.setpoints)
             + html_table(self.outputs)
         )
@@ -77,6 +103,7 @@ def advise(
     *,
     known: pd.DataFrame | None = None,
     neighbours: int = 50,
+    blocks: int = 3,
 ) -> Advice:
     """One decision after the end of `history`, with bounds drawn in to where the training rows lay.
 
@@ -87,6 +114,7 @@ def advise(
     objective, limits, setpoints : as for :class:`emisopt.Controller`
     known : coming disturbances; None: those known ahead stay as in the newest row
     neighbours : real rows to compare with
+    blocks : moves over the horizon
 
     Raises
     ------
@@ -97,13 +125,20 @@ def advise(
     hull = pd.DataFrame(forecaster.core_.hull, index=tags.names, columns=["low", "high"])
     bounded = _inside_hull(tags, hull, dict(setpoints or {}))
     controller = Controller(
-        forecaster, objective, limits, bounded, training=history, max_iterations=30, deadline_s=10.0
+        forecaster,
+        objective,
+        limits,
+        bounded,
+        training=history,
+        blocks=min(blocks, int(forecaster.core_.config.horizon)),
+        max_iterations=300,
+        deadline_s=30.0,
     )
     horizon = int(forecaster.core_.config.horizon)
     coming = held_disturbances(history, tags, horizon) if known is None else known
     decision = controller.step(history, coming)
     held = forecaster.predict(history, np.tile(decision.applied.to_numpy(), (horizon, 1)), coming)
-    near, distance = _nearest(tags, history, decision.plan.iloc[-1], coming.iloc[-1], neighbours)
+    near, distance, names = _nearest(tags, history, decision.plan.iloc[-1], coming.iloc[-1], neighbours)
     table = pd.DataFrame(
         {
             "now": decision.applied,
@@ -113,16 +148,30 @@ def advise(
             "hull high": hull["high"],
         }
     ).loc[tags.setpoints]
+    table.index = _with_units(tags, tags.setpoints, "setpoint")
+    newest = to_history(history, tags, live=True).values[-1]
     outputs = pd.DataFrame(
         {
+            "now": pd.Series(newest, index=tags.names),
             "held": held.xs(0.5, axis=1, level="quantile").mean(),
             "advised": decision.trajectories.xs("median", axis=1, level="forecast").mean(),
             "nearest rows": near.mean(),
             "spread of them": near.std(),
         }
     ).loc[tags.outputs]
-    outputs.index = pd.Index([f"{n}, {tags[n].unit}" for n in tags.outputs], name="mean over the horizon")
-    return Advice(decision, table, outputs, len(near), distance)
+    outputs.index = _with_units(tags, tags.outputs, "output")
+    return Advice(decision, table, outputs, len(near), distance, names)
+
+
+def _with_units(tags: TagMap, names: Sequence[str], what: str) -> pd.Index:
+    return pd.Index([f"{n}, {tags[n].unit}" if tags[n].unit else n for n in names], name=what)
+
+
+def _as_text(table: pd.DataFrame) -> str:
+    rows = [
+        [str(name), *map(short, values)] for name, values in zip(table.index, table.to_numpy(), strict=True)
+    ]
+    return text_table([str(table.index.name), *map(str, table.columns)], rows)
 
 
 def _inside_hull(tags: TagMap, hull: pd.DataFrame, chosen: dict[str, Setpoint]) -> dict[str, Setpoint]:
@@ -143,8 +192,8 @@ def _inside_hull(tags: TagMap, hull: pd.DataFrame, chosen: dict[str, Setpoint]) 
 
 def _nearest(
     tags: TagMap, history: pd.DataFrame, plan: pd.Series, coming: pd.Series, count: int
-) -> tuple[pd.DataFrame, float]:
-    """Outputs of the real rows nearest in setpoints and known disturbances, and their mean distance."""
+) -> tuple[pd.DataFrame, float, tuple[str, ...]]:
+    """Outputs of the real rows nearest in setpoints and known disturbances, mean distance, and in what."""
     rows = pd.DataFrame(to_history(history, tags, live=True).values, columns=tags.names)
     continuous = [n for n in coming.index if tags[n].kind == "continuous"]
     names = [*tags.setpoints, *continuous]
@@ -157,4 +206,4 @@ def _nearest(
     spread = complete[names].std().replace(0.0, 1.0)
     away = np.sqrt((((complete[names] - target) / spread) ** 2).mean(axis=1))
     chosen = away.nsmallest(count)
-    return complete.loc[chosen.index, tags.outputs], float(chosen.mean())
+    return complete.loc[chosen.index, tags.outputs], float(chosen.mean()), tuple(names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
-from emisopt._format import html_table
+from emisopt._format import html_table, text_table
 from emisopt.baselines import Baseline, Boosting, ErrorTracking, LastValue, LinearRidge, SeasonalNaive
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history, to_table
@@ -26,6 +27,15 @@ __all__ = ["Backtest", "backtest", "forecaster_quantiles"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 OPERATIONS = ("known", "unknown")
+# Name for people, and which end is the best one.
+METRICS = {
+    "mae": ("mean absolute error", "min"),
+    "rmse": ("root mean squared error", "min"),
+    "r2": ("coefficient of determination", "max"),
+    "bias": ("mean of forecast minus truth", ""),
+    "coverage": ("share of values inside the 80 % interval", ""),
+    "width": ("mean width of the 80 % interval", ""),
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Backtest:
     origins : (n,) row numbers of the first row forecast
     forecasts : (operation, model) -> (n, horizons, O, 3) at levels 0.1, 0.5, 0.9
     truth : (n, horizons, O)
-    horizons, outputs : what the axes are
+    horizons, outputs : what the axes are;   units : of the outputs
     """
 
     scores: pd.DataFrame
@@ -48,13 +58,11 @@ class Backtest:
     truth: Floats
     horizons: tuple[int, ...]
     outputs: tuple[str, ...]
+    units: tuple[str, ...] = ()
 
     def table(self, metric: str = "mae", operation: str = "known") -> pd.DataFrame:
         """One metric as (output, horizon) x model."""
-        if metric not in self.scores.columns:
-            raise _core.InputError(
-                f"Backtest.table(metric): expected one of {', '.join(self.scores.columns)}, got {metric!r}"
-            )
+        self._require_metric(metric)
         if operation not in OPERATIONS:
             raise _core.InputError(f"Backtest.table(operation): expected known or unknown, got {operation!r}")
         part = self.scores.xs(operation, level="operation")[metric]
@@ -67,6 +75,57 @@ class Backtest:
         levels = ["output", "horizon", "operation"]
         place = others.groupby(level=levels).idxmin()
         return pd.DataFrame({"model": place.map(lambda key: key[-1]), metric: others.loc[place].to_numpy()})
+
+    def text(self, metric: str = "mae") -> str:
+        """For people: a table per setting, the best of each row starred, and the forecaster's coverage.
+
+        Raises
+        ------
+        InputError : no such metric
+        """
+        self._require_metric(metric)
+        name, better = METRICS[metric]
+        operations = dict.fromkeys(self.scores.index.get_level_values("operation"))
+        lines = [
+            f"{name}, {len(self.origins):,} forecasts" + ("; * is the best of its row" if better else "")
+        ]
+        for operation in operations:
+            table = self.table(metric, operation)
+            shown = self.shown(metric, operation)
+            if metric != "coverage":
+                covers = self.table("coverage", operation)["emisopt"]
+                shown["80 % covers"] = [f"{x:.3f}" for x in covers]
+            rows = shown.to_numpy().tolist()
+            lines += ["", f"future operation {operation}", text_table(list(shown.columns), rows)]
+            if better:
+                wins = int(
+                    (table.idxmin(axis=1) if better == "min" else table.idxmax(axis=1)).eq("emisopt").sum()
+                )
+                lines.append(f"emisopt is the best in {wins} of {len(table)} rows")
+        if metric != "coverage":
+            lines += ["", "80 % covers: share of values inside emisopt's 80 % interval"]
+        return "\n".join(lines)
+
+    def shown(
+        self, metric: str = "mae", operation: str = "known", models: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """:meth:`table` as texts: output with unit, rows ahead, a column per model, the best starred."""
+        table = self.table(metric, operation)
+        table = table if models is None else table[list(models)]
+        units = dict(zip(self.outputs, self.units, strict=True)) if self.units else {}
+        rows, before = [], ""
+        for (output, horizon), values in table.iterrows():
+            name = f"{output}, {units[output]}" if units.get(output) else str(output)
+            cells = _starred(values, METRICS[metric][1])
+            rows.append(["" if name == before else name, str(horizon), *cells])
+            before = name
+        return pd.DataFrame(rows, columns=["", "rows ahead", *table.columns])
+
+    def _require_metric(self, metric: str) -> None:
+        if metric not in self.scores.columns:
+            raise _core.InputError(
+                f"Backtest.table(metric): expected one of {', '.join(self.scores.columns)}, got {metric!r}"
+            )
 
     def _repr_html_(self) -> str:
         return html_table(self.scores)
@@ -102,7 +161,7 @@ def backtest(
     stride : score every so many origins;   fit_stride : fit baselines on every so many
     boosting : parameters of :class:`~emisopt.baselines.Boosting`
     delay : rows by which measured outputs come late, to error tracking and to the forecaster's history
-    progress : called with what is being done, one line each
+    progress : called with what is being done: "STAGE", then for a long one "STAGE: 3 of 18" and so on
 
     Returns
     -------
@@ -146,13 +205,24 @@ def backtest(
         )
         for name, model in _baselines(steps, context, known, boosting or {}).items():
             say(f"{name}, operation {operation}")
-            model.fit(table, train, held)
-            forecasts[operation, name] = model.predict(table, origins)
+            model.fit(table, train, held, progress=partial(_say_part, say, f"{name}, operation {operation}"))
             if name == "boosting":
-                tracked = ErrorTracking(model, delay=delay)
-                forecasts[operation, "boosting + tracking"] = tracked.predict(table, origins)
+                both = ErrorTracking(model, delay=delay).predict_both(table, origins)
+                forecasts[operation, name], forecasts[operation, "boosting + tracking"] = both
+            else:
+                forecasts[operation, name] = model.predict(table, origins)
     rows = _score(forecasts, truth, steps, forecaster.outputs_)
-    return Backtest(score_table(rows), origins, forecasts, truth, steps, forecaster.outputs_)
+    units = tuple(forecaster.tags_[n].unit for n in forecaster.outputs_)
+    return Backtest(score_table(rows), origins, forecasts, truth, steps, forecaster.outputs_, units)
+
+
+def _starred(row: pd.Series, better: str) -> list[str]:
+    best = {"min": row.min(), "max": row.max()}.get(better)
+    return [f"{x:.4g}" + ("*" if x == best else " " * bool(better)) for x in row]
+
+
+def _say_part(say: Callable[[str], None], stage: str, done: int, parts: int) -> None:
+    say(f"{stage}: {done} of {parts}")
 
 
 def forecaster_quantiles(

@@ -8,7 +8,7 @@ scikit-learn estimator of a :class:`~emisopt.lags.Table`; ``predict`` returns lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -30,6 +30,7 @@ __all__ = ["Boosting", "ErrorTracking", "LastValue", "LinearRidge", "SeasonalNai
 Floats = NDArray[np.float64]
 LEVELS = (0.1, 0.5, 0.9)
 HORIZONS = (1, 6, 24)
+Done = Callable[[int, int], object]  # parts done, parts in all
 
 
 class Baseline(BaseEstimator):  # type: ignore[misc]
@@ -41,7 +42,14 @@ class Baseline(BaseEstimator):  # type: ignore[misc]
     horizons: Sequence[int]
     context: int
 
-    def fit(self, table: Table, origins: ArrayLike, calibration: ArrayLike | None = None) -> Baseline:
+    def fit(
+        self,
+        table: Table,
+        origins: ArrayLike,
+        calibration: ArrayLike | None = None,
+        *,
+        progress: Done | None = None,
+    ) -> Baseline:
         """Learns from the targets of `origins`, sets intervals from the residuals on `calibration` origins.
 
         Parameters
@@ -51,6 +59,7 @@ class Baseline(BaseEstimator):  # type: ignore[misc]
             targets all lie in the training rows
         calibration : ndarray of shape (m,), later rows that the model has not learned from. None: the last
             15 % of `origins` are held out for it.
+        progress : called with parts done and parts in all, by models that take long
         """
         k = _check_origins(self, table, origins)
         if calibration is None:
@@ -65,7 +74,7 @@ class Baseline(BaseEstimator):  # type: ignore[misc]
                 f"got {k.size} and {held.size}"
             )
         self.outputs_ = table.outputs
-        self._fit_point(table, k)
+        self._fit_point(table, k, progress or (lambda done, parts: None))
         point = self._predict_point(table, held)  # (m, H, O)
         truth = np.stack([table.target(held, h) for h in self.horizons], axis=1)
         with np.errstate(invalid="ignore"):
@@ -83,7 +92,7 @@ class Baseline(BaseEstimator):  # type: ignore[misc]
             axis=-1,
         )
 
-    def _fit_point(self, table: Table, origins: NDArray[np.int64]) -> None:
+    def _fit_point(self, table: Table, origins: NDArray[np.int64], progress: Done) -> None:
         raise NotImplementedError
 
     def _predict_point(self, table: Table, origins: NDArray[np.int64]) -> Floats:
@@ -97,7 +106,7 @@ class LastValue(Baseline):
         self.horizons = horizons
         self.context = context
 
-    def _fit_point(self, table: Table, origins: NDArray[np.int64]) -> None:
+    def _fit_point(self, table: Table, origins: NDArray[np.int64], progress: Done) -> None:
         pass  # nothing to learn
 
     def _predict_point(self, table: Table, origins: NDArray[np.int64]) -> Floats:
@@ -120,7 +129,7 @@ class SeasonalNaive(Baseline):
         self.context = context
         self.season = season
 
-    def _fit_point(self, table: Table, origins: NDArray[np.int64]) -> None:
+    def _fit_point(self, table: Table, origins: NDArray[np.int64], progress: Done) -> None:
         self.season_ = self.season or table.season
 
     def _predict_point(self, table: Table, origins: NDArray[np.int64]) -> Floats:
@@ -158,7 +167,7 @@ class LinearRidge(Baseline):
         self.known = known
         self.alpha = alpha
 
-    def _fit_point(self, table: Table, origins: NDArray[np.int64]) -> None:
+    def _fit_point(self, table: Table, origins: NDArray[np.int64], progress: Done) -> None:
         self.prepare_: list[Pipeline] = []  # [horizon], shared by the outputs
         self.models_: list[list[Ridge]] = []  # [horizon][output]
         for h in self.horizons:
@@ -229,7 +238,7 @@ class Boosting(Baseline):
             **loss,
         )
 
-    def _fit_point(self, table: Table, origins: NDArray[np.int64]) -> None:
+    def _fit_point(self, table: Table, origins: NDArray[np.int64], progress: Done) -> None:
         if self.interval not in ("quantile", "residual"):
             raise ValueError(f"Boosting(interval): expected 'quantile' or 'residual', got {self.interval!r}")
         levels = LEVELS if self.interval == "quantile" else (0.5,)
@@ -242,27 +251,32 @@ class Boosting(Baseline):
                 jobs += [(i, o, q, x[valid], change[valid, o]) for q in levels]
         # Whole boosters side by side: threads inside one wait for each other at every split, which on a busy
         # machine costs more than it brings.
-        fitted = Parallel(n_jobs=default_threads(), prefer="threads")(
+        fitted = Parallel(n_jobs=default_threads(), prefer="threads", return_as="generator")(
             delayed(_fit_one_thread)(self._new_model(q), x, y) for _, _, q, x, y in jobs
         )
         count = len(table.outputs)
         self.models_: list[list[dict[float, HistGradientBoostingRegressor]]] = [
             [{} for _ in range(count)] for _ in self.horizons
         ]
-        for (i, o, q, _, _), model in zip(jobs, fitted, strict=True):
+        for done, ((i, o, q, _, _), model) in enumerate(zip(jobs, fitted, strict=True), start=1):
             self.models_[i][o][q] = model
+            progress(done, len(jobs))
 
-    def _predict_level(self, table: Table, origins: NDArray[np.int64], level: float) -> Floats:
+    def _predict_levels(self, table: Table, origins: NDArray[np.int64], levels: Sequence[float]) -> Floats:
+        """(n, H, O, levels)"""
         last, _ = table.last_known(origins, table.outputs, self.context)
         steps = []
         for h, row in zip(self.horizons, self.models_, strict=True):
             x = lag_features(table, origins, h, context=self.context, known=self.known)
-            with threadpool_limits(1, user_api="openmp"):
-                steps.append(last + np.column_stack([m[level].predict(x) for m in row]))
+            change = Parallel(n_jobs=default_threads(), prefer="threads")(
+                delayed(_predict_one_thread)(models[q], x) for models in row for q in levels
+            )
+            shape = (origins.size, len(row), len(levels))
+            steps.append(last[:, :, None] + np.column_stack(change).reshape(shape))
         return np.stack(steps, axis=1)
 
     def _predict_point(self, table: Table, origins: NDArray[np.int64]) -> Floats:
-        return self._predict_level(table, origins, 0.5)
+        return self._predict_levels(table, origins, (0.5,))[..., 0]
 
     def predict(self, table: Table, origins: ArrayLike) -> Floats:
         """Forecasts (n, H, O, 3); quantiles are sorted, so they never cross."""
@@ -270,7 +284,7 @@ class Boosting(Baseline):
             return super().predict(table, origins)
         check_is_fitted(self, "models_")
         k = _check_origins(self, table, origins)
-        return np.sort(np.stack([self._predict_level(table, k, q) for q in LEVELS], axis=-1), axis=-1)
+        return np.sort(self._predict_levels(table, k, LEVELS), axis=-1)
 
 
 class ErrorTracking(BaseEstimator):  # type: ignore[misc]
@@ -294,6 +308,10 @@ class ErrorTracking(BaseEstimator):  # type: ignore[misc]
 
     def predict(self, table: Table, origins: ArrayLike) -> Floats:
         """Forecasts (n, H, O, 3): those of the base, shifted by the tracked error."""
+        return self.predict_both(table, origins)[1]
+
+    def predict_both(self, table: Table, origins: ArrayLike) -> tuple[Floats, Floats]:
+        """The base's forecasts and the shifted ones, both (n, H, O, 3); the base is asked once."""
         k = _check_origins(self.base, table, origins)
         every = np.arange(self.base.last_trained_row_ + 1, int(k.max()) + 1)
         if every.size == 0 or every[0] > k.min():
@@ -307,7 +325,7 @@ class ErrorTracking(BaseEstimator):  # type: ignore[misc]
             error = table.target(every, h) - forecast[:, i, :, 1]
             # Entry j is the error of the forecast made at origin every[j]: usable h + delay origins later.
             corrected[:, i] += _track(error, h + self.delay, self.halflife)[:, :, None]
-        return np.asarray(corrected[k - every[0]])
+        return forecast[k - every[0]], corrected[k - every[0]]
 
 
 def _fit_one_thread(
@@ -315,6 +333,11 @@ def _fit_one_thread(
 ) -> HistGradientBoostingRegressor:
     with threadpool_limits(1, user_api="openmp"):
         return model.fit(x, y)
+
+
+def _predict_one_thread(model: HistGradientBoostingRegressor, x: Floats) -> Floats:
+    with threadpool_limits(1, user_api="openmp"):
+        return np.asarray(model.predict(x))
 
 
 def _track(error: Floats, late: int, halflife: float) -> Floats:

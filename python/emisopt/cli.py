@@ -8,19 +8,33 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
-import numpy as np
 import pandas as pd
 import typer
 
 from emisopt import _core
-from emisopt._format import short
+from emisopt._arguments import (
+    assignment,
+    bounds_of,
+    declare,
+    horizon_list,
+    limit_of,
+    one_line,
+    only_disturbances,
+    read_csv,
+    read_parts,
+    split,
+)
+from emisopt._format import short, text_table
 from emisopt.errors import EmisoptError
 from emisopt.io import read_history
-from emisopt.objective import Limit, Objective, Setpoint
+from emisopt.objective import Objective, Setpoint
+from emisopt.progress import StageLine
 from emisopt.tags import TagMap, load_tagmap
 
 app = typer.Typer(
@@ -32,13 +46,22 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Data = Annotated[list[Path], typer.Argument(help="CSV or Parquet files of the historian, in order of time.")]
-Tags = Annotated[str, typer.Option(help="Tag map: a YAML file, or the name of a shipped one (gas_turbine).")]
-Model = Annotated[Path, typer.Option("--model", "-m", help="Checkpoint written by `emisopt fit`.")]
-Validate = Annotated[
-    list[Path] | None, typer.Option(help="Files of later rows that choose the best weights.")
+Data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")]
+Tags = Annotated[
+    str, typer.Option(metavar="MAP", help="Tag map: a YAML file, or the name of a shipped one (gas_turbine).")
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Also write it here: .csv or .parquet.")]
+Model = Annotated[
+    Path, typer.Option("--model", "-m", metavar="FILE", help="Checkpoint written by `emisopt fit`.")
+]
+Validate = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="File of later rows that choose the best weights, repeatable."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Also write it here: .csv or .parquet."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
 
 # ---- commands -------------------------------------------------------------------------------------------
@@ -48,14 +71,22 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Also write 
 def fit(
     data: Data,
     tags: Tags,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (safetensors).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Checkpoint to write (safetensors).")
+    ],
     validate: Validate = None,
     validation_rows: Annotated[
-        int, typer.Option(help="Or: so many last rows of DATA choose the weights.")
+        int, typer.Option(help="Or: so many last rows of DATA (before --test-rows) choose the weights.")
     ] = 0,
-    setpoint: Annotated[list[str] | None, typer.Option(help="Declare this disturbance a setpoint.")] = None,
+    test_rows: Annotated[
+        int, typer.Option(help="Leave so many last rows of DATA out, for `backtest --test-rows`.")
+    ] = 0,
+    setpoint: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Declare a disturbance a setpoint, repeatable.")
+    ] = None,
     known_ahead: Annotated[
-        str | None, typer.Option(help="Disturbances known ahead: names with commas, `all` or `none`.")
+        str | None,
+        typer.Option(metavar="NAMES", help="Disturbances known ahead: names with commas, `all` or `none`."),
     ] = None,
     context: Annotated[int, typer.Option(help="Rows of history.")] = 96,
     horizon: Annotated[int, typer.Option(help="Rows ahead.")] = 24,
@@ -65,14 +96,16 @@ def fit(
     steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
     unknown_plan: Annotated[float, typer.Option(help="Share of windows without future operation.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
     from emisopt.forecaster import Forecaster
 
     _require_folder(output)
-    tag_map = _declare(load_tagmap(tags), setpoint or [], known_ahead)
-    history, train_rows, held_rows = _read_parts(tag_map, data, validate or [], validation_rows)
+    tag_map = declare(load_tagmap(tags), setpoint or [], known_ahead)
+    history, train_rows, held_rows = read_parts(
+        tag_map, data, validate or [], validation_rows, test_rows=test_rows
+    )
     forecaster = Forecaster(
         context=context,
         horizon=horizon,
@@ -101,21 +134,32 @@ def forecast(
     data: Data,
     tags: Tags,
     model: Model,
-    plan: Annotated[Path | None, typer.Option(help="CSV with a column per setpoint, a row per step.")] = None,
-    known: Annotated[Path | None, typer.Option(help="CSV with coming disturbances, a row per step.")] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV with a column per setpoint, a row per coming row."),
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV with disturbances, a row per coming row.")
+    ] = None,
+    horizons: Annotated[
+        str | None, typer.Option(metavar="ROWS", help="Print these rows ahead only, e.g. 1,6,24.")
+    ] = None,
     output: Output = None,
 ) -> None:
-    """Forecast the rows after the end of DATA: 10 %, 50 % and 90 % of each output."""
+    """Forecast the rows after DATA, with quantiles."""
     from emisopt.forecaster import Forecaster
 
     write = _writer(output)
     forecaster = Forecaster.load(model)
-    history = read_history(data, load_tagmap(tags), use="live")
-    quantiles = forecaster.predict(
-        history, None if plan is None else _read_csv(plan), None if known is None else _read_csv(known)
-    )
-    shown = quantiles.loc[:, quantiles.columns.get_level_values("quantile").isin([0.1, 0.5, 0.9])]
-    typer.echo(shown.to_string(float_format=short))
+    reading, own = load_tagmap(tags), forecaster.tags_
+    history = read_history(data, reading, use="live")
+    planned = None if plan is None else read_csv(plan)
+    coming = None if known is None else only_disturbances(read_csv(known), own, reading.file)
+    quantiles = forecaster.predict(history, planned, coming)
+    steps = range(1, len(quantiles) + 1) if horizons is None else horizon_list(horizons, len(quantiles))
+    typer.echo(f"{own.plant}: {len(quantiles)} rows after the end of {data[-1].name}")
+    typer.echo(_what_is_known(own, planned, coming))
+    typer.echo(_forecast_text(quantiles, own, steps))
     if write:
         flat = quantiles.copy()
         flat.columns = pd.Index([f"{c[0]} q{c[1]:g}" for c in flat.columns.to_list()])
@@ -127,43 +171,60 @@ def backtest(
     data: Data,
     tags: Tags,
     model: Model,
-    test: Annotated[list[Path] | None, typer.Option(help="Files of the rows to score.")] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="File of the rows to score, repeatable.")
+    ] = None,
     validate: Validate = None,
     validation_rows: Annotated[int, typer.Option(help="As given to `fit`.")] = 0,
-    test_rows: Annotated[int, typer.Option(help="Or: score so many last rows of DATA.")] = 0,
-    horizons: Annotated[str | None, typer.Option(help="Rows ahead, with commas; else 1, 6, 24.")] = None,
-    operation: Annotated[str, typer.Option(help="Future operation: known, unknown or both.")] = "both",
+    test_rows: Annotated[
+        int, typer.Option(help="Or: score so many last rows of DATA, as left out by `fit`.")
+    ] = 0,
+    horizons: Annotated[
+        str | None, typer.Option(metavar="ROWS", help="Rows ahead, with commas; else 1,6,24.")
+    ] = None,
+    operation: Annotated[
+        str, typer.Option(metavar="WORD", help="Future operation: known, unknown or both.")
+    ] = "both",
     stride: Annotated[int, typer.Option(help="Score every so many rows.")] = 1,
-    metric: Annotated[str, typer.Option(help="mae, rmse, r2, bias, coverage or width.")] = "mae",
+    metric: Annotated[
+        str, typer.Option(metavar="WORD", help="mae, rmse, r2, bias, coverage or width.")
+    ] = "mae",
+    quiet: Quiet = False,
     output: Output = None,
 ) -> None:
-    """Score the forecaster on later rows beside last value, seasonal naive, ridge and boosting."""
+    """Score the forecaster beside simple models.
+
+    They are last value, seasonal naive, ridge, boosting, and boosting with error tracking. Give the rows as
+    they were given to `fit`; every model is scored on the rows after them.
+    """
     from emisopt.backtest import backtest as run_backtest
     from emisopt.forecaster import Forecaster
 
     write = _writer(output)
     forecaster = Forecaster.load(model)
     tag_map = load_tagmap(tags)
-    history, train_rows, held_rows = _read_parts(
+    history, train_rows, held_rows = read_parts(
         tag_map, [*data], validate or [], validation_rows, test or [], test_rows
     )
     operations = ("known", "unknown") if operation == "both" else (operation,)
-    result = run_backtest(
-        forecaster,
-        history,
-        train_rows=train_rows,
-        validation_rows=held_rows,
-        horizons=_horizons(horizons, int(forecaster.core_.config.horizon)),
-        operations=operations,
-        stride=stride,
-        progress=lambda text: typer.echo(f"... {text}", err=True),
-    )
-    for name in operations:
-        typer.echo(f"{metric}, future operation {name}, {len(result.origins)} forecasts")
-        typer.echo(result.table(metric, name).to_string(float_format=short))
-        if metric != "coverage":
-            typer.echo(f"coverage of the 80 % interval, future operation {name}")
-            typer.echo(result.table("coverage", name).to_string(float_format=lambda x: f"{x:.3f}"))
+    trained = dict(forecaster.core_.notes).get("train_rows", str(train_rows))
+    if trained != str(train_rows):
+        _say(
+            f"warning: the model was trained on {trained} rows, here the first {train_rows} count as such: "
+            "give the rows as they were given to fit, else rows may be scored that were trained on"
+        )
+    with StageLine(show=not quiet) as stage:
+        result = run_backtest(
+            forecaster,
+            history,
+            train_rows=train_rows,
+            validation_rows=held_rows,
+            horizons=horizon_list(horizons, int(forecaster.core_.config.horizon)),
+            operations=operations,
+            stride=stride,
+            progress=stage,
+        )
+    typer.echo(result.text(metric))
     if write:
         write(result.scores.reset_index())
 
@@ -175,23 +236,42 @@ def optimise(
     model: Model,
     price: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=COST per unit and row, output or setpoint; negative rewards."),
+        typer.Option(
+            metavar="NAME=COST",
+            help="Cost per unit and row of an output or setpoint, repeatable; < 0 rewards.",
+        ),
     ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(help="NAME<=VALUE[,window=12][,quantile=0.9][,rank=2], repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME<=VALUE",
+            help="Repeatable; may end in ,window=12 (rows of a mean), ,quantile=0.95 (else 0.9), ,rank=2.",
+        ),
     ] = None,
-    bound: Annotated[list[str] | None, typer.Option(help="NAME=LOW:HIGH for a setpoint, repeatable.")] = None,
+    bound: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=LOW:HIGH", help="Bounds of a setpoint, repeatable.")
+    ] = None,
     output: Output = None,
 ) -> None:
-    """Advise setpoints for the rows after DATA, inside the training data, beside the nearest real rows."""
+    """Advise setpoints for the rows after DATA.
+
+    The advice stays inside the training data; its forecast stands beside the mean of the nearest real rows.
+    """
     from emisopt.advise import advise
     from emisopt.forecaster import Forecaster
 
     write = _writer(output)
     forecaster = Forecaster.load(model)
     own = forecaster.tags_
-    prices = dict(_assignment(text, "--price") for text in price or [])
-    bounds = {n: _range(v, n) for n, v in (_split(text, "=", "--bound") for text in bound or [])}
+    if not own.setpoints:
+        raise _core.InputError(
+            f"{model}: expected a model with setpoints, got none; fit with --setpoint NAME, e.g. one of "
+            + ", ".join(own.disturbances)
+        )
+    if not price and not limit:
+        raise _core.InputError("expected something to optimise: at least one --price or --limit")
+    prices = dict(assignment(text, "--price") for text in price or [])
+    bounds = {n: bounds_of(v, n) for n, v in (split(text, "=", "--bound") for text in bound or [])}
     for name in (*prices, *bounds):
         own[name]  # an unknown name is refused here, with near ones
     setpoints = {}
@@ -200,7 +280,7 @@ def optimise(
         setpoints[name] = Setpoint(low, high, price=prices.pop(name, 0.0))
     history = read_history(data, load_tagmap(tags), use="live")
     advice = advise(
-        forecaster, history, Objective(prices, currency="cost"), [_limit(t) for t in limit or []], setpoints
+        forecaster, history, Objective(prices, currency="cost"), [limit_of(t) for t in limit or []], setpoints
     )
     typer.echo(str(advice))
     if write:
@@ -210,14 +290,18 @@ def optimise(
 @app.command()
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for report.html and run.parquet.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files written.")
     ] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Of the plant, the forecaster and the closed loop.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few rows and steps only: to try the command.")
     ] = False,
 ) -> None:
-    """Simulate a boiler, fit, compare with baselines, close the loop for 48 h, write a report."""
+    """Simulate a boiler, fit, close the loop, report.
+
+    The closed loop runs 48 h for the operator's rules, two controllers and an oracle; DIR then holds
+    report.html, run.parquet and model.safetensors.
+    """
     from emisopt.demo import run
 
     run(output, seed=seed, quick=quick)
@@ -231,103 +315,27 @@ def show_config() -> None:
     typer.echo(str(configuration()))
 
 
-# ---- reading arguments ----------------------------------------------------------------------------------
+# ---- showing and writing results ------------------------------------------------------------------------
 
 
-def _declare(tags: TagMap, setpoints: list[str], known_ahead: str | None) -> TagMap:
-    if setpoints:
-        tags = tags.with_setpoints(setpoints)
-    if known_ahead is None:
-        return tags
-    if known_ahead in ("all", "none"):
-        return tags.with_known_ahead(None if known_ahead == "all" else [])
-    return tags.with_known_ahead([n.strip() for n in known_ahead.split(",")])
+def _what_is_known(tags: TagMap, plan: pd.DataFrame | None, known: pd.DataFrame | None) -> str:
+    given = [] if plan is None else [n for n in tags.setpoints if n in plan.columns]
+    given += [] if known is None else [n for n in tags.disturbances if n in known.columns]
+    return f"known of the coming rows: {', '.join(given) or 'nothing'}"
 
 
-def _read_parts(
-    tags: TagMap,
-    data: list[Path],
-    validate: list[Path],
-    validation_rows: int,
-    test: list[Path] | None = None,
-    test_rows: int = 0,
-) -> tuple[pd.DataFrame, int, int]:
-    """All files as one table, rows for training, rows for validation; the rest is the test."""
-    if (validate and validation_rows) or (test and test_rows):
-        raise _core.InputError("expected files or a number of rows for validation and test, got both")
-    tail = validation_rows + test_rows
-    history = read_history([*data, *validate, *(test or [])], tags)
-    train = len(read_history(data, tags)) if validate or test else len(history)
-    held = len(read_history(validate, tags)) if validate else validation_rows
-    train -= tail
-    if train <= 0 or min(validation_rows, test_rows) < 0:
-        raise _core.InputError(
-            f"expected rows to be left for training, got {len(history)} rows, {held} for validation, "
-            f"{test_rows} for the test"
-        )
-    return history, train, held
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise _core.InputError(f"{path}: not a readable CSV file: {_one_line(error)}") from None
-
-
-def _split(text: str, mark: str, option: str) -> tuple[str, str]:
-    name, found, value = text.partition(mark)
-    if not found or not name.strip() or not value.strip():
-        raise _core.InputError(f"{option}: expected NAME{mark}VALUE, got {text!r}")
-    return name.strip(), value.strip()
-
-
-def _number(text: str, option: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise _core.InputError(f"{option}: expected a number, got {text!r}")
-    return value
-
-
-def _assignment(text: str, option: str) -> tuple[str, float]:
-    name, value = _split(text, "=", option)
-    return name, _number(value, option)
-
-
-def _range(text: str, name: str) -> tuple[float, float]:
-    low, high = _split(text, ":", f"--bound {name}")
-    return _number(low, "--bound"), _number(high, "--bound")
-
-
-def _horizons(text: str | None, longest: int) -> list[int]:
-    if text is None:
-        return [h for h in (1, 6, 24) if h <= longest]
-    try:
-        return [int(t) for t in text.split(",")]
-    except ValueError:
-        raise _core.InputError(f"--horizons: expected whole numbers with commas, got {text!r}") from None
-
-
-def _limit(text: str) -> Limit:
-    first, *rest = text.split(",")
-    name, value = _split(first, "<=", "--limit")
-    extra = dict(_assignment(part, "--limit") for part in rest)
-    unknown = set(extra) - {"window", "quantile", "rank"}
-    if unknown:
-        raise _core.InputError(f"--limit: expected window, quantile or rank, got {sorted(unknown)[0]!r}")
-    return Limit(
-        name,
-        _number(value, "--limit"),
-        window=int(extra.get("window", 1)),
-        quantile=extra.get("quantile", 0.9),
-        rank=int(extra.get("rank", 1)),
-    )
-
-
-# ---- writing results ------------------------------------------------------------------------------------
+def _forecast_text(quantiles: pd.DataFrame, tags: TagMap, steps: Iterable[int]) -> str:
+    levels = quantiles.columns.get_level_values("quantile")
+    shown = quantiles.loc[:, levels.isin([0.1, 0.5, 0.9])] if levels.isin([0.5]).any() else quantiles
+    stamps = [f"{t:%Y-%m-%d %H:%M}" for t in shown.index] if isinstance(shown.index, pd.DatetimeIndex) else []
+    head = ["rows ahead", "time, UTC"] if stamps else ["rows ahead"]
+    before = ""
+    for name, level in shown.columns:
+        head.append(f"{name} {level:.4g}" if name != before else f"{level:.4g}")
+        before = name
+    rows = [[str(h), *stamps[h - 1 : h], *(short(x) for x in shown.iloc[h - 1])] for h in steps]
+    units = ", ".join(f"{n} in {tags[n].unit or '-'}" for n in tags.outputs)
+    return f"{text_table(head, rows, left=0)}\nquantiles 0.1, 0.5 and 0.9; {units}"
 
 
 def _require_folder(path: Path) -> None:
@@ -378,8 +386,22 @@ def _flat(table: pd.DataFrame) -> pd.DataFrame:
 # ---- errors ---------------------------------------------------------------------------------------------
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _say(text: str) -> None:
+    sys.stderr.write(f"emisopt: {text}\n")
+
+
+@contextmanager
+def _own_warnings_only() -> Iterator[None]:
+    """What emisopt warns of is one line; what libraries warn of is for us, not for who runs the command."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
+        if category is UserWarning and Path(filename).parent == Path(__file__).parent:
+            _say(f"warning: {one_line(ValueError(message))}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        yield
 
 
 def _refuse(text: str) -> NoReturn:
@@ -391,16 +413,17 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command; bad input is one line on stderr and exit code 2, Ctrl-C exit code 130."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=given or ["--help"], standalone_mode=False)
+        with _own_warnings_only():
+            code = app(args=given or ["--help"], standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except (EmisoptError, _core.Error, OSError, UnicodeError) as error:
-        _refuse(_one_line(error))
+        _refuse(one_line(error))
     except Exception as error:
         # Usage errors of the command-line library have no public class; this method marks them.
         if not hasattr(error, "format_message"):
             raise
-        _refuse(_one_line(ValueError(error.format_message())))
+        _refuse(one_line(ValueError(error.format_message())))
     if code == 130:
         sys.stderr.write("emisopt: interrupted\n")
     sys.exit(code or 0)

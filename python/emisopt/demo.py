@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from emisopt import _core, plots
+from emisopt._format import number, short
 from emisopt.backtest import Backtest, backtest
 from emisopt.errors import DataError
 from emisopt.forecaster import Forecaster
@@ -48,6 +51,24 @@ class Size:
 
 FULL = Size(240, 10, 1200, 576, {"iterations": 80, "interval": "residual"})
 QUICK = Size(20, 3, 120, 24, {"iterations": 20, "interval": "residual"})
+NAMES = {
+    "o2_sp": "excess O2",
+    "ofa_sp": "overfire air",
+    "nh3_ratio_sp": "NH3 per NOx",
+    "tilt_sp": "burner tilt",
+    "load": "load",
+    "ambient": "outside air",
+    "nox": "NOx",
+    "co": "CO",
+    "nh3_slip": "NH3 slip",
+}
+SCORES = {"mae": "MAE", "rmse": "RMSE", "coverage": "coverage of the 80 % interval"}
+STATUS_NOTE = (
+    "Status of a decision: OPTIMAL, no cheaper plan nearby; FEASIBLE_DEADLINE, the forecast keeps each limit "
+    "and the search ended by its budget, here one step a decision; LIMIT_SLACKED, some limit cannot hold in "
+    "the forecast, and the excess is as small as it can be. Whatever the status, the move is inside bounds "
+    "and rates."
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +139,8 @@ def run(
     scenario = Scenario(seed=seed + 1000, rows=None if not quick else size.rows)
     runs = _close_loops(console, scenario, forecaster)
     table = summary_table(list(runs.values()))
-    _print_frame(console, f"48 h closed loop, SYNTHETIC boiler: {scenario.name}", table)
+    hours = _hours(runs)
+    _print_frame(console, f"{hours:g} h closed loop, SYNTHETIC boiler\n{scenario.name}", table)
     for line in _verdict(runs):
         console.print(line)
 
@@ -170,10 +192,16 @@ def _fit(
             boosting=size.boosting,
             progress=lambda text: status.update(f"scoring: {text}"),
         )
-    for metric, digits in (("mae", "MAE"), ("rmse", "RMSE"), ("coverage", "coverage of the 80 % interval")):
-        frame = scores.table(metric)[list(MODELS)]
-        _print_frame(console, f"Forecasts of the {size.held} test days, operation known: {digits}", frame)
+    for metric, name in SCORES.items():
+        frame = scores.shown(metric, models=MODELS).set_index("")
+        best = "" if metric == "coverage" else "; * is the best of its row"
+        title = f"Forecasts of the {size.held} test days, operation known: {name}{best}"
+        _print_frame(console, title, frame)
     return forecaster, scores
+
+
+def _hours(runs: dict[str, Run]) -> float:
+    return float(next(iter(runs.values())).summary.hours)
 
 
 def _close_loops(console: Console, scenario: Scenario, forecaster: Forecaster) -> dict[str, Run]:
@@ -200,14 +228,16 @@ def _verdict(runs: dict[str, Run]) -> Iterator[str]:
     room = operator.total_eur - oracle.total_eur
     yield (
         f"Room between the tuned operator and the oracle: {room:,.0f} EUR in {operator.hours:g} h "
-        f"({room / operator.total_eur:.2%} of cost)."
+        f"({100 * room / operator.total_eur:.2f} % of cost)."
     )
     for name in ("MPC, frozen", "MPC, bias corrected"):
         s = runs[name].summary
-        share = (operator.total_eur - s.total_eur) / room if room > 0 else float("nan")
+        share = 100 * (operator.total_eur - s.total_eur) / room if room > 0 else float("nan")
+        outside = f"{s.illegal_moves} moves" if s.illegal_moves else "no move"
+        above, theirs = (short(round(x.hours_above_permit, 2)) for x in (s, operator))
         yield (
-            f"{name}: {share:.0%} of that room, {s.hours_above_permit:.2f} h above the NOx and CO permits "
-            f"(operator {operator.hours_above_permit:.2f} h), {s.illegal_moves} illegal moves."
+            f"{name}: {share:.0f} % of that room; {above} h above the NOx and CO permits "
+            f"(operator {theirs} h); {outside} outside bounds or rates."
         )
 
 
@@ -220,71 +250,141 @@ def _report(
     seed: int,
     size: Size,
 ) -> Report:
+    hours, events = _hours(runs), _fuel_changes(runs)
     limits = {limit.name: float(limit.limit) for limit in scenario.limits}
-    shown = runs["MPC, frozen"]
-    row = len(shown.frame) // 2
-    fans = []
-    for limit in scenario.limits:
-        name = tags.outputs[limit.output]
-        past = shown.frame["measured", name].iloc[max(0, row - 48) : row]
-        came = shown.frame["measured", name].iloc[row : row + 24]
-        caption = f"{name}: what the controller saw at row {row}: past, forecast under its plan, what came."
-        fan = shown.fan(row, name)
-        if len(past) and len(fan):
-            figure = plots.forecast_fan(
-                past, fan, label=f"{name}, {tags[name].unit}", limit=float(limit.limit), actual=came
-            )
-            fans.append((caption, figure))
-    units = {name: tags[name].unit for name in tags.setpoints}
+    units = {limit.name: tags[tags.outputs[limit.output]].unit for limit in scenario.limits}
+    steps = {name: tags[name] for name in tags.setpoints}
     sections = [
-        Section("Result", [scenario.name, *_verdict(runs)], {"48 h by the plant's truth": table}),
         Section(
-            "Limits",
-            ["Rolling means of the noise-free outputs, as the permit counts them."],
+            "Result",
+            [
+                f"Scenario {scenario.name}.",
+                "Four policies run the same plant from the same start under the same load, fuel and noise. "
+                "The operator follows rules that were tuned for the same cost. MPC sees what instruments "
+                "report and the schedule of load, fuel and weather. The oracle sees the true equations and "
+                "the true future; no real plant could run it: it shows how much there is to gain.",
+                *_verdict(runs),
+            ],
+            {f"{hours:g} h by the plant's truth, not by its instruments": table},
+            notes=[STATUS_NOTE],
+        ),
+        Section(
+            "What came",
             figures=[
                 (
-                    "Rolling means and limits.",
-                    plots.rolling_limits({k: r.rolling for k, r in runs.items()}, limits),
+                    "Load, outside air and fuel, the same for every policy.",
+                    plots.moves(
+                        {"all policies": next(iter(runs.values())).frame["disturbance"]},
+                        {n: tags[n].unit for n in ("load", "ambient")},
+                        names=NAMES,
+                        events=events,
+                    ),
                 )
             ],
         ),
-        Section("Forecasts", figures=fans),
+        Section(
+            "Limits",
+            ["Rolling means of the noise-free outputs: what the permit would judge."],
+            figures=[
+                (
+                    "1-h means and their limits; times in UTC.",
+                    plots.rolling_limits({k: r.rolling for k, r in runs.items()}, limits, units, events),
+                )
+            ],
+        ),
+        Section(
+            "Forecasts",
+            [
+                "What MPC (frozen forecaster) foresaw one hour before each output came nearest to its limit "
+                "or went furthest above it. The lines are 5-min values with the analysers' noise, the limit "
+                "counts for the 1-h mean; what came also had the moves that were decided later."
+            ],
+            figures=list(_fans(scenario, runs["MPC, frozen"], tags)),
+        ),
         Section(
             "Moves",
             figures=[
-                ("Setpoints applied.", plots.moves({k: r.frame["setpoint"] for k, r in runs.items()}, units))
+                (
+                    "Setpoints applied; hard bounds in brackets.",
+                    plots.moves(
+                        {k: r.frame["setpoint"] for k, r in runs.items()},
+                        {n: f"{t.unit} ({t.low:g} to {t.high:g})" for n, t in steps.items()},
+                        names=NAMES,
+                        events=events,
+                    ),
+                )
             ],
         ),
         Section(
             "Cost",
             figures=[
                 (
-                    "Fuel and reagent money saved against the operator's rules.",
-                    plots.cumulative_difference({k: r.cost for k, r in runs.items()}, "operator rules"),
+                    "Fuel and NH3 money saved against the operator's rules since the start.",
+                    plots.cumulative_difference(
+                        {k: r.cost for k, r in runs.items()}, "operator rules", events=events
+                    ),
                 )
             ],
         ),
         Section(
             "Accuracy",
-            [f"Scored on {size.held} days after training and validation; all models know the plan."],
-            {
-                label: scores.table(metric)[list(MODELS)].reset_index().set_index("output")
-                for metric, label in (
-                    ("mae", "MAE"),
-                    ("rmse", "RMSE"),
-                    ("coverage", "Coverage of the 80 % interval"),
-                )
-            },
+            [
+                f"Forecasts scored on {size.held} days after training and validation; every model knows the "
+                "plan and the schedule. A row is 5 min. The best of each row has a star."
+            ],
+            {name: scores.shown(metric, models=MODELS).set_index("") for metric, name in SCORES.items()},
         ),
     ]
     provenance = {
+        "written": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         "emisopt": str(_core.__version__),
         "instruction set, threads": f"{_core.isa_level()}, {_core.default_threads()}",
         "Python": platform.python_version(),
         "seeds": f"history {seed}, closed loop {scenario.seed}",
         "history": f"{size.days} days, {size.held} for validation, {size.held} for the test",
     }
-    return Report("emisopt: 48 hours on a synthetic boiler", sections, provenance, synthetic=True)
+    return Report(f"emisopt: {hours:g} hours on a synthetic boiler", sections, provenance, synthetic=True)
+
+
+def _fuel_changes(runs: dict[str, Run]) -> dict[pd.Timestamp, str]:
+    """Stamp -> e.g. "fuel A to C"."""
+    run = next(iter(runs.values()))
+    grades = run.tags["fuel_grade"].categories
+    codes = run.frame["disturbance", "fuel_grade"].astype(int)
+    changed = codes.ne(codes.shift()) & codes.shift().notna()
+    return {
+        stamp: f"fuel {grades[before]} to {grades[after]}"
+        for stamp, before, after in zip(
+            codes.index[changed],
+            codes.shift()[changed].astype(int),
+            codes[changed],
+            strict=True,
+        )
+    }
+
+
+def _fans(scenario: Scenario, run: Run, tags: TagMap) -> Iterator[tuple[str, Figure]]:
+    """Per limit the forecast made an hour before its rolling mean was worst."""
+    for limit in scenario.limits:
+        name = tags.outputs[limit.output]
+        worst = int(run.rolling[limit.name].to_numpy().argmax())
+        row = min(max(worst - limit.window, limit.window), len(run.frame) - 1)  # some past, some future
+        measured = run.frame["measured", name]
+        past, came = measured.iloc[max(0, row - 48) : row], measured.iloc[row : row + 24]
+        fan = run.fan(row, name)
+        if len(past) and len(fan):
+            label = f"{NAMES.get(name, name)}, {tags[name].unit}"
+            yield (
+                f"{label}: the decision of {run.frame.index[row]:%d %B, %H:%M}.",
+                plots.forecast_fan(
+                    past,
+                    fan,
+                    label=label,
+                    limit=float(limit.limit),
+                    actual=came,
+                    band=f"up to the {100 * limit.quantile:g} % quantile, which the limit is held with",
+                ),
+            )
 
 
 def _parquet(runs: dict[str, Run], path: Path) -> None:
@@ -328,6 +428,6 @@ def _print_frame(console: Console, title: str, frame: pd.DataFrame) -> None:
         table.add_column(str(column), justify="right")
     for key, values in zip(frame.index, frame.to_numpy(), strict=True):
         labels = key if isinstance(key, tuple) else (key,)
-        cells = ["" if pd.isna(v) else f"{v:,.0f}" if abs(v) >= 1e4 else f"{v:.4g}" for v in values]
+        cells = [v if isinstance(v, str) else "-" if pd.isna(v) else number(v) for v in values]
         table.add_row(*[str(part) for part in labels], *cells)
     console.print(table)

@@ -307,7 +307,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         ----------
         history : DataFrame whose last `context` rows are unbroken
         plan : setpoints of the next H rows, (H, U) or a DataFrame by column name, inside each tag's range;
-            None: future operation is unknown
+            None: the setpoints of the coming rows are unknown
         known : coming disturbances, (H, D) or a DataFrame with some of them, NaN = unknown; None: none known
 
         Returns
@@ -319,6 +319,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         NotFittedError, InputError (history too short or broken, plan outside its range), ShapeError
         """
         session = self._ready(history)
+        if plan is None and known is not None:  # without any plan the core takes all of the future as unknown
+            plan = np.full((self._horizon, len(self.setpoints_)), np.nan)
         quantiles = session.predict(
             None if plan is None else plan_array(plan, self.tags_, self._horizon),
             known_array(known, self.tags_, self._horizon),

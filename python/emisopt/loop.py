@@ -135,17 +135,26 @@ class Run:
     def tags(self) -> TagMap:
         return TagMap.from_json(self.log.tags.to_json())
 
+    @property
+    def plans(self) -> bool:
+        """Whether the policy solves for a plan; rules do not, so a status or a decision time says nothing."""
+        return bool(self.log.plan.shape[1])
+
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """Row by row: columns (kind, name) with kinds setpoint, measured, truth, disturbance, decision."""
+        """Row by row: columns (kind, name) with kinds setpoint, measured, truth, disturbance, decision.
+
+        The status of a policy that does not plan is "-".
+        """
         tags = self.tags
+        status = self.log.status if self.plans else ["-"] * len(self.log.status)
         parts = {
             "setpoint": pd.DataFrame(self.log.setpoints, columns=tags.setpoints),
             "measured": pd.DataFrame(self.log.measured, columns=tags.names),
             "truth": pd.DataFrame(self.log.truth, columns=tags.outputs),
             "disturbance": pd.DataFrame(self.log.disturbances, columns=tags.disturbances),
             "decision": pd.DataFrame(
-                {"status": self.log.status, "seconds": self.log.seconds, "reason": self.log.reason}
+                {"status": status, "seconds": self.log.seconds, "reason": self.log.reason}
             ),
         }
         frame = pd.concat(parts, axis=1)
@@ -191,7 +200,10 @@ class Run:
 
 
 def summary_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """One column per policy: money, emissions, hours above each limit, decision times, statuses."""
+    """One column per policy: money, emissions, hours above each limit, decision times, statuses.
+
+    NaN where a row says nothing of a policy: rules have no decision time and no status.
+    """
     table = {}
     for run in runs:
         s, outputs = run.summary, run.tags.outputs
@@ -203,15 +215,16 @@ def summary_table(runs: Sequence[Run]) -> pd.DataFrame:
         }
         for i, name in enumerate(outputs):
             rows[f"{name} mean, {units[name]}"] = s.mean[i]
-        for limit in s.limits:
-            rows[f"{limit.name} worst"] = limit.worst
-            rows[f"{limit.name} hours above"] = limit.hours_above
-        rows["decision p50, ms"] = s.p50_s * 1e3
-        rows["decision p99, ms"] = s.p99_s * 1e3
-        rows["decision max, ms"] = s.max_s * 1e3
+        for limit, judged in zip(run.limits, s.limits, strict=True):
+            unit = units[outputs[limit.output]]
+            rows[f"{judged.name} worst, {unit}"] = judged.worst
+            rows[f"{judged.name} above {limit.limit:g} {unit}, h"] = round(judged.hours_above, 2)
+        for label, seconds in (("p50", s.p50_s), ("p99", s.p99_s), ("max", s.max_s)):
+            rows[f"decision {label}, ms"] = round(seconds * 1e3, 1) if run.plans else np.nan
         rows["moves outside bounds or rates"] = s.illegal_moves
-        rows |= s.status_count
+        for status, count in s.status_count.items():
+            rows[f"status {status}, rows"] = count if run.plans else np.nan
         table[run.name] = rows
     frame = pd.DataFrame(table)
-    statuses = [k for k in frame.index if k.isupper()]
-    return frame.drop(index=[k for k in statuses if not frame.loc[k].any()])
+    unused = [k for k in frame.index if k.startswith("status ") and not frame.loc[k].fillna(0).any()]
+    return frame.drop(index=unused)

@@ -19,6 +19,7 @@ __all__ = ["COLOURS", "cumulative_difference", "forecast_fan", "moves", "rolling
 # Order of policies in every picture: the same policy has the same colour everywhere.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LIMIT = "#B00020"
+Events = Mapping[Any, str]  # stamp -> what happened then
 
 
 def _figure(rows: int, height: float = 2.1) -> tuple[Figure, list[Axes]]:
@@ -37,19 +38,46 @@ def _time_axis(axis: Axes, index: pd.Index[Any]) -> None:
         axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
-def _legend(axis: Axes, columns: int = 5) -> None:
-    """Above the panel, where no line runs through it; further rows of entries grow upwards."""
-    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, fontsize=8)
+def _legend(axis: Axes, columns: int = 5, events: Events | None = None) -> None:
+    """Above the panel, where no line runs through it, and above the names of events there."""
+    axis.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        frameon=False,
+        fontsize=8,
+        borderaxespad=1.8 if events else 0.5,
+    )
+
+
+def _events(axes: Sequence[Axes], events: Events | None) -> None:
+    """A line through all panels for each event, named above the first."""
+    for stamp, name in (events or {}).items():
+        for axis in axes:
+            axis.axvline(stamp, color="#555555", linewidth=1.0, linestyle=(0, (1, 2)), label="_event")
+        axes[0].annotate(
+            name,
+            (stamp, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color="#333333",
+        )
 
 
 def _axis_limits(axis: Axes, values: Sequence[np.ndarray], limit: float | None) -> None:
-    """Shows all but the outermost half percent, so that one spike does not flatten the rest."""
+    """Shows all but the outermost half percent, so that one spike does not flatten the rest.
+
+    Of what lies above a limit more is shown, up to 1.4 times the limit: that is what the reader looks for.
+    """
     known = np.concatenate([v[np.isfinite(v)] for v in values]) if values else np.empty(0)
     if known.size == 0:
         return
     low, high = np.quantile(known, [0.005, 0.995])
     if limit is not None:
-        high = max(high, limit)
+        high = max(high, limit, min(known.max(), 1.4 * limit))
     axis.set_ylim(low - 0.08 * (high - low), high + 0.12 * (high - low) + 1e-12)
 
 
@@ -60,6 +88,7 @@ def forecast_fan(
     label: str,
     limit: float | None = None,
     actual: pd.Series | None = None,
+    band: str = "back-off quantiles",
 ) -> Figure:
     """The measured past, the forecast's bands, and what came.
 
@@ -70,12 +99,13 @@ def forecast_fan(
     label : what it is, with unit
     limit : drawn as a line, in the same unit
     actual : what was measured afterwards
+    band : legend of the band from "low" to "high"
     """
     figure, (axis,) = _figure(1, 3.2)
     axis.plot(past.index, past.to_numpy(), color="black", linewidth=1.2, label="measured")
     bands: list[tuple[Any, Any, str]]  # low column, high column, legend; outermost first
     if "median" in fan.columns:
-        bands = [("low", "high", "back-off quantiles")] if {"low", "high"} <= set(fan.columns) else []
+        bands = [("low", "high", band)] if {"low", "high"} <= set(fan.columns) else []
         middle = fan["median"]
     else:
         levels = sorted(float(c) for c in fan.columns)
@@ -88,7 +118,9 @@ def forecast_fan(
         )
     axis.plot(fan.index, middle, color=COLOURS[0], linewidth=1.8, label="forecast")
     if actual is not None:
-        axis.plot(actual.index, actual.to_numpy(), color="black", linewidth=1.0, linestyle=":", label="came")
+        axis.plot(
+            actual.index, actual.to_numpy(), color="black", linewidth=1.0, linestyle=":", label="what came"
+        )
     if limit is not None:
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
     axis.set_ylabel(label)
@@ -97,22 +129,31 @@ def forecast_fan(
     return figure
 
 
-def rolling_limits(series: Mapping[str, pd.DataFrame], limits: Mapping[str, float]) -> Figure:
+def rolling_limits(
+    series: Mapping[str, pd.DataFrame],
+    limits: Mapping[str, float],
+    units: Mapping[str, str] | None = None,
+    events: Events | None = None,
+) -> Figure:
     """The rolling mean that each limit is judged by, one panel a limit, one line a policy.
 
     Parameters
     ----------
     series : policy -> DataFrame with a column per limit name
     limits : limit name -> its value; the panels' order
+    units : limit name -> unit
+    events : stamp -> what happened then, drawn as a line through all panels
     """
     figure, axes = _figure(len(limits))
     for axis, (name, limit) in zip(axes, limits.items(), strict=True):
         for i, (policy, frame) in enumerate(series.items()):
             axis.plot(frame.index, frame[name], color=COLOURS[i % 7], linewidth=1.2, label=policy)
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
-        axis.set_ylabel(name)
+        unit = (units or {}).get(name, "")
+        axis.set_ylabel(f"{name}\n{unit}" if unit else name)
         _axis_limits(axis, [f[name].to_numpy(dtype=float) for f in series.values()], limit)
-    _legend(axes[0])
+    _events(axes, events)
+    _legend(axes[0], events=events)
     _time_axis(axes[-1], next(iter(series.values())).index)
     return figure
 
@@ -121,6 +162,8 @@ def moves(
     series: Mapping[str, pd.DataFrame],
     units: Mapping[str, str],
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    names: Mapping[str, str] | None = None,
+    events: Events | None = None,
 ) -> Figure:
     """Setpoints as steps, one panel each, one line a policy.
 
@@ -129,6 +172,8 @@ def moves(
     series : policy -> DataFrame with a column per setpoint
     units : setpoint -> unit; the panels' order
     bounds : setpoint -> lowest and highest value allowed, drawn as lines; NaN: open
+    names : setpoint -> what the axis calls it; left out: the setpoint itself
+    events : stamp -> what happened then, drawn as a line through all panels
     """
     figure, axes = _figure(len(units), 1.6)
     for axis, (name, unit) in zip(axes, units.items(), strict=True):
@@ -139,27 +184,35 @@ def moves(
         for bound in (bounds or {}).get(name, ()):
             if np.isfinite(bound):
                 axis.axhline(bound, color=LIMIT, linewidth=1.0, linestyle="--", label="_bound")
-        axis.set_ylabel(f"{name}\n{unit}")
-    _legend(axes[0])
+        axis.set_ylabel(f"{(names or {}).get(name, name)}\n{unit}")
+    _events(axes, events)
+    if len(series) > 1:
+        _legend(axes[0], events=events)
     _time_axis(axes[-1], next(iter(series.values())).index)
     return figure
 
 
-def cumulative_difference(costs: Mapping[str, pd.Series], against: str, currency: str = "EUR") -> Figure:
+def cumulative_difference(
+    costs: Mapping[str, pd.Series], against: str, currency: str = "EUR", events: Events | None = None
+) -> Figure:
     """Money saved so far against one policy: above zero is cheaper.
 
     Parameters
     ----------
     costs : policy -> cost of each row
     against : the policy that the others are compared with
+    events : stamp -> what happened then
     """
     figure, (axis,) = _figure(1, 3.0)
     base = costs[against].to_numpy().cumsum()
     for i, (policy, cost) in enumerate(costs.items()):
         if policy != against:
-            axis.plot(cost.index, base - cost.to_numpy().cumsum(), color=COLOURS[i % 7], label=policy)
+            saved = base - cost.to_numpy().cumsum()
+            label = f"{policy}: {saved[-1]:,.0f} {currency}" if saved.size else policy
+            axis.plot(cost.index, saved, color=COLOURS[i % 7], label=label)
     axis.axhline(0, color="black", linewidth=0.8)
-    axis.set_ylabel(f"saved against {against}, {currency}")
-    _legend(axis)
+    axis.set_ylabel(f"saved so far, {currency}")
+    _events([axis], events)
+    _legend(axis, events=events)
     _time_axis(axis, costs[against].index)
     return figure

@@ -8,9 +8,16 @@ from types import TracebackType
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-__all__ = ["Report", "TrainBar"]
+__all__ = ["Report", "StageLine", "TrainBar"]
 
 
 class Report(Protocol):
@@ -96,3 +103,49 @@ class TrainBar:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+class StageLine:
+    """What a long command is doing now: one live line in a terminal, a line per stage in a log.
+
+    Use as a context manager and call it with "STAGE" or "STAGE: how far".
+
+    Parameters
+    ----------
+    show : False shows nothing
+    console : where to; None: stderr
+    """
+
+    def __init__(self, *, show: bool = True, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stderr)
+        self._show = show
+        self._stage = ""
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            disable=not show or not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> StageLine:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, text: str) -> None:
+        stage = text.partition(":")[0]
+        if not self._show:
+            return
+        if self._console.is_terminal:
+            self._progress.update(self._task, description=text)
+        elif stage != self._stage:
+            self._console.print(f"{stage} ...", highlight=False, soft_wrap=True)
+        self._stage = stage

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from emisopt._format import number
 from emisopt.errors import DataError
 
 __all__ = ["Report", "Section"]
@@ -23,19 +24,24 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; }
 body { max-width: 62rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.2rem; }
-nav a { margin-right: 1.2em; } a { color: #00568a; }
+nav a { margin-right: 1.2em; line-height: 2; } a { color: #00568a; }
 .synthetic { background: #fff4d6; border-left: 6px solid #e69f00; padding: .5rem 1rem; font-weight: 600; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, tbody th { text-align: left; font-weight: 500; } thead th { border-bottom: 2px solid #888; }
-figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
-figcaption { color: #444; font-size: .9rem; }
+figure { margin: 1rem 0; } figure svg { display: block; width: 100%; min-width: 38rem; height: auto; }
+.note { font-size: .88rem; color: #444; } figcaption { color: #444; font-size: .9rem; }
 dl { display: grid; grid-template-columns: max-content auto; gap: .1rem 1rem; font-size: .88rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 40rem) {
+  table { font-size: .8rem; } th, td { padding: .25rem .4rem; } thead th { white-space: normal; }
+  tbody th { white-space: normal; min-width: 8.5em; }
+  tbody th, thead th:first-child { position: sticky; left: 0; background: #fff; }
+}
 @media print {
   nav { display: none; } .scroll { overflow: visible; } body { max-width: none; padding: 0; font-size: 11pt; }
-  figure, table { break-inside: avoid; } h2 { break-after: avoid; }
+  figure svg { min-width: 0; } figure, table { break-inside: avoid; } h2 { break-after: avoid; }
 }
 """
 
@@ -47,13 +53,14 @@ class Section:
     Attributes
     ----------
     title : heading;   text : paragraphs, plain text
-    tables : caption -> DataFrame;   figures : (caption, Figure)
+    tables : caption -> DataFrame;   notes : small print below the tables;   figures : (caption, Figure)
     """
 
     title: str
     text: Sequence[str] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Sequence[tuple[str, Figure]] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass
@@ -131,30 +138,25 @@ class Report:
         return target
 
 
-def _section(number: int, section: Section) -> str:
-    parts = [f'<h2 id="s{number}">{escape(section.title)}</h2>']
+def _section(place: int, section: Section) -> str:
+    parts = [f'<h2 id="s{place}">{escape(section.title)}</h2>']
     parts += [f"<p>{escape(text)}</p>" for text in section.text]
     for caption, table in section.tables.items():
         parts.append(f'<p>{escape(caption)}</p><div class="scroll">{_table(table)}</div>')
+    parts += [f'<p class="note">{escape(text)}</p>' for text in section.notes]
     parts += [
-        f"<figure>{_svg(figure, f's{number}f{i}-')}<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure><div class="scroll">{_svg(figure, f"s{place}f{i}-", caption)}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
         for i, (caption, figure) in enumerate(section.figures)
     ]
     return "\n".join(parts)
 
 
 def _table(table: pd.DataFrame) -> str:
-    return str(table.to_html(border=0, float_format=_number, na_rep="–", escape=True))
+    return str(table.to_html(border=0, float_format=number, na_rep="–", escape=True, index_names=False))
 
 
-def _number(value: float) -> str:
-    """Four significant digits, whole numbers as such."""
-    if float(value).is_integer() and abs(value) < 1e9:
-        return f"{value:,.0f}"
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
-
-
-def _svg(figure: Figure, prefix: str) -> str:
+def _svg(figure: Figure, prefix: str, caption: str) -> str:
     """The picture as SVG text without XML head, each id after `prefix`; same figure, same text."""
     out = io.StringIO()
     # A fixed salt and no date: ids inside the SVG would otherwise differ from run to run.
@@ -162,4 +164,5 @@ def _svg(figure: Figure, prefix: str) -> str:
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     # Every picture calls its parts figure_1, axes_1, ...: on one page they need names of their own.
-    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", text[text.index("<svg") :])
+    named = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", text[text.index("<svg") :])
+    return named.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import emisopt
+from no_skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  hooks of this folder
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ def test_the_plan_stays_inside_the_hull(advice, small_forecaster):
 def test_the_table_sets_advice_beside_standing_still_and_the_nearest_rows(advice, boiler_history):
     outputs = boiler_history[1].outputs
     assert advice.outputs.index.tolist() == [f"{n}, {boiler_history[1][n].unit}" for n in outputs]
-    assert list(advice.outputs.columns) == ["held", "advised", "nearest rows", "spread of them"]
+    assert list(advice.outputs.columns) == ["now", "held", "advised", "nearest rows", "spread of them"]
+    assert advice.near_in[:4] == tuple(boiler_history[1].setpoints)
     assert np.isfinite(advice.outputs.to_numpy()).all()
     assert advice.neighbours == 50
     assert 0 < advice.distance < 2

@@ -112,6 +112,29 @@ def test_bad_arguments_are_named(small_forecaster, boiler_history, change, text)
         backtest(small_forecaster, boiler_history[0], **{**SIZES, **change})
 
 
+def test_text_stars_the_best_of_each_row_and_counts_ours(result):
+    text = result.text("mae")
+    known = result.table("mae", "known")
+    line = next(x for x in text.splitlines() if x.startswith("nox, mg/Nm3"))
+    assert float(line.split("*")[0].split()[-1]) == pytest.approx(known.loc[("nox", 1)].min(), rel=1e-3)
+    wins = (known.idxmin(axis=1) == "emisopt").sum()
+    assert f"emisopt is the best in {wins} of 12 rows" in text
+    assert "*" not in result.text("coverage")
+    r2 = next(x for x in result.text("r2").splitlines() if x.startswith("nox, mg/Nm3"))
+    assert float(r2.split("*")[0].split()[-1]) == pytest.approx(
+        result.table("r2").loc[("nox", 1)].max(), rel=1e-3
+    )
+
+
+def test_long_stages_say_how_far_they_are(small_forecaster, boiler_history):
+    said: list[str] = []
+    few = {**SIZES, "stride": 60, "operations": ("known",), "horizons": (1,)}
+    backtest(small_forecaster, boiler_history[0], progress=said.append, **few)
+    boosting = [text for text in said if text.startswith("boosting")]
+    assert boosting[0] == "boosting, operation known"
+    assert boosting[1:] == [f"boosting, operation known: {i} of 6" for i in range(1, 7)]
+
+
 @pytest.mark.parametrize(("metric", "operation"), [("mape", "known"), ("mae", "planned")])
 def test_unknown_table_is_refused(result, metric, operation):
     with pytest.raises(ValueError, match="expected"):

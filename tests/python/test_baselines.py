@@ -136,6 +136,13 @@ def test_fit_does_not_see_rows_after_the_calibration_targets(make):
     np.testing.assert_array_equal(a, b)
 
 
+def test_both_forecasts_of_tracking_are_those_asked_one_by_one():
+    base = Boosting(horizons=HORIZONS, iterations=5).fit(TABLE, TRAIN, CALIBRATION)
+    plain, tracked = ErrorTracking(base).predict_both(TABLE, TEST[::3])
+    np.testing.assert_array_equal(plain, base.predict(TABLE, TEST[::3]))
+    np.testing.assert_array_equal(tracked, ErrorTracking(base).predict(TABLE, TEST[::3]))
+
+
 def test_error_tracking_removes_a_constant_offset_once_the_labels_are_in():
     base = LinearRidge(horizons=(1, 6)).fit(TABLE, TRAIN, CALIBRATION)
     values = TABLE.values.copy()

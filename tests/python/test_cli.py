@@ -1,5 +1,6 @@
 """The command line: the whole way on a small plant; one clear line and exit code 2 for each bad input."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -95,16 +96,67 @@ def test_fit_says_what_it_did_and_writes_one_file(folder, capsys, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_fit_leaves_out_the_rows_to_be_scored(folder, capsys, tmp_path):
+    rows = ("--validation-rows", 100, "--test-rows", 150)
+    same = (folder / "plant.csv", "--tags", folder / "tags.yaml", *rows)
+    model = tmp_path / "m.safetensors"
+    assert run("fit", *same, "-o", model, *SMALL) == 0
+    assert "450 training rows, 100 validation rows" in capsys.readouterr().out
+    few = ("--horizons", "1", "--stride", 20, "--operation", "known", "--quiet")
+    assert run("backtest", *same, "--model", model, *few) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_forecast_prints_and_writes_a_row_per_step(folder, capsys, tmp_path):
     plan = tmp_path / "plan.csv"
     pd.DataFrame({"o2_sp": [4.0] * 6}).to_csv(plan, index=False)
     out = tmp_path / "forecast.csv"
     arguments = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--plan", plan)
+    capsys.readouterr()
     assert run("forecast", folder / "plant.csv", *arguments, "-o", out) == 0
-    assert "nox" in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1] == "known of the coming rows: o2_sp"
+    assert printed[2].split() == "rows ahead time, UTC nox 0.1 0.5 0.9 co 0.1 0.5 0.9".split()
+    assert [line.split()[0] for line in printed[3:9]] == list("123456")
+    assert printed[9].endswith("nox in mg/m3, co in mg/m3")
     written = pd.read_csv(out)
     assert len(written) == 6
     assert (written["nox q0.1"] <= written["nox q0.9"]).all()
+
+
+def test_forecast_takes_rows_cut_from_a_file_as_known(folder, capsys, tmp_path):
+    coming = tmp_path / "coming.csv"
+    plant_frame().tail(6).to_csv(coming, index=False)  # with time, setpoint and outputs in it
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--horizons", "2,6")
+    capsys.readouterr()
+    assert run("forecast", folder / "plant.csv", *common, "--known", coming, "--plan", coming) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1] == "known of the coming rows: o2_sp, load"
+    assert [line.split()[0] for line in printed[3:5]] == ["2", "6"]
+    assert "expected 1 to 6 rows" in refused(
+        capsys, "forecast", folder / "plant.csv", *common[:4], "--horizons", "0"
+    )
+
+
+def test_backtest_warns_when_its_rows_are_not_those_of_fit(folder, capsys):
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--horizons", "1")
+    few = ("--test-rows", 100, "--stride", 20, "--operation", "known")
+    capsys.readouterr()
+    assert run("backtest", folder / "plant.csv", *common, *few) == 0
+    assert "trained on 500 rows, here the first 600" in capsys.readouterr().err
+
+
+def test_warnings_of_libraries_stay_away_and_our_own_are_one_line(capsys, monkeypatch):
+    def noisy() -> None:
+        warnings.warn("of a library", FutureWarning, stacklevel=1)
+        warnings.warn_explicit(
+            "the fit\nwas interrupted", UserWarning, str(Path(main.__code__.co_filename)), 1
+        )
+
+    monkeypatch.setattr("emisopt.config.show_config", noisy)
+    capsys.readouterr()
+    assert run("show-config") == 0
+    assert capsys.readouterr().err == "emisopt: warning: the fit was interrupted\n"
 
 
 def test_backtest_prints_both_settings_and_every_model(folder, capsys, tmp_path):
@@ -113,14 +165,12 @@ def test_backtest_prints_both_settings_and_every_model(folder, capsys, tmp_path)
     rows = ("--validation-rows", 100, "--test-rows", 150)
     assert run("backtest", folder / "plant.csv", *arguments, *rows, "--stride", 5, "-o", out) == 0
     printed = capsys.readouterr().out
-    for text in (
-        "future operation known",
-        "future operation unknown",
-        "emisopt",
-        "ridge",
-        "boosting + tracking",
-    ):
+    for text in ("mean absolute error, ", "future operation known", "future operation unknown", "nox, mg/m3"):
         assert text in printed
+    head = [line for line in printed.splitlines() if "rows ahead" in line]
+    models = "emisopt  last value  seasonal naive ridge boosting  boosting + tracking  80 % covers"
+    assert [h.split() for h in head] == [["rows", "ahead", *models.split()]] * 2
+    assert printed.count("*") == 8 + 1  # a star a row, and what it means
     scores = pd.read_parquet(out)
     assert len(scores) == 2 * 2 * 2 * 6
     assert scores["mae"].gt(0).all()
@@ -131,7 +181,7 @@ def test_optimise_stays_inside_the_hull_and_shows_the_nearest_rows(folder, capsy
     arguments = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "-o", out)
     assert run("optimise", folder / "plant.csv", *arguments, "--price", "co=1", "--limit", "nox<=120") == 0
     printed = capsys.readouterr().out
-    assert "nearest rows" in printed
+    assert "nearest rows" in printed and "o2_sp, %" in printed and "nox, mg/m3" in printed
     plan = pd.read_csv(out)["o2_sp"]
     low, high = np.quantile(plant_frame()["o2_sp"], [0.004, 0.996])
     assert plan.between(low - 1e-6, high + 1e-6).all()
@@ -277,19 +327,30 @@ def test_bad_plan(folder, capsys, tmp_path, plan, text):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
+        ((), "at least one --price or --limit"),
         (("--price", "so2=1"), "so2"),
         (("--price", "co=cheap"), "expected a number, got 'cheap'"),
         (("--price", "co"), "expected NAME=VALUE, got 'co'"),
         (("--limit", "nox<100"), "expected NAME<=VALUE"),
         (("--limit", "so2<=100"), "so2"),
         (("--limit", "nox<=100,depth=3"), "got 'depth'"),
-        (("--bound", "o2_sp=8.5:9"), "outside the training rows"),
+        (("--bound", "o2_sp=8.5:9", "--price", "co=1"), "outside the training rows"),
         (("--output", "plan.docx"), "plan.docx"),
     ],
 )
 def test_bad_question(folder, capsys, arguments, text):
     common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors")
     assert text in refused(capsys, "optimise", folder / "plant.csv", *common, *arguments)
+
+
+def test_optimise_without_setpoints_says_how_to_declare_them(folder, capsys, tmp_path):
+    tags, model = tmp_path / "tags.yaml", tmp_path / "m.safetensors"
+    tags.write_text(TAGS.replace("role: setpoint, low: 1, high: 9, rate: 0.5", "role: disturbance"))
+    assert run("fit", folder / "plant.csv", "--tags", tags, "-o", model, *SMALL) == 0
+    line = refused(
+        capsys, "optimise", folder / "plant.csv", "--tags", tags, "--model", model, "--price", "co=1"
+    )
+    assert "fit with --setpoint NAME, e.g. one of o2_sp, load" in line
 
 
 @pytest.mark.parametrize(

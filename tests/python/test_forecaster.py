@@ -119,6 +119,14 @@ def test_unknown_operation_is_a_different_forecast(small_forecaster, now):
     assert not unknown.equals(small_forecaster.predict(history, plan, known))
 
 
+def test_known_disturbances_count_without_a_plan(small_forecaster, now):
+    history, plan, known = now
+    half = small_forecaster.predict(history, None, known)
+    assert not half.equals(small_forecaster.predict(history))
+    blank = np.full(plan.shape, np.nan)
+    pd.testing.assert_frame_equal(half, small_forecaster.predict(history, blank, known), check_exact=True)
+
+
 def test_rows_after_the_context_do_not_matter(small_forecaster, now):
     history, plan, known = now
     full = small_forecaster.predict(history, plan, known)

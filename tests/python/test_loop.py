@@ -22,8 +22,11 @@ def test_frames_and_summary_agree(runs):
         truth = run.frame["truth"]
         np.testing.assert_allclose(truth.mean(), run.summary.mean, rtol=1e-12)
         assert run.cost.sum() == pytest.approx(run.summary.total_eur, rel=1e-9)
-        counts = run.frame["decision", "status"].value_counts()
-        assert {k: v for k, v in run.summary.status_count.items() if v} == counts.to_dict()
+        counts = run.frame["decision", "status"].value_counts().to_dict()
+        if run.plans:
+            assert {k: v for k, v in run.summary.status_count.items() if v} == counts
+        else:
+            assert counts == {"-": len(run.frame)}
 
 
 def test_rolling_means_are_the_ones_that_limits_are_judged_by(runs):
@@ -69,7 +72,18 @@ def test_summary_table_has_a_column_per_policy(runs):
     table = summary_table(runs)
     assert list(table.columns) == ["operator rules", "MPC"]
     assert table.loc["cost, EUR", "MPC"] == runs[1].summary.total_eur
-    assert "NOx 1 h hours above" in table.index
+    assert {"NOx 1 h worst, mg/Nm3", "NOx 1 h above 75 mg/Nm3, h"} <= set(table.index)
+
+
+def test_rules_have_no_status_and_no_decision_time(runs):
+    assert [run.plans for run in runs] == [False, True]
+    assert runs[0].log.median.shape == (24, 0, 0)
+    table = summary_table(runs)
+    of_a_solver = [n for n in table.index if n.startswith(("status ", "decision "))]
+    assert len(of_a_solver) >= 4
+    assert table.loc[of_a_solver, "operator rules"].isna().all()
+    assert table.loc[of_a_solver, "MPC"].notna().all()
+    assert table.loc[[n for n in of_a_solver if n.startswith("status ")], "MPC"].sum() == 24
 
 
 def test_the_run_is_written_as_parquet(runs, tmp_path):

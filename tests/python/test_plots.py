@@ -28,10 +28,33 @@ def test_limit_and_series_are_drawn():
     assert first.get_ylim()[1] > 75.0
 
 
+def test_panels_name_their_units_and_events_stand_in_each():
+    figure = plots.rolling_limits(
+        {"a": rolling(60.0)},
+        {"NOx 1 h": 75.0, "CO 1 h": 125.0},
+        {"NOx 1 h": "mg/Nm3", "CO 1 h": "mg/m3"},
+        {INDEX[20]: "fuel A to C"},
+    )
+    assert [axis.get_ylabel() for axis in figure.axes] == ["NOx 1 h\nmg/Nm3", "CO 1 h\nmg/m3"]
+    for axis in figure.axes:
+        assert [line for line in axis.lines if line.get_label() == "_event"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["fuel A to C"]
+    figure.draw_without_rendering()
+    name, legend = figure.axes[0].texts[0], figure.axes[0].get_legend()
+    assert name.get_window_extent().y1 <= legend.get_texts()[0].get_window_extent().y0
+
+
+def test_what_lies_above_a_limit_is_shown():
+    frame = pd.concat([rolling(60.0)] * 10).set_axis(pd.date_range("2024-01-01", periods=480, freq="5min"))
+    frame.iloc[7] = 95.0  # one row in 480: the outermost half percent
+    assert plots.rolling_limits({"a": frame}, {"NOx 1 h": 75.0}).axes[0].get_ylim()[1] > 95.0
+
+
 def test_savings_are_positive_when_cheaper():
     cost = {n: pd.Series(np.full(48, v), index=INDEX) for n, v in {"operator": 2.0, "MPC": 1.0}.items()}
     line = plots.cumulative_difference(cost, "operator").axes[0].lines[0]
     assert line.get_ydata()[-1] == pytest.approx(48.0)
+    assert line.get_label() == "MPC: 48 EUR"
 
 
 def fan(index: pd.Index) -> pd.DataFrame:
@@ -46,7 +69,7 @@ def test_fan_nests_its_bands_around_the_median():
     (axis,) = figure.axes
     assert axis.get_ylabel() == "NOx, mg/Nm3"
     lines = {line.get_label(): line for line in axis.lines}
-    assert set(lines) == {"measured", "forecast", "came", "limit"}
+    assert set(lines) == {"measured", "forecast", "what came", "limit"}
     assert (lines["forecast"].get_ydata() == 5.0).all()
     heights = [np.ptp(band.get_paths()[0].vertices[:, 1]) for band in axis.collections]
     assert heights == pytest.approx([9.0, 8.0, 5.0])
@@ -72,7 +95,10 @@ def test_moves_are_steps_between_their_bounds():
     assert [line.get_ydata()[0] for line in o2.lines[1:]] == [2.0, 6.5]
     assert [line.get_ydata()[0] for line in tilt.lines[1:]] == [-20.0]
     assert o2.get_ylabel() == "o2_sp\n%" and tilt.get_ylabel() == "tilt_sp\ndeg"
-    assert o2.get_legend().get_texts()[0].get_text() == "MPC" and len(o2.get_legend().get_texts()) == 1
+    assert o2.get_legend() is None  # one policy needs none
+    two = plots.moves({**series, "other": series["MPC"]}, {"o2_sp": "%"}, names={"o2_sp": "excess O2"})
+    assert [text.get_text() for text in two.axes[0].get_legend().get_texts()] == ["MPC", "other"]
+    assert two.axes[0].get_ylabel() == "excess O2\n%"
 
 
 def test_one_spike_does_not_flatten_the_rest():
