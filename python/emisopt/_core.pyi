@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Boiler', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
+__all__: list[str] = ['Boiler', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'Policy', 'Program', 'RateMap', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'Source', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'mpc_policy', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'simulate_history', 'squared_norm', 't_a_from_kg_h', 'train', 'training_envelope']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -524,6 +524,76 @@ class History:
         """
         (N, tags), read-only, no copy.
         """
+class GasBasis:
+    """
+    What a concentration refers to: unit, temperature, wet or dry, oxygen.
+    """
+    def __init__(self, unit: str, temperature_c: typing.SupportsFloat | typing.SupportsIndex, dry: bool, o2_reference: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        """
+        o2_reference: %, NaN: as measured.
+        """
+    def __str__(self) -> str:
+        ...
+class GasConversion:
+    """
+    Concentrations from one basis to another.
+    """
+    def __init__(self, pollutant: str, source: GasBasis, target: GasBasis, o2_constant: typing.SupportsFloat | typing.SupportsIndex, o2_dry: bool) -> None:
+        ...
+    def apply(self, value: numpy.typing.NDArray[numpy.float64], o2: numpy.typing.NDArray[numpy.float64], moisture: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (n) -> (n); o2 and moisture in %: (n), (1,) or (0,) for none; time: (n) s since 1970 UTC or (0,).
+        """
+    def factor(self, o2: typing.SupportsFloat | typing.SupportsIndex, moisture: typing.SupportsFloat | typing.SupportsIndex) -> float:
+        ...
+    def inverse(self) -> GasConversion:
+        ...
+    @property
+    def needs_moisture(self) -> bool:
+        ...
+    @property
+    def needs_o2(self) -> bool:
+        ...
+class Source:
+    """
+    Where an input of an output map comes from at each step.
+    """
+    @staticmethod
+    def constant(value: typing.SupportsFloat | typing.SupportsIndex) -> Source:
+        ...
+    @staticmethod
+    def disturbance(column: typing.SupportsInt | typing.SupportsIndex) -> Source:
+        ...
+    @staticmethod
+    def output(column: typing.SupportsInt | typing.SupportsIndex) -> Source:
+        ...
+    @staticmethod
+    def setpoint(column: typing.SupportsInt | typing.SupportsIndex) -> Source:
+        ...
+class OutputMap:
+    """
+    Quantities q (Q) from outputs y (O), setpoints u (U), disturbances d (D) of a step.
+    """
+    def value(self, y: numpy.typing.NDArray[numpy.float64], u: numpy.typing.NDArray[numpy.float64], d: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        ...
+    def vjp(self, seed: numpy.typing.NDArray[numpy.float64], y: numpy.typing.NDArray[numpy.float64], u: numpy.typing.NDArray[numpy.float64], d: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        -> (dy, du).
+        """
+    @property
+    def names(self) -> list[str]:
+        ...
+class ConversionMap(OutputMap):
+    def __init__(self, outputs: collections.abc.Sequence[str], conversions: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, GasConversion, Source, Source]]) -> None:
+        """
+        conversions: (output, conversion, o2 source, moisture source).
+        """
+class RateMap(OutputMap):
+    def __init__(self, outputs: collections.abc.Sequence[str], name: str, factor: typing.SupportsFloat | typing.SupportsIndex, concentration: Source, flow: Source) -> None:
+        ...
+class ChainMap(OutputMap):
+    def __init__(self, first: OutputMap, second: OutputMap) -> None:
+        ...
 class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
@@ -1201,6 +1271,10 @@ def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArra
     """
     One AdamW step in place on contiguous float32 buffers (parameter_count).
     """
+def default_fuel_factors(fuel: str) -> tuple[float, float, float]:
+    ...
+def default_fuels() -> list[str]:
+    ...
 def default_threads() -> int:
     """
     EMISOPT_THREADS, else the hardware's, at least 1.
@@ -1208,6 +1282,10 @@ def default_threads() -> int:
 def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
     """
     Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN where none can be. operation_known: realised setpoints and known-ahead disturbances are given.
+    """
+def fuel_factors(carbon: typing.SupportsFloat | typing.SupportsIndex, hydrogen: typing.SupportsFloat | typing.SupportsIndex, sulfur: typing.SupportsFloat | typing.SupportsIndex, nitrogen: typing.SupportsFloat | typing.SupportsIndex, oxygen: typing.SupportsFloat | typing.SupportsIndex, water: typing.SupportsFloat | typing.SupportsIndex, gcv: typing.SupportsFloat | typing.SupportsIndex) -> tuple[float, float, float]:
+    """
+    (Fd, Fw, Fc) in scf/MMBtu from wt% and Btu/lb.
     """
 def isa_available() -> list[Isa]:
     """
@@ -1217,10 +1295,48 @@ def isa_level() -> Isa:
     """
     The level in use: the best of this CPU, lowered by EMISOPT_ISA.
     """
+def kg_h_from_mg_m3(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: m3/h.
+    """
+def kg_h_from_t_a(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: hours per year.
+    """
+def lb_h_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: MMBtu/h.
+    """
+def lb_h_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: dscf/min.
+    """
+def lb_mmbtu_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: Fd, b: O2 in %.
+    """
+def lb_mmbtu_from_ppm_co2(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: Fc, b: CO2 in %.
+    """
+def lb_scf_per_ppm(pollutant: str) -> float:
+    ...
+def lb_scf_per_ppm_of_mass(pollutant: str) -> float:
+    ...
 def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], live: bool = False) -> History:
     """
     Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and flags
     (N,) or (0,) of rows that do not follow the one before. live: outputs may be missing or constant.
+    """
+def mg_m3_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: m3/h.
+    """
+def mg_m3_per_ppm(pollutant: str, temperature_c: typing.SupportsFloat | typing.SupportsIndex) -> float:
+    ...
+def molar_mass(pollutant: str) -> float:
+    """
+    g/mol of what is counted; NOx as NO2.
     """
 def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
     """
@@ -1234,6 +1350,16 @@ def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.Suppo
     """
     The upper bound: the controller over the true equations and the true future.
     """
+def pollutant_names() -> list[str]:
+    ...
+def ppm_from_lb_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: dscf/min.
+    """
+def ppm_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: Fd, b: O2 in %.
+    """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
@@ -1241,6 +1367,10 @@ def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_s
 def squared_norm(x: numpy.typing.NDArray[numpy.float32]) -> float:
     """
     Sum of squares in double; the same bits for any number of threads.
+    """
+def t_a_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: hours per year.
     """
 def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None) -> tuple[TrainResult, bool]:
     """

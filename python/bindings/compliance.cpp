@@ -1,0 +1,239 @@
+// Compliance arithmetic: bases of concentrations, emission rates, fuel factors, the maps made of them.
+#include <pybind11/stl.h>
+
+#include <optional>
+
+#include "arrays.hpp"
+#include "emisopt/permit/conversion_map.hpp"
+#include "emisopt/permit/emission_rate.hpp"
+#include "emisopt/permit/fuel_factor.hpp"
+#include "emisopt/permit/gas_conversion.hpp"
+#include "module.hpp"
+
+namespace emisopt::python {
+namespace {
+
+using namespace pybind11::literals;
+
+// (n) or (1,) for all rows; (0,) where the caller has none.
+Column column(const char* where, const Array& a, long n) {
+  if (a.ndim() == 1 && a.size() == 0) return {};
+  if (!(a.ndim() == 1 && a.size() == 1)) require_shape(where, a, {{"n", n}});
+  return {a.data(), a.size() == 1};
+}
+
+RowLabel row_label(std::string tag, const Array& time, long n) {
+  if (time.size() == 0) return {std::move(tag), nullptr};
+  require_shape("time", time, {{"n", n}});
+  return {std::move(tag), time.data()};
+}
+
+void bind_gas(py::module_& m) {
+  m.def("pollutant_names", &pollutant_names);
+  m.def(
+      "molar_mass", [](const std::string& name) { return find_pollutant(name, "molar_mass").molar_mass; },
+      "pollutant"_a, "g/mol of what is counted; NOx as NO2.");
+  m.def(
+      "mg_m3_per_ppm",
+      [](const std::string& name, double temperature_c) {
+        return mg_m3_per_ppm(find_pollutant(name, "mg_m3_per_ppm"), temperature_c);
+      },
+      "pollutant"_a, "temperature_c"_a);
+
+  py::class_<GasBasis>(m, "GasBasis",
+                       "What a concentration refers to: unit, temperature, wet or dry, oxygen.")
+      .def(py::init([](std::string unit, double temperature_c, bool dry, double o2_reference) {
+             return GasBasis{std::move(unit), temperature_c, dry, o2_reference};
+           }),
+           "unit"_a, "temperature_c"_a, "dry"_a, "o2_reference"_a, "o2_reference: %, NaN: as measured.")
+      .def("__str__", &GasBasis::text);
+
+  py::class_<GasConversion>(m, "GasConversion", "Concentrations from one basis to another.")
+      .def(
+          py::init([](std::string pollutant, GasBasis from, GasBasis to, double o2_constant, bool o2_dry) {
+            return GasConversion({std::move(pollutant), std::move(from), std::move(to), o2_constant, o2_dry});
+          }),
+          "pollutant"_a, "source"_a, "target"_a, "o2_constant"_a, "o2_dry"_a)
+      .def_property_readonly("needs_o2", &GasConversion::needs_o2)
+      .def_property_readonly("needs_moisture", &GasConversion::needs_moisture)
+      .def("inverse", &GasConversion::inverse)
+      .def("factor", &GasConversion::factor, "o2"_a, "moisture"_a)
+      .def(
+          "apply",
+          [](const GasConversion& self, const Array& value, const Array& o2, const Array& moisture,
+             std::string tag, const Array& time) {
+            require_shape("GasConversion.apply(value)", value, {{"n", -1}});
+            const long n = value.shape(0);
+            const Column o = column("GasConversion.apply(o2)", o2, n),
+                         h = column("GasConversion.apply(moisture)", moisture, n);
+            const RowLabel label = row_label(std::move(tag), time, n);
+            Array out(n);
+            double* to = out.mutable_data();
+            {
+              const py::gil_scoped_release nogil;
+              self.apply(to, n, value.data(), o, h, label);
+            }
+            return out;
+          },
+          "value"_a.noconvert(), "o2"_a.noconvert(), "moisture"_a.noconvert(), "tag"_a, "time"_a.noconvert(),
+          "(n) -> (n); o2 and moisture in %: (n), (1,) or (0,) for none; time: (n) s since 1970 UTC or "
+          "(0,).");
+}
+
+template <class F>
+void bind_rate(py::module_& m, const char* name, const F& function, const char* doc) {
+  m.def(
+      name,
+      [function, name](const Array& value, double k, const Array& a, const Array& b, std::string tag,
+                       const Array& time) {
+        require_shape(name, value, {{"n", -1}});
+        const long n = value.shape(0);
+        const Column x = column(name, a, n), y = column(name, b, n);
+        const RowLabel label = row_label(std::move(tag), time, n);
+        Array out(n);
+        double* to = out.mutable_data();
+        {
+          const py::gil_scoped_release nogil;
+          function(to, n, value.data(), k, x, y, label);
+        }
+        return out;
+      },
+      "value"_a.noconvert(), "k"_a, "a"_a.noconvert(), "b"_a.noconvert(), "tag"_a, "time"_a.noconvert(), doc);
+}
+
+using KTwo = void (*)(double*, Index, const double*, double, Column, Column, const RowLabel&);
+using KOne = void (*)(double*, Index, const double*, double, Column, const RowLabel&);
+using One = void (*)(double*, Index, const double*, Column, const RowLabel&);
+
+void bind_rate(py::module_& m, const char* name, KTwo f, const char* doc) {
+  bind_rate(
+      m, name,
+      [f](double* out, Index n, const double* v, double k, Column a, Column b, const RowLabel& l) {
+        f(out, n, v, k, a, b, l);
+      },
+      doc);
+}
+void bind_rate(py::module_& m, const char* name, KOne f, const char* doc) {
+  bind_rate(
+      m, name,
+      [f](double* out, Index n, const double* v, double k, Column a, Column, const RowLabel& l) {
+        f(out, n, v, k, a, l);
+      },
+      doc);
+}
+void bind_rate(py::module_& m, const char* name, One f, const char* doc) {
+  bind_rate(
+      m, name,
+      [f](double* out, Index n, const double* v, double, Column a, Column, const RowLabel& l) {
+        f(out, n, v, a, l);
+      },
+      doc);
+}
+
+void bind_rates(py::module_& m) {
+  m.def("lb_scf_per_ppm", &lb_scf_per_ppm, "pollutant"_a);
+  m.def("lb_scf_per_ppm_of_mass", &lb_scf_per_ppm_of_mass, "pollutant"_a);
+  bind_rate(m, "lb_mmbtu_from_ppm", &lb_mmbtu_from_ppm, "k, a: Fd, b: O2 in %.");
+  bind_rate(m, "ppm_from_lb_mmbtu", &ppm_from_lb_mmbtu, "k, a: Fd, b: O2 in %.");
+  bind_rate(m, "lb_mmbtu_from_ppm_co2", &lb_mmbtu_from_ppm_co2, "k, a: Fc, b: CO2 in %.");
+  bind_rate(m, "lb_h_from_ppm", &lb_h_from_ppm, "k, a: dscf/min.");
+  bind_rate(m, "ppm_from_lb_h", &ppm_from_lb_h, "k, a: dscf/min.");
+  bind_rate(m, "kg_h_from_mg_m3", &kg_h_from_mg_m3, "a: m3/h.");
+  bind_rate(m, "mg_m3_from_kg_h", &mg_m3_from_kg_h, "a: m3/h.");
+  bind_rate(m, "lb_h_from_lb_mmbtu", &lb_h_from_lb_mmbtu, "a: MMBtu/h.");
+  bind_rate(m, "t_a_from_kg_h", &t_a_from_kg_h, "a: hours per year.");
+  bind_rate(m, "kg_h_from_t_a", &kg_h_from_t_a, "a: hours per year.");
+
+  m.def(
+      "fuel_factors",
+      [](double carbon, double hydrogen, double sulfur, double nitrogen, double oxygen, double water,
+         double gcv) {
+        const FuelFactors f = fuel_factors({carbon, hydrogen, sulfur, nitrogen, oxygen, water, gcv});
+        return py::make_tuple(f.fd, f.fw, f.fc);
+      },
+      "carbon"_a, "hydrogen"_a, "sulfur"_a, "nitrogen"_a, "oxygen"_a, "water"_a, "gcv"_a,
+      "(Fd, Fw, Fc) in scf/MMBtu from wt% and Btu/lb.");
+  m.def(
+      "default_fuel_factors",
+      [](const std::string& fuel) {
+        const FuelFactors f = default_fuel_factors(fuel);
+        return py::make_tuple(f.fd, f.fw, f.fc);
+      },
+      "fuel"_a);
+  m.def("default_fuels", &default_fuels);
+}
+
+// One step's arrays as pointers; d may be empty (not known).
+struct Step {
+  const double *y, *u, *d;
+};
+Step step(const std::string& where, const SizedMap& map, const Array& y, const Array& u, const Array& d) {
+  require_shape(where + "(y)", y, {{"O", map.reads().outputs}});
+  const auto at_least = [&](const char* name, const Array& a, int least) {
+    if (a.ndim() != 1 || a.size() < least) require_shape(where + name, a, {{"at least", least}});
+  };
+  at_least("(u)", u, map.reads().setpoints);
+  at_least("(d)", d, d.size() ? map.reads().disturbances : 0);
+  return {y.data(), u.data(), d.size() ? d.data() : nullptr};
+}
+
+void bind_maps(py::module_& m) {
+  py::class_<Source>(m, "Source", "Where an input of an output map comes from at each step.")
+      .def_static("constant", &Source::of_constant, "value"_a)
+      .def_static("output", &Source::of_output, "column"_a)
+      .def_static("setpoint", &Source::of_setpoint, "column"_a)
+      .def_static("disturbance", &Source::of_disturbance, "column"_a);
+
+  py::class_<SizedMap, std::shared_ptr<SizedMap>>(
+      m, "OutputMap", "Quantities q (Q) from outputs y (O), setpoints u (U), disturbances d (D) of a step.")
+      .def_property_readonly("names", &SizedMap::names)
+      .def(
+          "value",
+          [](const SizedMap& self, const Array& y, const Array& u, const Array& d) {
+            const Step at = step("OutputMap.value", self, y, u, d);
+            Array q(static_cast<py::ssize_t>(self.names().size()));
+            self.value(q.mutable_data(), at.y, at.u, at.d);
+            return q;
+          },
+          "y"_a.noconvert(), "u"_a.noconvert(), "d"_a.noconvert())
+      .def(
+          "vjp",
+          [](const SizedMap& self, const Array& seed, const Array& y, const Array& u, const Array& d) {
+            require_shape("OutputMap.vjp(seed)", seed, {{"Q", static_cast<long>(self.names().size())}});
+            const Step at = step("OutputMap.vjp", self, y, u, d);
+            Array dy(y.size()), du(u.size());
+            std::fill_n(dy.mutable_data(), y.size(), 0.0);
+            std::fill_n(du.mutable_data(), u.size(), 0.0);
+            self.vjp(dy.mutable_data(), du.mutable_data(), seed.data(), at.y, at.u, at.d);
+            return py::make_tuple(dy, du);
+          },
+          "seed"_a.noconvert(), "y"_a.noconvert(), "u"_a.noconvert(), "d"_a.noconvert(), "-> (dy, du).");
+
+  py::class_<ConversionMap, SizedMap, std::shared_ptr<ConversionMap>>(m, "ConversionMap")
+      .def(py::init([](std::vector<std::string> outputs,
+                       const std::vector<std::tuple<int, GasConversion, Source, Source>>& conversions) {
+             std::vector<OutputConversion> list;
+             for (const auto& [output, conversion, o2, moisture] : conversions)
+               list.push_back({output, conversion, o2, moisture});
+             return std::make_shared<ConversionMap>(std::move(outputs), std::move(list));
+           }),
+           "outputs"_a, "conversions"_a, "conversions: (output, conversion, o2 source, moisture source).");
+  py::class_<RateMap, SizedMap, std::shared_ptr<RateMap>>(m, "RateMap")
+      .def(py::init<std::vector<std::string>, std::string, double, Source, Source>(), "outputs"_a, "name"_a,
+           "factor"_a, "concentration"_a, "flow"_a);
+  py::class_<ChainMap, SizedMap, std::shared_ptr<ChainMap>>(m, "ChainMap")
+      .def(py::init([](std::shared_ptr<SizedMap> first, std::shared_ptr<SizedMap> second) {
+             return std::make_shared<ChainMap>(std::move(first), std::move(second));
+           }),
+           "first"_a, "second"_a);
+}
+
+}  // namespace
+
+void bind_compliance(py::module_& m) {
+  bind_gas(m);
+  bind_rates(m);
+  bind_maps(m);
+}
+
+}  // namespace emisopt::python

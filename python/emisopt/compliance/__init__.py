@@ -1,0 +1,29 @@
+"""Compliance arithmetic: conversions, substitution of missing hours, audit records, statistics of tests.
+
+What the law counts, as pure functions with their sources beside them (docs/compliance.md). Nothing here is a
+certification, and no function says so.
+"""
+
+from __future__ import annotations
+
+from emisopt.compliance.conversion import (
+    FuelFactors,
+    GasBasis,
+    convert,
+    default_fuel_factors,
+    fuel_factors,
+    mg_m3_from_ppm,
+    o2_corrected,
+    ppm_from_mg_m3,
+)
+
+__all__ = [
+    "FuelFactors",
+    "GasBasis",
+    "convert",
+    "default_fuel_factors",
+    "fuel_factors",
+    "mg_m3_from_ppm",
+    "o2_corrected",
+    "ppm_from_mg_m3",
+]
