@@ -8,6 +8,7 @@
 #include "emisopt/permit/emission_rate.hpp"
 #include "emisopt/permit/fuel_factor.hpp"
 #include "emisopt/permit/gas_conversion.hpp"
+#include "emisopt/permit/substitution.hpp"
 #include "module.hpp"
 
 namespace emisopt::python {
@@ -228,12 +229,96 @@ void bind_maps(py::module_& m) {
            "first"_a, "second"_a);
 }
 
+using Flags = py::array_t<bool, py::array::c_style>;
+using Integers = py::array_t<int, py::array::c_style>;
+
+std::vector<char> to_flags(const Flags& a) { return {a.data(), a.data() + a.size()}; }
+
+SubstitutionRule make_substitution_rule(double max_potential, bool load_ranges, int lookback_hours,
+                                        const std::string& percentile_convention, bool count_operating_hours,
+                                        Index availability_hours, Index oldest_hours, bool allow_unverified) {
+  SubstitutionRule rule;
+  rule.max_potential = max_potential;
+  rule.load_ranges = load_ranges;
+  rule.lookback_hours = lookback_hours;
+  rule.count_operating_hours = count_operating_hours;
+  rule.availability = {availability_hours, oldest_hours};
+  rule.allow_unverified = allow_unverified;
+  if (percentile_convention == "linear")
+    rule.convention = PercentileConvention::linear;
+  else if (percentile_convention != "nearest rank")
+    throw InputError("substitute(percentile): expected 'nearest rank' or 'linear', got '" +
+                     percentile_convention + "'");
+  return rule;
+}
+
+void bind_substitution(py::module_& m) {
+  py::class_<SubstitutionRule>(m, "SubstitutionRule", "40 CFR 75 subpart D; see emisopt.compliance.")
+      .def(py::init(&make_substitution_rule), "max_potential"_a, "load_ranges"_a, "lookback_hours"_a,
+           "percentile"_a, "count_operating_hours"_a, "availability_hours"_a, "oldest_hours"_a,
+           "allow_unverified"_a)
+      .def_property_readonly("verified", &SubstitutionRule::verified);
+  py::class_<SubstitutedHour>(m, "SubstitutedHour", "What one substituted hour's value rests on.")
+      .def_readonly("row", &SubstitutedHour::row)
+      .def_readonly("value", &SubstitutedHour::value)
+      .def_readonly("original", &SubstitutedHour::original)
+      .def_property_readonly("method",
+                             [](const SubstitutedHour& h) { return std::string(to_string(h.method)); })
+      .def_readonly("availability", &SubstitutedHour::availability)
+      .def_readonly("gap_first", &SubstitutedHour::gap_first)
+      .def_readonly("gap_hours", &SubstitutedHour::gap_hours)
+      .def_readonly("before", &SubstitutedHour::before)
+      .def_readonly("after", &SubstitutedHour::after)
+      .def_readonly("before_row", &SubstitutedHour::before_row)
+      .def_readonly("after_row", &SubstitutedHour::after_row)
+      .def_readonly("lookback_first", &SubstitutedHour::lookback_first)
+      .def_readonly("lookback_last", &SubstitutedHour::lookback_last)
+      .def_readonly("lookback_count", &SubstitutedHour::lookback_count)
+      .def_readonly("lookback_value", &SubstitutedHour::lookback_value)
+      .def_readonly("verified", &SubstitutedHour::verified);
+  m.def(
+      "substitute_missing",
+      [](const Array& values, const Flags& operating, const Flags& assured, const Integers& load_range,
+         const SubstitutionRule& rule, std::string tag, const Array& time) {
+        require_shape("substitute_missing(values)", values, {{"hours", -1}});
+        const RowLabel label = row_label(std::move(tag), time, values.shape(0));
+        const std::vector<double> v = to_vector(values);
+        const std::vector<char> ran = to_flags(operating), good = to_flags(assured);
+        const std::vector<int> range(load_range.data(), load_range.data() + load_range.size());
+        Substitution s;
+        {
+          const py::gil_scoped_release nogil;
+          s = substitute_missing(v, ran, good, range, rule, label);
+        }
+        return py::make_tuple(to_array(s.values), to_array(s.availability), s.hours);
+      },
+      "values"_a.noconvert(), "operating"_a.noconvert(), "assured"_a.noconvert(), "load_range"_a.noconvert(),
+      "rule"_a, "tag"_a, "time"_a.noconvert(),
+      "(n) hours -> (values, availability, records); assured and load_range: (n) or (0,).");
+  m.def(
+      "remove_substitution",
+      [](const Array& values, const std::vector<SubstitutedHour>& hours, std::string tag, const Array& time) {
+        require_shape("remove_substitution(values)", values, {{"hours", -1}});
+        return to_array(
+            remove_substitution(to_vector(values), hours, row_label(std::move(tag), time, values.shape(0))));
+      },
+      "values"_a.noconvert(), "hours"_a, "tag"_a, "time"_a.noconvert());
+  m.def(
+      "monitor_availability",
+      [](const Flags& operating, const Flags& assured, Index operating_hours, Index oldest_hours) {
+        return to_array(
+            monitor_availability(to_flags(operating), to_flags(assured), {operating_hours, oldest_hours}));
+      },
+      "operating"_a.noconvert(), "assured"_a.noconvert(), "operating_hours"_a, "oldest_hours"_a);
+}
+
 }  // namespace
 
 void bind_compliance(py::module_& m) {
   bind_gas(m);
   bind_rates(m);
   bind_maps(m);
+  bind_substitution(m);
 }
 
 }  // namespace emisopt::python

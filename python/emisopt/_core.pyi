@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Boiler', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'Policy', 'Program', 'RateMap', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'Source', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'mpc_policy', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'simulate_history', 'squared_norm', 't_a_from_kg_h', 'train', 'training_envelope']
+__all__: list[str] = ['Boiler', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'Policy', 'Program', 'RateMap', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'Source', 'StateError', 'Status', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'remove_substitution', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -593,6 +593,67 @@ class RateMap(OutputMap):
         ...
 class ChainMap(OutputMap):
     def __init__(self, first: OutputMap, second: OutputMap) -> None:
+        ...
+class SubstitutionRule:
+    """
+    40 CFR 75 subpart D; see emisopt.compliance.
+    """
+    def __init__(self, max_potential: typing.SupportsFloat | typing.SupportsIndex, load_ranges: bool, lookback_hours: typing.SupportsInt | typing.SupportsIndex, percentile: str, count_operating_hours: bool, availability_hours: typing.SupportsInt | typing.SupportsIndex, oldest_hours: typing.SupportsInt | typing.SupportsIndex, allow_unverified: bool) -> None:
+        ...
+    @property
+    def verified(self) -> bool:
+        ...
+class SubstitutedHour:
+    """
+    What one substituted hour's value rests on.
+    """
+    @property
+    def after(self) -> float:
+        ...
+    @property
+    def after_row(self) -> int:
+        ...
+    @property
+    def availability(self) -> float:
+        ...
+    @property
+    def before(self) -> float:
+        ...
+    @property
+    def before_row(self) -> int:
+        ...
+    @property
+    def gap_first(self) -> int:
+        ...
+    @property
+    def gap_hours(self) -> int:
+        ...
+    @property
+    def lookback_count(self) -> int:
+        ...
+    @property
+    def lookback_first(self) -> int:
+        ...
+    @property
+    def lookback_last(self) -> int:
+        ...
+    @property
+    def lookback_value(self) -> float:
+        ...
+    @property
+    def method(self) -> str:
+        ...
+    @property
+    def original(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def value(self) -> float:
+        ...
+    @property
+    def verified(self) -> bool:
         ...
 class ForecasterConfig:
     """
@@ -1338,6 +1399,8 @@ def molar_mass(pollutant: str) -> float:
     """
     g/mol of what is counted; NOx as NO2.
     """
+def monitor_availability(operating: numpy.typing.NDArray[numpy.bool], assured: numpy.typing.NDArray[numpy.bool], operating_hours: typing.SupportsInt | typing.SupportsIndex, oldest_hours: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
+    ...
 def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
     """
     The forecaster and the controller as a policy.
@@ -1360,6 +1423,8 @@ def ppm_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.Supp
     """
     k, a: Fd, b: O2 in %.
     """
+def remove_substitution(values: numpy.typing.NDArray[numpy.float64], hours: collections.abc.Sequence[SubstitutedHour], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    ...
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
@@ -1367,6 +1432,10 @@ def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_s
 def squared_norm(x: numpy.typing.NDArray[numpy.float32]) -> float:
     """
     Sum of squares in double; the same bits for any number of threads.
+    """
+def substitute_missing(values: numpy.typing.NDArray[numpy.float64], operating: numpy.typing.NDArray[numpy.bool], assured: numpy.typing.NDArray[numpy.bool], load_range: numpy.typing.NDArray[numpy.int32], rule: SubstitutionRule, tag: str, time: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64], list[SubstitutedHour]]:
+    """
+    (n) hours -> (values, availability, records); assured and load_range: (n) or (0,).
     """
 def t_a_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """

@@ -7,7 +7,7 @@ import pytest
 
 MODULES = (
     "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants",
-    "compliance._rows", "compliance.conversion",
+    "compliance._rows", "compliance.conversion", "compliance.substitution",
 )  # fmt: skip
 
 

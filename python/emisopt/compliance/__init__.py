@@ -16,14 +16,18 @@ from emisopt.compliance.conversion import (
     o2_corrected,
     ppm_from_mg_m3,
 )
+from emisopt.compliance.substitution import Substitution, monitor_availability, substitute
 
 __all__ = [
     "FuelFactors",
     "GasBasis",
+    "Substitution",
     "convert",
     "default_fuel_factors",
     "fuel_factors",
     "mg_m3_from_ppm",
+    "monitor_availability",
     "o2_corrected",
     "ppm_from_mg_m3",
+    "substitute",
 ]
