@@ -1,13 +1,16 @@
-// Compliance arithmetic: bases of concentrations, emission rates, fuel factors, the maps made of them.
+// Compliance arithmetic: conversions and their maps, substitution, statistics of tests, audit records.
 #include <pybind11/stl.h>
 
 #include <optional>
 
 #include "arrays.hpp"
+#include "emisopt/permit/audit_log.hpp"
+#include "emisopt/permit/calibration.hpp"
 #include "emisopt/permit/conversion_map.hpp"
 #include "emisopt/permit/emission_rate.hpp"
 #include "emisopt/permit/fuel_factor.hpp"
 #include "emisopt/permit/gas_conversion.hpp"
+#include "emisopt/permit/relative_accuracy.hpp"
 #include "emisopt/permit/substitution.hpp"
 #include "module.hpp"
 
@@ -312,6 +315,142 @@ void bind_substitution(py::module_& m) {
       "operating"_a.noconvert(), "assured"_a.noconvert(), "operating_hours"_a, "oldest_hours"_a);
 }
 
+// Names are those of the statistics that an AcceptanceLimit judges.
+using Statistics = std::map<std::string, double>;
+
+Statistics relative_accuracy_statistics(const RelativeAccuracy& ra) {
+  return {{"runs", ra.n},
+          {"mean_reference", ra.mean_reference},
+          {"mean_monitor", ra.mean_monitor},
+          {"mean_difference", ra.mean_difference},
+          {"absolute_mean_difference", std::abs(ra.mean_difference)},
+          {"sd", ra.sd},
+          {"t_critical", ra.t},
+          {"confidence_coefficient", ra.confidence},
+          {"relative_accuracy_pct", ra.relative_accuracy_pct},
+          {"biased", ra.biased},
+          {"bias_adjustment_factor", ra.bias_factor}};
+}
+
+Statistics comparison_statistics(const MethodComparison& c) {
+  return {{"runs", c.n},
+          {"f", c.f},
+          {"f_critical", c.f_critical},
+          {"t", c.t},
+          {"t_critical", c.t_critical},
+          {"r", c.r},
+          {"mean_difference", c.mean_difference}};
+}
+
+Statistics variability_statistics(const CalibrationFunction& f, const Variability& v) {
+  return {{"runs", v.n},
+          {"intercept", f.intercept},
+          {"slope", f.slope},
+          {"r", f.r},
+          {"mean_difference", v.mean_difference},
+          {"sd", v.sd},
+          {"sigma0", v.sigma0},
+          {"kv", v.kv},
+          {"allowed_sd", v.allowed}};
+}
+
+void bind_statistics(py::module_& m) {
+  m.def(
+      "relative_accuracy",
+      [](const std::vector<double>& reference, const std::vector<double>& monitor, int least_runs,
+         std::optional<double> denominator, int t_decimals) {
+        return relative_accuracy_statistics(
+            relative_accuracy(reference, monitor, {least_runs, denominator, t_decimals}));
+      },
+      "reference"_a, "monitor"_a, "least_runs"_a, "denominator"_a, "t_decimals"_a);
+  m.def("audit_accuracy_pct", &audit_accuracy_pct, "reference"_a, "monitor"_a);
+  m.def(
+      "compare_methods",
+      [](const std::vector<double>& reference, const std::vector<double>& monitor, int least_runs) {
+        return comparison_statistics(compare_methods(reference, monitor, least_runs));
+      },
+      "reference"_a, "monitor"_a, "least_runs"_a);
+  m.def(
+      "variability",
+      [](const std::vector<double>& x, const std::vector<double>& y, std::optional<double> zero, double limit,
+         double confidence_pct) {
+        const CalibrationFunction f = zero ? calibrate_through_zero(x, y, *zero) : calibrate(x, y);
+        return variability_statistics(f, variability(f, x, y, limit, confidence_pct));
+      },
+      "x"_a, "y"_a, "zero"_a, "limit"_a, "confidence_pct"_a, "zero: None for least squares.");
+  m.def("confidence_interval_pct", &confidence_interval_pct, "pollutant"_a);
+
+  py::class_<AcceptanceLimit>(m, "AcceptanceLimit", "A limit on a statistic, with its source.")
+      .def(py::init([](std::string statistic, double limit, bool at_most, std::string source, bool verified) {
+             return AcceptanceLimit{std::move(statistic), limit, at_most, std::move(source), verified};
+           }),
+           "statistic"_a, "limit"_a, "at_most"_a, "source"_a, "verified"_a)
+      .def_readonly("statistic", &AcceptanceLimit::statistic)
+      .def_readonly("limit", &AcceptanceLimit::limit)
+      .def_readonly("at_most", &AcceptanceLimit::at_most)
+      .def_readonly("source", &AcceptanceLimit::source)
+      .def_readonly("verified", &AcceptanceLimit::verified);
+  m.def("ps16_limits", &ps16_limits, "mean_reference_ppm"_a, "f_critical"_a);
+  m.def(
+      "judge",
+      [](const Statistics& statistics, const std::vector<AcceptanceLimit>& limits, bool allow_unverified) {
+        std::vector<std::pair<double, bool>> verdicts;
+        for (const Verdict& v : judge(statistics, limits, allow_unverified))
+          verdicts.emplace_back(v.value, v.met);
+        return verdicts;
+      },
+      "statistics"_a, "limits"_a, "allow_unverified"_a, "-> (value, met) of each limit.");
+}
+
+// Columns as the core wants them, on memory that `columns` keeps alive.
+std::vector<AuditInput> audit_inputs(const std::vector<std::pair<std::string, Array>>& columns) {
+  std::vector<AuditInput> inputs;
+  for (const auto& [name, values] : columns) {
+    require_shape("audit input '" + name + "'", values, {{"rows", -1}});
+    inputs.push_back({name, values.data(), values.shape(0)});
+  }
+  return inputs;
+}
+
+void bind_audit(py::module_& m) {
+  using Columns = std::vector<std::pair<std::string, Array>>;
+  m.def(
+      "append_audit_record",
+      [](const std::string& path, std::string subject, std::string maker, double made_s,
+         const Columns& columns, const std::string& rule, const std::string& result, Index block_rows) {
+        const AuditEntry entry = {
+            std::move(subject),    std::move(maker),          made_s,
+            audit_inputs(columns), Json::parse(rule, "rule"), Json::parse(result, "result")};
+        const py::gil_scoped_release nogil;
+        return append_audit_record(path, entry, block_rows);
+      },
+      "path"_a, "subject"_a, "maker"_a, "made_s"_a, "inputs"_a, "rule"_a, "result"_a,
+      "block_rows"_a = kAuditBlockRows, "rule, result: JSON texts; -> the record's line.");
+  m.def("verify_audit_file", &verify_audit_file, "path"_a, "head"_a);
+  py::class_<AuditRecord>(m, "AuditRecord", "A record as read back; see emisopt.compliance.audit.")
+      .def(py::init<std::string_view>(), "text"_a)
+      .def_property_readonly("sha256", &AuditRecord::sha256)
+      .def_property_readonly("previous", &AuditRecord::previous)
+      .def_property_readonly("sequence", &AuditRecord::sequence)
+      .def_property_readonly("json", [](const AuditRecord& r) { return r.json().write(); })
+      .def("verify", &AuditRecord::verify)
+      .def(
+          "verify_inputs",
+          [](const AuditRecord& self, const Columns& columns) {
+            const std::vector<AuditInput> inputs = audit_inputs(columns);
+            const py::gil_scoped_release nogil;
+            return self.verify_inputs(inputs);
+          },
+          "inputs"_a)
+      .def(
+          "verify_result",
+          [](const AuditRecord& self, const std::string& now, double tolerance) {
+            return self.verify_result(Json::parse(now, "result"), tolerance);
+          },
+          "now"_a, "tolerance"_a);
+  m.def("read_audit_log", &read_audit_log, "path"_a);
+}
+
 }  // namespace
 
 void bind_compliance(py::module_& m) {
@@ -319,6 +458,8 @@ void bind_compliance(py::module_& m) {
   bind_rates(m);
   bind_maps(m);
   bind_substitution(m);
+  bind_statistics(m);
+  bind_audit(m);
 }
 
 }  // namespace emisopt::python

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Boiler', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'Policy', 'Program', 'RateMap', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'Source', 'StateError', 'Status', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'remove_substitution', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Boiler', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'Policy', 'Program', 'RateMap', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'Source', 'StateError', 'Status', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -654,6 +654,51 @@ class SubstitutedHour:
         ...
     @property
     def verified(self) -> bool:
+        ...
+class AcceptanceLimit:
+    """
+    A limit on a statistic, with its source.
+    """
+    def __init__(self, statistic: str, limit: typing.SupportsFloat | typing.SupportsIndex, at_most: bool, source: str, verified: bool) -> None:
+        ...
+    @property
+    def at_most(self) -> bool:
+        ...
+    @property
+    def limit(self) -> float:
+        ...
+    @property
+    def source(self) -> str:
+        ...
+    @property
+    def statistic(self) -> str:
+        ...
+    @property
+    def verified(self) -> bool:
+        ...
+class AuditRecord:
+    """
+    A record as read back; see emisopt.compliance.audit.
+    """
+    def __init__(self, text: str) -> None:
+        ...
+    def verify(self) -> list[str]:
+        ...
+    def verify_inputs(self, inputs: collections.abc.Sequence[tuple[str, typing.Annotated[numpy.typing.ArrayLike, numpy.float64]]]) -> list[str]:
+        ...
+    def verify_result(self, now: str, tolerance: typing.SupportsFloat | typing.SupportsIndex) -> list[str]:
+        ...
+    @property
+    def json(self) -> str:
+        ...
+    @property
+    def previous(self) -> str:
+        ...
+    @property
+    def sequence(self) -> int:
+        ...
+    @property
+    def sha256(self) -> str:
         ...
 class ForecasterConfig:
     """
@@ -1332,6 +1377,16 @@ def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArra
     """
     One AdamW step in place on contiguous float32 buffers (parameter_count).
     """
+def append_audit_record(path: str, subject: str, maker: str, made_s: typing.SupportsFloat | typing.SupportsIndex, inputs: collections.abc.Sequence[tuple[str, typing.Annotated[numpy.typing.ArrayLike, numpy.float64]]], rule: str, result: str, block_rows: typing.SupportsInt | typing.SupportsIndex = 65536) -> str:
+    """
+    rule, result: JSON texts; -> the record's line.
+    """
+def audit_accuracy_pct(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
+    ...
+def compare_methods(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
+    ...
+def confidence_interval_pct(pollutant: str) -> float:
+    ...
 def default_fuel_factors(fuel: str) -> tuple[float, float, float]:
     ...
 def default_fuels() -> list[str]:
@@ -1355,6 +1410,10 @@ def isa_available() -> list[Isa]:
 def isa_level() -> Isa:
     """
     The level in use: the best of this CPU, lowered by EMISOPT_ISA.
+    """
+def judge(statistics: collections.abc.Mapping[str, typing.SupportsFloat | typing.SupportsIndex], limits: collections.abc.Sequence[AcceptanceLimit], allow_unverified: bool) -> list[tuple[float, bool]]:
+    """
+    -> (value, met) of each limit.
     """
 def kg_h_from_mg_m3(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
@@ -1423,6 +1482,12 @@ def ppm_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.Supp
     """
     k, a: Fd, b: O2 in %.
     """
+def ps16_limits(mean_reference_ppm: typing.SupportsFloat | typing.SupportsIndex, f_critical: typing.SupportsFloat | typing.SupportsIndex) -> list[AcceptanceLimit]:
+    ...
+def read_audit_log(path: str) -> list[AuditRecord]:
+    ...
+def relative_accuracy(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex, denominator: typing.SupportsFloat | typing.SupportsIndex | None, t_decimals: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
+    ...
 def remove_substitution(values: numpy.typing.NDArray[numpy.float64], hours: collections.abc.Sequence[SubstitutedHour], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     ...
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
@@ -1449,5 +1514,11 @@ def training_envelope(history: History, rows: typing.SupportsInt | typing.Suppor
     """
     Where the first `rows` rows lay: setpoints and what is known ahead; beyond it a plan is penalised.
     """
+def variability(x: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], y: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], zero: typing.SupportsFloat | typing.SupportsIndex | None, limit: typing.SupportsFloat | typing.SupportsIndex, confidence_pct: typing.SupportsFloat | typing.SupportsIndex) -> dict[str, float]:
+    """
+    zero: None for least squares.
+    """
+def verify_audit_file(path: str, head: str) -> list[str]:
+    ...
 __version__: str = '0.1.0'
 epoch: float = 1704067200.0

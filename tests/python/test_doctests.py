@@ -7,7 +7,8 @@ import pytest
 
 MODULES = (
     "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants",
-    "compliance._rows", "compliance.conversion", "compliance.substitution",
+    "compliance._rows", "compliance.audit", "compliance.conversion", "compliance.rata",
+    "compliance.substitution",
 )  # fmt: skip
 
 

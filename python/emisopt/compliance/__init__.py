@@ -6,6 +6,7 @@ certification, and no function says so.
 
 from __future__ import annotations
 
+from emisopt.compliance.audit import AuditLog, AuditRecord
 from emisopt.compliance.conversion import (
     FuelFactors,
     GasBasis,
@@ -16,12 +17,25 @@ from emisopt.compliance.conversion import (
     o2_corrected,
     ppm_from_mg_m3,
 )
+from emisopt.compliance.rata import (
+    AcceptanceLimit,
+    MonitorTest,
+    accuracy_audit,
+    predictive_system,
+    relative_accuracy,
+    variability,
+)
 from emisopt.compliance.substitution import Substitution, monitor_availability, substitute
 
 __all__ = [
+    "AcceptanceLimit",
+    "AuditLog",
+    "AuditRecord",
     "FuelFactors",
     "GasBasis",
+    "MonitorTest",
     "Substitution",
+    "accuracy_audit",
     "convert",
     "default_fuel_factors",
     "fuel_factors",
@@ -29,5 +43,8 @@ __all__ = [
     "monitor_availability",
     "o2_corrected",
     "ppm_from_mg_m3",
+    "predictive_system",
+    "relative_accuracy",
     "substitute",
+    "variability",
 ]
