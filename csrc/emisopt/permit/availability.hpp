@@ -14,9 +14,9 @@ struct AvailabilityRule {
 
 /// % at the end of each clock hour, row 0 being the hour of initial certification; NaN before the first
 /// operating hour, and in an hour without operation the value of the hour before.
-///   until 8,760 operating hours or three years  100 QA / operating hours since certification  (equation 8)
-///   then                                        100 QA in the last 8,760 operating hours / 8,760  (equation
-///   9) fewer than 8,760 in the last three years    100 QA / operating hours of these three years
+///   until 8,760 operating hours or three years: 100 QA / operating hours since certification (equation 8)
+///   then: 100 QA in the last 8,760 operating hours / 8,760 (equation 9)
+///   with fewer than 8,760 in the last three years: 100 QA / operating hours of these three years
 /// operating (n): the unit combusts fuel. assured (n): there is quality-assured data; it counts only in an
 /// operating hour. Throws InputError for a rule that is not positive.
 std::vector<double> monitor_availability(const std::vector<char>& operating, const std::vector<char>& assured,

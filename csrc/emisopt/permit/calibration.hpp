@@ -24,8 +24,8 @@ struct CalibrationFunction {
 
 /// Least squares of y on x; n >= 3. Throws InputError where x does not vary, ShapeError for lengths.
 CalibrationFunction calibrate(const std::vector<double>& x, const std::vector<double>& y);
-/// For readings that hardly vary: the line through (zero, 0) and the means. Throws InputError where they
-/// meet.
+/// For readings that hardly vary: the line through (zero, 0) and the means. Throws InputError
+/// where they meet.
 CalibrationFunction calibrate_through_zero(const std::vector<double>& x, const std::vector<double>& y,
                                            double zero);
 

@@ -1,7 +1,8 @@
 // Conversions as differentiable maps from forecast outputs: what a permit counts, as the controller sees it.
-// A forecast may hold wet ppm and wet oxygen; with these maps an objective prices, and a limit is written on,
-// dry mg/Nm3 at 6 % O2 or kg/h. Nothing here throws once it is made: where there is no answer (oxygen at or
-// above its constant) the quantity is NaN, which the controller refuses by name.
+// A forecast may hold wet ppm and wet oxygen; with these maps an objective prices dry mg/Nm3 at 6 % O2 or
+// kg/h, alone or chained before another map (fuel cost with its fee, ground concentration). Nothing here
+// throws once it is made: where there is no answer (oxygen at or above its constant) the quantity is NaN, and
+// the controller takes no plan of such a cost.
 #pragma once
 #include <memory>
 

@@ -1,9 +1,10 @@
 // Emission rates: concentration and gas to mass per heat input, per hour, per year; and the ways back.
 //
-//   lb/MMBtu = K C Fd 20.9 / (20.9 - O2)     C ppm dry, O2 % dry       (40 CFR 60 Method 19, equation 19-1)
-//   lb/MMBtu = K C Fc 100 / CO2              C and CO2 on one basis    (the volume of CO2 per heat, by its
-//   share) lb/h     = K C 60 Q                      Q dscf/min kg/h     = 1e-6 C Q                      C
-//   mg/m3 and Q m3/h on one basis t/a      = 1e-3 (kg/h) (h/a)
+//   lb/MMBtu = K C Fd 20.9 / (20.9 - O2)   C ppm and O2 % dry (40 CFR 60 appendix A, Method 19)
+//   lb/MMBtu = K C Fc 100 / CO2            C and CO2 on one basis: CO2 per heat input, by its share
+//   lb/h     = K C 60 Q                    Q dscf/min
+//   kg/h     = 1e-6 C Q                    C mg/m3 and Q m3/h on one basis
+//   t/a      = 1e-3 (kg/h) (h/a)
 //
 // K: lb/scf that 1 ppm is. Every function writes n rows, leaves NaN NaN and throws InputError naming tag, row
 // and time of the first row with a value that is out of its range. `out` must not be one of the inputs.

@@ -4,7 +4,7 @@
 //   Fw = 1e6 (5.57 H + 1.53 C + 0.57 S + 0.14 N - 0.46 O + 0.21 H2O) / GCV    wet gas, wscf/MMBtu
 //   Fc = 1e6 0.321 C / GCV                                                    CO2, scf/MMBtu
 //
-// Fuel in weight %, GCV in Btu/lb (40 CFR 60 appendix A, Method 19, section 12.3.2). The form of Fd and the
+// Fuel in weight %, GCV in Btu/lb (40 CFR 60 appendix A, Method 19, section 12.3.2.1). The form of Fd and the
 // table were seen in their source; the coefficients of Fw and Fc were recalled, and all of them follow from
 // the stoichiometry of complete combustion to 2 %, their rounding
 // (tests/cpp/permit/fuel_factor_test.cpp).

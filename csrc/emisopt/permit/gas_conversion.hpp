@@ -4,8 +4,8 @@
 //   dry   = wet / (1 - moisture/100)
 //   C_ref = C (K - O2_ref) / (K - O2)             O2 dry; K the oxygen of air, 20.9 or 21 % by the permit
 //
-// K is never assumed: 20.9 stands in 40 CFR 60 Method 19, 21 in 40 CFR 60.284, the EU's and China's rules,
-// and 100 mg at 8 % O2 are 115.3846 or 115.5039 mg at 6 %.
+// K is never assumed: 20.9 stands in 40 CFR 60 Method 19, 21 in 40 CFR 60.284, 30 TAC 111.121 and GB 13223,
+// and 100 mg at 8 % O2 are 115.5039 or 115.3846 mg at 6 %.
 #pragma once
 #include <string>
 #include <string_view>

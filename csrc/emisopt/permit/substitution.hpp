@@ -28,8 +28,8 @@ enum class PercentileConvention {
   linear,        // between ranks, position (n - 1) p / 100 from the smallest (spreadsheets, NumPy)
 };
 
-/// values may come in any order and are reordered. Throws InputError without values or for percent
-/// not 1..100.
+/// values may come in any order and are reordered. Throws InputError without values or for a
+/// percent outside 1 to 100.
 double percentile(std::vector<double>& values, int percent, PercentileConvention convention);
 
 struct SubstitutionRule {

@@ -119,7 +119,7 @@ def convert(
     Notes
     -----
     C_ref = C (K - O2_ref) / (K - O2) on dry gas: 40 CFR 60 appendix A, Method 19 (K = 20.9); 40 CFR 60.284,
-    2010/75/EU, GB 13223 (K = 21). csrc/emisopt/permit/gas_conversion.cpp.
+    30 TAC 111.121, GB 13223 (K = 21). csrc/emisopt/permit/gas_conversion.cpp.
 
     Examples
     --------
@@ -278,7 +278,7 @@ def _rate(
 
 
 def lb_mmbtu_from_ppm(ppm: Values, *, k: float, fd: object, o2_pct: object) -> Values:
-    """lb/MMBtu from dry ppm by the dry F-factor: K C Fd 20.9 / (20.9 - O2), Method 19 equation 19-1.
+    """lb/MMBtu from dry ppm by the dry F-factor: K C Fd 20.9 / (20.9 - O2) (Method 19).
 
     Parameters
     ----------

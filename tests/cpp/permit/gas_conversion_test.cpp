@@ -46,7 +46,7 @@ TEST(GasConversion, StackTestSheetIsCorrectedToFifteenPercentOxygen) {
   EXPECT_EQ(rounded(one(to15, 1.5, 4.2), 4), 0.5299);
 }
 
-// The oxygen constant decides the third digit: 20.9 in Method 19, 21 in 40 CFR 60.284, the EU and China.
+// The oxygen constant decides the third digit: 20.9 in Method 19, 21 in 40 CFR 60.284 and GB 13223.
 TEST(GasConversion, TheOxygenConstantIsNotAssumed) {
   EXPECT_EQ(rounded(one(GasConversion(correction(6, 21)), 100, 8), 4), 115.3846);
   EXPECT_EQ(rounded(one(GasConversion(correction(6, 20.9)), 100, 8), 4), 115.5039);
