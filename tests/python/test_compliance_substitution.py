@@ -63,6 +63,11 @@ def test_a_recalled_rule_is_refused_or_marked():
         substitute(hours, **options, load_range=ranges)
     filled = substitute(hours, **options, load_range=ranges, allow_unverified=True)
     assert not filled.records["verified"].any()
+    with pytest.raises(emisopt.InputError, match=r"load_range\): expected whole numbers"):
+        substitute(hours, **options, load_range=ranges + 0.5, allow_unverified=True)
+    with pytest.raises(emisopt.InputError, match=r"row 5 .*expected a load range >= 0, got -1"):
+        unknown = np.where(np.arange(len(hours)) == 5, np.nan, ranges)
+        substitute(hours, **options, load_range=unknown, allow_unverified=True)
     assert "UNVERIFIED" in str(filled)
 
 

@@ -136,12 +136,11 @@ def substitute(
         oldest_hours=26280,
         allow_unverified=allow_unverified,
     )
-    ranges = np.empty(0, np.intc) if load_range is None else np.ascontiguousarray(load_range, dtype=np.intc)
     values, availability, records = _core.substitute_missing(
         vector(hours, "substitute(hours)"),
         _flags(operating, "operating"),
         np.empty(0, np.bool_) if assured is None else _flags(assured, "assured"),
-        ranges,
+        np.empty(0, np.intc) if load_range is None else _ranges(load_range),
         rule,
         split_unit(hours.name)[0],
         times(hours),
@@ -181,6 +180,15 @@ def _flags(values: ArrayLike, name: str) -> NDArray[np.bool_]:
             f"{name}: expected True and False, or 0 and 1, got {array.dtype} with other values"
         )
     return array.astype(np.bool_)
+
+
+def _ranges(values: ArrayLike) -> NDArray[np.intc]:
+    """Whole numbers; an hour without operation may lack its range (NaN), which becomes -1."""
+    array = vector(values, "substitute(load_range)")
+    known = ~np.isnan(array)
+    if (array[known] != np.floor(array[known])).any() or (np.abs(array[known]) > 1000).any():
+        raise _core.InputError("substitute(load_range): expected whole numbers from 0 to 1000, got others")
+    return np.where(known, array, -1).astype(np.intc)
 
 
 def _frame(records: list[_core.SubstitutedHour], index: pd.Index) -> pd.DataFrame:
