@@ -5,7 +5,11 @@ import importlib
 
 import pytest
 
-MODULES = ("backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants")
+MODULES = (
+    "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants",
+    "compliance._rows", "compliance.audit", "compliance.conversion", "compliance.rata",
+    "compliance.substitution",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -78,6 +78,13 @@ std::string read_file(const std::string& path) {
   }
 }
 
+bool file_exists(const std::string& path) {
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) == 0) return true;
+  if (errno != ENOENT) fail(path, "look for the file", errno);
+  return false;
+}
+
 void write_file_atomic(const std::string& path, std::string_view bytes) {
   static std::atomic<unsigned> serial{0};
   const std::string target = follow_links(path);

@@ -8,6 +8,8 @@ namespace emisopt::os {
 
 /// The whole file. Throws FileError naming the path and the system's reason.
 std::string read_file(const std::string& path);
+/// Whether there is a file (or folder) of this name. Throws FileError when the system cannot tell.
+bool file_exists(const std::string& path);
 /// Writes beside `path`, flushes to the disk and renames: whoever opens `path`, at any moment and after any
 /// crash, finds the old bytes or the new ones, never a part. Keeps the permissions of a file it replaces; a
 /// symbolic link is followed. Throws FileError; the file written beside is removed then.

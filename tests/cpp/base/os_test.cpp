@@ -53,6 +53,14 @@ TEST_F(Os, ReplacesTheTargetOfALinkAndKeepsPermissions) {
   EXPECT_EQ(fs::status(path("real")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 }
 
+TEST_F(Os, KnowsWhetherAFileIsThereAndSaysSoWhenItCannotTell) {
+  EXPECT_FALSE(os::file_exists(path("none")));
+  EXPECT_FALSE(os::file_exists(path("absent/none")));
+  os::write_file_atomic(path("a"), "x");
+  EXPECT_TRUE(os::file_exists(path("a")));
+  EXPECT_THROW(os::file_exists(path("a/below a file")), FileError);
+}
+
 TEST_F(Os, ErrorsNameThePathAndTheReason) {
   try {
     os::read_file(path("none"));

@@ -8,6 +8,7 @@
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
 #include "emisopt/control/cost_maps.hpp"
+#include "emisopt/permit/conversion_map.hpp"
 
 namespace emisopt {
 namespace {
@@ -28,6 +29,16 @@ Objective fuel_objective() {
   c.load = 0;
   c.load_mw = 100;
   return {.map = std::make_shared<FuelCost>(c), .price = {1, 1, 2}};
+}
+// The fee is on dry mg/Nm3 at 6 % O2, the forecast in wet ppm; setpoint a is the wet oxygen.
+Objective fuel_objective_of_corrected_output() {
+  const GasConversion to_permit({"NOx", {"ppm", 0, false}, {"mg/Nm3", 0, true, 6}, 21, false});
+  const auto corrected = std::make_shared<ConversionMap>(
+      std::vector<std::string>{"efficiency [%]", "ammonia [kg/h]", "nox [ppm]"},
+      std::vector<OutputConversion>{{2, to_permit, Source::of_setpoint(0), Source::of_constant(10)}});
+  Objective objective = fuel_objective();
+  objective.map = std::make_shared<ChainMap>(corrected, objective.map);
+  return objective;
 }
 Envelope some_envelope() {
   Envelope e;
@@ -57,8 +68,10 @@ struct Case {
 TEST(Economics, GradientMatchesFiniteDifferences) {
   Rng rng(1);
   const Moves moves = two_setpoints();
-  const Economics economics(fuel_objective(), some_envelope(), moves, kO);
-  for (int round = 0; round < 50; ++round) {
+  const Economics plain(fuel_objective(), some_envelope(), moves, kO),
+      chained(fuel_objective_of_corrected_output(), some_envelope(), moves, kO);
+  for (int round = 0; round < 100; ++round) {
+    const Economics& economics = round % 2 ? chained : plain;
     Case c(rng);
     Matrix dy(kH, kO), du(kH, kU), h(kH * kU, kH * kU);
     economics.gradient(dy, du, c.plan, c.median, c.known);
