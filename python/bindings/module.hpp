@@ -15,5 +15,6 @@ void bind_train(py::module_& m);       // train.cpp: training with progress and 
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
+void bind_risk(py::module_& m);        // risk.cpp: how likely running averages are to break their limits
 
 }  // namespace emisopt::python

@@ -14,9 +14,11 @@ from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster, Sensitivity
 from emisopt.io import read_history
 from emisopt.objective import Limit, Objective, Setpoint, economic
+from emisopt.risk import BreakRisk
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 
 __all__ = [
+    "BreakRisk",
     "ConfigError",
     "Controller",
     "DataError",

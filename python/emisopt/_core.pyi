@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Boiler', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'SpikeGate', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
+__all__: list[str] = ['Boiler', 'BreakProbability', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'SpikeGate', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -997,6 +997,49 @@ class Controller:
         """
         (O,) offsets, or factors when multiplicative.
         """
+class ErrorDependence:
+    """
+    How the forecast errors of H steps hang together.
+    """
+    @staticmethod
+    def exponential(horizon: typing.SupportsInt | typing.SupportsIndex, memory: typing.SupportsFloat | typing.SupportsIndex) -> ErrorDependence:
+        ...
+    @staticmethod
+    def fit(scores: numpy.typing.NDArray[numpy.float64]) -> ErrorDependence:
+        """
+        (n, H) normal scores of past forecasts, NaN where nothing came.
+        """
+    @staticmethod
+    def independent(horizon: typing.SupportsInt | typing.SupportsIndex) -> ErrorDependence:
+        ...
+    @property
+    def correlation(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, H)
+        """
+    @property
+    def mean(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H,)
+        """
+    @property
+    def spread(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H,)
+        """
+class BreakProbability:
+    """
+    Probabilities that running averages break limits.
+    """
+    def __init__(self, dependence: ErrorDependence, samples: typing.SupportsInt | typing.SupportsIndex = 2048) -> None:
+        ...
+    def assess(self, limits: collections.abc.Sequence[Limit], past: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float64], confidence: typing.SupportsFloat | typing.SupportsIndex = 0.95) -> dict:
+        """
+        Limits on one output, measured outputs (N, O), its quantiles (H, Q): arrays by limit row, and `any`.
+        """
+    @property
+    def horizon(self) -> int:
+        ...
 class Boiler:
     """
     A synthetic 300 MW coal boiler with SCR; rows of 300 s.
@@ -1252,6 +1295,10 @@ def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time
 def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
     """
     The forecaster and the controller as a policy.
+    """
+def normal_scores(levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float64], came: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    (n,) normal score of what came in its own forecast (n, Q).
     """
 def operator_policy() -> Policy:
     """
