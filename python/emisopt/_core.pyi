@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Boiler', 'BreakProbability', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'SpikeGate', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'Policy', 'Program', 'RateMap', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -529,6 +529,182 @@ class History:
         """
         (N, tags), read-only, no copy.
         """
+class GasBasis:
+    """
+    What a concentration refers to: unit, temperature, wet or dry, oxygen.
+    """
+    def __init__(self, unit: str, temperature_c: typing.SupportsFloat | typing.SupportsIndex, dry: bool, o2_reference: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        """
+        o2_reference: %, NaN: as measured.
+        """
+    def __str__(self) -> str:
+        ...
+class GasConversion:
+    """
+    Concentrations from one basis to another.
+    """
+    def __init__(self, pollutant: str, source: GasBasis, target: GasBasis, o2_constant: typing.SupportsFloat | typing.SupportsIndex, o2_dry: bool) -> None:
+        ...
+    def apply(self, value: numpy.typing.NDArray[numpy.float64], o2: numpy.typing.NDArray[numpy.float64], moisture: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (n) -> (n); o2 and moisture in %: (n), (1,) or (0,) for none; time: (n) s since 1970 UTC or (0,).
+        """
+    def factor(self, o2: typing.SupportsFloat | typing.SupportsIndex, moisture: typing.SupportsFloat | typing.SupportsIndex) -> float:
+        ...
+    def inverse(self) -> GasConversion:
+        ...
+    @property
+    def needs_moisture(self) -> bool:
+        ...
+    @property
+    def needs_o2(self) -> bool:
+        ...
+class Source:
+    """
+    Where an input of an output map comes from at each step.
+    """
+    @staticmethod
+    def constant(value: typing.SupportsFloat | typing.SupportsIndex) -> Source:
+        ...
+    @staticmethod
+    def disturbance(column: typing.SupportsInt | typing.SupportsIndex) -> Source:
+        ...
+    @staticmethod
+    def output(column: typing.SupportsInt | typing.SupportsIndex) -> Source:
+        ...
+    @staticmethod
+    def setpoint(column: typing.SupportsInt | typing.SupportsIndex) -> Source:
+        ...
+class OutputMap:
+    """
+    Quantities q (Q) from outputs y (O), setpoints u (U), disturbances d (D) of a step.
+    """
+    def value(self, y: numpy.typing.NDArray[numpy.float64], u: numpy.typing.NDArray[numpy.float64], d: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        ...
+    def vjp(self, seed: numpy.typing.NDArray[numpy.float64], y: numpy.typing.NDArray[numpy.float64], u: numpy.typing.NDArray[numpy.float64], d: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        -> (dy, du).
+        """
+    @property
+    def names(self) -> list[str]:
+        ...
+class ConversionMap(OutputMap):
+    def __init__(self, outputs: collections.abc.Sequence[str], conversions: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, GasConversion, Source, Source]]) -> None:
+        """
+        conversions: (output, conversion, o2 source, moisture source).
+        """
+class RateMap(OutputMap):
+    def __init__(self, outputs: collections.abc.Sequence[str], name: str, factor: typing.SupportsFloat | typing.SupportsIndex, concentration: Source, flow: Source) -> None:
+        ...
+class ChainMap(OutputMap):
+    def __init__(self, first: OutputMap, second: OutputMap) -> None:
+        ...
+class SubstitutionRule:
+    """
+    40 CFR 75 subpart D; see emisopt.compliance.
+    """
+    def __init__(self, max_potential: typing.SupportsFloat | typing.SupportsIndex, load_ranges: bool, lookback_hours: typing.SupportsInt | typing.SupportsIndex, percentile: str, count_operating_hours: bool, availability_hours: typing.SupportsInt | typing.SupportsIndex, oldest_hours: typing.SupportsInt | typing.SupportsIndex, allow_unverified: bool) -> None:
+        ...
+    @property
+    def verified(self) -> bool:
+        ...
+class SubstitutedHour:
+    """
+    What one substituted hour's value rests on.
+    """
+    @property
+    def after(self) -> float:
+        ...
+    @property
+    def after_row(self) -> int:
+        ...
+    @property
+    def availability(self) -> float:
+        ...
+    @property
+    def before(self) -> float:
+        ...
+    @property
+    def before_row(self) -> int:
+        ...
+    @property
+    def gap_first(self) -> int:
+        ...
+    @property
+    def gap_hours(self) -> int:
+        ...
+    @property
+    def lookback_count(self) -> int:
+        ...
+    @property
+    def lookback_first(self) -> int:
+        ...
+    @property
+    def lookback_last(self) -> int:
+        ...
+    @property
+    def lookback_value(self) -> float:
+        ...
+    @property
+    def method(self) -> str:
+        ...
+    @property
+    def original(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def value(self) -> float:
+        ...
+    @property
+    def verified(self) -> bool:
+        ...
+class AcceptanceLimit:
+    """
+    A limit on a statistic, with its source.
+    """
+    def __init__(self, statistic: str, limit: typing.SupportsFloat | typing.SupportsIndex, at_most: bool, source: str, verified: bool) -> None:
+        ...
+    @property
+    def at_most(self) -> bool:
+        ...
+    @property
+    def limit(self) -> float:
+        ...
+    @property
+    def source(self) -> str:
+        ...
+    @property
+    def statistic(self) -> str:
+        ...
+    @property
+    def verified(self) -> bool:
+        ...
+class AuditRecord:
+    """
+    A record as read back; see emisopt.compliance.audit.
+    """
+    def __init__(self, text: str) -> None:
+        ...
+    def verify(self) -> list[str]:
+        ...
+    def verify_inputs(self, inputs: collections.abc.Sequence[tuple[str, typing.Annotated[numpy.typing.ArrayLike, numpy.float64]]]) -> list[str]:
+        ...
+    def verify_result(self, now: str, tolerance: typing.SupportsFloat | typing.SupportsIndex) -> list[str]:
+        ...
+    @property
+    def json(self) -> str:
+        ...
+    @property
+    def previous(self) -> str:
+        ...
+    @property
+    def sequence(self) -> int:
+        ...
+    @property
+    def sha256(self) -> str:
+        ...
 class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
@@ -1271,6 +1447,20 @@ def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArra
     """
     One AdamW step in place on contiguous float32 buffers (parameter_count).
     """
+def append_audit_record(path: str, subject: str, maker: str, made_s: typing.SupportsFloat | typing.SupportsIndex, inputs: collections.abc.Sequence[tuple[str, typing.Annotated[numpy.typing.ArrayLike, numpy.float64]]], rule: str, result: str, block_rows: typing.SupportsInt | typing.SupportsIndex = 65536) -> str:
+    """
+    rule, result: JSON texts; -> the record's line.
+    """
+def audit_accuracy_pct(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
+    ...
+def compare_methods(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
+    ...
+def confidence_interval_pct(pollutant: str) -> float:
+    ...
+def default_fuel_factors(fuel: str) -> tuple[float, float, float]:
+    ...
+def default_fuels() -> list[str]:
+    ...
 def default_threads() -> int:
     """
     EMISOPT_THREADS, else the hardware's, at least 1.
@@ -1278,6 +1468,10 @@ def default_threads() -> int:
 def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
     """
     Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN where none can be. operation_known: realised setpoints and known-ahead disturbances are given.
+    """
+def fuel_factors(carbon: typing.SupportsFloat | typing.SupportsIndex, hydrogen: typing.SupportsFloat | typing.SupportsIndex, sulfur: typing.SupportsFloat | typing.SupportsIndex, nitrogen: typing.SupportsFloat | typing.SupportsIndex, oxygen: typing.SupportsFloat | typing.SupportsIndex, water: typing.SupportsFloat | typing.SupportsIndex, gcv: typing.SupportsFloat | typing.SupportsIndex) -> tuple[float, float, float]:
+    """
+    (Fd, Fw, Fc) in scf/MMBtu from wt% and Btu/lb.
     """
 def isa_available() -> list[Isa]:
     """
@@ -1287,11 +1481,55 @@ def isa_level() -> Isa:
     """
     The level in use: the best of this CPU, lowered by EMISOPT_ISA.
     """
+def judge(statistics: collections.abc.Mapping[str, typing.SupportsFloat | typing.SupportsIndex], limits: collections.abc.Sequence[AcceptanceLimit], allow_unverified: bool) -> list[tuple[float, bool]]:
+    """
+    -> (value, met) of each limit.
+    """
+def kg_h_from_mg_m3(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: m3/h.
+    """
+def kg_h_from_t_a(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: hours per year.
+    """
+def lb_h_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: MMBtu/h.
+    """
+def lb_h_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: dscf/min.
+    """
+def lb_mmbtu_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: Fd, b: O2 in %.
+    """
+def lb_mmbtu_from_ppm_co2(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: Fc, b: CO2 in %.
+    """
+def lb_scf_per_ppm(pollutant: str) -> float:
+    ...
+def lb_scf_per_ppm_of_mass(pollutant: str) -> float:
+    ...
 def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], live: bool = False) -> History:
     """
     Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and flags
     (N,) or (0,) of rows that do not follow the one before. live: outputs may be missing or constant.
     """
+def mg_m3_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: m3/h.
+    """
+def mg_m3_per_ppm(pollutant: str, temperature_c: typing.SupportsFloat | typing.SupportsIndex) -> float:
+    ...
+def molar_mass(pollutant: str) -> float:
+    """
+    g/mol of what is counted; NOx as NO2.
+    """
+def monitor_availability(operating: numpy.typing.NDArray[numpy.bool], assured: numpy.typing.NDArray[numpy.bool], operating_hours: typing.SupportsInt | typing.SupportsIndex, oldest_hours: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
+    ...
 def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
     """
     The forecaster and the controller as a policy.
@@ -1308,6 +1546,24 @@ def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.Suppo
     """
     The upper bound: the controller over the true equations and the true future.
     """
+def pollutant_names() -> list[str]:
+    ...
+def ppm_from_lb_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: dscf/min.
+    """
+def ppm_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    k, a: Fd, b: O2 in %.
+    """
+def ps16_limits(mean_reference_ppm: typing.SupportsFloat | typing.SupportsIndex, f_critical: typing.SupportsFloat | typing.SupportsIndex) -> list[AcceptanceLimit]:
+    ...
+def read_audit_log(path: str) -> list[AuditRecord]:
+    ...
+def relative_accuracy(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex, denominator: typing.SupportsFloat | typing.SupportsIndex | None, t_decimals: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
+    ...
+def remove_substitution(values: numpy.typing.NDArray[numpy.float64], hours: collections.abc.Sequence[SubstitutedHour], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    ...
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
@@ -1315,6 +1571,14 @@ def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_s
 def squared_norm(x: numpy.typing.NDArray[numpy.float32]) -> float:
     """
     Sum of squares in double; the same bits for any number of threads.
+    """
+def substitute_missing(values: numpy.typing.NDArray[numpy.float64], operating: numpy.typing.NDArray[numpy.bool], assured: numpy.typing.NDArray[numpy.bool], load_range: numpy.typing.NDArray[numpy.int32], rule: SubstitutionRule, tag: str, time: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64], list[SubstitutedHour]]:
+    """
+    (n) hours -> (values, availability, records); assured and load_range: (n) or (0,).
+    """
+def t_a_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    a: hours per year.
     """
 def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None) -> tuple[TrainResult, bool]:
     """
@@ -1324,5 +1588,11 @@ def training_envelope(history: History, rows: typing.SupportsInt | typing.Suppor
     """
     Where the first `rows` rows lay: setpoints and what is known ahead; beyond it a plan is penalised.
     """
+def variability(x: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], y: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], zero: typing.SupportsFloat | typing.SupportsIndex | None, limit: typing.SupportsFloat | typing.SupportsIndex, confidence_pct: typing.SupportsFloat | typing.SupportsIndex) -> dict[str, float]:
+    """
+    zero: None for least squares.
+    """
+def verify_audit_file(path: str, head: str) -> list[str]:
+    ...
 __version__: str = '0.1.0'
 epoch: float = 1704067200.0

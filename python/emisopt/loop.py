@@ -73,7 +73,7 @@ class Scenario:
         bias_gain: float = 0.03,
         limit_margin: float = 0.015,
         envelope: _core.Envelope | None = None,
-        deadline_s: float = 0.05,
+        deadline_s: float = 1.0,
         blocks: int = 6,
         max_iterations: int = 1,
         trust: float = 0.1,
