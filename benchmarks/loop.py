@@ -13,7 +13,9 @@ from emisopt.plants import Boiler
 FIRST_SEED = 5000  # operator and controller were tuned on others (900-931, 1000-2002)
 HISTORY_SEED = 11
 OPERATOR, ORACLE = "operator rules", "oracle"
-POLICIES = {"boiler-48h": "frozen forecaster", "boiler-48h-bias": "bias corrected"}
+# The first is what one would run: bias correction won on tuning seeds 920-931 (gap 0.66 against 0.65, hours
+# above 0.08 against 0.33).
+POLICIES = {"boiler-48h": "bias corrected", "boiler-48h-frozen": "frozen forecaster"}
 
 
 def run(quick: bool) -> list[Row]:
@@ -36,8 +38,8 @@ def run_seeds(seeds: range, *, days: int, steps: int) -> dict[str, list[LoopSumm
         scenario = Scenario(seed=seed)
         policies = {
             OPERATOR: scenario.operator(),
-            "boiler-48h": scenario.mpc(forecaster),
-            "boiler-48h-bias": scenario.mpc(forecaster, bias="additive"),
+            "boiler-48h": scenario.mpc(forecaster, bias="additive"),
+            "boiler-48h-frozen": scenario.mpc(forecaster),
             ORACLE: scenario.oracle(),
         }
         for name, policy in policies.items():
