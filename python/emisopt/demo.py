@@ -198,7 +198,7 @@ def _fit(
         )
     for metric, name in SCORES.items():
         frame = scores.shown(metric, models=MODELS).set_index("")
-        best = "" if metric == "coverage" else "; * is the best of its row"
+        best = "" if metric == "coverage" else "; * is the best of its line"
         title = f"Forecasts of the {size.held} test days, operation known: {name}{best}"
         _print_frame(console, title, frame)
     return forecaster, scores
@@ -334,7 +334,7 @@ def _report(
             "Accuracy",
             [
                 f"Forecasts scored on {size.held} days after training and validation; every model knows the "
-                "plan and the schedule. A row is 5 min. The best of each row has a star."
+                "plan and the schedule. A row is 5 min. The best of each line has a star."
             ],
             {name: scores.shown(metric, models=MODELS).set_index("") for metric, name in SCORES.items()},
         ),
