@@ -1,17 +1,22 @@
 """Runs the code blocks of README.md and docs/*.md, so that what a reader copies is known to work.
 
-    python tools/run_readme.py [--check] [--link NAME=PATH] FILE_OR_FOLDER ...
+    python tools/run_readme.py [--check | --paste] [--link NAME=PATH] FILE_OR_FOLDER ...
 
 Every fenced block says in an HTML comment before it (invisible to a reader of the page) what it is:
 
     <!-- run -->              bash or python, executed; python blocks of a page share their names
     <!-- run: needs NAME -->  executed when the link NAME exists (see --link); else skipped, under CI failed
     <!-- output -->           what the block before it prints; `...` stands for anything, even for lines
+    <!-- output: figures -->  the same, but numbers, stars and the width of columns may differ: what a
+                              trained model came to on one machine
     <!-- file: PATH -->       written to PATH for the blocks after it
     <!-- shown: REASON -->    not executed
 
 The blocks of a page run in order in one temporary folder; --link puts a link NAME -> PATH into it. A block
-without a mark is an error. --check only looks at the marks. The last line counts: N passed, N failed.
+without a mark is an error, and so is a link to a file that is not there. What counts as printed is standard
+output; progress goes to the other stream. --check only looks at marks and links. --paste writes what was
+printed into the `figures` outputs of the pages: all of it, or where `...` stands for rows left out, the rows
+that are there. The last line counts: N passed, N failed.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ from pathlib import Path
 FENCE = re.compile(r"^(`{3,}|~{3,})\s*([\w+-]*)")
 MARK = re.compile(r"^<!--\s*(run|output|file|shown)\s*(?::\s*(.*?))?\s*-->$")
 LANGUAGES = {"bash": "bash", "sh": "bash", "python": "python", "py": "python"}
-TIMEOUT_S = 900
+LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)\s#]+)")
+NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?\*?")
+TIMEOUT_S = 1800
 
 # Executes the python blocks of one page in one namespace: JSON strings in, what they printed out. The pipes
 # are put aside first, so that a block (or a program that it starts) cannot read or write them.
@@ -108,10 +115,27 @@ def check_marks(blocks: list[Block]) -> list[str]:
                             f"use one of {', '.join(LANGUAGES)}")  # fmt: skip
         elif block.kind in ("shown", "file") and not block.argument:
             problems.append(f"{block.where}: <!-- {block.kind}: ... --> needs its argument")
+        elif block.kind == "output" and block.argument not in ("", "figures"):
+            problems.append(f"{block.where}: unknown option {block.argument!r}; expected `figures`")
         elif block.kind == "output" and before != "run":
             problems.append(f"{block.where}: an output must follow the block that prints it")
         elif block.kind == "run" and block.argument and not block.argument.startswith("needs "):
             problems.append(f"{block.where}: unknown option {block.argument!r}; expected `needs NAME`")
+    return problems
+
+
+def broken_links(path: Path, text: str) -> list[str]:
+    """Links of a page, outside its blocks, to files that do not exist; one line each."""
+    problems, fence = [], ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := FENCE.match(line.strip()):
+            fence = "" if fence and match.group(1).startswith(fence) else fence or match.group(1)
+        elif not fence:
+            problems += [
+                f"{path}:{number}: links to {target}, which is not there"
+                for target in LINK.findall(line)
+                if not (path.parent / target).exists()
+            ]
     return problems
 
 
@@ -125,6 +149,11 @@ def output_matches(expected: str, got: str) -> bool:
             pattern += r"[^\n]*".join(re.escape(part) for part in line.rstrip().split("...")) + r"\n"
     lines = [line.rstrip() for line in got.strip("\n").splitlines()]
     return re.fullmatch(pattern, "".join(line + "\n" for line in lines)) is not None
+
+
+def without_figures(text: str) -> str:
+    """One mark for each number, one space for many: what stays is what the text says."""
+    return "\n".join(re.sub(r"\s+", " ", NUMBER.sub("#", line)).strip() for line in text.splitlines())
 
 
 class Page:
@@ -160,15 +189,14 @@ class Page:
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                capture_output=True,
                 text=True,
                 errors="replace",
                 timeout=TIMEOUT_S,
             )
         except subprocess.TimeoutExpired:
             raise BlockError(f"{block.where}: still running after {TIMEOUT_S} s") from None
-        return done.returncode, done.stdout
+        return done.returncode, done.stdout + (done.stderr if done.returncode else "")
 
     def run_python(self, block: Block) -> tuple[int, str]:
         if self.worker is None:
@@ -199,8 +227,9 @@ class Counts:
     shown: int = 0
 
 
-def run_page(blocks: list[Block], links: dict[str, Path], counts: Counts) -> None:
+def run_page(blocks: list[Block], links: dict[str, Path], counts: Counts, paste: bool = False) -> None:
     """Runs one page. After a failure the rest of the page still runs: each block has its own verdict."""
+    pasted: list[tuple[Block, str]] = []
     with tempfile.TemporaryDirectory(prefix="emisopt-readme-") as name:
         folder = Path(name)
         for link, target in links.items():
@@ -210,9 +239,44 @@ def run_page(blocks: list[Block], links: dict[str, Path], counts: Counts) -> Non
         try:
             printed: str | None = None
             for block in blocks:
-                printed = run_block(page, block, printed, counts)
+                if paste and printed is not None and (block.kind, block.argument) == ("output", "figures"):
+                    pasted.append((block, printed))
+                else:
+                    printed = run_block(page, block, printed, counts)
         finally:
             page.close()
+    if pasted:
+        try:
+            paste_outputs(pasted)
+        except BlockError as error:
+            counts.failed += 1
+            print(f"FAILED {error}", flush=True)
+
+
+def paste_outputs(pasted: list[tuple[Block, str]]) -> None:
+    """Replaces the text of output blocks of one page, the last one first, so that line numbers hold."""
+    path = pasted[0][0].path
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for block, printed in reversed(pasted):
+        lines[block.line : block.line + block.code.count("\n")] = renewed(block, printed)
+        print(f"pasted {block.where}", flush=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def renewed(block: Block, printed: str) -> list[str]:
+    """The lines printed; of a block with rows left out, its rows with the new figures."""
+    new = [line.rstrip() for line in printed.splitlines()]
+    old = block.code.splitlines()
+    if not any(line.strip() == "..." for line in old):
+        return new
+    out, rest = [], iter(new)
+    for line in old:
+        same = without_figures(line)
+        found = line if line.strip() == "..." else next((x for x in rest if without_figures(x) == same), None)
+        if found is None:
+            raise BlockError(f"{block.where}: no row printed is like\n{line}\n--- printed:\n{printed}")
+        out.append(found)
+    return out
 
 
 def run_block(page: Page, block: Block, printed: str | None, counts: Counts) -> str | None:
@@ -225,7 +289,8 @@ def run_block(page: Page, block: Block, printed: str | None, counts: Counts) -> 
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.code, encoding="utf-8")
         elif block.kind == "output":
-            if printed is not None and not output_matches(block.code, printed):
+            loose = without_figures if block.argument == "figures" else str
+            if printed is not None and not output_matches(loose(block.code), loose(printed)):
                 raise BlockError(f"{block.where}: expected\n{block.code}--- printed:\n{printed}")
         else:
             need = block.argument.removeprefix("needs ").strip()
@@ -255,6 +320,7 @@ def main(arguments: list[str]) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="look at the marks only")
+    parser.add_argument("--paste", action="store_true", help="renew the outputs marked `figures`")
     parser.add_argument("--link", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("paths", nargs="+", type=Path)
     options = parser.parse_args(arguments)
@@ -263,15 +329,16 @@ def main(arguments: list[str]) -> int:
     counts = Counts()
     for path in pages_of(options.paths):
         try:
-            blocks = list(parse_blocks(path, path.read_text(encoding="utf-8")))
-            problems = check_marks(blocks)
+            text = path.read_text(encoding="utf-8")
+            blocks = list(parse_blocks(path, text))
+            problems = [*check_marks(blocks), *broken_links(path, text)]
         except (BlockError, OSError) as error:
             blocks, problems = [], [str(error)]
         for problem in problems:
             print(problem, flush=True)
         counts.failed += len(problems)
         if not options.check and not problems:
-            run_page(blocks, links, counts)
+            run_page(blocks, links, counts, options.paste)
     if not options.check:
         print(f"{counts.shown} blocks shown with a reason, not run")
     print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")

@@ -87,7 +87,7 @@ class Backtest:
         name, better = METRICS[metric]
         operations = dict.fromkeys(self.scores.index.get_level_values("operation"))
         lines = [
-            f"{name}, {len(self.origins):,} forecasts" + ("; * is the best of its row" if better else "")
+            f"{name}, {len(self.origins):,} forecasts" + ("; * is the best of its line" if better else "")
         ]
         for operation in operations:
             table = self.table(metric, operation)
@@ -101,7 +101,7 @@ class Backtest:
                 wins = int(
                     (table.idxmin(axis=1) if better == "min" else table.idxmax(axis=1)).eq("emisopt").sum()
                 )
-                lines.append(f"emisopt is the best in {wins} of {len(table)} rows")
+                lines.append(f"emisopt is the best in {wins} of {len(table)} lines")
         if metric != "coverage":
             lines += ["", "80 % covers: share of values inside emisopt's 80 % interval"]
         return "\n".join(lines)

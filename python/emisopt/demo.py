@@ -8,6 +8,7 @@ and no GPU.
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -124,7 +126,8 @@ def run(
     >>> from emisopt import demo
     >>> result = demo.run("demo", quick=True)  # doctest: +SKIP
     """
-    console = console or Console()
+    # A file or pipe has no width of its own; 80 would fold the tables.
+    console = console or Console(width=None if sys.stdout.isatty() else 120)
     size = QUICK if quick else FULL
     folder = Path(out)
     try:
@@ -142,14 +145,15 @@ def run(
     hours = _hours(runs)
     _print_frame(console, f"{hours:g} h closed loop, SYNTHETIC boiler\n{scenario.name}", table)
     for line in _verdict(runs):
-        console.print(line)
+        console.print(line, soft_wrap=True)
 
     report, parquet = folder / "report.html", folder / "run.parquet"
     _report(scenario, scores, runs, table, tags, seed, size).write(report)
     _parquet(runs, parquet)
     console.print(
         f"\n{time.perf_counter() - begin:.0f} s in all. Open [bold]{report}[/] in a browser; "
-        f"the run row by row is in {parquet}."
+        f"the run row by row is in {parquet}.",
+        soft_wrap=True,
     )
     return DemoResult(forecaster, scores, runs, report, parquet)
 
@@ -194,7 +198,7 @@ def _fit(
         )
     for metric, name in SCORES.items():
         frame = scores.shown(metric, models=MODELS).set_index("")
-        best = "" if metric == "coverage" else "; * is the best of its row"
+        best = "" if metric == "coverage" else "; * is the best of its line"
         title = f"Forecasts of the {size.held} test days, operation known: {name}{best}"
         _print_frame(console, title, frame)
     return forecaster, scores
@@ -330,7 +334,7 @@ def _report(
             "Accuracy",
             [
                 f"Forecasts scored on {size.held} days after training and validation; every model knows the "
-                "plan and the schedule. A row is 5 min. The best of each row has a star."
+                "plan and the schedule. A row is 5 min. The best of each line has a star."
             ],
             {name: scores.shown(metric, models=MODELS).set_index("") for metric, name in SCORES.items()},
         ),
@@ -421,7 +425,7 @@ def _bar(console: Console, title: str, total: float) -> Iterator[Callable[[float
 
 
 def _print_frame(console: Console, title: str, frame: pd.DataFrame) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in frame.index.names:
         table.add_column("" if name is None else str(name))
     for column in frame.columns:

@@ -118,7 +118,7 @@ def test_text_stars_the_best_of_each_row_and_counts_ours(result):
     line = next(x for x in text.splitlines() if x.startswith("nox, mg/Nm3"))
     assert float(line.split("*")[0].split()[-1]) == pytest.approx(known.loc[("nox", 1)].min(), rel=1e-3)
     wins = (known.idxmin(axis=1) == "emisopt").sum()
-    assert f"emisopt is the best in {wins} of 12 rows" in text
+    assert f"emisopt is the best in {wins} of 12 lines" in text
     assert "*" not in result.text("coverage")
     r2 = next(x for x in result.text("r2").splitlines() if x.startswith("nox, mg/Nm3"))
     assert float(r2.split("*")[0].split()[-1]) == pytest.approx(

@@ -170,7 +170,7 @@ def test_backtest_prints_both_settings_and_every_model(folder, capsys, tmp_path)
     head = [line for line in printed.splitlines() if "rows ahead" in line]
     models = "emisopt  last value  seasonal naive ridge boosting  boosting + tracking  80 % covers"
     assert [h.split() for h in head] == [["rows", "ahead", *models.split()]] * 2
-    assert printed.count("*") == 8 + 1  # a star a row, and what it means
+    assert printed.count("*") == 8 + 1  # a star a line, and what it means
     scores = pd.read_parquet(out)
     assert len(scores) == 2 * 2 * 2 * 6
     assert scores["mae"].gt(0).all()

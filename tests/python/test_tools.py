@@ -165,6 +165,7 @@ exit 1
         ("<!-- run -->\n```rust\nfn main() {}\n```", "cannot run rust"),
         ("<!-- shown -->\n```bash\ntrue\n```", "needs its argument"),
         ("<!-- output -->\n```\n1\n```", "an output must follow"),
+        ("<!-- output: some -->\n```\n1\n```", "unknown option 'some'"),
         ("<!-- run: twice -->\n```bash\ntrue\n```", "unknown option 'twice'"),
         ("<!-- run -->\n```bash\ntrue\n", "never closed"),
     ],
@@ -177,6 +178,14 @@ def test_a_block_with_a_wrong_mark_is_named(
     assert told in out
     assert "page.md:" in out
     assert "0 passed, 1 failed" in out
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "docs/a.md", "")
+    page = "[a](docs/a.md#part) [web](https://example.org/x) [here](#there)\n"
+    page += "<!-- shown: x -->\n```\n[b](b.md)\n```\n[c](docs/c.md)\n"
+    assert run_page(tmp_path, page, "--check") == 1
+    assert "page.md:6: links to docs/c.md, which is not there\n0 passed, 1 failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -233,6 +242,69 @@ def test_missing_data_skips_at_home_and_fails_under_ci(
 )
 def test_dots_stand_for_anything_in_expected_output(expected: str, got: str, same: bool) -> None:
     assert run_readme.output_matches(expected, got) is same
+
+
+@pytest.mark.parametrize(
+    ("got", "same"),
+    [
+        ("NOX, mg/m3      1   1.8*  22.25\nbest in 4 of 6 rows", True),
+        ("NOX, mg/m3  6  1,234  -2e-05*\nbest in 10 of 12 rows", True),
+        ("NOX, mg/m3  1  2.1*  -\nbest in 4 of 6 rows", False),
+        ("CO, mg/m3  1  2.1*  2.2\nbest in 4 of 6 rows", False),
+        ("NOX, mg/m3  1  2.1*  2.2", False),
+    ],
+)
+def test_figures_may_differ_and_nothing_else(tmp_path: Path, got: str, same: bool) -> None:
+    page = f"<!-- run -->\n```bash\ncat <<'E'\n{got}\nE\n```\n<!-- output: figures -->\n```text\n"
+    page += "NOX, mg/m3  1  2.1*  2.2\nbest in 4 of 6 rows\n```\n"
+    assert run_page(tmp_path, page) == (0 if same else 1)
+
+
+def test_paste_renews_the_figures_and_leaves_the_rest(tmp_path: Path) -> None:
+    page = """# Page
+<!-- run -->
+```bash
+echo 'loss 0.25  '; echo progress >&2; printf 'second\n\nrow 3\n'
+```
+<!-- output: figures -->
+```text
+loss 0.5
+```
+Text between.
+<!-- run -->
+```bash
+echo 1
+```
+<!-- output -->
+```
+1
+```
+<!-- run -->
+```bash
+echo 7
+```
+<!-- output: figures -->
+```
+8
+9
+```
+The end.
+"""
+    assert run_page(tmp_path, page, "--paste") == 0
+    expected = page.replace("loss 0.5\n", "loss 0.25\nsecond\n\nrow 3\n").replace("8\n9\n", "7\n")
+    assert (tmp_path / "page.md").read_text() == expected
+    assert run_readme.main([str(tmp_path / "page.md")]) == 0
+
+
+def test_paste_keeps_the_rows_left_out_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = "<!-- run -->\n```bash\nprintf 'head\\na  1\\nb  2\\nc  33*\\nend\\n'\n```\n"
+    shown = "<!-- output: figures -->\n```text\n...\na  7*\n...\nc 5\n...\n```\n"
+    assert run_page(tmp_path, page + shown, "--paste") == 0
+    assert (tmp_path / "page.md").read_text() == page + shown.replace("a  7*", "a  1").replace(
+        "c 5", "c  33*"
+    )
+    assert run_page(tmp_path, page + shown.replace("c 5", "d 5"), "--paste") == 1
+    assert "no row printed is like\nd 5" in capsys.readouterr().out
 
 
 def test_a_page_that_is_not_there_fails(tmp_path: Path) -> None:
