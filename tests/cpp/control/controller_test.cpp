@@ -105,8 +105,8 @@ TEST(Controller, MovesAreLegalInTenThousandFaultyTicks) {
 
 TEST(Controller, HealthyLoopsNeverFallBack) {
   Rng rng(43);
-  int optimal = 0, ticks = 0;
-  for (int loop = 0; loop < 50; ++loop) {
+  int optimal = 0, slacked = 0, slacked_converged = 0, ticks = 0;
+  for (int loop = 0; loop < 80; ++loop) {
     LogPlant plant;
     plant.k = rng.uniform(0.1, 1);
     plant.spread = rng.uniform(1, 1.5);
@@ -129,13 +129,22 @@ TEST(Controller, HealthyLoopsNeverFallBack) {
       ASSERT_TRUE(is_ok(d.status)) << "loop " << loop << " tick " << tick << ": " << d.reason;
       ASSERT_EQ(d.reason.find("QP"), std::string::npos) << d.reason;
       optimal += d.status == Status::optimal;
+      if (d.status == Status::limit_slacked) {
+        ++slacked;
+        slacked_converged += d.kkt <= patient().kkt_tolerance;
+      }
       applied = d.move;
       const std::vector<double> y = plant.advance(applied);
       for (Index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), 2, past.row(r));
       std::copy(y.begin(), y.end(), past.row(19));
     }
   }
-  EXPECT_GT(optimal, ticks / 4);
+  EXPECT_GT(optimal, ticks / 3);
+  // A third of the ticks has a limit beyond reach: the rest, and those, converge within three Jacobians in two
+  // cases of three. What does not is mostly the first ticks of a loop, which starts anywhere.
+  EXPECT_GT(slacked, ticks / 4);
+  EXPECT_GT(optimal, (ticks - slacked) * 2 / 3);
+  EXPECT_GT(slacked_converged, slacked * 2 / 3);
 }
 
 TEST(Controller, NanForecastHoldsAndSaysSo) {
