@@ -115,7 +115,8 @@ template <class T>
 class Program {
  public:
   virtual ~Program() = default;
-  /// Copies theta (canonical layout) and refreshes the packed forms derived from it.
+  /// Copies theta (canonical layout) and refreshes the packed forms derived from it. What run_context()
+  /// cached belongs to the weights before and is forgotten.
   virtual void load(const T* theta) = 0;
   virtual T* history() = 0;          // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
   virtual T* future() = 0;           // (batch, future_tokens, width)
@@ -128,9 +129,11 @@ class Program {
   virtual const T* gradient() = 0;  // train: (parameter_count), overwritten by each run
   virtual double loss() = 0;        // train: of the last run
   /// Runs the history rows and caches their keys and values; needed before run() after each load() and each
-  /// change of history(). Does nothing in train mode, where every window has its own history.
+  /// change of history(). Does nothing in train mode, where every window has its own history. Throws
+  /// StateError before the first load().
   virtual void run_context() = 0;
-  /// Runs the future rows (train: all rows), then what the mode asks for.
+  /// Runs the future rows (train: all rows), then what the mode asks for. Throws StateError, before any work,
+  /// when load() or the run_context() that must follow it is missing; no other way to throw.
   virtual void run() = 0;
   virtual Cost cost() const = 0;
   /// The level whose instructions run: may lie below the one asked for (vnni runs avx512 in float).

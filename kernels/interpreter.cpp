@@ -241,6 +241,8 @@ void Interpreter<T>::load(const T* theta) {
     const Parameter& p = plan_.ops.parameters[id];
     kernels_.transpose(transposed_[id], p.shape[0], theta_ + p.offset, p.shape[1], p.shape[0], p.shape[1]);
   }
+  loaded_ = true;
+  cached_ = !has_context();
 }
 
 template class Interpreter<float>;

@@ -79,6 +79,7 @@ class Interpreter final : public Program<T> {
   void backward_future(const Frame& frame, Gradients& gradients, Reverse at);
 
   // modes.inl
+  bool has_context() const { return plan_.mode != Mode::train && rows(kHistory) > 0; }
   void run_plans(int worker);
   void run_train();
   void train_slots(int worker);
@@ -117,6 +118,8 @@ class Interpreter final : public Program<T> {
   std::vector<Frame> frames_;         // by worker (jacobian: one)
   std::vector<Gradients> gradients_;  // by worker
   std::atomic<int> next_item_{0};
+  bool loaded_ = false;  // load() has been called
+  bool cached_ = false;  // and run_context() since, where there is a history to run
 };
 
 extern template class Interpreter<float>;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "emisopt/base/error.hpp"
 #include "kernels/interpreter.hpp"
 #include "kernels/threads.hpp"
 
@@ -10,14 +11,20 @@ namespace emisopt::kernels {
 
 template <class T>
 void Interpreter<T>::run_context() {
-  if (plan_.mode == Mode::train || rows(kHistory) == 0) return;
+  if (!loaded_) throw StateError("Program.run_context: expected weights, none came yet; call load() first");
+  if (!has_context()) return;
   for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n], context_, {0, 1});
   for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
     if (plan_.has_past(plan_.nodes[n])) transpose_past(plan_.nodes[n], context_, {0, 1});
+  cached_ = true;
 }
 
 template <class T>
 void Interpreter<T>::run() {
+  if (!cached_)
+    throw StateError(loaded_ ? "Program.run: expected the history's keys and values under the weights loaded "
+                               "last, got none; call run_context() after each load()"
+                             : "Program.run: expected weights, none came yet; call load() first");
   next_item_.store(0, std::memory_order_relaxed);
   auto in_parallel = [this](auto member) {
     struct Call {

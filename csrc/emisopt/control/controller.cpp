@@ -70,6 +70,7 @@ struct Controller::State {
   int outputs;
 
   Matrix good_plan;             // (H,U) of the last good decision; empty: none
+  Matrix good_blocks;           // (blocks, U) that it was made of
   int good_age = 0;             // ticks since
   bool warm = false;            // the last decision was good
   int failures = 0;             // consecutive
@@ -109,8 +110,11 @@ bool Controller::State::command_before(std::vector<double>& before, const std::v
   return trouble.empty();
 }
 
-// Shifted previous plan (when the last tick was good), hold, and a steady ramp: to where the previous plan
-// ended, else to the safe setpoints. Legal block values each.
+// The previous plan one row on, and one block on (when the last tick was good); hold; and a steady ramp: to
+// where the previous plan ended, else to the safe setpoints. Legal block values each. Blocks grow along the
+// horizon, so one row on leaves most of them where they were: right for a plan that has arrived, but a plan
+// that moves at its rate starts each tick one move behind in every later block. One block on, the last one
+// continued, it keeps moving.
 std::vector<Matrix> Controller::State::starts(const std::vector<double>& before) const {
   std::vector<Matrix> list;
   const auto add = [&](auto value) {
@@ -124,6 +128,11 @@ std::vector<Matrix> Controller::State::starts(const std::vector<double>& before)
     Matrix shifted(moves.blocks(), moves.setpoints());
     moves.sample(shifted, good_plan, 1);
     add([&](int b, int u) { return shifted(b, u); });
+    const int last = moves.blocks() - 1;
+    add([&](int b, int u) {
+      if (b < last) return good_blocks(b + 1, u);
+      return last > 0 ? 2 * good_blocks(last, u) - good_blocks(last - 1, u) : good_blocks(last, u);
+    });
   }
   add([&](int, int u) { return before[static_cast<std::size_t>(u)]; });
   add([&](int, int u) { return warm ? good_plan(good_plan.rows - 1, u) : moves.safe(u); });
@@ -194,6 +203,7 @@ void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::ve
     d.reason = stopped;
   }
   good_plan = d.plan;
+  good_blocks = p.x;
   good_age = 0;
   warm = true;
   failures = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "emisopt/qp/dense.hpp"
 
@@ -13,17 +14,23 @@ constexpr double kRankGap = 100;      // weight of a rank over the next: a trade
 constexpr double kQuadratic = 1e-3;   // phi(s) = s + kQuadratic/2 s^2: the slack's L2 share
 constexpr double kSufficient = 1e-4;  // Armijo's share of the predicted decrease
 constexpr int kTries = 4;             // trust regions tried per Jacobian
-constexpr int kRaises = 2;            // times the automatic weight may be raised per QP
+constexpr int kRaises = 2;            // times the automatic weight may be raised per tick
 constexpr double kRaise = 100;
+constexpr double kUsable = 1e-6;  // relative residual of a QP whose answer is still a step
+constexpr int kCorrections = 5;   // of a step that ends beyond limits, per Jacobian
 const std::vector<double> kAlphas = {1, 0.5, 0.25, 0.1};
 const std::vector<double> kCorrectionAlphas = {1, 0.5};
 
 double phi(double s) { return s > 0 ? s + 0.5 * kQuadratic * s * s : 0; }
 
-bool all_finite(const Matrix& m) {
-  for (double v : m.values)
-    if (!std::isfinite(v)) return false;
-  return true;
+double worst_excess(const PlanPoint& p) {
+  return p.excess.empty() ? 0 : *std::max_element(p.excess.begin(), p.excess.end());
+}
+
+// A step is judged by what it gains, so a nearly verified answer serves; "converged" asks for a verified one.
+bool usable(const QpResult& r) {
+  const bool ran_out = r.status == QpStatus::max_iterations || r.status == QpStatus::numeric;
+  return r.status == QpStatus::optimal || (ran_out && r.residual.worst() <= kUsable);
 }
 
 // "output 2 at step 5" for the first value that is not finite.
@@ -43,6 +50,8 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
       economics_(economics),
       config_(config),
       outputs_(outputs),
+      learnt_(block_steps(moves), 1 + static_cast<int>(limits.size())),
+      pressure_(limits.size()),
       qp_(moves.blocks() * moves.setpoints(),
           static_cast<int>(limits.size()) * moves.horizon() + moves.blocks() * moves.setpoints(),
           {.max_iterations = 60, .tolerance = 1e-8}) {
@@ -58,7 +67,7 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
   jac_median_ = jac_upper_ = Matrix(h * o, h * u);
   model_.median = model_.upper = Matrix(h * o, n());
   model_.gradient.resize(static_cast<std::size_t>(n()));
-  known_curvature_ = learnt_ = hessian_ = Matrix(n(), n());
+  known_curvature_ = hessian_ = Matrix(n(), n());
 }
 
 double Sqp::scale(const LimitRow& row) const {
@@ -118,127 +127,6 @@ void Sqp::evaluate(std::vector<PlanPoint>& points, const SqpTick& tick) {
   }
 }
 
-// Jacobians by block values in units of each setpoint's range: the columns of a block's steps add up.
-bool Sqp::jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail) {
-  tick.predictor.jacobian(jac_median_, jac_upper_, p.plan);
-  const int h = moves_.horizon(), users = moves_.setpoints();
-  const auto condense = [&](Matrix& out, const Matrix& full) {
-    std::fill(out.values.begin(), out.values.end(), 0.0);
-    for (int t = 0; t < h; ++t)
-      for (int o = 0; o < outputs_; ++o) {
-        const double* from = full.row(t * outputs_ + o);
-        double* to = out.row(t * outputs_ + o);
-        const double slope = tick.bias.slope(o);
-        for (int s = 0; s <= t; ++s)
-          for (int u = 0; u < users; ++u)
-            to[moves_.block_of(s) * users + u] += from[s * users + u] * moves_.range(u) * slope;
-      }
-  };
-  condense(model_.median, jac_median_);
-  condense(model_.upper, jac_upper_);
-  if (all_finite(model_.median) && all_finite(model_.upper)) return true;
-  const Matrix& bad = all_finite(model_.median) ? model_.upper : model_.median;
-  for (Index r = 0; r < bad.rows; ++r)
-    for (Index c = 0; c < bad.cols; ++c)
-      if (!std::isfinite(bad(r, c))) {
-        detail = "output " + std::to_string(r % outputs_) + " at step " + std::to_string(r / outputs_);
-        return false;
-      }
-  return false;
-}
-
-void Sqp::linearise(const PlanPoint& p, const SqpTick& tick) {
-  const Index h = moves_.horizon(), users = moves_.setpoints();
-  Matrix dy(h, outputs_), du(h, users), unused(n(), n());
-  economics_.gradient(dy, du, p.plan, p.median, tick.predictor.known());
-  std::vector<double>& g = model_.gradient;
-  std::fill(g.begin(), g.end(), 0.0);
-  dense::add_transposed(g.data(), model_.median, dy.values.data());
-  for (int t = 0; t < h; ++t)
-    for (int u = 0; u < users; ++u)
-      g[static_cast<std::size_t>(moves_.block_of(t) * users + u)] += du(t, u) * moves_.range(u);
-  economics_.suppression(g.data(), unused, p.x, tick.applied.data());
-
-  model_.rows = Matrix(static_cast<Index>(tick.rows.size()), n());
-  for (std::size_t i = 0; i < tick.rows.size(); ++i) {
-    const LimitRow& row = tick.rows[i];
-    const Limit& limit = limits_[static_cast<std::size_t>(row.limit)];
-    const Matrix& from = limit.quantile <= 0.5 ? model_.median : model_.upper;
-    for (int t = row.first_step; t <= row.end_step; ++t)
-      dense::axpy(model_.rows.row(static_cast<Index>(i)),
-                  row.coefficient[static_cast<std::size_t>(t - row.first_step)] / scale(row),
-                  from.row(t * outputs_ + limit.output), n());
-  }
-}
-
-// Generalised Gauss-Newton: [J; E]' S [J; E] per step, S the convex curvature of the cost by (y, u).
-void Sqp::curvature(const PlanPoint& p, const SqpTick& tick) {
-  const int users = moves_.setpoints(), width = outputs_ + users;
-  std::fill(known_curvature_.values.begin(), known_curvature_.values.end(), 0.0);
-  std::vector<double> unused(static_cast<std::size_t>(n()));
-  economics_.suppression(unused.data(), known_curvature_, p.x, tick.applied.data());
-  Matrix s(width, width), stack(width, n()), product(width, n());
-  for (int t = 0; t < moves_.horizon(); ++t) {
-    economics_.curvature(s, t, p.plan, p.median, tick.predictor.known());
-    if (std::all_of(s.values.begin(), s.values.end(), [](double v) { return v == 0; })) continue;
-    std::fill(stack.values.begin(), stack.values.end(), 0.0);
-    for (int o = 0; o < outputs_; ++o) std::copy_n(model_.median.row(t * outputs_ + o), n(), stack.row(o));
-    for (int u = 0; u < users; ++u) stack(outputs_ + u, moves_.block_of(t) * users + u) = moves_.range(u);
-    for (int i = 0; i < width; ++i) {
-      std::fill_n(product.row(i), n(), 0.0);
-      for (int j = 0; j < width; ++j)
-        if (s(i, j) != 0) dense::axpy(product.row(i), s(i, j), stack.row(j), n());
-    }
-    for (int i = 0; i < width; ++i)
-      for (int k = 0; k < n(); ++k)
-        if (stack(i, k) != 0) dense::axpy(known_curvature_.row(k), stack(i, k), product.row(i), n());
-  }
-}
-
-// Damped BFGS (Powell 1978) on what the known curvature does not explain of the Lagrangian's gradient.
-void Sqp::learn(const PlanPoint& p) {
-  const Index size = n();
-  std::vector<double> x(static_cast<std::size_t>(size)), gradient = model_.gradient;
-  for (Index k = 0; k < size; ++k)
-    x[static_cast<std::size_t>(k)] =
-        p.x.values[static_cast<std::size_t>(k)] / moves_.range(static_cast<int>(k) % moves_.setpoints());
-  if (has_last_) {
-    // The Lagrangian of both points has the multipliers of the QP between them.
-    dense::add_transposed(gradient.data(), model_.rows, multiplier_.data());
-    std::vector<double> s(static_cast<std::size_t>(size)), y(s.size()), bs(s.size());
-    for (std::size_t k = 0; k < s.size(); ++k) {
-      s[k] = x[k] - last_x_[k];
-      y[k] = gradient[k] - last_gradient_[k];
-    }
-    for (Index k = 0; k < size; ++k)
-      y[static_cast<std::size_t>(k)] -= dense::dot(known_curvature_.row(k), s.data(), size);
-    const double ss = dense::dot(s.data(), s.data(), size);
-    double sy = dense::dot(s.data(), y.data(), size);
-    if (ss > 1e-16 && std::isfinite(sy)) {
-      if (!hessian_known_) {  // first pair: the identity takes the size of the curvature just seen
-        const double first = std::max(std::abs(sy) / ss, floor_);
-        std::fill(learnt_.values.begin(), learnt_.values.end(), 0.0);
-        for (Index k = 0; k < size; ++k) learnt_(k, k) = first;
-        hessian_known_ = true;
-      }
-      dense::multiply(bs.data(), learnt_, s.data());
-      const double sbs = dense::dot(s.data(), bs.data(), size);
-      if (sbs > 0 && std::isfinite(sbs)) {
-        if (sy < 0.2 * sbs) {
-          const double theta = 0.8 * sbs / (sbs - sy);
-          for (std::size_t k = 0; k < y.size(); ++k) y[k] = theta * y[k] + (1 - theta) * bs[k];
-          sy = 0.2 * sbs;
-        }
-        for (Index i = 0; i < size; ++i)
-          for (Index j = 0; j < size; ++j)
-            learnt_(i, j) += y[static_cast<std::size_t>(i)] * y[static_cast<std::size_t>(j)] / sy -
-                             bs[static_cast<std::size_t>(i)] * bs[static_cast<std::size_t>(j)] / sbs;
-      }
-    }
-  }
-  last_x_ = x;
-}
-
 const QpResult& Sqp::solve_qp(const SqpTick& tick) {
   const std::size_t limit_rows = tick.rows.size();
   for (std::size_t i = 0; i < limit_rows; ++i) {
@@ -257,13 +145,16 @@ const QpResult& Sqp::solve_qp(const SqpTick& tick) {
                    &tick.late);
 }
 
-QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step) {
+// The QP for a step from p; `excess` is where its limit rows start from.
+void Sqp::pose(const PlanPoint& p, const std::vector<double>& excess, double trust) {
   const int users = moves_.setpoints();
-  const std::size_t size = static_cast<std::size_t>(n()), soft = tick.rows.size(),
+  const std::size_t size = static_cast<std::size_t>(n()), soft = excess.size(),
                     rows = soft + rate_rows_.size();
   hessian_ = known_curvature_;
-  for (std::size_t k = 0; k < hessian_.values.size(); ++k) hessian_.values[k] += learnt_.values[k];
-  for (Index k = 0; k < n(); ++k) hessian_(k, k) += levenberg_;
+  learnt_.add(hessian_, 0, 1);
+  for (std::size_t l = 0; l < pressure_.size(); ++l)
+    learnt_.add(hessian_, 1 + static_cast<int>(l), pressure_[l]);
+  for (Index k = 0; k < n(); ++k) hessian_(k, k) += levenberg_ + (learnt_.known(0) ? 0 : stand_in_);
 
   lower_.assign(size, 0);
   upper_.assign(size, 0);
@@ -279,7 +170,7 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
   l1_.assign(rows, HUGE_VAL);
   l2_.assign(rows, 0);
   std::copy(model_.rows.values.begin(), model_.rows.values.end(), qp_rows_.values.begin());
-  for (std::size_t i = 0; i < soft; ++i) row_upper_[i] = -p.excess[i];
+  for (std::size_t i = 0; i < soft; ++i) row_upper_[i] = -excess[i];
   for (std::size_t i = 0; i < rate_rows_.size(); ++i) {
     const auto [b, u] = rate_rows_[i];
     const double rate = moves_.setpoint(u).rate, move = p.x(b, u) - p.x(b - 1, u);
@@ -289,7 +180,13 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
     row_lower_[row] = std::min(0.0, (-rate - move) / moves_.range(u));
     row_upper_[row] = std::max(0.0, (rate - move) / moves_.range(u));
   }
+}
 
+QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step) {
+  const int users = moves_.setpoints();
+  const std::size_t size = static_cast<std::size_t>(n()), soft = tick.rows.size(),
+                    rows = soft + rate_rows_.size();
+  pose(p, p.excess, trust);
   const QpResult* r = &solve_qp(tick);
   // Exactness of the automatic weight: slack that a far larger weight removes was not forced by the limits,
   // so the weight was below a multiplier; slack that stays is the least there is.
@@ -298,18 +195,22 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
     for (std::size_t i = 0; i < soft; ++i) sum += q.slack[i] * std::pow(kRankGap, -rank_of(tick.rows[i]));
     return sum;
   };
-  for (int raise = 0; raise < kRaises && config_.slack_l1 == 0 && r->status == QpStatus::optimal; ++raise) {
+  while (raises_ < kRaises && config_.slack_l1 == 0 && usable(*r)) {
     const double before = total_slack(*r), old = base_;
     if (before <= config_.limit_margin || tick.late()) break;
     base_ *= kRaise;
     r = &solve_qp(tick);
-    const double gain = r->status == QpStatus::optimal ? before - total_slack(*r) : -1;
-    if (gain > 0.01 * before + config_.limit_margin) continue;
+    const double gain = usable(*r) ? before - total_slack(*r) : -1;
+    if (gain > 0.01 * before + config_.limit_margin) {
+      ++raises_;
+      continue;
+    }
     base_ = old;
     r = &solve_qp(tick);
     break;
   }
-  if (r->status != QpStatus::optimal) return r->status;
+  if (!usable(*r)) return r->status;
+  step.verified = r->status == QpStatus::optimal;
 
   step.d = r->x;
   step.multiplier.assign(r->y.begin(), r->y.begin() + static_cast<Index>(soft));
@@ -344,15 +245,41 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
   return QpStatus::optimal;
 }
 
-bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, const std::vector<double>& alphas,
-                 double& gained) {
-  std::vector<PlanPoint> candidates(alphas.size());
-  for (std::size_t c = 0; c < alphas.size(); ++c) {
-    candidates[c].x = current.x;
-    for (std::size_t k = 0; k < step.d.size(); ++k)
-      candidates[c].x.values[k] +=
-          alphas[c] * step.d[k] * moves_.range(static_cast<int>(k) % moves_.setpoints());
+PlanPoint Sqp::stepped(const PlanPoint& from, const std::vector<double>& d, double alpha) const {
+  PlanPoint p;
+  p.x = from.x;
+  for (std::size_t k = 0; k < d.size(); ++k)
+    p.x.values[k] += alpha * d[k] * moves_.range(static_cast<int>(k) % moves_.setpoints());
+  return p;
+}
+
+// The full step bent back to the limits (Fletcher 1982): the same QP with the rows' true values at its end in
+// place of their linear forecast. Without it a step along a curved limit is halved at every iteration,
+// however close the optimum (Maratos 1978).
+bool Sqp::bend(PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust) {
+  if (!full.finite || tick.late()) return false;
+  std::vector<double> excess = full.excess;
+  bool needed = false;
+  for (std::size_t i = 0; i < excess.size(); ++i) {
+    const double slope = dense::dot(model_.rows.row(static_cast<Index>(i)), step.d.data(), n());
+    needed |= excess[i] > std::max(0.0, from.excess[i] + slope) + 1e-3 * config_.limit_margin;
+    excess[i] -= slope;
   }
+  if (!needed) return false;
+  pose(from, excess, trust);
+  const QpResult& r = solve_qp(tick);
+  if (!usable(r) || tick.late()) return false;
+  std::vector<PlanPoint> bent = {stepped(from, r.x, 1)};
+  evaluate(bent, tick);
+  full = std::move(bent[0]);
+  return full.finite;
+}
+
+// Steps of 1, 1/2, ... in one batch, and the bent one if `trust` > 0; the best by merit becomes `current`.
+bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, const std::vector<double>& alphas,
+                 double trust, double& gained) {
+  std::vector<PlanPoint> candidates;
+  for (const double alpha : alphas) candidates.push_back(stepped(current, step.d, alpha));
   evaluate(candidates, tick);
   const double now = merit(current);
   std::size_t best = alphas.size();
@@ -362,6 +289,13 @@ bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, cons
     const double m = merit(candidates[c]);
     if (m < best_merit && now - m >= kSufficient * alphas[c] * step.predicted) {
       best = c;
+      best_merit = m;
+    }
+  }
+  if (trust > 0 && best != 0 && bend(candidates[0], current, tick, step, trust)) {
+    const double m = merit(candidates[0]);
+    if (m < best_merit && now - m >= kSufficient * step.predicted) {
+      best = 0;
       best_merit = m;
     }
   }
@@ -402,6 +336,7 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
     double trust = config_.trust;
     double jacobian_seconds = 0;
     levenberg_ = 0;
+    raises_ = 0;
     for (out.iterations = 0; out.iterations < config_.max_iterations;) {
       // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
       const double before = tick.remaining();
@@ -419,12 +354,8 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
       for (double g : model_.gradient) steepest = std::max(steepest, std::abs(g));
       floor_ = 1e-4 * std::max(steepest, 1e-6 * cost_scale_);
       if (levenberg_ == 0) levenberg_ = floor_;
-      learn(current);
-      if (!hessian_known_) {
-        std::fill(learnt_.values.begin(), learnt_.values.end(), 0.0);
-        // Nothing learnt yet: a curvature that brings the steepest coordinate to the trust region.
-        for (Index k = 0; k < n(); ++k) learnt_(k, k) = 0.5 * steepest / config_.trust;
-      }
+      learn(current, tick);
+      stand_in_ = 0.5 * steepest / config_.trust;  // brings the steepest coordinate to the trust region
 
       bool moved = false;
       Step step;
@@ -437,16 +368,20 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
           return out.stop = Stop::qp_failed, out;
         }
         ++out.solved;
-        if (attempt == 0) out.kkt = step.kkt;
-        if (step.kkt <= config_.kkt_tolerance) return out.stop = Stop::converged, out;
+        const bool converged = step.verified && step.kkt <= config_.kkt_tolerance;
+        if (attempt == 0 || converged) out.kkt = step.kkt;
+        if (converged) return out.stop = Stop::converged, out;
         if (tick.late()) return out.stop = Stop::deadline, out;
         double gained = 0, longest = 0;
         for (double d : step.d) longest = std::max(longest, std::abs(d));
-        // What the Lagrangian's gradient was here; learn() needs it with these multipliers.
+        // What the gradients were here; learn() weighs them by these multipliers.
         last_gradient_ = model_.gradient;
-        dense::add_transposed(last_gradient_.data(), model_.rows, step.multiplier.data());
+        last_rows_ = model_.rows;
         multiplier_ = step.multiplier;
-        moved = search(current, tick, step, kAlphas, gained);
+        std::fill(pressure_.begin(), pressure_.end(), 0.0);
+        for (std::size_t i = 0; i < tick.rows.size(); ++i)
+          pressure_[static_cast<std::size_t>(tick.rows[i].limit)] += std::max(0.0, multiplier_[i]);
+        moved = search(current, tick, step, kAlphas, trust, gained);
         if (!moved) {
           trust = std::max(0.1 * longest, 1e-8);
           levenberg_ = std::max(10 * levenberg_, floor_);
@@ -462,15 +397,18 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
       }
       if (!moved) return out.stop = Stop::no_descent, out;
 
-      // Second-order correction: rows and gradient are exact at the new point, only the Jacobian is old.
-      const double worst =
-          current.excess.empty() ? 0 : *std::max_element(current.excess.begin(), current.excess.end());
-      if (worst > config_.limit_margin && !tick.late()) {
+      // Back to limits that bend away: rows and gradient are exact at the new point, only the Jacobian is
+      // old. Again while that helps; limits beyond reach end it at once.
+      double worst = worst_excess(current);
+      for (int round = 0; round < kCorrections && worst > config_.limit_margin && !tick.late(); ++round) {
         linearise(current, tick);
         Step correction;
         double gained = 0;
-        if (quadratic(current, tick, trust, correction) == QpStatus::optimal && !tick.late())
-          search(current, tick, correction, kCorrectionAlphas, gained);
+        if (quadratic(current, tick, trust, correction) != QpStatus::optimal || tick.late() ||
+            !search(current, tick, correction, kCorrectionAlphas, 0, gained))
+          break;
+        const double before_round = std::exchange(worst, worst_excess(current));
+        if (worst > 0.9 * before_round) break;
       }
     }
     out.stop = Stop::iterations;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "emisopt/control/bias.hpp"
+#include "emisopt/control/curvature.hpp"
 #include "emisopt/control/economics.hpp"
 #include "emisopt/qp/qp.hpp"
 
@@ -52,13 +53,17 @@ struct SqpTick {
   const std::function<bool()>& late;         // remaining() <= 0
 };
 
+bool all_finite(const Matrix& m);
+/// (blocks * U) how many steps each block value stands for: the metric of a sum over steps.
+std::vector<double> block_steps(const Moves& moves);
+
 class Sqp {
  public:
   Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& economics,
       const ControllerConfig& config, int outputs);
 
   SqpOutcome solve(const SqpTick& tick);
-  void forget() { hessian_known_ = false; }  // curvature learnt so far
+  void forget();  // curvature learnt so far
 
  private:
   /// Value and derivatives at a point, by scaled block values (x / range).
@@ -74,6 +79,7 @@ class Sqp {
     double predicted = 0;            // decrease of the merit in the model
     double kkt = 0;
     bool at_trust = false;
+    bool verified = false;  // the QP's own check passed; else it missed by little
   };
 
   void evaluate(std::vector<PlanPoint>& points, const SqpTick& tick);
@@ -82,11 +88,14 @@ class Sqp {
   bool jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail);
   void linearise(const PlanPoint& p, const SqpTick& tick);  // gradient, rows, from the present Jacobian
   void curvature(const PlanPoint& p, const SqpTick& tick);
-  void learn(const PlanPoint& p);
+  void learn(const PlanPoint& p, const SqpTick& tick);
+  void pose(const PlanPoint& p, const std::vector<double>& excess, double trust);
   QpStatus quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step);
   const QpResult& solve_qp(const SqpTick& tick);
+  PlanPoint stepped(const PlanPoint& from, const std::vector<double>& d, double alpha) const;
+  bool bend(PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust);
   bool search(PlanPoint& current, const SqpTick& tick, const Step& step, const std::vector<double>& alphas,
-              double& gained);
+              double trust, double& gained);
   double scale(const LimitRow& row) const;
   double weight(const LimitRow& row) const;
   int rank_of(const LimitRow& row) const { return rank_[static_cast<std::size_t>(row.limit)]; }
@@ -100,15 +109,19 @@ class Sqp {
   std::vector<int> rank_;  // per limit, compressed: 0 is most important
   int ranks_ = 1;
   double base_ = 1;  // penalty weight of the least important rank
+  int raises_ = 0;   // how often it was raised in this tick
   double cost_scale_ = 1;
 
   Model model_;
-  Matrix jac_median_, jac_upper_;              // (H*O, H*U) as the predictor writes them
-  Matrix known_curvature_, learnt_, hessian_;  // (n,n)
-  bool hessian_known_ = false;
+  Matrix jac_median_, jac_upper_;     // (H*O, H*U) as the predictor writes them
+  Matrix known_curvature_, hessian_;  // (n,n)
+  Curvature learnt_;                  // part 0: the cost's remainder; 1 + l: limit l
+  double stand_in_ = 0;               // diagonal while nothing is learnt of the cost
   double levenberg_ = 0, floor_ = 0;
-  std::vector<double> last_x_, last_gradient_;  // (n): where and what the Lagrangian's gradient was
+  std::vector<double> last_x_, last_gradient_;  // (n): where and what the cost's gradient was
+  Matrix last_rows_;                            // (limit rows, n) there
   std::vector<double> multiplier_;              // (limit rows) of the last QP
+  std::vector<double> pressure_;                // (limits) sums of them, kept from tick to tick
   bool has_last_ = false;
 
   Matrix low_, high_;                           // (blocks, U) reachable

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "control/log_plant.hpp"
+#include "control/tanh_plant.hpp"
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
 #include "emisopt/control/moves.hpp"
@@ -105,8 +106,8 @@ TEST(Controller, MovesAreLegalInTenThousandFaultyTicks) {
 
 TEST(Controller, HealthyLoopsNeverFallBack) {
   Rng rng(43);
-  int optimal = 0, ticks = 0;
-  for (int loop = 0; loop < 50; ++loop) {
+  int optimal = 0, slacked = 0, slacked_converged = 0, ticks = 0;
+  for (int loop = 0; loop < 80; ++loop) {
     LogPlant plant;
     plant.k = rng.uniform(0.1, 1);
     plant.spread = rng.uniform(1, 1.5);
@@ -129,13 +130,69 @@ TEST(Controller, HealthyLoopsNeverFallBack) {
       ASSERT_TRUE(is_ok(d.status)) << "loop " << loop << " tick " << tick << ": " << d.reason;
       ASSERT_EQ(d.reason.find("QP"), std::string::npos) << d.reason;
       optimal += d.status == Status::optimal;
+      if (d.status == Status::limit_slacked) {
+        ++slacked;
+        slacked_converged += d.kkt <= patient().kkt_tolerance;
+      }
       applied = d.move;
       const std::vector<double> y = plant.advance(applied);
       for (Index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), 2, past.row(r));
       std::copy(y.begin(), y.end(), past.row(19));
     }
   }
-  EXPECT_GT(optimal, ticks / 4);
+  RecordProperty("optimal", optimal);  // docs/controller.md quotes these
+  RecordProperty("slacked", slacked);
+  RecordProperty("slacked_converged", slacked_converged);
+  EXPECT_GT(optimal, ticks / 3);
+  // A third of the ticks has a limit beyond reach: the rest, and those, converge within three Jacobians in
+  // two cases of three. What does not is mostly the first ticks of a loop, which starts anywhere.
+  EXPECT_GT(slacked, ticks / 4);
+  EXPECT_GT(optimal, (ticks - slacked) * 2 / 3);
+  EXPECT_GT(slacked_converged, slacked * 2 / 3);
+}
+
+// Costs and limits that are concave in places: the curvature learnt over many ticks must stay one that a QP
+// can use. With Powell's damping it grew fivefold a tick along some of these loops and the QP failed.
+TEST(Controller, HealthyLoopsOfBentPlantsNeverFallBack) {
+  Rng rng(1);
+  int optimal = 0, slacked = 0, ticks = 0;
+  for (int loop = 0; loop < 50; ++loop) {
+    const int users = 1 + static_cast<int>(rng.below(4)), outputs = 1 + static_cast<int>(rng.below(4));
+    TanhPlant plant(rng, users, outputs);
+    std::vector<Setpoint> setpoints(static_cast<std::size_t>(users));
+    for (Setpoint& s : setpoints) {
+      s.rate = rng.uniform() < 0.2 ? kMissing : std::pow(10, rng.uniform(-2, 0));
+      s.move_weight = rng.uniform() < 0.5 ? 0 : rng.uniform(0, 50);
+      s.price = rng.uniform(0, 50);
+    }
+    std::vector<Limit> limits(rng.below(3));
+    for (Limit& l : limits)
+      l = {.name = "limit",
+           .output = static_cast<int>(rng.below(static_cast<std::uint64_t>(outputs))),
+           .limit = rng.uniform(90, 140),
+           .window = 1 + static_cast<int>(rng.below(12)),
+           .rank = 1 + static_cast<int>(rng.below(2))};
+    std::vector<double> price, applied;
+    for (int o = 0; o < outputs; ++o) price.push_back(rng.uniform());
+    for (int u = 0; u < users; ++u) applied.push_back(rng.uniform());
+    Controller controller(setpoints, limits, {nullptr, price}, plant.h, outputs, patient(3));
+    plant.v = applied;
+    Matrix past(20, outputs, kMissing);
+    for (int tick = 0; tick < 25; ++tick, ++ticks) {
+      const Decision d = controller.step(plant, applied, past);
+      ASSERT_TRUE(is_ok(d.status)) << "loop " << loop << " tick " << tick << ": " << d.reason;
+      ASSERT_EQ(d.reason.find("QP"), std::string::npos) << d.reason;
+      optimal += d.status == Status::optimal;
+      slacked += d.status == Status::limit_slacked;
+      applied = d.move;
+      const std::vector<double> y = plant.advance(applied);
+      for (Index r = 0; r + 1 < 20; ++r) std::copy_n(past.row(r + 1), outputs, past.row(r));
+      std::copy(y.begin(), y.end(), past.row(19));
+    }
+  }
+  RecordProperty("optimal", optimal);
+  RecordProperty("slacked", slacked);
+  EXPECT_GT(optimal, (ticks - slacked) * 3 / 4);
 }
 
 TEST(Controller, NanForecastHoldsAndSaysSo) {

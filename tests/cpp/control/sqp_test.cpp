@@ -234,5 +234,118 @@ TEST(Sqp, EnvelopeKeepsThePlanInside) {
   EXPECT_GT(m2(d), 3.5);  // the prices push it to the edge
 }
 
+struct Loop {
+  LogPlant plant;
+  std::vector<Setpoint> setpoints = log_setpoints();
+  std::vector<Limit> limits = log_limits();
+  std::vector<double> price{0.5, 0.5};
+  std::vector<double> applied{3, 0.5};
+
+  std::vector<Decision> run(int ticks, int iterations) {
+    Controller controller(setpoints, limits, {nullptr, price}, plant.h, 2, patient(iterations));
+    std::vector<Decision> list;
+    plant.v = applied;
+    for (int t = 0; t < ticks; ++t) {
+      list.push_back(controller.step(plant, applied, {}));
+      applied = list.back().move;
+      plant.advance(applied);
+    }
+    return list;
+  }
+};
+
+// While NOx cannot hold, its multipliers are a thousand times what the plan costs; once it can, they are of
+// the cost's size. Curvature learnt of both together kept this loop from converging for as long as it ran.
+TEST(Sqp, CurvatureOfAGivenUpLimitIsNotCarriedOn) {
+  Loop loop;
+  loop.plant.k = 0.5;
+  loop.plant.spread = 1.35;
+  loop.setpoints[0].rate = 0.04;
+  loop.setpoints[1].rate = kMissing;
+  loop.setpoints[1].move_weight = 48;
+  loop.limits[0] = {.name = "NOx", .output = 0, .limit = 77, .window = 3};
+  loop.limits[1].rank = 2;
+  loop.applied = {4.5, 0.0};
+  const auto list = loop.run(20, 3);
+  int slacked = 0, optimal = 0, last = 0;
+  for (int t = 0; t < 20; ++t) {
+    const Status status = list[static_cast<std::size_t>(t)].status;
+    if (status == Status::limit_slacked) ++slacked, last = t;
+    optimal += status == Status::optimal;
+  }
+  EXPECT_GE(slacked, 1);
+  EXPECT_LE(last, 8);
+  EXPECT_GE(optimal, 20 - last - 3) << slacked;
+}
+
+// At rest on a curved limit the full step always ends a little beyond it. Halving it instead of bending it
+// back gains one bit per iteration.
+TEST(Sqp, StepsBendAlongACurvedLimit) {
+  Loop loop;
+  loop.plant.k = 0.54;
+  loop.plant.spread = 1.15;
+  loop.setpoints[0].rate = 0.052;
+  loop.setpoints[1].rate = 0.933;
+  loop.setpoints[1].move_weight = 19.5;
+  loop.limits[0].window = 3;
+  loop.limits[1].rank = 2;
+  loop.price = {0.04, 0.97};
+  const auto list = loop.run(20, 20);
+  for (std::size_t t = 2; t < 20; ++t) {
+    EXPECT_EQ(list[t].status, Status::optimal) << list[t].reason;
+    EXPECT_LE(list[t].iterations, 4) << t;
+  }
+}
+
+// Half of these loops' ticks say OPTIMAL; none of them may be beaten by a legal plan nearby, as judged by the
+// plant itself.
+TEST(Sqp, NoOptimalTickIsBeatenNearby) {
+  Rng rng(17);
+  int checked = 0;
+  for (int number = 0; number < 20; ++number) {
+    Loop loop;
+    loop.plant.k = rng.uniform(0.1, 1);
+    loop.plant.spread = rng.uniform(1, 1.3);
+    for (Setpoint& s : loop.setpoints) {
+      s.rate = rng.uniform() < 0.2 ? kMissing : std::pow(10, rng.uniform(-2, 0));
+      s.move_weight = rng.uniform() < 0.5 ? 0 : rng.uniform(0, 50);
+    }
+    loop.limits[0].limit = rng.uniform(60, 150);
+    loop.price = {rng.uniform(), rng.uniform()};
+    loop.applied = {rng.uniform(1, 6), rng.uniform(0, 1.2)};
+    loop.plant.v = loop.applied;
+    const Moves moves(loop.setpoints, loop.plant.h, 6);
+    const Economics economics({nullptr, loop.price}, {}, moves, 2);
+    Controller controller(loop.setpoints, loop.limits, {nullptr, loop.price}, loop.plant.h, 2, patient(3));
+    Matrix x(6, 2), plan(loop.plant.h, 2), median(loop.plant.h, 2), upper(loop.plant.h, 2);
+    for (int tick = 0; tick < 12; ++tick) {
+      const std::vector<double> before = loop.applied;
+      const Decision d = controller.step(loop.plant, before, {});
+      const double answer = economics.value(d.plan, d.median, {}, before.data()).total();
+      for (int round = 0; d.status == Status::optimal && round < 100; ++round, ++checked) {
+        moves.sample(x, d.plan, 0);
+        const double size = std::pow(10, rng.uniform(-4, -0.5));
+        for (double& v : x.values) v += size * rng.normal();
+        moves.legalise_blocks(x, before.data());
+        moves.expand(plan, x, before.data());
+        loop.plant.predict(median, upper, plan);
+        bool holds = true;
+        for (int t = 0; t < loop.plant.h; ++t)
+          for (int o = 0; o < 2; ++o) {
+            const double limit = loop.limits[static_cast<std::size_t>(o)].limit;
+            holds &= upper(t, o) <= limit - 1e-4 * limit;
+          }
+        if (holds) {
+          EXPECT_GE(economics.value(plan, median, {}, before.data()).total(),
+                    answer - 1e-5 * std::abs(answer));
+        }
+      }
+      loop.applied = d.move;
+      loop.plant.advance(loop.applied);
+    }
+  }
+  EXPECT_GT(checked, 5000);
+}
+
 }  // namespace
 }  // namespace emisopt

@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "emisopt/base/error.hpp"
 #include "support/no_alloc.hpp"
 #include "support/tiny_network.hpp"
 
@@ -202,12 +203,67 @@ TEST_P(EveryIsa, RunAllocatesNothing) {
     const long before = test::allocations();
     for (int i = 0; i < (GetParam() == Isa::ref ? 50 : 1000); ++i) {
       if (i % 10 == 0) p->load(theta.data());
-      if (i % 10 == 5) p->run_context();
+      if (i % 5 == 0) p->run_context();
       p->run();
     }
     EXPECT_EQ(test::allocations(), before) << "mode " << static_cast<int>(mode);
   }
   EXPECT_GT(test::allocations(), 0) << "the counter is not linked in";
+}
+
+// Keys and values of other weights, or of none, would be a forecast of nothing: no bits, but an error.
+TEST_P(EveryIsa, RunIsRefusedUntilTheContextFollowedTheWeights) {
+  std::vector<float> other = theta;
+  for (float& w : other) w *= 1.25f;
+  for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian}) {
+    CompileOptions o;
+    o.mode = mode;
+    o.threads = 2;
+    o.seeds = {{0, 0}};
+    auto p = compile(net, {1, kHistoryRows, kSteps}, o, GetParam());
+    const auto refused = [&](auto call, const char* remedy) {
+      try {
+        call();
+        ADD_FAILURE() << "not refused: " << remedy;
+      } catch (const StateError& e) {
+        EXPECT_NE(std::string(e.what()).find(remedy), std::string::npos) << e.what();
+      }
+    };
+    const auto run = [&] { p->run(); };
+    refused(run, "load()");
+    refused([&] { p->run_context(); }, "load()");
+    test::fill(p->history(), history_size, 1);
+    test::fill(p->future(), future_size, 2);
+    p->load(theta.data());
+    refused(run, "run_context()");
+    p->run_context();
+    p->run();
+    p->run();
+    p->load(other.data());
+    refused(run, "run_context()");
+    p->run_context();
+    p->run();
+
+    auto q = compile(net, {1, kHistoryRows, kSteps}, o, GetParam());
+    q->load(other.data());
+    test::fill(q->history(), history_size, 1);
+    test::fill(q->future(), future_size, 2);
+    q->run_context();
+    q->run();
+    EXPECT_TRUE(same_bits(p->quantiles(), q->quantiles(), quantile_size));
+  }
+  CompileOptions o;
+  o.threads = 1;
+  auto soft_sensor = compile(net, {1, 0, kSteps}, o, GetParam());
+  EXPECT_THROW(soft_sensor->run(), StateError);
+  soft_sensor->load(theta.data());
+  EXPECT_NO_THROW(soft_sensor->run());  // no past, no context
+  o.mode = Mode::train;
+  o.levels = test::tiny_levels(c);
+  auto train = compile(net, {2, kHistoryRows, kSteps}, o, GetParam());
+  EXPECT_THROW(train->run(), StateError);
+  train->load(theta.data());
+  EXPECT_NO_THROW(train->run());
 }
 
 TEST_P(EveryIsa, EntriesWithoutWeightLeaveNoTrace) {
