@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "emisopt/base/rng.hpp"
 #include "emisopt/loop/scenario.hpp"
 #include "emisopt/train/trainer.hpp"
 
@@ -123,19 +124,35 @@ TEST(MpcPolicy, AHistoryTooShortIsAHoldWithAReason) {
             std::string::npos);
 }
 
-TEST(MpcPolicy, SeesNothingOfTheFuture) {
-  // Two plants that differ only after row 20: until then every move is the same bit for bit.
-  const Scenario s = boiler_48h(801);
-  MpcPolicy a(tiny(), s.limits, s.prices, config()), b(tiny(), s.limits, s.prices, config());
-  LoopOptions clean = rows(26), noisy = rows(26);
-  noisy.tamper = [](Index r, double* row) {
-    if (r >= 20)
-      for (int c = column(kNoxIn); c < kColumns; ++c) row[c] *= 1.3;
+// Replaces all that is measured from row `cut` on by noise.
+std::function<void(Index, double*)> noise_from(Index cut, std::uint64_t seed) {
+  return [cut, seed](Index r, double* row) {
+    if (r < cut) return;
+    Rng rng(seed, static_cast<std::uint64_t>(r));
+    for (int c = 0; c < kColumns; ++c)
+      if (c != column(kGrade)) row[c] = rng.uniform() < 0.1 ? kMissing : row[c] * rng.uniform(0.2, 3);
   };
-  const LoopLog x = run_closed_loop(start(), a, clean), y = run_closed_loop(start(), b, noisy);
-  for (Index r = 0; r <= 20; ++r)
-    for (Index u = 0; u < kSetpoints; ++u) EXPECT_EQ(x.setpoints(r, u), y.setpoints(r, u)) << r;
-  EXPECT_NE(x.setpoints.values, y.setpoints.values);
+}
+
+TEST(MpcPolicy, SeesNothingOfTheFuture) {
+  // Rows from a cut on become noise: every decision that is made before the first of them has come is the
+  // same bit for bit. The decision for row k is made when rows up to k - 1 are known.
+  const Scenario s = boiler_48h(801);
+  constexpr Index kRows = 30;
+  MpcPolicy clean(tiny(), s.limits, s.prices, config());
+  const LoopLog x = run_closed_loop(start(), clean, rows(kRows));
+  Rng rng(17);
+  for (int trial = 0; trial < 10; ++trial) {
+    const auto cut = static_cast<Index>(1 + rng.below(kRows - 2));
+    MpcPolicy policy(tiny(), s.limits, s.prices, config());
+    LoopOptions noisy = rows(kRows);
+    noisy.tamper = noise_from(cut, static_cast<std::uint64_t>(trial));
+    const LoopLog y = run_closed_loop(start(), policy, noisy);
+    for (Index r = 0; r <= cut; ++r)
+      for (Index u = 0; u < kSetpoints; ++u)
+        ASSERT_EQ(x.setpoints(r, u), y.setpoints(r, u)) << "cut " << cut << ", row " << r;
+    EXPECT_NE(x.setpoints.values, y.setpoints.values) << "cut " << cut;  // noise does reach the policy
+  }
 }
 
 }  // namespace
