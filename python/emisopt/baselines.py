@@ -8,7 +8,7 @@ scikit-learn estimator of a :class:`~emisopt.lags.Table`; ``predict`` returns lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -242,25 +242,36 @@ class Boosting(Baseline):
         if self.interval not in ("quantile", "residual"):
             raise ValueError(f"Boosting(interval): expected 'quantile' or 'residual', got {self.interval!r}")
         levels = LEVELS if self.interval == "quantile" else (0.5,)
-        jobs = []
-        for i, h in enumerate(self.horizons):
+        outputs = range(len(table.outputs))
+        for h in self.horizons:  # refused here, not while a pool of processes asks for its next job
+            change = _change(table, origins, h, self.context)
+            for o in outputs:
+                _require_targets(change[:, o], type(self).__name__, table, o, h)
+        keys = [(i, o, q) for i in range(len(self.horizons)) for o in outputs for q in levels]
+        # Whole boosters side by side: threads inside one wait for each other at every split, which on a busy
+        # machine costs more than it brings. In processes: scikit-learn resets the warning filters while it
+        # bins, and two threads doing so leave them broken. Small work is done before a process has started.
+        small = origins.size * self.iterations * len(keys) < 1_000_000
+        fitted = Parallel(n_jobs=1 if small else min(default_threads(), len(keys)), return_as="generator")(
+            delayed(_fit_one_thread)(self._new_model(q), x, y)
+            for x, y in self._training_sets(table, origins)
+            for q in levels
+        )
+        self.models_: list[list[dict[float, HistGradientBoostingRegressor]]] = [
+            [{} for _ in outputs] for _ in self.horizons
+        ]
+        for done, ((i, o, q), model) in enumerate(zip(keys, fitted, strict=True), start=1):
+            self.models_[i][o][q] = model
+            progress(done, len(keys))
+
+    def _training_sets(self, table: Table, origins: NDArray[np.int64]) -> Iterator[tuple[Floats, Floats]]:
+        """Features and change of each horizon and output, in this order, made as they are asked for."""
+        for h in self.horizons:
             x = lag_features(table, origins, h, context=self.context, known=self.known)
             change = _change(table, origins, h, self.context)
             for o in range(change.shape[1]):
-                valid = _require_targets(change[:, o], type(self).__name__, table, o, h)
-                jobs += [(i, o, q, x[valid], change[valid, o]) for q in levels]
-        # Whole boosters side by side: threads inside one wait for each other at every split, which on a busy
-        # machine costs more than it brings.
-        fitted = Parallel(n_jobs=default_threads(), prefer="threads", return_as="generator")(
-            delayed(_fit_one_thread)(self._new_model(q), x, y) for _, _, q, x, y in jobs
-        )
-        count = len(table.outputs)
-        self.models_: list[list[dict[float, HistGradientBoostingRegressor]]] = [
-            [{} for _ in range(count)] for _ in self.horizons
-        ]
-        for done, ((i, o, q, _, _), model) in enumerate(zip(jobs, fitted, strict=True), start=1):
-            self.models_[i][o][q] = model
-            progress(done, len(jobs))
+                valid = np.isfinite(change[:, o])
+                yield (x, change[:, o]) if valid.all() else (x[valid], change[valid, o])
 
     def _predict_levels(self, table: Table, origins: NDArray[np.int64], levels: Sequence[float]) -> Floats:
         """(n, H, O, levels)"""
@@ -268,11 +279,9 @@ class Boosting(Baseline):
         steps = []
         for h, row in zip(self.horizons, self.models_, strict=True):
             x = lag_features(table, origins, h, context=self.context, known=self.known)
-            change = Parallel(n_jobs=default_threads(), prefer="threads")(
-                delayed(_predict_one_thread)(models[q], x) for models in row for q in levels
-            )
-            shape = (origins.size, len(row), len(levels))
-            steps.append(last[:, :, None] + np.column_stack(change).reshape(shape))
+            with threadpool_limits(default_threads(), user_api="openmp"):
+                change = np.column_stack([models[q].predict(x) for models in row for q in levels])
+            steps.append(last[:, :, None] + change.reshape(origins.size, len(row), len(levels)))
         return np.stack(steps, axis=1)
 
     def _predict_point(self, table: Table, origins: NDArray[np.int64]) -> Floats:
@@ -333,11 +342,6 @@ def _fit_one_thread(
 ) -> HistGradientBoostingRegressor:
     with threadpool_limits(1, user_api="openmp"):
         return model.fit(x, y)
-
-
-def _predict_one_thread(model: HistGradientBoostingRegressor, x: Floats) -> Floats:
-    with threadpool_limits(1, user_api="openmp"):
-        return np.asarray(model.predict(x))
 
 
 def _track(error: Floats, late: int, halflife: float) -> Floats:

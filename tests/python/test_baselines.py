@@ -1,5 +1,7 @@
 """emisopt.baselines and emisopt.lags: hand-worked forecasts, gaps, missing values, leaks, wrong arguments."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -134,6 +136,23 @@ def test_fit_does_not_see_rows_after_the_calibration_targets(make):
     a = make().fit(TABLE, TRAIN, CALIBRATION).predict(TABLE, origins)
     b = make().fit(spoiled, TRAIN, CALIBRATION).predict(TABLE, origins)
     np.testing.assert_array_equal(a, b)
+
+
+def test_boosting_leaves_warnings_as_they_were():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        filters = list(warnings.filters)
+        model = Boosting(horizons=(1,), iterations=600).fit(TABLE, TRAIN, CALIBRATION)  # enough for processes
+        model.predict(TABLE, TEST)
+        assert list(warnings.filters) == filters
+    assert [str(w.message) for w in seen] == []
+
+
+def test_boosters_in_processes_are_those_of_one_thread(monkeypatch):
+    big = Boosting(horizons=(1,), iterations=600)
+    many = big.fit(TABLE, TRAIN, CALIBRATION).predict(TABLE, TEST)
+    monkeypatch.setenv("EMISOPT_THREADS", "1")
+    np.testing.assert_array_equal(clone(big).fit(TABLE, TRAIN, CALIBRATION).predict(TABLE, TEST), many)
 
 
 def test_both_forecasts_of_tracking_are_those_asked_one_by_one():
