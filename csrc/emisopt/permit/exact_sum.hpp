@@ -1,0 +1,96 @@
+// Sums without rounding: adding and subtracting are exact, in any order, and only value() rounds, once. So a
+// running sum does not drift, a stream split anywhere gives the same bits, and value() is what Python's
+// math.fsum gives of the same numbers.
+#pragma once
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "emisopt/base/types.hpp"
+
+namespace emisopt {
+
+/// A sum over the whole range of doubles (R. M. Neal, "Fast exact summation using small and large
+/// superaccumulators", 2015, the small one): 64-bit digits of weight 2^32, carried now and then.
+class WideSum {
+ public:
+  /// x must be finite.
+  void add(double x);
+  /// units * 2^-72, the form of ExactSum's narrow part.
+  void add_units(__int128 units);
+  void add(const WideSum& other, int sign);
+  /// Correctly rounded, to even; +-infinity beyond the range of doubles.
+  double value() const;
+
+ private:
+  static constexpr int kDigits = 70;  // 2^-1074 to 2^1024, and room for 2^64 terms
+  static constexpr int kRoom = 1000;  // additions before a digit may overflow
+
+  void put(int place, std::uint64_t low, std::uint64_t high, bool negative);
+  void carry();
+
+  std::array<std::int64_t, kDigits> digit_ = {};
+  int room_ = kRoom;
+};
+
+/// The sum that windows use: 128-bit fixed point in units of 2^-72 for what fits it, which is every number
+/// between 2^-20 and 2^41 and hence every concentration in a sane unit; a WideSum, made when the first other
+/// number comes, for the rest.
+class ExactSum {
+ public:
+  ExactSum() = default;
+  ExactSum(const ExactSum& other);
+  ExactSum(ExactSum&&) = default;
+  ExactSum& operator=(const ExactSum& other);
+  ExactSum& operator=(ExactSum&&) = default;
+
+  /// x must be finite.
+  void add(double x) { put(x, 1); }
+  void subtract(double x) { put(x, -1); }
+  void add(const ExactSum& other) { merge(other, 1); }
+  void subtract(const ExactSum& other) { merge(other, -1); }
+  /// Adds x[0..n) and passes over NaN. Returns how many were added. A value that is infinite or below
+  /// `lowest` stops it: `bad` becomes its place, and the sum is unspecified. A year of minutes passes in
+  /// about a nanosecond each.
+  Index add_run(const double* x, Index n, double lowest, Index& bad);
+
+  /// The sum, correctly rounded: as math.fsum. 0 for no terms.
+  double value() const { return wide_ ? wide_value() : static_cast<double>(units_) * 0x1p-72; }
+
+ private:
+  static constexpr int kLeast = -20;  // from 2^-20 on every bit of a mantissa is a whole unit
+  static constexpr int kMost = 40;    // below 2^41: 2^12 of them fit before spill() must act
+
+  void put(double x, int sign) {
+    const auto bits = std::bit_cast<std::uint64_t>(x);
+    const int exponent = static_cast<int>(bits >> 52 & 0x7ff) - 1023;
+    if (exponent < kLeast || exponent > kMost) {
+      if (x != 0) put_wide(sign < 0 ? -x : x);
+      return;
+    }
+    constexpr std::uint64_t kImplicit = std::uint64_t{1} << 52;
+    const auto magnitude = static_cast<__int128>((bits & (kImplicit - 1)) | kImplicit) << (exponent - kLeast);
+    units_ += (bits >> 63 != 0) == (sign > 0) ? -magnitude : magnitude;
+    if (full()) spill();
+  }
+  bool full() const {
+    const auto high = static_cast<std::int64_t>(units_ >> 64);
+    return high >= std::int64_t{1} << 61 || high < -(std::int64_t{1} << 61);
+  }
+  void put_wide(double x);
+  void merge(const ExactSum& other, int sign);
+  void spill();  // moves units_ to wide_ before it could overflow
+  WideSum& wide();
+  double wide_value() const;
+
+  __int128 units_ = 0;  // of 2^-72
+  std::unique_ptr<WideSum> wide_;
+};
+
+/// sum[i] of the values in the `window` rows that end at i, correctly rounded; NaN is passed over, rows
+/// before the first too. Throws InputError for window < 1 and for infinite values, naming the row.
+std::vector<double> rolling_sum(const double* values, Index n, Index window);
+
+}  // namespace emisopt
