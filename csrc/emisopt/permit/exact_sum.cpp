@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
@@ -34,13 +35,10 @@ double rounded(Unsigned v, int exponent) {
 
 // Each value is parted into a multiple of 2^-23 and a rest of at most 2^-24; 64 values below 2^24, whose last
 // bit is worth at least 2^-71, sum in both parts without rounding: 2^30 / 2^-23 and 2^-18 / 2^-71 are both
-// 2^53. Pairs, because every x86-64 has instructions for two doubles; two sums, so that neither waits.
+// 2^53. So neither the order of the additions nor the instructions that do them can change a bit.
 constexpr Index kRun = 64;
 constexpr double kSplit = 0x1.8p29;  // adding it leaves no bit below 2^-23
 constexpr double kBelow = 0x1p24, kFrom = 0x1p-19;
-
-using Pair = double __attribute__((vector_size(16), aligned(8)));
-using Marks = std::int64_t __attribute__((vector_size(16)));
 
 struct Parts {
   double high = 0, low = 0;
@@ -48,43 +46,63 @@ struct Parts {
   bool fits = true;  // every value was 0, NaN, or in [kFrom, kBelow)
 };
 
-class PartedSum {
- public:
-  void take(Pair x) {
-    const Marks valid = x == x;
-    const Pair v = std::bit_cast<Pair>(std::bit_cast<Marks>(x) & valid);
-    const Pair coarse = (v + kSplit) - kSplit;
-    high_ += coarse;
-    low_ += v - coarse;
-    count_ -= valid;
-    odd_ |= (v != 0.0) & ~((v >= kFrom) & (v < kBelow));
-  }
-  void add_to(Parts& sum) const {
-    sum.high += high_[0] + high_[1];
-    sum.low += low_[0] + low_[1];
-    sum.count += count_[0] + count_[1];
-    sum.fits &= (odd_[0] | odd_[1]) == 0;
-  }
-
- private:
-  Pair high_ = {}, low_ = {};
-  Marks count_ = {}, odd_ = {};
-};
-
-Parts parts_of(const double* x, Index n) {
-  PartedSum a, b;
+// V: a register of doubles, M: of as many integers. Two of each sum, so that one need not wait for the other.
+template <class V, class M>
+[[gnu::always_inline]] inline Parts parts_in(const double* x, Index n) {
+  constexpr Index kWidth = sizeof(V) / sizeof(double);
+  V high_a = {}, high_b = {}, low_a = {}, low_b = {};
+  M count_a = {}, count_b = {}, odd_a = {}, odd_b = {};
+  const auto take = [](const double* from, V& high, V& low, M& count, M& odd) __attribute__((always_inline)) {
+    V values;
+    std::memcpy(&values, from, sizeof values);
+    const M valid = values == values;
+    const V v = std::bit_cast<V>(std::bit_cast<M>(values) & valid);
+    const V coarse = (v + kSplit) - kSplit;
+    high += coarse;
+    low += v - coarse;
+    count -= valid;
+    odd |= (v != 0.0) & ~((v >= kFrom) & (v < kBelow));
+  };
   Index i = 0;
-  for (; i + 4 <= n; i += 4) {
-    a.take(*reinterpret_cast<const Pair*>(x + i));
-    b.take(*reinterpret_cast<const Pair*>(x + i + 2));
+  for (; i + 2 * kWidth <= n; i += 2 * kWidth) {
+    take(x + i, high_a, low_a, count_a, odd_a);
+    take(x + i + kWidth, high_b, low_b, count_b, odd_b);
   }
-  if (i + 2 <= n) a.take(*reinterpret_cast<const Pair*>(x + i)), i += 2;
-  if (i < n) b.take(Pair{x[i], kMissing});
+  if (i + kWidth <= n) {
+    take(x + i, high_a, low_a, count_a, odd_a);
+    i += kWidth;
+  }
+  if (i < n) {
+    double rest[kWidth];
+    for (Index k = 0; k < kWidth; ++k) rest[k] = i + k < n ? x[i + k] : kMissing;
+    take(rest, high_b, low_b, count_b, odd_b);
+  }
+  high_a += high_b;
+  low_a += low_b;
+  count_a += count_b;
+  odd_a |= odd_b;
   Parts sum;
-  a.add_to(sum);
-  b.add_to(sum);
+  for (Index k = 0; k < kWidth; ++k) {
+    sum.high += high_a[k];
+    sum.low += low_a[k];
+    sum.count += count_a[k];
+    sum.fits &= odd_a[k] == 0;
+  }
   return sum;
 }
+
+using Double2 = double __attribute__((vector_size(16)));
+using Mark2 = std::int64_t __attribute__((vector_size(16)));
+Parts parts_of_pairs(const double* x, Index n) { return parts_in<Double2, Mark2>(x, n); }
+
+#if defined(__x86_64__)
+using Double4 = double __attribute__((vector_size(32)));
+using Mark4 = std::int64_t __attribute__((vector_size(32)));
+[[gnu::target("avx2")]] Parts parts_of_fours(const double* x, Index n) { return parts_in<Double4, Mark4>(x, n); }
+const auto parts_of = __builtin_cpu_supports("avx2") ? parts_of_fours : parts_of_pairs;
+#else
+constexpr auto parts_of = parts_of_pairs;
+#endif
 
 }  // namespace
 

@@ -57,7 +57,7 @@ class ExactSum {
   Index add_run(const double* x, Index n, double lowest, Index& bad);
 
   /// The sum, correctly rounded: as math.fsum. 0 for no terms.
-  double value() const { return wide_ ? wide_value() : static_cast<double>(units_) * 0x1p-72; }
+  double value() const { return wide_ ? wide_value() : narrow_value(); }
 
  private:
   static constexpr int kLeast = -20;  // from 2^-20 on every bit of a mantissa is a whole unit
@@ -78,6 +78,19 @@ class ExactSum {
   bool full() const {
     const auto high = static_cast<std::int64_t>(units_ >> 64);
     return high >= std::int64_t{1} << 61 || high < -(std::int64_t{1} << 61);
+  }
+  // Of a large sum the upper 63 bits, the last of them set when any below is: they round as all would.
+  double narrow_value() const {
+    using Unsigned = unsigned __int128;
+    const Unsigned size = units_ < 0 ? -static_cast<Unsigned>(units_) : static_cast<Unsigned>(units_);
+    const auto high = static_cast<std::uint64_t>(size >> 64);
+    if (high == 0 && static_cast<std::int64_t>(size) >= 0)
+      return static_cast<double>(static_cast<std::int64_t>(units_)) * 0x1p-72;
+    const int shift = high ? 65 - std::countl_zero(high) : 1;
+    const std::uint64_t lost = (size & ((Unsigned{1} << shift) - 1)) != 0;
+    const auto kept = static_cast<std::int64_t>(static_cast<std::uint64_t>(size >> shift) | lost);
+    const double scale = std::bit_cast<double>(static_cast<std::uint64_t>(1023 - 72 + shift) << 52);
+    return (units_ < 0 ? -scale : scale) * static_cast<double>(kept);
   }
   void put_wide(double x);
   void merge(const ExactSum& other, int sign);

@@ -84,6 +84,19 @@ TEST(ExactSum, RoundsTiesToEvenAndLooksBelowThem) {
   EXPECT_EQ(sum.value(), 1 + 0x1p-51);  // a tie again: to even, up
 }
 
+TEST(ExactSum, KeepsTheLastBitsThatCancellationLeaves) {
+  for (const double odd : {3.0, 5.0, 0x1p52 - 1, 0x1p30 + 1}) {
+    ExactSum sum;
+    sum.add(0x1p-20 * (1 + odd * 0x1p-52));
+    sum.subtract(0x1p-20);
+    EXPECT_EQ(sum.value(), odd * 0x1p-72);
+    sum.subtract(odd * 0x1p-72);
+    EXPECT_EQ(sum.value(), 0);
+    sum.subtract(0x1p-10);
+    EXPECT_EQ(sum.value(), -0x1p-10);
+  }
+}
+
 TEST(ExactSum, WhatWasAddedCanBeTakenOffAgain) {
   Rng rng(2);
   ExactSum sum;
