@@ -51,9 +51,9 @@ Samples samples_of(const Array& time, const py::list& columns, const py::list& s
 }
 
 EvaluationOptions make_options(bool allow_unverified, double period_s, double lateness_s, bool stamp_is_end,
-                               bool negative_is_missing) {
-  return {allow_unverified, period_s, lateness_s, stamp_is_end ? Stamp::end : Stamp::start,
-          negative_is_missing};
+                               bool negative_is_missing, int threads) {
+  return {allow_unverified,    period_s, lateness_s, stamp_is_end ? Stamp::end : Stamp::start,
+          negative_is_missing, threads};
 }
 
 Zone make_zone(std::string name, std::vector<Second> since, std::vector<int> offset_s, Second first,
@@ -133,9 +133,9 @@ void bind_results(py::module_& m) {
     std::vector<std::uint8_t> reasons(a->size());
     std::transform(a->reason.begin(), a->reason.end(), reasons.begin(),
                    [](Reason r) { return static_cast<std::uint8_t>(r); });
-    return py::make_tuple(shared_array(a->begin, a), shared_array(a->end, a), shared_array(a->value, a),
-                          Bytes(static_cast<py::ssize_t>(reasons.size()), reasons.data()),
-                          shared_array(a->used, a));
+    return py::make_tuple(
+        shared_array(a->windows->begin, a), shared_array(a->windows->end, a), shared_array(a->value, a),
+        Bytes(static_cast<py::ssize_t>(reasons.size()), reasons.data()), shared_array(a->used, a));
   };
   const char* arrays_doc =
       "begin (n), end (n) in UTC seconds; value (n), NaN where it does not count; reason (n), an index of\n"
@@ -217,14 +217,14 @@ void bind_permit(py::module_& m) {
   py::class_<Evaluator>(m, "Evaluator", "Judges a permit on rows as they come.")
       .def(py::init([](const Permit& permit, std::vector<Signal> signals, std::vector<std::string> columns,
                        const Zone& zone, bool allow_unverified, double period_s, double lateness_s,
-                       bool stamp_is_end, bool negative_is_missing) {
-             return Evaluator(
-                 permit, std::move(signals), std::move(columns), zone,
-                 make_options(allow_unverified, period_s, lateness_s, stamp_is_end, negative_is_missing));
+                       bool stamp_is_end, bool negative_is_missing, int threads) {
+             return Evaluator(permit, std::move(signals), std::move(columns), zone,
+                              make_options(allow_unverified, period_s, lateness_s, stamp_is_end,
+                                           negative_is_missing, threads));
            }),
            "permit"_a, "signals"_a, "columns"_a, "zone"_a, py::kw_only(), "allow_unverified"_a = false,
            "period_s"_a = 0.0, "lateness_s"_a = 0.0, "stamp_is_end"_a = false,
-           "negative_is_missing"_a = false)
+           "negative_is_missing"_a = false, "threads"_a = 1)
       .def(
           "push",
           [](Evaluator& self, const Array& time, const py::list& columns, const py::list& status,

@@ -1,8 +1,10 @@
 #include "emisopt/permit/base_mean.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
@@ -20,6 +22,30 @@ constexpr int kParts = 4;
 constexpr Second kMostPeriods = 26'000'000;
 
 bool is_nan(double x) { return x != x; }
+
+template <class Word>
+bool is(std::uint8_t byte, Word word) {
+  return byte == static_cast<std::uint8_t>(word);
+}
+
+// Whether all n bytes are this word; eight at a time, for it is asked of every hour of every column.
+template <class Word>
+bool all_are(const std::uint8_t* bytes, Index n, Word word) {
+  const std::uint64_t wanted = 0x0101010101010101u * static_cast<std::uint8_t>(word);
+  std::uint64_t other = 0;
+  Index i = 0;
+  for (; i + 8 <= n; i += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, bytes + i, sizeof eight);
+    other |= eight ^ wanted;
+  }
+  for (; i < n; ++i) other |= !is(bytes[i], word);
+  return other == 0;
+}
+
+const std::uint8_t* status_of(const Samples& rows, std::size_t column, Index first) {
+  return column < rows.status.size() && rows.status[column] ? rows.status[column] + first : nullptr;
+}
 
 bool counts(std::uint8_t plant, const Excluded& exclude) {
   switch (static_cast<PlantState>(plant)) {
@@ -54,13 +80,16 @@ void BaseClock::begin_period(Second inside) {
   }
 }
 
-Index BaseClock::rows_before(const Samples& rows, Index from, Second instant) const {
+Index BaseClock::rows_before(const Samples& rows, Index from, Second instant, Index guess) const {
   const auto limit = static_cast<double>(instant);
   const double* time = rows.time;
-  if (stamp_ == Stamp::start)
-    while (from < rows.rows && time[from] < limit) ++from;
-  else
-    while (from < rows.rows && time[from] <= limit) ++from;
+  const auto before = [&](Index row) {
+    return stamp_ == Stamp::start ? time[row] < limit : time[row] <= limit;
+  };
+  // Rows come at a steady pace, so as many as last time is usually right.
+  guess = std::min(from + guess, rows.rows);
+  if (guess > from && before(guess - 1) && (guess == rows.rows || !before(guess))) return guess;
+  while (from < rows.rows && before(from)) ++from;
   return from;
 }
 
@@ -82,10 +111,12 @@ const std::vector<Piece>& BaseClock::cut(const Samples& rows) {
     piece.period = static_cast<Index>(periods_.size()) - 1;
     piece.cut[0] = row;
     // Quarters are those of the whole period, also where a change of the clock has cut its beginning off.
-    for (int part = 1; part < kParts; ++part)
+    for (int part = 1; part <= kParts; ++part) {
+      const Index from = piece.cut[part - 1];
       piece.cut[part] =
-          rows_before(rows, piece.cut[part - 1], span.end - (kParts - part) * Second{length_s_} / kParts);
-    piece.cut[kParts] = rows_before(rows, piece.cut[kParts - 1], span.end);
+          rows_before(rows, from, span.end - (kParts - part) * Second{length_s_} / kParts, pace_);
+      if (piece.cut[part] > from) pace_ = piece.cut[part] - from;
+    }
     row = piece.cut[kParts];
     pieces_.push_back(piece);
   }
@@ -113,6 +144,9 @@ void BaseSeries::refuse(const Samples& rows, Index row, double got, const std::s
 }
 
 void BaseSeries::take(const Samples& rows, const std::vector<Piece>& pieces) {
+  values_.reserve(clock_.periods().capacity());  // which doubles, also in a stream
+  reasons_.reserve(clock_.periods().capacity());
+  tallies_.reserve(clock_.periods().capacity() + 1);
   for (const Piece& piece : pieces) {
     if (period_ < 0) period_ = piece.period;
     while (period_ < piece.period) close();
@@ -124,25 +158,29 @@ void BaseSeries::finish() {
   if (period_ >= 0 && period_ < static_cast<Index>(clock_.periods().size())) close();
 }
 
+void BaseSeries::see_plant(const std::uint8_t* plant, const Piece& piece, bool always_on) {
+  for (int part = 0; part < kParts; ++part) {
+    const Index first = piece.cut[part] - piece.cut[0], last = piece.cut[part + 1] - piece.cut[0];
+    if (first == last) continue;
+    open_.known_parts |= 1u << part;
+    if (always_on) open_.on_parts |= 1u << part;
+    for (Index i = first; !always_on && i < last; ++i) {
+      const bool on = counts(plant[i], spec_.exclude);
+      open_.off += !on;
+      open_.on_parts |= on ? 1u << part : 0u;
+    }
+  }
+}
+
 const double* BaseSeries::prepare(const Samples& rows, const Piece& piece) {
   const Index first = piece.cut[0], n = piece.cut[kParts] - first;
   const double* values = rows.columns[spec_.column] + first;
-  const std::uint8_t* status = spec_.column < rows.status.size() && rows.status[spec_.column]
-                                   ? rows.status[spec_.column] + first
-                                   : nullptr;
+  const std::uint8_t* status = status_of(rows, spec_.column, first);
   const std::uint8_t* plant = rows.plant ? rows.plant + first : nullptr;
-  if (!plant) {
-    open_.on_parts = open_.known_parts = kAllParts;
-  } else {
-    for (int part = 0; part < kParts; ++part) {
-      for (Index i = piece.cut[part] - first; i < piece.cut[part + 1] - first; ++i) {
-        const bool on = counts(plant[i], spec_.exclude);
-        open_.off += !on;
-        open_.known_parts |= 1u << part;
-        open_.on_parts |= on ? 1u << part : 0u;
-      }
-    }
-  }
+  if (status && all_are(status, n, SampleStatus::valid)) status = nullptr;
+  const bool always_on = !plant || all_are(plant, n, PlantState::on);
+  see_plant(plant, piece, always_on);
+  if (always_on) plant = nullptr;
   const bool corrected = spec_.oxygen_column != BaseSpec::kNone || spec_.factor != 1;
   if (!plant && !status && !corrected && !spec_.negative_is_missing) return values;
 
@@ -150,9 +188,9 @@ const double* BaseSeries::prepare(const Samples& rows, const Piece& piece) {
   for (Index i = 0; i < n; ++i) {
     double& value = buffer_[static_cast<std::size_t>(i)];
     if (plant && !counts(plant[i], spec_.exclude)) value = kMissing;
-    if (status && status[i] != static_cast<std::uint8_t>(SampleStatus::valid)) {
+    if (status && !is(status[i], SampleStatus::valid)) {
       value = kMissing;
-      open_.quality |= status[i] != static_cast<std::uint8_t>(SampleStatus::invalid);
+      open_.quality |= !is(status[i], SampleStatus::invalid);
     }
     if (value < 0 && spec_.negative_is_missing) {
       value = kMissing;
@@ -169,13 +207,12 @@ void BaseSeries::correct(const Samples& rows, Index first, Index n) {
     return;
   }
   const double* oxygen = rows.columns[spec_.oxygen_column] + first;
-  const bool has_status = spec_.oxygen_column < rows.status.size() && rows.status[spec_.oxygen_column];
-  const std::uint8_t* status = has_status ? rows.status[spec_.oxygen_column] + first : nullptr;
+  const std::uint8_t* status = status_of(rows, spec_.oxygen_column, first);
   const double constant = spec_.basis.constant, span = constant - spec_.basis.oxygen;
   for (Index i = 0; i < n; ++i) {
     double& value = buffer_[static_cast<std::size_t>(i)];
     if (is_nan(value)) continue;
-    if (status && status[i] != static_cast<std::uint8_t>(SampleStatus::valid)) {
+    if (status && !is(status[i], SampleStatus::valid)) {
       if (!spec_.basis.of_means) value = kMissing;
       continue;
     }
@@ -257,6 +294,11 @@ void BaseSeries::close() {
       value *= (spec_.basis.constant - spec_.basis.oxygen) /
                (spec_.basis.constant - open_.oxygen.value() / static_cast<double>(open_.oxygen_count));
   }
+  Tally tally = tallies_.back();
+  tally.valid += reason == Reason::valid;
+  tally.operating += reason != Reason::not_operating;
+  if (reason == Reason::valid && !tally.sum.add(value)) odd_.push_back(values_.size());
+  tallies_.push_back(tally);
   values_.push_back(value);
   reasons_.push_back(reason);
   open_ = Open{};

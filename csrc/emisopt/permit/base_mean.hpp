@@ -50,7 +50,7 @@ class BaseClock {
 
  private:
   void begin_period(Second inside);
-  Index rows_before(const Samples& rows, Index from, Second instant) const;
+  Index rows_before(const Samples& rows, Index from, Second instant, Index guess) const;
 
   const Zone& zone_;
   int length_s_;
@@ -58,7 +58,14 @@ class BaseClock {
   std::vector<Span> periods_;
   std::vector<int> days_;
   Second day_end_ = 0;  // of days_.back()
+  Index pace_ = 1;      // rows in the quarter before
   std::vector<Piece> pieces_;
+};
+
+/// What base means up to one of them add up to; any range of them is the difference of two.
+struct Tally {
+  Units sum;                     // of valid means, without those in BaseSeries::odd()
+  int valid = 0, operating = 0;  // how many
 };
 
 /// How a column becomes base means; rules that agree in this share the work.
@@ -92,6 +99,10 @@ class BaseSeries {
   /// Closed periods only, from the clock's first on; NaN where the reason is not Reason::valid.
   const std::vector<double>& values() const { return values_; }
   const std::vector<Reason>& reasons() const { return reasons_; }
+  /// tallies()[i]: of the first i base means.
+  const std::vector<Tally>& tallies() const { return tallies_; }
+  /// Valid means that Units cannot hold, by their place: none, in any sane unit.
+  const std::vector<std::size_t>& odd() const { return odd_; }
   Index negatives() const { return negatives_; }
 
  private:
@@ -105,6 +116,7 @@ class BaseSeries {
 
   void close();
   void add(const Samples& rows, const Piece& piece);
+  void see_plant(const std::uint8_t* plant, const Piece& piece, bool always_on);
   const double* prepare(const Samples& rows, const Piece& piece);
   void correct(const Samples& rows, Index first, Index n);
   Reason judge() const;
@@ -117,6 +129,8 @@ class BaseSeries {
   std::vector<double> buffer_;
   std::vector<double> values_;
   std::vector<Reason> reasons_;
+  std::vector<Tally> tallies_ = {Tally{}};
+  std::vector<std::size_t> odd_;
   Index negatives_ = 0;
 };
 

@@ -1,7 +1,10 @@
 #include "emisopt/permit/evaluation.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <exception>
+#include <thread>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
@@ -148,7 +151,13 @@ struct Evaluator::State {
       if (&averages[i]->base() == &base && averages[i]->spec() == averaging &&
           averages[i]->subtract() == subtract)
         return i;
-    averages.push_back(std::make_unique<AverageSeries>(averaging, base, zone, subtract));
+    auto windows = std::make_shared<Windows>();
+    if (AverageSeries::by_clock(averaging))
+      for (const auto& other : averages)
+        if (&other->base().clock() == &base.clock() && other->spec().over == averaging.over &&
+            other->spec().length == averaging.length)
+          windows = other->averages()->windows;
+    averages.push_back(std::make_unique<AverageSeries>(averaging, base, zone, subtract, std::move(windows)));
     return averages.size() - 1;
   }
 
@@ -161,12 +170,62 @@ struct Evaluator::State {
     const double* time = rows.time;
     zone.require(static_cast<Second>(std::floor(time[0])) - 1,
                  static_cast<Second>(std::ceil(time[rows.rows - 1])));
+    std::vector<const std::vector<Piece>*> pieces(bases.size());
     for (const auto& clock : clocks) {
-      const std::vector<Piece>& pieces = clock->cut(rows);
-      for (const auto& base : bases)
-        if (&base->clock() == clock.get()) base->take(rows, pieces);
+      const std::vector<Piece>& cut = clock->cut(rows);
+      for (std::size_t i = 0; i < bases.size(); ++i)
+        if (&bases[i]->clock() == clock.get()) pieces[i] = &cut;
     }
-    for (const auto& average : averages) average->advance(false);
+    const double samples = static_cast<double>(rows.rows) * static_cast<double>(bases.size());
+    lay_out(1);
+    share_out(samples >= kWorthAThread ? options.threads : 1, [&](std::size_t i) {
+      bases[i]->take(rows, *pieces[i]);
+      advance(*bases[i], false);
+    });
+  }
+  void finish() {
+    lay_out(0);
+    for (const auto& base : bases) {
+      base->finish();
+      advance(*base, true);
+    }
+  }
+
+ private:
+  static constexpr double kWorthAThread = 200'000;  // samples: some 0.2 ms, against 0.03 ms for a thread
+
+  // Windows of all periods but the last `open`.
+  void lay_out(std::size_t open) {
+    for (const auto& average : averages) {
+      const std::size_t begun = average->base().clock().periods().size();
+      average->lay_out(begun - std::min(open, begun));
+    }
+  }
+  void advance(const BaseSeries& base, bool last) {
+    for (const auto& average : averages)
+      if (&average->base() == &base) average->advance(last);
+  }
+  // Every base series once. Of several errors the first series' is thrown, as with one thread.
+  template <class Work>
+  void share_out(int threads, const Work& work) {
+    const std::size_t count = bases.size();
+    std::vector<std::exception_ptr> errors(count);
+    std::atomic<std::size_t> next = 0;
+    const auto run = [&] {
+      for (std::size_t i = next++; i < count; i = next++) {
+        try {
+          work(i);
+        } catch (...) {
+          errors[i] = std::current_exception();
+        }
+      }
+    };
+    std::vector<std::thread> others;
+    for (int t = 1; t < threads && t < static_cast<int>(count); ++t) others.emplace_back(run);
+    run();
+    for (std::thread& other : others) other.join();
+    for (const std::exception_ptr& error : errors)
+      if (error) std::rethrow_exception(error);
   }
 };
 
@@ -224,8 +283,7 @@ void Evaluator::finish() {
     throw InputError("permit " + quote(s.permit.name) + ": the data have no rows: nothing to judge");
   s.broken = true;
   s.queue.finish([&](const Samples& ready) { s.process(ready); });
-  for (const auto& base : s.bases) base->finish();
-  for (const auto& average : s.averages) average->advance(true);
+  s.finish();
   s.broken = false;
   s.finished = true;
 }
@@ -244,7 +302,14 @@ Evaluation Evaluator::result() const {
   const auto averages = [&](std::size_t i) {
     if (!made[i]) {
       const auto& own = s.averages[i]->averages();
-      made[i] = s.finished ? own : std::make_shared<Averages>(*own);  // a stream goes on writing into its own
+      made[i] = own;
+      if (!s.finished) {  // a stream goes on writing into its own
+        auto copy = std::make_shared<Averages>(*own);
+        copy->windows = std::make_shared<Windows>(*own->windows);
+        copy->windows->begin.resize(copy->size());
+        copy->windows->end.resize(copy->size());
+        made[i] = copy;
+      }
     }
     return made[i];
   };
@@ -305,7 +370,7 @@ std::string Evaluation::to_json() const {
   for (const RuleResult& r : results) {
     Json::Object one{{"rule", r.rule.name},
                      {"tag", r.tag},
-                     {"limit", r.rule.limit},
+                     {"limit", Json::number_or_null(r.rule.limit)},
                      {"unit", r.rule.unit},
                      {"verified", r.rule.verified},
                      {"verdict", emisopt::to_string(r.verdict)},
@@ -324,8 +389,8 @@ std::string Evaluation::to_json() const {
     if (r.worst >= 0) {
       const auto i = static_cast<std::size_t>(r.worst);
       one.emplace("worst", Json::Object{{"value", r.averages->value[i]},
-                                        {"begin_s", r.averages->begin[i]},
-                                        {"end_s", r.averages->end[i]}});
+                                        {"begin_s", r.averages->windows->begin[i]},
+                                        {"end_s", r.averages->windows->end[i]}});
     }
     list.emplace_back(std::move(one));
   }

@@ -17,6 +17,7 @@ struct EvaluationOptions {
   double lateness_s = 0;             // how late a row may come
   Stamp stamp = Stamp::start;        // what a row's stamp says of its sample
   bool negative_is_missing = false;  // else a negative concentration is refused
+  int threads = 1;                   // that share the columns of a large push; the bits are the same
 };
 
 /// A civil day, month, quarter or year (or all) and how many of its averages are good.

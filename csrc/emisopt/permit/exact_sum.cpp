@@ -98,7 +98,9 @@ Parts parts_of_pairs(const double* x, Index n) { return parts_in<Double2, Mark2>
 #if defined(__x86_64__)
 using Double4 = double __attribute__((vector_size(32)));
 using Mark4 = std::int64_t __attribute__((vector_size(32)));
-[[gnu::target("avx2")]] Parts parts_of_fours(const double* x, Index n) { return parts_in<Double4, Mark4>(x, n); }
+[[gnu::target("avx2")]] Parts parts_of_fours(const double* x, Index n) {
+  return parts_in<Double4, Mark4>(x, n);
+}
 const auto parts_of = __builtin_cpu_supports("avx2") ? parts_of_fours : parts_of_pairs;
 #else
 constexpr auto parts_of = parts_of_pairs;
@@ -125,10 +127,10 @@ void WideSum::add(double x) {
   put(place >> 5, mantissa << within & kLow32, mantissa >> (32 - within), bits >> 63);
 }
 
-void WideSum::add_units(__int128 units) {
+void WideSum::add(Units units) {
   constexpr int kPlace = 1074 - kUnit;
-  const bool negative = units < 0;
-  Unsigned rest = negative ? -static_cast<Unsigned>(units) : static_cast<Unsigned>(units);
+  const bool negative = units.count < 0;
+  Unsigned rest = negative ? -static_cast<Unsigned>(units.count) : static_cast<Unsigned>(units.count);
   for (int place = kPlace >> 5; rest != 0; ++place, rest >>= 32) {
     const auto digit = static_cast<std::uint64_t>(rest) & kLow32;
     const auto moved = digit << (kPlace & 31);
@@ -189,16 +191,8 @@ WideSum& ExactSum::wide() {
   return *wide_;
 }
 
-void ExactSum::put_wide(double x) { wide().add(x); }
-
-void ExactSum::spill() {
-  wide().add_units(units_);
-  units_ = 0;
-}
-
 void ExactSum::merge(const ExactSum& other, int sign) {
-  units_ += sign * other.units_;
-  if (full()) spill();
+  add(Units{sign * other.units_.count});
   if (other.wide_) wide().add(*other.wide_, sign);
 }
 
@@ -208,9 +202,8 @@ Index ExactSum::add_run(const double* x, Index n, double lowest, Index& bad) {
     const Index length = std::min(kRun, n - begin);
     const Parts parts = parts_of(x + begin, length);
     if (parts.fits && lowest <= 0) {
-      units_ += (static_cast<__int128>(static_cast<std::int64_t>(parts.high * 0x1p23)) << (kUnit - 23)) +
-                static_cast<std::int64_t>(parts.low * 0x1p72);
-      if (full()) spill();
+      add(Units{(static_cast<__int128>(static_cast<std::int64_t>(parts.high * 0x1p23)) << (kUnit - 23)) +
+                static_cast<std::int64_t>(parts.low * 0x1p72)});
       count += parts.count;
       continue;
     }
@@ -229,7 +222,7 @@ Index ExactSum::add_run(const double* x, Index n, double lowest, Index& bad) {
 
 double ExactSum::wide_value() const {
   WideSum sum = *wide_;
-  sum.add_units(units_);
+  sum.add(units_);
   return sum.value();
 }
 

@@ -106,7 +106,8 @@ void Rule::validate() const {
   check.require(!name.empty(), "name", "a name", "none");
   require_pollutant(pollutant, check.at("pollutant"));
   require_unit(unit, check.at("unit"));
-  check.require(std::isfinite(limit) && limit >= 0, "limit", "a number, 0 or more", limit);
+  check.require(std::isnan(limit) || (std::isfinite(limit) && limit >= 0), "limit",
+                "a number, 0 or more, or null to report only", limit);
   check_basis(basis, check);
   check_base(base, check);
   check_average(average, base, check);

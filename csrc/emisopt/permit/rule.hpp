@@ -86,10 +86,10 @@ struct Excluded {
 
 struct Rule {
   std::string name;
-  std::string pollutant;  // known_pollutants()
-  std::string unit;       // known_units()
-  std::string tag;        // judges this tag alone; "": every tag of the pollutant in this unit
-  double limit = kMissing;
+  std::string pollutant;    // known_pollutants()
+  std::string unit;         // known_units()
+  std::string tag;          // judges this tag alone; "": every tag of the pollutant in this unit
+  double limit = kMissing;  // NaN: averages are reported, and only their availability is judged
   Basis basis;
   BaseMean base;
   Averaging average;

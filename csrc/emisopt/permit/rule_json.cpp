@@ -184,8 +184,12 @@ const char* to_string(Over over) { return kOvers[static_cast<std::size_t>(over)]
 const char* to_string(Per per) { return kPers[static_cast<std::size_t>(per)]; }
 
 Json Rule::to_json() const {
-  Json::Object out{{"name", name},   {"pollutant", pollutant},         {"unit", unit},
-                   {"limit", limit}, {"base", emisopt::to_json(base)}, {"verified", verified}};
+  Json::Object out{{"name", name},
+                   {"pollutant", pollutant},
+                   {"unit", unit},
+                   {"limit", Json::number_or_null(limit)},
+                   {"base", emisopt::to_json(base)},
+                   {"verified", verified}};
   if (!tag.empty()) out.emplace("tag", tag);
   if (!basis.moisture.empty() || !std::isnan(basis.oxygen)) out.emplace("basis", emisopt::to_json(basis));
   if (average.over != Over::base) out.emplace("average", emisopt::to_json(average));
@@ -216,7 +220,7 @@ Rule Rule::from_json(const Json& json, std::size_t position) {
            "allow", "availability", "either", "from", "until", "source", "article", "verified"});
   rule.pollutant = json.at("pollutant", where).as_string(f.at("pollutant"));
   rule.unit = json.at("unit", where).as_string(f.at("unit"));
-  rule.limit = json.at("limit", where).as_number(f.at("limit"));
+  rule.limit = json.at("limit", where).number_or_nan(f.at("limit"));
   rule.base = base_from(Fields(json.at("base", where), f.at("base")));
   f.text("tag", rule.tag);
   f.text("either", rule.either);

@@ -20,6 +20,13 @@ std::size_t first_with_value(const Samples& rows, Index row) {
   return 0;
 }
 
+// The usual case, in a loop without branches: finite stamps, each after the one before.
+bool all_rising(const double* time, Index rows, double newest) {
+  bool rising = time[0] > newest && std::isfinite(time[rows - 1]);
+  for (Index row = 1; row < rows; ++row) rising &= time[row] > time[row - 1];
+  return rising;
+}
+
 }  // namespace
 
 SampleQueue::SampleQueue(std::vector<std::string> names, double lateness_s)
@@ -51,8 +58,9 @@ void SampleQueue::accept(const Samples& rows) {
   check_words(rows);
   double newest = newest_;
   Index back = 0;
-  bool rising = waiting_.empty() || rows.time[0] > waiting_.back().time;
-  for (Index row = 0; row < rows.rows; ++row) {
+  bool rising = all_rising(rows.time, rows.rows, newest_);
+  if (rising) newest = rows.time[rows.rows - 1];
+  for (Index row = 0; !rising && row < rows.rows; ++row) {
     const double time = rows.time[row];
     if (time > newest && time < std::numeric_limits<double>::infinity()) {
       newest = time;
@@ -61,7 +69,6 @@ void SampleQueue::accept(const Samples& rows) {
     if (!std::isfinite(time))
       throw InputError(place(rows.number(row), time, names_.size()) + ": expected a time stamp, got " +
                        number_text(time));
-    rising = false;
     back += time < newest;
     if (time >= newest - lateness_) continue;
     throw InputError(place(rows.number(row), time, first_with_value(rows, row)) + ": comes " +

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <limits>
 
 namespace emisopt {
 namespace {
@@ -63,67 +63,107 @@ class Periods {
   int period_ = 0;
 };
 
-double hours_of(const Rule& rule, int base_length_s, Span span) {
+// The time that the averages above the limit stand for: a rolling mean for the step at whose end it is
+// judged.
+double hours_above(const RuleResult& result, int base_length_s) {
   constexpr double kHour = 3600;
-  switch (rule.average.over) {
-    case Over::base:
-    case Over::rolling:
-    case Over::operating_periods:
-      return base_length_s / kHour;
-    case Over::block:
-    case Over::day:
-    case Over::month:
-      return static_cast<double>(span.end - span.begin) / kHour;
-    case Over::operating_days:
-      return 24;
+  const Over over = result.rule.average.over;
+  if (over == Over::operating_days) return 24.0 * static_cast<double>(result.above);
+  if (over != Over::block && over != Over::day && over != Over::month)
+    return base_length_s * static_cast<double>(result.above) / kHour;
+  double hours = 0;
+  for (std::size_t i = 0; i < result.averages->size(); ++i) {
+    const Span window = result.averages->window(i);
+    if (result.is_above(i)) hours += static_cast<double>(window.end - window.begin) / kHour;
   }
-  return 0;
+  return hours;
 }
 
 bool all_hold(const std::vector<PeriodCount>& periods) {
   return std::all_of(periods.begin(), periods.end(), [](const PeriodCount& p) { return p.holds; });
 }
 
+using Reasons = std::array<Index, kReasons>;
+
+// Every average counts that is valid: the usual case, in loops that the compiler makes vector code of.
+void judge_all(RuleResult& result, Reasons& reasons) {
+  const Averages& averages = *result.averages;
+  const std::size_t n = averages.size();
+  const double limit = result.rule.limit;
+  Index above = 0;
+  double worst = -std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < n; ++i) above += averages.value[i] > limit;  // NaN, not valid: above nothing
+  for (std::size_t i = 0; i < n; ++i)
+    if (averages.value[i] > worst) {
+      worst = averages.value[i];
+      result.worst = static_cast<Index>(i);
+    }
+  result.above = above;
+  for (std::size_t i = 0; i < n; ++i) result.judged[i] = averages.reason[i] == Reason::valid;
+  Index others = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    if (averages.reason[i] != Reason::valid) {
+      ++reasons[static_cast<std::size_t>(averages.reason[i])];
+      ++others;
+    }
+  reasons[static_cast<std::size_t>(Reason::valid)] = static_cast<Index>(n) - others;
+}
+
+// Averages that count while the rule is in force, by civil period.
+void judge_by_date(RuleResult& result, const Zone& zone, Reasons& reasons, Periods& periods,
+                   Periods& availability) {
+  const Rule& rule = result.rule;
+  const Averages& averages = *result.averages;
+  double worst = -std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < averages.size(); ++i) {
+    const Reason reason = averages.reason[i];
+    const int day = zone.day(averages.windows->end[i] - 1);
+    if (day < rule.from_day || day > rule.until_day) continue;
+    ++reasons[static_cast<std::size_t>(reason)];
+    const bool valid = reason == Reason::valid;
+    if (reason != Reason::not_operating) availability.count(day, valid);
+    if (!valid) continue;
+    result.judged[i] = 1;
+    const double value = averages.value[i];
+    result.above += value > rule.limit;
+    periods.count(day, value <= rule.limit);
+    if (value > worst) {
+      worst = value;
+      result.worst = static_cast<Index>(i);
+    }
+  }
+}
+
 }  // namespace
 
 void judge(RuleResult& result, int base_length_s, const Zone& zone) {
   const Rule& rule = result.rule;
-  const Averages& averages = *result.averages;
   const bool dated = rule.from_day != Rule{}.from_day || rule.until_day != Rule{}.until_day;
-  const bool by_period = rule.allow.per != Per::whole;
-  const bool needs_day = dated || by_period || rule.availability;
   Periods periods(rule.allow);
   const Allowance available = rule.availability.value_or(Allowance{});
   Periods availability(available);
-  std::array<Index, kReasons> reasons = {};
+  Reasons reasons = {};
 
-  result.judged.assign(averages.size(), 0);
-  for (std::size_t i = 0; i < averages.size(); ++i) {
-    const Reason reason = averages.reason[i];
-    const int day = needs_day ? zone.day(averages.end[i] - 1) : 0;
-    if (dated && (day < rule.from_day || day > rule.until_day)) continue;
-    ++reasons[static_cast<std::size_t>(reason)];
-    if (reason == Reason::not_operating) continue;
-    ++result.total;
-    if (rule.availability) availability.count(day, reason == Reason::valid);
-    if (reason != Reason::valid) continue;
-    result.judged[i] = 1;
-    ++result.valid;
-    const double value = averages.value[i];
-    const bool above = value > rule.limit;
-    periods.count(day, !above);
-    if (above) {
-      ++result.above;
-      result.hours_above += hours_of(rule, base_length_s, {averages.begin[i], averages.end[i]});
-    }
-    if (result.worst < 0 || value > averages.value[static_cast<std::size_t>(result.worst)])
-      result.worst = static_cast<Index>(i);
+  result.judged.assign(result.averages->size(), 0);
+  const bool by_date = dated || rule.allow.per != Per::whole || rule.availability;
+  if (by_date)
+    judge_by_date(result, zone, reasons, periods, availability);
+  else
+    judge_all(result, reasons);
+
+  result.valid = reasons[static_cast<std::size_t>(Reason::valid)];
+  for (std::size_t i = 0; i < reasons.size(); ++i) {
+    if (static_cast<Reason>(i) != Reason::not_operating) result.total += reasons[i];
+    if (static_cast<Reason>(i) != Reason::valid && reasons[i] > 0)
+      result.reasons.emplace_back(static_cast<Reason>(i), reasons[i]);
   }
-  for (std::size_t i = 1; i < reasons.size(); ++i)
-    if (reasons[i] > 0) result.reasons.emplace_back(static_cast<Reason>(i), reasons[i]);
+  result.hours_above = hours_above(result, base_length_s);
 
   result.periods = periods.take();
-  result.availability = availability.take();
+  if (!by_date && result.valid > 0)  // one period: all there is
+    result.periods = {{"all", result.valid - result.above, result.above,
+                       rule.allow.holds(result.valid - result.above, result.above)}};
+  if (rule.availability) result.availability = availability.take();
   const bool holds = all_hold(result.periods) && all_hold(result.availability);
   result.verdict = !holds ? Verdict::broken : result.valid > 0 ? Verdict::holds : Verdict::not_judged;
 }

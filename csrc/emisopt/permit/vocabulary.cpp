@@ -18,8 +18,8 @@ void require_word(const std::string& word, const std::vector<std::string>& known
 
 const std::vector<std::string>& known_pollutants() {
   static const std::vector<std::string> names = {
-      "NOx", "NO",  "NO2", "N2O", "SO2", "SO3", "CO",  "CO2", "CH4", "dust", "PM10", "PM2.5",
-      "TOC", "VOC", "HCl", "HF",  "HBr", "NH3", "H2S", "Hg",  "Cd",  "Pb",   "CH2O", "opacity",
+      "NOx", "NO",  "NO2", "N2O", "SO2", "SO3", "CO", "CO2", "CH4", "dust", "PM10",    "PM2.5",  "TOC",
+      "VOC", "HCl", "HF",  "HBr", "NH3", "H2S", "Hg", "Cd",  "Pb",  "CH2O", "opacity", "NOx+CO",
   };
   return names;
 }

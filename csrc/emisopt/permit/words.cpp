@@ -104,8 +104,8 @@ std::string excluded_words(const Excluded& exclude) {
 
 std::string limit_text(const Rule& rule) {
   const std::string basis = basis_text(rule.basis);
-  return number_text(rule.limit) + " " + rule.unit + (basis.empty() ? "" : " (" + basis + ")") +
-         (rule.verified ? "" : " UNVERIFIED");
+  const std::string value = std::isnan(rule.limit) ? "no limit, " : number_text(rule.limit) + " ";
+  return value + rule.unit + (basis.empty() ? "" : " (" + basis + ")") + (rule.verified ? "" : " UNVERIFIED");
 }
 
 std::string Permit::in_words(const Rule& rule) {
@@ -113,7 +113,9 @@ std::string Permit::in_words(const Rule& rule) {
   std::string out = rule.pollutant + (rule.tag.empty() ? "" : " of tag " + quote(rule.tag)) + ": " +
                     base_words(rule.base) + ". " + average_words(rule.average) + ". ";
   out += "Limit: " + limit_text(rule);
-  if (rule.allow == Allowance{})
+  if (std::isnan(rule.limit))
+    out += "; the averages are reported. ";
+  else if (rule.allow == Allowance{})
     out += "; none may be above it. ";
   else
     out += "; " + allowance_words(rule.allow, "at or below it", "above it") + ". ";

@@ -64,7 +64,7 @@ class Permit:
     @classmethod
     def from_dict(cls, data: object, where: str = "permit") -> Permit:
         """Reads the YAML form as mappings and lists. Lengths may be text ("30 min"), and `defaults` are fields
-        that every rule has unless it says otherwise.
+        that every rule has unless it says otherwise; so is the permit's `source`.
 
         Raises
         ------
@@ -79,6 +79,7 @@ class Permit:
         for key in ("source", "zone"):
             if text := top.text(key):
                 plain[key] = text
+        defaults = {"source": plain.get("source"), **defaults}
         plain["rules"] = [
             _plain_rule(Reader(item, f"{where}: rules[{i}]"), defaults)
             for i, item in enumerate(top.sequence("rules", required=True))
@@ -163,6 +164,7 @@ class Permit:
         lateness: float = 0.0,
         negative: str = "refuse",
         allow_unverified: bool = False,
+        threads: int = 0,
     ) -> Evaluation:
         """Judges a table; `PermitStream` says what each argument means, and judges rows as they come.
 
@@ -186,6 +188,7 @@ class Permit:
             lateness=lateness,
             negative=negative,
             allow_unverified=allow_unverified,
+            threads=threads,
         )
         return stream.push(frame, plant=plant, status=status).finish()
 
@@ -261,7 +264,7 @@ def _from_json(text: str, where: str) -> Permit:
 
 def _plain_rule(rule: Reader, defaults: Mapping[str, Any]) -> dict[str, Any]:
     fields = {**defaults, **rule.data}
-    out = {str(key): value for key, value in fields.items() if value is not None}
+    out = {str(key): value for key, value in fields.items() if value is not None or key == "limit"}
     where = f"{rule.where} ({out.get('name', '?')})"
     if isinstance(out.get("unit"), str):
         out["unit"] = canonical_unit(out["unit"])

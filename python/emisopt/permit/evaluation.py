@@ -45,6 +45,7 @@ class PermitStream:
     lateness : seconds that a row may be older than the newest before it; what is later is refused
     negative : "refuse" negative concentrations, or leave them out as "missing" (they are counted)
     allow_unverified : judge by limits that nobody has read in their source; every table then says UNVERIFIED
+    threads : that share the columns; 0: EMISOPT_THREADS, else the machine's; the result does not depend on it
 
     Raises
     ------
@@ -76,6 +77,7 @@ class PermitStream:
         lateness: float = 0.0,
         negative: str = "refuse",
         allow_unverified: bool = False,
+        threads: int = 0,
     ) -> None:
         _one_of("stamp", stamp, ("start", "end"))
         _one_of("negative", negative, ("refuse", "missing"))
@@ -100,6 +102,7 @@ class PermitStream:
             "lateness_s": float(lateness),
             "stamp_is_end": stamp == "end",
             "negative_is_missing": negative == "missing",
+            "threads": threads or _core.default_threads(),
         }
         self._core: _core.Evaluator | None = None
 
@@ -413,6 +416,10 @@ def _codes(frame: pd.DataFrame, what: object, words: Sequence[str], where: str) 
             raise DataError(f"{where}: no column {what!r}{did_you_mean(what, [str(c) for c in frame.columns])}")
         what = frame[what]
     values = pd.Series(np.asarray(what)) if not isinstance(what, pd.Series) else what
+    if values.dtype == np.uint8 and len(values) == len(frame):  # codes already
+        codes = np.ascontiguousarray(values.to_numpy())
+        if not codes.size or codes.max() < len(words):
+            return codes
     if len(values) != len(frame):
         raise DataError(f"{where}: expected {len(frame)} values, one per row, got {len(values)}")
     if pd.api.types.is_bool_dtype(values.dtype):

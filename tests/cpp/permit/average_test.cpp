@@ -68,7 +68,7 @@ TEST(Rolling, EqualsTheBlockThatEndsWithIt) {
   int met = 0;
   for (std::size_t i = 0; i < rolling->size(); ++i)
     for (std::size_t b = 0; b < blocks->size(); ++b)
-      if (rolling->end[i] == blocks->end[b]) {
+      if (rolling->windows->end[i] == blocks->windows->end[b]) {
         EXPECT_EQ(rolling->value[i], blocks->value[b]);  // the same bits
         EXPECT_EQ(rolling->reason[i], blocks->reason[b]);
         ++met;
@@ -82,7 +82,7 @@ TEST(Rolling, AMonthsLastHourIsTheWholeMonth) {
   const auto rolling = averages(averaged(Over::rolling, 29 * 86400, 0.5), series);
   ASSERT_EQ(month->size(), 1u);
   EXPECT_EQ(month->value[0], rolling->value.back());
-  EXPECT_EQ(month->end[0] - month->begin[0], 29 * kDay);
+  EXPECT_EQ(month->windows->end[0] - month->windows->begin[0], 29 * kDay);
 }
 
 TEST(Day, Has23Or25HoursWhereTheClockChanges) {
@@ -114,7 +114,7 @@ TEST(Zone, ShiftingItChangesNothingForRulesThatDoNotDependOnIt) {
     const auto plain = averages(rule, series);
     for (const Zone& zone : {berlin(), east}) {
       const auto shifted = averages(rule, series, zone);
-      EXPECT_EQ(plain->end, shifted->end);
+      EXPECT_EQ(plain->windows->end, shifted->windows->end);
       EXPECT_EQ(plain->reason, shifted->reason);
       for (std::size_t i = 0; i < plain->size(); ++i)
         EXPECT_TRUE(plain->value[i] == shifted->value[i] || std::isnan(plain->value[i]));
@@ -142,7 +142,7 @@ TEST(Day, HoursThatTheDataDoNotReachAreNotTakenAsValid) {
   const auto days = averages(averaged(Over::day, 0, 0.9), series);
   ASSERT_EQ(days->size(), 2u);
   EXPECT_EQ(days->reason[0], Reason::too_few);
-  EXPECT_EQ(days->begin[0], at("2024-05-05"));
+  EXPECT_EQ(days->windows->begin[0], at("2024-05-05"));
   EXPECT_EQ(days->reason[1], Reason::valid);
 }
 
@@ -181,8 +181,8 @@ TEST(OperatingDays, AverageAllHoursOfTheLastDaysOfOperation) {
   EXPECT_EQ(out->reason[1], Reason::incomplete);
   EXPECT_DOUBLE_EQ(out->value[2], (24 * 100 + 12 * 200 + 300) / 37.0);
   EXPECT_DOUBLE_EQ(out->value[3], (12 * 200 + 300 + 24 * 50) / 37.0);
-  EXPECT_EQ(out->begin[3], at("2024-05-03"));
-  EXPECT_EQ(out->end[3], at("2024-05-07"));
+  EXPECT_EQ(out->windows->begin[3], at("2024-05-03"));
+  EXPECT_EQ(out->windows->end[3], at("2024-05-07"));
 }
 
 TEST(OperatingPeriods, CountHoursOfOperationOnly) {
@@ -192,7 +192,7 @@ TEST(OperatingPeriods, CountHoursOfOperationOnly) {
   EXPECT_EQ(out->reason[1], Reason::incomplete);
   EXPECT_DOUBLE_EQ(out->value[2], 200);
   EXPECT_DOUBLE_EQ(out->value[3], 300);
-  EXPECT_EQ(out->begin[3], at("2024-05-01", 1));
+  EXPECT_EQ(out->windows->begin[3], at("2024-05-01", 1));
 }
 
 TEST(Averages, AConfidenceIntervalIsSubtractedAndNothingIsClipped) {

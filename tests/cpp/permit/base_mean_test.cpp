@@ -146,7 +146,7 @@ TEST(Validity, HoursWithoutRowsAreHoursWithoutData) {
   EXPECT_EQ(result.base->reason[1], Reason::no_data);
   EXPECT_TRUE(std::isnan(result.base->value[1]));  // missing, never 0
   EXPECT_EQ(result.base->reason[3], Reason::valid);
-  EXPECT_EQ(result.base->begin[2], kNoon + 2 * kHour);
+  EXPECT_EQ(result.base->windows->begin[2], kNoon + 2 * kHour);
 }
 
 TEST(BaseMean, AStampMayBeTheEndOfItsSample) {
@@ -154,7 +154,7 @@ TEST(BaseMean, AStampMayBeTheEndOfItsSample) {
   series.add(kNoon + 60, kNoon + kHour + 60, 100);
   const RuleResult ends = only(hourly(), series, {}, {.period_s = 60, .stamp = Stamp::end});
   ASSERT_EQ(ends.base->size(), 1u);
-  EXPECT_EQ(ends.base->begin[0], kNoon);
+  EXPECT_EQ(ends.base->windows->begin[0], kNoon);
   EXPECT_EQ(only(hourly(), series).base->size(), 2u);
 }
 

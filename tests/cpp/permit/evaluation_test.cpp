@@ -52,7 +52,7 @@ void expect_same(const Evaluation& a, const Evaluation& b) {
     const RuleResult &x = a.results[i], &y = b.results[i];
     EXPECT_TRUE(same_bits(x.averages->value, y.averages->value)) << x.rule.name;
     EXPECT_TRUE(same_bits(x.base->value, y.base->value)) << x.rule.name;
-    EXPECT_EQ(x.averages->end, y.averages->end);
+    EXPECT_EQ(x.averages->windows->end, y.averages->windows->end);
     EXPECT_EQ(x.averages->reason, y.averages->reason);
     EXPECT_EQ(x.averages->used, y.averages->used);
     EXPECT_EQ(x.above, y.above);
