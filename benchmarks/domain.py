@@ -1,4 +1,4 @@
-"""Permits and monitors: rules judged and signals watched, beside what a skilled user would write or install."""
+"""Permits and monitors: rules judged, signals watched; beside what a skilled user writes."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Averages = dict[str, tuple[pd.DataFrame, pd.Series]]
 
 @dataclass
 class Year:
-    """Values (N, tags), analysers' status (N, tags: 0 valid, 1 calibration), whether the unit ran (N: 1, 0)."""
+    """Values (N, tags), analysers' status (N, tags; 1: calibration), whether the unit ran (N)."""
 
     values: pd.DataFrame
     status: pd.DataFrame
@@ -54,11 +54,20 @@ def rows(quick: bool) -> list[Row]:
             {"ours": ours, "one": lambda ours=ours: ours(threads=1), "pandas": theirs},
             repeats=3 if quick else 21,
         )
-        note = f"{year.values.shape[1]} tags x {len(year.values)} min, 6 rules, same values; pandas {pd.__version__}; "
+        note = f"{year.values.shape[1]} tags x {len(year.values)} min, 6 rules, same values; "
+        note += f"pandas {pd.__version__}; "
         note += f"{default_threads()} threads (one: {seconds['one'] * 1e3:.1f} ms), pandas has one"
         best = min(seconds["ours"], seconds["one"])
         out.append(
-            Row(case, "time", best * 1e3, seconds["pandas"] * 1e3, "pandas_resample_rolling", unit="ms", note=note)
+            Row(
+                case,
+                "time",
+                best * 1e3,
+                seconds["pandas"] * 1e3,
+                "pandas_resample_rolling",
+                unit="ms",
+                note=note,
+            )
         )
     return out
 
@@ -67,7 +76,7 @@ def rows(quick: bool) -> list[Row]:
 
 
 def make_year(days: int, tags: int = 10) -> Year:
-    """Levels that wander like a stack's, lost minutes, analysers out for hours, a calibration a day, stops."""
+    """Levels that wander like a stack's, lost minutes, analysers out for hours, calibrations, stops."""
     rng = np.random.default_rng(3)
     count = days * 1440
     index = pd.date_range("2024-01-01", periods=count, freq="1min", tz="UTC")

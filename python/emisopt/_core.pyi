@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Boiler', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'Policy', 'Program', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'StateError', 'Status', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'make_history', 'mpc_policy', 'operator_policy', 'oracle_policy', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
+__all__: list[str] = ['Averages', 'Boiler', 'Controller', 'ControllerConfig', 'Decision', 'Envelope', 'Error', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'StateError', 'Status', 'StepBack', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'average_reasons', 'default_threads', 'epoch', 'forecast_origins', 'isa_available', 'isa_level', 'known_pollutants', 'known_units', 'make_history', 'mpc_policy', 'operator_policy', 'oracle_policy', 'rolling_sum', 'simulate_history', 'squared_norm', 'train', 'training_envelope']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -524,6 +524,311 @@ class History:
         """
         (N, tags), read-only, no copy.
         """
+class PermitRule:
+    """
+    One limit of a permit; read-only, made by Permit.from_json.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def article(self) -> str:
+        ...
+    @property
+    def base_length_s(self) -> int:
+        ...
+    @property
+    def either(self) -> str:
+        """
+        Of the rules with the same text one must hold.
+        """
+    @property
+    def limit(self) -> float:
+        """
+        In `unit`.
+        """
+    @property
+    def limit_text(self) -> str:
+        """
+        With unit, basis and, where it is, UNVERIFIED.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def needs_period(self) -> bool:
+        ...
+    @property
+    def over(self) -> str:
+        ...
+    @property
+    def pollutant(self) -> str:
+        ...
+    @property
+    def source(self) -> str:
+        ...
+    @property
+    def tag(self) -> str:
+        """
+        Judged on this tag alone; '': on every tag of the pollutant.
+        """
+    @property
+    def unit(self) -> str:
+        ...
+    @property
+    def verified(self) -> bool:
+        """
+        Somebody read the limit in its source.
+        """
+    @property
+    def words(self) -> str:
+        """
+        The rule for people who answer for it.
+        """
+class Signal:
+    """
+    What a column measures.
+    """
+    def __init__(self, *, tag: str, pollutant: str, unit: str, moisture: str = '', oxygen: typing.SupportsFloat | typing.SupportsIndex = ..., oxygen_tag: str = '') -> None:
+        ...
+    @property
+    def moisture(self) -> str:
+        ...
+    @property
+    def oxygen(self) -> float:
+        """
+        Reference that the values are at, vol %; NaN: not said.
+        """
+    @property
+    def oxygen_tag(self) -> str:
+        """
+        Column with the oxygen that they were measured at.
+        """
+    @property
+    def pollutant(self) -> str:
+        ...
+    @property
+    def tag(self) -> str:
+        ...
+    @property
+    def unit(self) -> str:
+        ...
+class Permit:
+    """
+    Rules as data, with the hash that names them.
+    """
+    @staticmethod
+    def from_json(text: str) -> Permit:
+        """
+        Reads the JSON form; InputError names the field.
+        """
+    def __getstate__(self) -> tuple[str]:
+        ...
+    def __setstate__(self, arg0: tuple) -> None:
+        ...
+    def to_json(self) -> str:
+        """
+        Canonical JSON: sorted keys, shortest round-trip numbers.
+        """
+    def with_rules(self, names: collections.abc.Sequence[str]) -> Permit:
+        """
+        The same permit with these rules only.
+        """
+    @property
+    def hash(self) -> str:
+        """
+        SHA-256 of to_json(), 64 hexadecimal digits.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def rules(self) -> list[PermitRule]:
+        ...
+    @property
+    def signals(self) -> list[Signal]:
+        ...
+    @property
+    def source(self) -> str:
+        ...
+    @property
+    def unverified(self) -> list[str]:
+        """
+        Names of rules that nobody read in their source.
+        """
+    @property
+    def zone(self) -> str:
+        """
+        IANA name of the zone of civil days.
+        """
+class Zone:
+    """
+    Offsets of civil time from UTC, as a table.
+    """
+    def __init__(self, name: str, since: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], offset_s: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        since (n): UTC seconds of changes; offset_s (n + 1); the table is right from first to last.
+        """
+    @property
+    def name(self) -> str:
+        ...
+class Averages:
+    """
+    Averages of one kind in order of their end.
+    """
+class PeriodCount:
+    """
+    Good and bad averages of one civil period.
+    """
+    @property
+    def bad(self) -> int:
+        ...
+    @property
+    def good(self) -> int:
+        ...
+    @property
+    def holds(self) -> bool:
+        ...
+    @property
+    def label(self) -> str:
+        ...
+class StepBack:
+    """
+    A row whose stamp lies before an earlier row's.
+    """
+    @property
+    def from_s(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def to_s(self) -> float:
+        ...
+class RuleResult:
+    """
+    One rule on one tag.
+    """
+    @property
+    def above(self) -> int:
+        """
+        Of these, those above the limit.
+        """
+    @property
+    def availability(self) -> list[PeriodCount]:
+        ...
+    @property
+    def averages(self) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.int32]]:
+        """
+        begin (n), end (n) in UTC seconds; value (n), NaN where it does not count; reason (n), an index of
+        average_reasons(); used (n): valid base means in the window.
+        """
+    @property
+    def base(self) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.int32]]:
+        """
+        begin (n), end (n) in UTC seconds; value (n), NaN where it does not count; reason (n), an index of
+        average_reasons(); used (n): valid base means in the window.
+        """
+    @property
+    def held_by(self) -> str:
+        """
+        The alternative that holds in its place, or ''.
+        """
+    @property
+    def hours_above(self) -> float:
+        ...
+    @property
+    def judged(self) -> numpy.typing.NDArray[numpy.bool]:
+        """
+        (n) bool per average: it counts and the rule is in force.
+        """
+    @property
+    def negatives(self) -> int:
+        """
+        Samples left out as negative.
+        """
+    @property
+    def periods(self) -> list[PeriodCount]:
+        ...
+    @property
+    def reasons(self) -> dict:
+        ...
+    @property
+    def rule(self) -> PermitRule:
+        ...
+    @property
+    def tag(self) -> str:
+        ...
+    @property
+    def total(self) -> int:
+        """
+        Averages of operating time.
+        """
+    @property
+    def valid(self) -> int:
+        """
+        Of these, those that count.
+        """
+    @property
+    def verdict(self) -> str:
+        """
+        holds, broken or not judged; by itself, whatever an alternative says.
+        """
+    @property
+    def worst(self) -> int:
+        """
+        Index of the highest valid average; -1: none.
+        """
+    @property
+    def worst_value(self) -> float:
+        ...
+class Evaluation:
+    """
+    A permit judged on data.
+    """
+    def to_json(self) -> str:
+        """
+        Counts, worst averages and verdicts as canonical JSON.
+        """
+    @property
+    def first_steps_back(self) -> list[StepBack]:
+        ...
+    @property
+    def permit(self) -> str:
+        ...
+    @property
+    def permit_hash(self) -> str:
+        ...
+    @property
+    def results(self) -> list[RuleResult]:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def steps_back(self) -> int:
+        ...
+    @property
+    def verdict(self) -> str:
+        ...
+    @property
+    def zone(self) -> str:
+        ...
+class Evaluator:
+    """
+    Judges a permit on rows as they come.
+    """
+    def __init__(self, permit: Permit, signals: collections.abc.Sequence[Signal], columns: collections.abc.Sequence[str], zone: Zone, *, allow_unverified: bool = False, period_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, lateness_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, stamp_is_end: bool = False, negative_is_missing: bool = False, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+        ...
+    def finish(self) -> None:
+        ...
+    def push(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> None:
+        """
+        time (N) in UTC seconds; columns: (N) float64 each, NaN = missing; status: per column (N) uint8 or
+        None (valid, calibration, maintenance, invalid); plant (N) uint8 or None (off, on, startup, shutdown,
+        malfunction).
+        """
+    def result(self) -> Evaluation:
+        ...
 class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
@@ -1201,6 +1506,10 @@ def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArra
     """
     One AdamW step in place on contiguous float32 buffers (parameter_count).
     """
+def average_reasons() -> list[str]:
+    """
+    Words for the codes of Averages: 'valid' and why one is not.
+    """
 def default_threads() -> int:
     """
     EMISOPT_THREADS, else the hardware's, at least 1.
@@ -1216,6 +1525,14 @@ def isa_available() -> list[Isa]:
 def isa_level() -> Isa:
     """
     The level in use: the best of this CPU, lowered by EMISOPT_ISA.
+    """
+def known_pollutants() -> list[str]:
+    """
+    Pollutants that a permit may name.
+    """
+def known_units() -> list[str]:
+    """
+    Units that a permit may name.
     """
 def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], live: bool = False) -> History:
     """
@@ -1233,6 +1550,10 @@ def operator_policy() -> Policy:
 def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> Policy:
     """
     The upper bound: the controller over the true equations and the true future.
+    """
+def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
     """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """

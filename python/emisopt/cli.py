@@ -1,4 +1,4 @@
-"""The command `emisopt`: fit, forecast, backtest, optimise, demo, show-config.
+"""The command `emisopt`: fit, forecast, backtest, optimise, permit, demo, show-config.
 
 Bad input ends with one line on stderr and exit code 2, and leaves no half-written file.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from emisopt import _core
+from emisopt import _core, cli_permit
 from emisopt._format import short
 from emisopt.errors import EmisoptError
 from emisopt.io import read_history
@@ -31,6 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(cli_permit.app, name="permit")
 
 Data = Annotated[list[Path], typer.Argument(help="CSV or Parquet files of the historian, in order of time.")]
 Tags = Annotated[str, typer.Option(help="Tag map: a YAML file, or the name of a shipped one (gas_turbine).")]

@@ -5,7 +5,10 @@ import importlib
 
 import pytest
 
-MODULES = ("backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants")
+MODULES = (
+    "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "permit.document",
+    "permit.evaluation", "permit.signals", "permit.zones", "plants",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -15,7 +15,7 @@ std::string duration(int seconds) {
   return std::to_string(seconds) + " s";
 }
 
-std::string percent(double share) { return number_text(std::round(share * 1e10) / 1e8) + " %"; }
+std::string percent(double share) { return number_text(std::round(share * 1e4) / 1e2) + " %"; }
 
 std::string basis_text(const Basis& basis) {
   std::string out = basis.moisture;

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +31,8 @@ _PERMIT_FIELDS = ["name", "source", "zone", "signals", "defaults", "rules"]
 class Permit:
     """Rules as data: what is averaged, when an average counts, what it may not exceed, where that is written.
 
-    Made by `from_yaml`, `from_dict`, `from_json` or `load_permit`. The core checks everything; what is wrong is
-    refused with the rule and the field.
+    Made by `from_yaml`, `from_dict`, `from_json` or `load_permit`. The core checks everything; what is wrong
+    is refused with the rule and the field.
 
     Parameters
     ----------
@@ -63,8 +65,8 @@ class Permit:
 
     @classmethod
     def from_dict(cls, data: object, where: str = "permit") -> Permit:
-        """Reads the YAML form as mappings and lists. Lengths may be text ("30 min"), and `defaults` are fields
-        that every rule has unless it says otherwise; so is the permit's `source`.
+        """Reads the YAML form as mappings and lists. Lengths may be text ("30 min"); `defaults` are fields
+        that every rule has unless it says otherwise, and so is the permit's `source`.
 
         Raises
         ------
@@ -86,11 +88,12 @@ class Permit:
         ]
         if top.get("signals") is not None:
             plain["signals"] = [
-                _plain_signal(Reader(item, f"{where}: signals[{i}]")) for i, item in enumerate(top.sequence("signals"))
+                _plain_signal(Reader(item, f"{where}: signals[{i}]"))
+                for i, item in enumerate(top.sequence("signals"))
             ]
         try:
-            return cls(_core.Permit.from_json(json.dumps(plain, allow_nan=False, default=str)))
-        except (_core.InputError, ValueError) as error:
+            return cls(_core.Permit.from_json(json.dumps(plain)))
+        except _core.InputError as error:
             raise ConfigError(f"{where}: {error}") from None
 
     @classmethod
@@ -250,7 +253,9 @@ def load_permit(source: str | Path | Permit) -> Permit:
         return _from_json(text, str(path)) if path.suffix == ".json" else Permit.from_yaml(text, str(path))
     names = shipped_permits()
     if str(source) not in names:
-        raise ConfigError(f"permit: no file and no shipped permit {str(source)!r}{did_you_mean(str(source), names)}")
+        raise ConfigError(
+            f"permit: no file and no shipped permit {str(source)!r}{did_you_mean(str(source), names)}"
+        )
     text = (resources.files("emisopt.permit") / "ready" / f"{source}.yaml").read_text(encoding="utf-8")
     return Permit.from_yaml(text, str(source))
 
@@ -273,17 +278,29 @@ def _plain_rule(rule: Reader, defaults: Mapping[str, Any]) -> dict[str, Any]:
             part = Reader(out[key], f"{where}: {key}")
             out[key] = {**out[key], "length": part.seconds("length")}
     for key in ("from", "until"):
-        if key in out:
-            out[key] = str(out[key])  # YAML reads 2024-01-01 as a date
+        if isinstance(out.get(key), date):
+            out[key] = out[key].isoformat()  # YAML reads 2024-01-01 as a date
+    _check_plain(out, where)
     return out
+
+
+def _check_plain(value: object, where: str) -> None:
+    """Refuses what JSON cannot write: infinite numbers, and objects that a mapping in Python may hold."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_plain(item, f"{where}: {key}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_plain(item, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: expected a finite number, got {value}")
+    elif value is not None and not isinstance(value, str | bool | int | float):
+        raise ConfigError(f"{where}: expected text, a number or true or false, got {type(value).__name__}")
 
 
 def _plain_signal(signal: Reader) -> dict[str, Any]:
     out = {str(key): value for key, value in signal.data.items() if value is not None}
     if isinstance(out.get("unit"), str):
         out["unit"] = canonical_unit(out["unit"])
+    _check_plain(out, signal.where)
     return out
-
-
-def names_of(rules: Sequence[_core.PermitRule]) -> list[str]:
-    return [rule.name for rule in rules]

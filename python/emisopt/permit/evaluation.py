@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from emisopt import _core
 from emisopt._format import html_table, short
 from emisopt.errors import ConfigError, DataError, did_you_mean
+from emisopt.permit.arrays import PLANT, STATUS, Codes, Floats, codes, numbers, seconds, utc
 from emisopt.permit.document import Permit
 from emisopt.permit.signals import signals_of
 from emisopt.permit.zones import zone_table
 from emisopt.tags import TagMap
 
+if TYPE_CHECKING:
+    from emisopt.report import Report
+
 __all__ = ["Evaluation", "PermitStream", "RuleResult"]
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.uint8]
-
-PLANT = ("off", "on", "startup", "shutdown", "malfunction")
-STATUS = ("valid", "calibration", "maintenance", "invalid")
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _SAMPLE = 10_000  # rows that the period between samples is read from
+_YEARS_AHEAD = 20  # that a stream may go on after its first rows
 
 
 class PermitStream:
@@ -36,8 +34,8 @@ class PermitStream:
     Parameters
     ----------
     permit : Permit
-    signals : column -> `Signal` (or its fields, or the pollutant where `tags` has the unit). None: the permit's
-        own, else the tags of role emission that are called like a pollutant
+    signals : column -> `Signal` (or its fields, or the pollutant where `tags` has the unit). None: the
+        permit's own, else the tags of role emission that are called like a pollutant
     tags : tag map, for units
     period : seconds between samples, for rules that count shares of samples. None: read from the first rows
     zone : IANA name of the zone of civil days instead of the permit's
@@ -55,7 +53,8 @@ class PermitStream:
     Examples
     --------
     >>> permit = Permit.from_dict({"name": "p", "rules": [{
-    ...     "name": "NOx 1 h", "pollutant": "NOx", "unit": "ppm", "limit": 50, "source": "s", "verified": True,
+    ...     "name": "NOx 1 h", "pollutant": "NOx", "unit": "ppm", "limit": 50,
+    ...     "source": "permit 4.2", "verified": True,
     ...     "base": {"length": "1 h", "validity": {"need": "quadrants"}}}]})
     >>> minutes = pd.date_range("2024-05-05", periods=120, freq="1min")
     >>> frame = pd.DataFrame({"stack": np.repeat([40.0, 60.0], 60)}, index=minutes)
@@ -87,8 +86,8 @@ class PermitStream:
             self._signals = signals_of(signals, tags)
         if not self._signals:
             raise ConfigError(
-                f"permit {permit.name!r}: what do the columns measure? give signals={{column: Signal(...)}}, or "
-                "name them in the permit"
+                f"permit {permit.name!r}: what do the columns measure? name the signals in the permit, by "
+                "signals={column: Signal(...)}, or by --signal on the command line"
             )
         self._columns = list(
             dict.fromkeys(
@@ -123,16 +122,20 @@ class PermitStream:
         ------
         DataError : the table's index or columns. InputError : naming tag, row and time.
         """
-        time = _seconds(frame)
-        columns = [_numbers(frame, name) for name in self._columns]
-        states = None if plant is None else _codes(frame, plant, PLANT, "plant")
+        time = seconds(frame)
+        if not time.size:
+            return self
+        columns = numbers(frame, self._columns)
+        states = None if plant is None else codes(frame, plant, PLANT, "plant")
         flags: list[Codes | None] = []
         for name in status or {}:
             if name not in self._columns:
-                raise DataError(f"status: no signal has the column {name!r}{did_you_mean(name, self._columns)}")
+                raise DataError(
+                    f"status: no signal has the column {name!r}{did_you_mean(name, self._columns)}"
+                )
         for name in self._columns:
             what = (status or {}).get(name)
-            flags.append(None if what is None else _codes(frame, what, STATUS, f"status of {name!r}"))
+            flags.append(None if what is None else codes(frame, what, STATUS, f"status of {name!r}"))
         if self._core is None:
             self._core = self._begin(time)
         self._core.push(time, columns, flags, states)
@@ -144,9 +147,8 @@ class PermitStream:
             steps = np.diff(time[:_SAMPLE])
             steps = steps[steps > 0]
             period = float(np.median(steps)) if steps.size else 0.0
-        # Data may go on after the first rows; a table of a century costs nothing that a year would not.
-        year = pd.Timestamp(time[0], unit="s").year if time.size and np.isfinite(time[0]) else 2000
-        table = zone_table(self._zone, year - 2, year + (2 if time.size > 1 else 1) + 30)
+        first, last = (pd.Timestamp(t, unit="s").year for t in (time.min(), time.max()))
+        table = zone_table(self._zone, first - 1, last + _YEARS_AHEAD)
         return _core.Evaluator(
             self.permit.core, self._signals, self._columns, table, period_s=period or 0.0, **self._options
         )
@@ -195,8 +197,8 @@ class RuleResult:
 
     @property
     def averages(self) -> pd.DataFrame:
-        """Every average that was judged, by the end of its window in the permit's zone: begin, value (NaN where
-        it does not count), limit, above, valid, why not, valid base means in it."""
+        """Every average that was judged, by the end of its window in the permit's zone: begin, value (NaN
+        where it does not count), limit, above, valid, why not, valid base means in it."""
         frame = self._frame(self.core.averages)
         frame.insert(2, "limit", self.rule.limit)
         frame.insert(3, "above", (frame["value"].to_numpy() > self.rule.limit) & self.core.judged)
@@ -226,7 +228,7 @@ class RuleResult:
 
     @property
     def periods(self) -> pd.DataFrame:
-        """Averages at or below the limit and above it by civil period, where the rule allows a share or number."""
+        """Averages at or below the limit (good) and above it by civil period."""
         return _periods(self.core.periods)
 
     @property
@@ -272,7 +274,7 @@ class RuleResult:
         column = frame[self.tag]
         if top.empty:
             return column.iloc[:0]
-        index = _utc(frame.index, "frame")
+        index = utc(frame.index, "frame")
         inside = (index >= top["begin"].iloc[0]) & (index < top.index[0])
         return column[inside].sort_values(ascending=False, kind="stable").head(count)
 
@@ -281,8 +283,8 @@ class RuleResult:
         worst = self.worst
         most = f", worst {short(worst[1])}" if worst else ""
         return (
-            f"RuleResult({self.rule.name!r} on {self.tag!r}: {self.verdict}{held}, {self.above} of {self.valid} "
-            f"above {self.rule.limit_text}{most})"
+            f"RuleResult({self.rule.name!r} on {self.tag!r}: {self.verdict}{held}, {self.above} of "
+            f"{self.valid} above {self.rule.limit_text}{most})"
         )
 
 
@@ -294,7 +296,8 @@ class Evaluation(Sequence[RuleResult]):
     permit : the permit
     verdict : "holds", "broken", or "not judged": nothing is broken, but some rule had no average that counts
     zone : of civil days
-    rows : of the data;   steps_back : rows whose stamp lies before an earlier one's (a clock put back, or late)
+    rows : of the data
+    steps_back : rows whose stamp lies before an earlier one's (a clock put back, or late)
     """
 
     def __init__(self, permit: Permit, core: _core.Evaluation) -> None:
@@ -325,6 +328,19 @@ class Evaluation(Sequence[RuleResult]):
             raise ConfigError(f"evaluation: no result for {key!r}{did_you_mean(str(rule), names)}")
         raise ConfigError(f"evaluation: rule {rule!r} judged {len(found)} columns; ask for (rule, column)")
 
+    def report(self, title: str | None = None, *, synthetic: bool = False, **provenance: object) -> Report:
+        """A page for the file: verdicts, each rule in words with its source, what decided, pictures.
+
+        Parameters
+        ----------
+        title : of the page; None: the permit's name
+        synthetic : the data are simulated: a banner says so
+        provenance : further facts of how it was made, e.g. data="2024.csv"
+        """
+        from emisopt.permit.report import build
+
+        return build(self, title, synthetic, provenance)
+
     @property
     def broken(self) -> list[RuleResult]:
         """Rules that are broken and that no alternative holds for."""
@@ -338,10 +354,18 @@ class Evaluation(Sequence[RuleResult]):
         def text(seconds: float) -> str:
             return str(pd.Timestamp(seconds, unit="s", tz="UTC").tz_convert(zone))
 
-        return [f"row {s.row}: from {text(s.from_s)} back to {text(s.to_s)}" for s in self.core.first_steps_back]
+        return [
+            f"row {s.row}: from {text(s.from_s)} back to {text(s.to_s)}" for s in self.core.first_steps_back
+        ]
+
+    @property
+    def headline(self) -> str:
+        """The permit's name and the verdict, which says so when it rests on limits that nobody has read."""
+        unverified = any(not r.rule.verified for r in self)
+        return f"{self.permit.name}: {self.verdict}" + (" (by UNVERIFIED limits)" if unverified else "")
 
     def table(self) -> pd.DataFrame:
-        """One row a rule and column; the limit's text says UNVERIFIED where nobody has read it in its source."""
+        """One row a rule and column; a limit that nobody has read in its source is marked UNVERIFIED."""
         rows = []
         for r in self:
             worst = r.worst
@@ -369,76 +393,15 @@ class Evaluation(Sequence[RuleResult]):
         table = self.table().reset_index()
         ends = table["worst ends"]
         table["worst ends"] = [("" if pd.isna(t) else t.strftime("%Y-%m-%d %H:%M")) for t in ends]
-        return f"{self.permit.name}: {self.verdict}\n{table.to_string(index=False, float_format=short)}"
+        return f"{self.headline}\n{table.to_string(index=False, float_format=short)}"
 
     def _repr_html_(self) -> str:
-        return f"<b>{html.escape(self.permit.name)}: {self.verdict}</b>{html_table(self.table())}"
-
-
-# ---- tables to arrays -----------------------------------------------------------------------------------
+        return f"<b>{html.escape(self.headline)}</b>{html_table(self.table())}"
 
 
 def _one_of(name: str, value: str, words: Sequence[str]) -> None:
     if value not in words:
         raise ConfigError(f"{name}: expected {' or '.join(words)}, got {value!r}")
-
-
-def _utc(index: pd.Index[Any], where: str) -> pd.DatetimeIndex:
-    if not isinstance(index, pd.DatetimeIndex):
-        raise DataError(f"{where}: expected an index of time stamps (DatetimeIndex), got {index.dtype}")
-    return index.tz_localize("UTC") if index.tz is None else index
-
-
-def _seconds(frame: pd.DataFrame) -> Floats:
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"data: expected a pandas DataFrame, got {type(frame).__name__}")
-    index = _utc(frame.index, "data")
-    if index.hasnans:
-        raise DataError(f"data: row {int(np.argmax(np.asarray(index.isna())))}: expected a time stamp, got NaT")
-    return np.asarray(index.asi8 / _PER_SECOND[index.unit], dtype=np.float64)
-
-
-def _numbers(frame: pd.DataFrame, name: str) -> Floats:
-    headings = [str(c) for c in frame.columns]
-    if headings.count(name) != 1:
-        problem = "is missing" if name not in headings else "stands more than once"
-        raise DataError(f"data: column {name!r} {problem}{did_you_mean(name, [h for h in headings if h != name])}")
-    column = frame.iloc[:, headings.index(name)]
-    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        raise DataError(f"data: column {name!r}: expected numbers, got {column.dtype}")
-    return np.ascontiguousarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def _codes(frame: pd.DataFrame, what: object, words: Sequence[str], where: str) -> Codes:
-    """Words, numbers or booleans as the core's codes."""
-    if isinstance(what, str):
-        if what not in frame.columns:
-            raise DataError(f"{where}: no column {what!r}{did_you_mean(what, [str(c) for c in frame.columns])}")
-        what = frame[what]
-    values = pd.Series(np.asarray(what)) if not isinstance(what, pd.Series) else what
-    if values.dtype == np.uint8 and len(values) == len(frame):  # codes already
-        codes = np.ascontiguousarray(values.to_numpy())
-        if not codes.size or codes.max() < len(words):
-            return codes
-    if len(values) != len(frame):
-        raise DataError(f"{where}: expected {len(frame)} values, one per row, got {len(values)}")
-    if pd.api.types.is_bool_dtype(values.dtype):
-        good: Literal[0, 1] = 1 if words is PLANT else 0
-        bad = 0 if words is PLANT else len(words) - 1
-        return np.where(values.to_numpy(dtype=bool), good, bad).astype(np.uint8)
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        wrong = ~np.isin(numbers, np.arange(len(words)))
-        codes = np.where(wrong, 0, numbers).astype(np.uint8)
-    else:
-        index = {word: i for i, word in enumerate(words)}
-        mapped = values.astype(object).map(index)
-        wrong = mapped.isna().to_numpy()
-        codes = mapped.fillna(0).to_numpy(dtype=np.uint8)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(f"{where}, row {row}: expected one of {', '.join(words)}, got {values.iloc[row]!r}")
-    return np.ascontiguousarray(codes)
 
 
 def _periods(periods: Sequence[_core.PeriodCount]) -> pd.DataFrame:

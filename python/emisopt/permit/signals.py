@@ -103,7 +103,9 @@ def _signal(column: str, what: object, tags: TagMap | None) -> Signal:
     unit = reader.text("unit")
     if not unit:
         if tags is None or column not in tags.names:
-            raise ConfigError(f"{where}: field 'unit' is missing" + did_you_mean(column, tags.names if tags else []))
+            raise ConfigError(
+                f"{where}: field 'unit' is missing" + did_you_mean(column, tags.names if tags else [])
+            )
         unit = tags[column].unit
     oxygen = reader.get("oxygen")
     return Signal(

@@ -14,7 +14,7 @@ from emisopt.errors import ConfigError
 __all__ = ["zone_table"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_STEP = timedelta(hours=6)  # no place changes its clock twice within it
+_STEP = timedelta(days=1)  # no place changes its clock twice within it
 
 
 def zone_table(name: str, first_year: int, last_year: int) -> _core.Zone:
