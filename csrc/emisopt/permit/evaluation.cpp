@@ -124,6 +124,7 @@ struct Evaluator::State {
   std::vector<std::unique_ptr<BaseSeries>> bases;
   std::vector<std::unique_ptr<AverageSeries>> averages;
   std::vector<Pair> pairs;
+  Index rows = 0;  // judged: each stamp once
   bool broken = false, finished = false;
 
   State(const Permit& p, std::vector<std::string> names, Zone z, const EvaluationOptions& o)
@@ -166,20 +167,21 @@ struct Evaluator::State {
       throw StateError("Evaluator: an earlier push failed amid its rows; begin again with a new one");
     if (finished) throw StateError("Evaluator: finished; begin again with a new one");
   }
-  void process(const Samples& rows) {
-    const double* time = rows.time;
+  void process(const Samples& samples) {
+    rows += samples.rows;
+    const double* time = samples.time;
     zone.require(static_cast<Second>(std::floor(time[0])) - 1,
-                 static_cast<Second>(std::ceil(time[rows.rows - 1])));
+                 static_cast<Second>(std::ceil(time[samples.rows - 1])));
     std::vector<const std::vector<Piece>*> pieces(bases.size());
     for (const auto& clock : clocks) {
-      const std::vector<Piece>& cut = clock->cut(rows);
+      const std::vector<Piece>& cut = clock->cut(samples);
       for (std::size_t i = 0; i < bases.size(); ++i)
         if (&bases[i]->clock() == clock.get()) pieces[i] = &cut;
     }
-    const double samples = static_cast<double>(rows.rows) * static_cast<double>(bases.size());
+    const double values = static_cast<double>(samples.rows) * static_cast<double>(bases.size());
     lay_out(1);
-    share_out(samples >= kWorthAThread ? options.threads : 1, [&](std::size_t i) {
-      bases[i]->take(rows, *pieces[i]);
+    share_out(values >= kWorthAThread ? options.threads : 1, [&](std::size_t i) {
+      bases[i]->take(samples, *pieces[i]);
       advance(*bases[i], false);
     });
   }
@@ -295,7 +297,7 @@ Evaluation Evaluator::result() const {
   out.permit = s.permit.name;
   out.permit_hash = s.hash;
   out.zone = s.zone.name;
-  out.rows = s.queue.seen();
+  out.rows = s.rows;
   out.steps_back = s.queue.steps_back();
   out.first_steps_back = s.queue.first_steps_back();
   std::vector<std::shared_ptr<const Averages>> made(s.averages.size());
@@ -398,7 +400,6 @@ std::string Evaluation::to_json() const {
                            {"permit_hash", permit_hash},
                            {"zone", zone},
                            {"rows", static_cast<std::int64_t>(rows)},
-                           {"steps_back", static_cast<std::int64_t>(steps_back)},
                            {"verdict", emisopt::to_string(verdict())},
                            {"results", std::move(list)}})
       .write();

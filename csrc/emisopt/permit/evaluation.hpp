@@ -58,13 +58,14 @@ struct RuleResult {
 struct Evaluation {
   std::string permit, permit_hash, zone;
   std::vector<RuleResult> results;  // in the permit's order of rules, then of signals
-  Index rows = 0;
-  Index steps_back = 0;  // rows whose stamp lies before an earlier row's
+  Index rows = 0;                   // judged: each stamp once
+  Index steps_back = 0;             // rows whose stamp lies before an earlier row's
   std::vector<StepBack> first_steps_back;
 
   /// holds: every rule does, or an alternative of it. not_judged: none is broken, some could not be judged.
   Verdict verdict() const;
-  /// Counts, worst averages and verdicts of all rules as canonical JSON; for reports and audit records.
+  /// Counts, worst averages and verdicts of all rules as canonical JSON; for reports and audit records. Says
+  /// nothing of how the rows came, so that the same rows give the same text in any order and split.
   std::string to_json() const;
 };
 

@@ -10,6 +10,8 @@ namespace emisopt {
 namespace {
 
 constexpr std::size_t kStepsKept = 20;
+// The years 0000 to 9999: beyond, a stamp is a mistake and a calendar has no date for it.
+constexpr double kFirstStamp = -62167219200.0, kLastStamp = 253402300799.0;
 constexpr auto kMostState = static_cast<std::uint8_t>(PlantState::malfunction);
 constexpr auto kMostStatus = static_cast<std::uint8_t>(SampleStatus::invalid);
 
@@ -22,7 +24,7 @@ std::size_t first_with_value(const Samples& rows, Index row) {
 
 // The usual case, in a loop without branches: finite stamps, each after the one before.
 bool all_rising(const double* time, Index rows, double newest) {
-  bool rising = time[0] > newest && std::isfinite(time[rows - 1]);
+  bool rising = time[0] > newest && time[0] >= kFirstStamp && time[rows - 1] <= kLastStamp;
   for (Index row = 1; row < rows; ++row) rising &= time[row] > time[row - 1];
   return rising;
 }
@@ -62,13 +64,13 @@ void SampleQueue::accept(const Samples& rows) {
   if (rising) newest = rows.time[rows.rows - 1];
   for (Index row = 0; !rising && row < rows.rows; ++row) {
     const double time = rows.time[row];
-    if (time > newest && time < std::numeric_limits<double>::infinity()) {
+    if (!(time >= kFirstStamp && time <= kLastStamp))
+      throw InputError(place(rows.number(row), time, names_.size()) + ": expected a time stamp, got " +
+                       number_text(time));
+    if (time > newest) {
       newest = time;
       continue;
     }
-    if (!std::isfinite(time))
-      throw InputError(place(rows.number(row), time, names_.size()) + ": expected a time stamp, got " +
-                       number_text(time));
     back += time < newest;
     if (time >= newest - lateness_) continue;
     throw InputError(place(rows.number(row), time, first_with_value(rows, row)) + ": comes " +

@@ -296,7 +296,7 @@ class Evaluation(Sequence[RuleResult]):
     permit : the permit
     verdict : "holds", "broken", or "not judged": nothing is broken, but some rule had no average that counts
     zone : of civil days
-    rows : of the data
+    rows : that were judged, each stamp once
     steps_back : rows whose stamp lies before an earlier one's (a clock put back, or late)
     """
 

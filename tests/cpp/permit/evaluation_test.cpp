@@ -94,6 +94,7 @@ TEST(Evaluation, AnySplitAndAnyOrderWithinTheLatenessGiveTheSameBits) {
     }
     const Evaluation again = judge_series(many(), mixed, berlin(), {.period_s = 60, .lateness_s = late});
     expect_same(whole, again);
+    EXPECT_EQ(whole.to_json(), again.to_json());
     EXPECT_GT(again.steps_back, 0);
     EXPECT_FALSE(again.first_steps_back.empty());
   }

@@ -101,6 +101,9 @@ TEST(SampleQueue, RefusesTwoValuesOfOneStamp) {
 TEST(SampleQueue, RefusesStampsAndWordsThatAreNone) {
   EXPECT_NE(refusal({{kMissing, 1}}, 0), "");
   EXPECT_NE(refusal({{INFINITY, 1}}, 0), "");
+  EXPECT_NE(refusal({{-INFINITY, 1}}, 0), "");
+  EXPECT_NE(refusal({{1, 1}, {1e300, 1}}, 0), "");
+  EXPECT_NE(refusal({{5, 1}, {3, 1}, {1e300, 1}}, 10), "");
   EXPECT_THROW(SampleQueue({"x"}, -1), InputError);
   EXPECT_THROW(SampleQueue({"x"}, kMissing), InputError);
   const std::vector<double> time = {0}, values = {1};
