@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   bind_engine(m);
   bind_data(m);
   bind_compliance(m);
+  bind_permit(m);
   bind_forecaster(m);
   bind_train(m);
   bind_control(m);

@@ -1,4 +1,4 @@
-"""The command `emisopt`: fit, forecast, backtest, optimise, demo, show-config.
+"""The command `emisopt`: fit, forecast, backtest, optimise, permit, demo, show-config.
 
 Bad input ends with one line on stderr and exit code 2, and leaves no half-written file.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import pandas as pd
 import typer
 
-from emisopt import _core
+from emisopt import _core, cli_permit
 from emisopt._arguments import (
     assignment,
     bounds_of,
@@ -45,6 +45,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(cli_permit.app, name="permit")
 
 Data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")]
 Tags = Annotated[

@@ -6,9 +6,9 @@ import importlib
 import pytest
 
 MODULES = (
-    "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants",
+    "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants", "risk",
     "compliance._rows", "compliance.audit", "compliance.conversion", "compliance.rata",
-    "compliance.substitution",
+    "compliance.substitution", "permit.document", "permit.evaluation", "permit.signals", "permit.zones",
 )  # fmt: skip
 
 

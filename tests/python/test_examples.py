@@ -18,6 +18,7 @@ import emisopt
 ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "examples" / "train.py"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WRITES = {"01_first_forecast.ipynb": "boiler.safetensors", "02_permit_check.ipynb": "permit_check.html"}
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +88,7 @@ def test_train_says_in_a_line_what_is_wrong(tmp_path: Path, arguments: list[str]
 
 
 def test_there_is_a_notebook() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["01_first_forecast.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["01_first_forecast.ipynb", "02_permit_check.ipynb"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -115,5 +116,5 @@ def test_a_notebook_runs_from_top_to_bottom(
         if cell.cell_type == "code":
             cell.outputs = []
     NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert (tmp_path / "boiler.safetensors").exists()
+    assert (tmp_path / WRITES[path.name]).exists()
     assert any("image/png" in o.get("data", {}) for cell in notebook.cells for o in cell.get("outputs", []))

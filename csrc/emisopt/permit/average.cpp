@@ -1,0 +1,155 @@
+#include "emisopt/permit/average.hpp"
+
+#include <algorithm>
+
+namespace emisopt {
+
+double RangeSum::value(std::size_t first, std::size_t last) {
+  const std::vector<Tally>& tallies = base_.tallies();
+  const Units units{tallies[last].sum.count - tallies[first].sum.count};
+  const std::vector<std::size_t>& odd = base_.odd();
+  if (odd.empty()) return units.value();
+  for (; tail_ < odd.size() && odd[tail_] < last; ++tail_) odd_.add(base_.values()[odd[tail_]]);
+  for (; head_ < tail_ && odd[head_] < first; ++head_) odd_.subtract(base_.values()[odd[head_]]);
+  ExactSum sum = odd_;
+  sum.add(units);
+  return sum.value();
+}
+
+AverageSeries::AverageSeries(const Averaging& averaging, const BaseSeries& base, const Zone& zone,
+                             double subtract, std::shared_ptr<Windows> windows)
+    : spec_(averaging),
+      base_(base),
+      zone_(zone),
+      subtract_(subtract),
+      room_(static_cast<double>(averaging.length) / base.clock().length_s()),
+      sum_(base),
+      out_(std::make_shared<Averages>()) {
+  out_->windows = std::move(windows);
+}
+
+AverageSeries::Range AverageSeries::range(std::size_t first, std::size_t last) const {
+  const Tally &a = base_.tallies()[first], &b = base_.tallies()[last];
+  return {first, last, b.valid - a.valid, b.operating - a.operating};
+}
+
+void AverageSeries::advance(bool last) {
+  if (by_clock(spec_)) return advance_by_clock();
+  for (; done_ < base_.values().size(); ++done_) {
+    if (spec_.over == Over::operating_periods)
+      roll_operating(done_);
+    else
+      take(done_);
+  }
+  if (last && group_open_) close_group(done_);
+}
+
+void AverageSeries::lay_out(std::size_t closed) {
+  if (!by_clock(spec_)) return;
+  const std::vector<Span>& periods = base_.clock().periods();
+  Windows& windows = *out_->windows;
+  for (std::size_t i = windows.end.size(); i < closed; ++i) {
+    windows.begin.push_back(spec_.over == Over::base ? periods[i].begin : periods[i].end - spec_.length);
+    windows.end.push_back(periods[i].end);
+  }
+}
+
+// One average for each base mean, so that all of them have their place before they are computed.
+void AverageSeries::advance_by_clock() {
+  const std::size_t count = base_.values().size();
+  out_->value.resize(count);
+  out_->reason.resize(count);
+  out_->used.resize(count);
+  if (spec_.over == Over::rolling) {
+    for (; done_ < count; ++done_) roll(done_);
+    return;
+  }
+  for (; done_ < count; ++done_) {
+    const Reason reason = base_.reasons()[done_];
+    out_->value[done_] = base_.values()[done_] - subtract_;
+    out_->reason[done_] = reason;
+    out_->used[done_] = reason == Reason::valid;
+  }
+}
+
+void AverageSeries::put(std::size_t i, const Range& range, Reason reason) {
+  const bool valid = reason == Reason::valid;
+  out_->value[i] = valid ? sum_.value(range.first, range.last) / range.valid - subtract_ : kMissing;
+  out_->reason[i] = reason;
+  out_->used[i] = range.valid;
+}
+
+void AverageSeries::emit(Span span, const Range& range, Reason reason) {
+  out_->windows->begin.push_back(span.begin);
+  out_->windows->end.push_back(span.end);
+  out_->value.emplace_back();
+  out_->reason.emplace_back();
+  out_->used.emplace_back();
+  put(out_->size() - 1, range, reason);
+}
+
+Reason AverageSeries::judge(const Range& range, double periods, double unseen) const {
+  const double operating = range.operating + unseen;  // what was not seen may have been operation
+  if (operating == 0) return Reason::not_operating;
+  if (range.valid == 0) return Reason::no_data;
+  if (spec_.max_invalid >= 0 && operating - range.valid > spec_.max_invalid) return Reason::too_many_invalid;
+  const double room = spec_.of_operation ? operating : periods;
+  if (spec_.min_share > 0 && range.valid < spec_.min_share * room - 1e-9 * room) return Reason::too_few;
+  return Reason::valid;
+}
+
+void AverageSeries::roll(std::size_t i) {
+  const std::vector<Span>& periods = base_.clock().periods();
+  const Second begin = periods[i].end - spec_.length;
+  while (periods[head_].begin < begin) ++head_;
+  const Range window = range(head_, i + 1);
+  put(i, window, judge(window, room_, std::max(0.0, room_ - static_cast<double>(i + 1 - head_))));
+}
+
+void AverageSeries::roll_operating(std::size_t i) {
+  if (base_.reasons()[i] == Reason::not_operating) return;
+  used_.push_back(i);
+  if (static_cast<int>(used_.size()) > spec_.length) used_.pop_front();
+  const std::vector<Span>& periods = base_.clock().periods();
+  const bool full = static_cast<int>(used_.size()) == spec_.length;
+  const Range window = range(used_.front(), i + 1);
+  emit({periods[used_.front()].begin, periods[i].end}, window,
+       full ? judge(window, spec_.length, 0) : Reason::incomplete);
+}
+
+void AverageSeries::take(std::size_t i) {
+  const Span span = base_.clock().periods()[i];
+  if (group_open_ && span.begin >= group_.end) close_group(i);
+  if (!group_open_) {
+    group_ = group_of(i);
+    group_first_ = i;
+    group_open_ = true;
+  }
+  if (span.end >= group_.end) close_group(i + 1);
+}
+
+Span AverageSeries::group_of(std::size_t i) const {
+  if (spec_.over == Over::block) return zone_.block(base_.clock().periods()[i].begin, spec_.length);
+  const int day = base_.clock().days()[i];
+  return spec_.over == Over::month ? zone_.month_span(Zone::month(day)) : zone_.day_span(day);
+}
+
+void AverageSeries::close_group(std::size_t last) {
+  group_open_ = false;
+  if (spec_.over == Over::operating_days) return close_day(last);
+  const Range group = range(group_first_, last);
+  const double room = static_cast<double>(group_.end - group_.begin) / base_.clock().length_s();
+  emit(group_, group, judge(group, room, std::max(0.0, room - static_cast<double>(last - group_first_))));
+}
+
+void AverageSeries::close_day(std::size_t last) {
+  if (range(group_first_, last).operating == 0) return;  // not a day of operation
+  days_.push_back({group_first_, group_.begin});
+  if (static_cast<int>(days_.size()) > spec_.length) days_.pop_front();
+  const bool full = static_cast<int>(days_.size()) == spec_.length;
+  const Range window = range(days_.front().first, last);  // days between them have nothing that counts
+  emit({days_.front().begin, group_.end}, window,
+       full ? judge(window, window.operating, 0) : Reason::incomplete);
+}
+
+}  // namespace emisopt

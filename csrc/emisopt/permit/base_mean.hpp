@@ -1,0 +1,137 @@
+// The short means (10 min, half an hour, an hour) on which all other averages are built: which samples lie in
+// which period, their exact sum, and whether the mean counts.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "emisopt/permit/exact_sum.hpp"
+#include "emisopt/permit/rule.hpp"
+#include "emisopt/permit/samples.hpp"
+#include "emisopt/permit/zone.hpp"
+
+namespace emisopt {
+
+/// Why an average does not count.
+enum class Reason : std::uint8_t {
+  valid,
+  not_operating,     // the unit did not run, or only in states that the rule leaves out
+  no_data,           // it ran, and there is no valid sample
+  quadrants,         // a quarter of the period in which it ran has no valid sample
+  calibration,       // calibration or maintenance, and no two samples a quarter of the period apart
+  points,            // fewer samples than asked
+  share,             // a smaller share than asked
+  oxygen,            // the oxygen that the mean is to be corrected by is missing
+  too_few,           // of a longer average: too few valid base means
+  too_many_invalid,  // of a longer average: more invalid base means than it bears
+  incomplete,        // fewer operating periods or days so far than the window has
+};
+inline constexpr int kReasons = 11;
+const char* to_string(Reason);
+
+/// Rows [cut[0], cut[4]) of a push that lie in one base period, and where its quarters begin.
+struct Piece {
+  Index period = 0;
+  Index cut[5] = {};
+};
+
+/// Parts time into base periods of the civil clock. One for all columns and rules with this length.
+class BaseClock {
+ public:
+  BaseClock(const Zone& zone, int length_s, Stamp stamp) : zone_(zone), length_s_(length_s), stamp_(stamp) {}
+
+  /// The rows, in rising time and after all before, by period. Valid until the next call.
+  /// Throws InputError for a stamp so far from the one before that a typing mistake is likelier.
+  const std::vector<Piece>& cut(const Samples& rows);
+  int length_s() const { return length_s_; }
+  /// Periods that have begun, without a gap between them; the last may still be open.
+  const std::vector<Span>& periods() const { return periods_; }
+  const std::vector<int>& days() const { return days_; }  // civil day of each
+
+ private:
+  void begin_period(Second inside);
+  Index rows_before(const Samples& rows, Index from, Second instant, Index guess) const;
+
+  const Zone& zone_;
+  int length_s_;
+  Stamp stamp_;
+  std::vector<Span> periods_;
+  std::vector<int> days_;
+  Second day_end_ = 0;  // of days_.back()
+  Index pace_ = 1;      // rows in the quarter before
+  std::vector<Piece> pieces_;
+};
+
+/// What base means up to one of them add up to; any range of them is the difference of two.
+struct Tally {
+  Units sum;                     // of valid means, without those in BaseSeries::odd()
+  int valid = 0, operating = 0;  // how many
+};
+
+/// How a column becomes base means; rules that agree in this share the work.
+struct BaseSpec {
+  std::size_t column = 0;
+  std::size_t oxygen_column = kNone;  // kNone: no correction by a measured oxygen
+  double factor = 1;                  // of a correction that does not change
+  Basis basis;                        // oxygen, constant, of_means, where oxygen_column says so
+  BaseMean base;
+  Excluded exclude;
+  double period_s = 0;  // between samples; 0: not known
+  bool negative_is_missing = false;
+  std::string tag, oxygen_tag, rule;  // for messages
+
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  bool same(const BaseSpec& other) const;
+};
+
+class BaseSeries {
+ public:
+  BaseSeries(BaseSpec spec, const BaseClock& clock) : spec_(std::move(spec)), clock_(clock) {}
+
+  /// Adds the samples of these pieces. Throws InputError naming rule, tag, row and time for an infinite or
+  /// negative value (spec.negative_is_missing: counted and left out) and for oxygen at or above the constant.
+  void take(const Samples& rows, const std::vector<Piece>& pieces);
+  /// Closes the open period: no sample of it will come.
+  void finish();
+
+  const BaseSpec& spec() const { return spec_; }
+  const BaseClock& clock() const { return clock_; }
+  /// Closed periods only, from the clock's first on; NaN where the reason is not Reason::valid.
+  const std::vector<double>& values() const { return values_; }
+  const std::vector<Reason>& reasons() const { return reasons_; }
+  /// tallies()[i]: of the first i base means.
+  const std::vector<Tally>& tallies() const { return tallies_; }
+  /// Valid means that Units cannot hold, by their place: none, in any sane unit.
+  const std::vector<std::size_t>& odd() const { return odd_; }
+  Index negatives() const { return negatives_; }
+
+ private:
+  struct Open {
+    ExactSum sum, oxygen;
+    Index count = 0, oxygen_count = 0, off = 0;
+    unsigned valid_parts = 0, on_parts = 0, known_parts = 0;  // bit k: quarter k
+    bool quality = false;                                     // calibration or maintenance in the period
+    double first = 0, last = 0;                               // stamps of valid samples
+  };
+
+  void close();
+  void add(const Samples& rows, const Piece& piece);
+  void see_plant(const std::uint8_t* plant, const Piece& piece, bool always_on);
+  const double* prepare(const Samples& rows, const Piece& piece);
+  void correct(const Samples& rows, Index first, Index n);
+  Reason judge() const;
+  [[noreturn]] void refuse(const Samples& rows, Index row, double got, const std::string& expected) const;
+
+  BaseSpec spec_;
+  const BaseClock& clock_;
+  Open open_;
+  Index period_ = -1;  // of open_
+  std::vector<double> buffer_;
+  std::vector<double> values_;
+  std::vector<Reason> reasons_;
+  std::vector<Tally> tallies_ = {Tally{}};
+  std::vector<std::size_t> odd_;
+  Index negatives_ = 0;
+};
+
+}  // namespace emisopt

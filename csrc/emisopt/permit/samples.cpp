@@ -1,0 +1,177 @@
+#include "emisopt/permit/samples.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "emisopt/base/error.hpp"
+#include "emisopt/base/text.hpp"
+
+namespace emisopt {
+namespace {
+
+constexpr std::size_t kStepsKept = 20;
+// The years 0000 to 9999: beyond, a stamp is a mistake and a calendar has no date for it.
+constexpr double kFirstStamp = -62167219200.0, kLastStamp = 253402300799.0;
+constexpr auto kMostState = static_cast<std::uint8_t>(PlantState::malfunction);
+constexpr auto kMostStatus = static_cast<std::uint8_t>(SampleStatus::invalid);
+
+// First column of a row that says anything, for messages.
+std::size_t first_with_value(const Samples& rows, Index row) {
+  for (std::size_t c = 0; c < rows.columns.size(); ++c)
+    if (!std::isnan(rows.columns[c][row])) return c;
+  return 0;
+}
+
+// The usual case, in a loop without branches: finite stamps, each after the one before.
+bool all_rising(const double* time, Index rows, double newest) {
+  bool rising = time[0] > newest && time[0] >= kFirstStamp && time[rows - 1] <= kLastStamp;
+  for (Index row = 1; row < rows; ++row) rising &= time[row] > time[row - 1];
+  return rising;
+}
+
+}  // namespace
+
+SampleQueue::SampleQueue(std::vector<std::string> names, double lateness_s)
+    : names_(std::move(names)), lateness_(lateness_s) {
+  if (!(lateness_s >= 0 && std::isfinite(lateness_s)))
+    throw InputError("lateness: expected seconds, 0 or more, got " + number_text(lateness_s));
+}
+
+std::string SampleQueue::place(Index number, double time, std::size_t column) const {
+  const std::string tag = column < names_.size() ? "tag " + quote(names_[column]) + ", " : "";
+  return tag + "row " + std::to_string(number) + " (" + time_text(time) + ")";
+}
+
+void SampleQueue::check_words(const Samples& rows) const {
+  const auto check = [&](const std::uint8_t* words, std::uint8_t most, const char* what, std::size_t column) {
+    if (!words) return;
+    const auto* bad = std::find_if(words, words + rows.rows, [&](std::uint8_t w) { return w > most; });
+    if (bad == words + rows.rows) return;
+    const Index row = bad - words;
+    throw InputError(place(rows.number(row), rows.time[row], column) + ": expected a " + what + ", 0 to " +
+                     std::to_string(most) + ", got " + std::to_string(*bad));
+  };
+  check(rows.plant, kMostState, "plant state", names_.size());
+  for (std::size_t c = 0; c < rows.status.size(); ++c) check(rows.status[c], kMostStatus, "sample status", c);
+}
+
+void SampleQueue::accept(const Samples& rows) {
+  if (rows.rows == 0) return;
+  check_words(rows);
+  double newest = newest_;
+  Index back = 0;
+  bool rising = all_rising(rows.time, rows.rows, newest_);
+  if (rising) newest = rows.time[rows.rows - 1];
+  for (Index row = 0; !rising && row < rows.rows; ++row) {
+    const double time = rows.time[row];
+    if (!(time >= kFirstStamp && time <= kLastStamp))
+      throw InputError(place(rows.number(row), time, names_.size()) + ": expected a time stamp, got " +
+                       number_text(time));
+    if (time > newest) {
+      newest = time;
+      continue;
+    }
+    back += time < newest;
+    if (time >= newest - lateness_) continue;
+    throw InputError(place(rows.number(row), time, first_with_value(rows, row)) + ": comes " +
+                     number_text(newest - time) + " s after " + time_text(newest) +
+                     ", the newest so far, and the stated lateness is " + number_text(lateness_) +
+                     " s: a late sample or a clock put back; raise lateness or leave the row out");
+  }
+
+  if (rising) {
+    const double* end = rows.time + rows.rows;
+    direct_ = std::lower_bound(rows.time, end, newest - lateness_) - rows.time;
+    for (Index row = direct_; row < rows.rows; ++row) waiting_.push_back(copy(rows, row));
+  } else {
+    sort_in(rows);
+    double before = newest_;
+    for (Index row = 0; back > 0 && row < rows.rows; ++row) {
+      if (rows.time[row] < before && first_steps_back_.size() < kStepsKept)
+        first_steps_back_.push_back({rows.number(row), before, rows.time[row]});
+      before = std::max(before, rows.time[row]);
+    }
+  }
+  newest_ = newest;
+  seen_ += rows.rows;
+  steps_back_ += back;
+}
+
+void SampleQueue::sort_in(const Samples& rows) {
+  std::vector<Row> all = waiting_;
+  for (Index row = 0; row < rows.rows; ++row) all.push_back(copy(rows, row));
+  std::stable_sort(all.begin(), all.end(), [](const Row& a, const Row& b) { return a.time < b.time; });
+  std::vector<Row> merged;
+  for (Row& row : all) {
+    if (!merged.empty() && merged.back().time == row.time)
+      merge(merged.back(), row);
+    else
+      merged.push_back(std::move(row));
+  }
+  waiting_ = std::move(merged);
+}
+
+SampleQueue::Row SampleQueue::copy(const Samples& rows, Index row) const {
+  Row out{rows.time[row], rows.number(row), static_cast<std::uint8_t>(PlantState::on), {}, {}};
+  if (rows.plant) out.plant = rows.plant[row];
+  for (std::size_t c = 0; c < rows.columns.size(); ++c) {
+    out.values.push_back(rows.columns[c][row]);
+    const bool has = c < rows.status.size() && rows.status[c];
+    out.status.push_back(has ? rows.status[c][row] : static_cast<std::uint8_t>(SampleStatus::valid));
+  }
+  return out;
+}
+
+void SampleQueue::merge(Row& into, const Row& from) const {
+  const auto refuse = [&](std::size_t column, const char* what, double a, double b) {
+    throw InputError(place(from.number, from.time, column) + ": " + what + " " + number_text(b) +
+                     ", but row " + std::to_string(into.number) + " of the same stamp has " + number_text(a) +
+                     "; keep one of the two");
+  };
+  if (into.plant != from.plant) refuse(names_.size(), "plant state", into.plant, from.plant);
+  for (std::size_t c = 0; c < into.values.size(); ++c) {
+    double& value = into.values[c];
+    if (!std::isnan(value) && !std::isnan(from.values[c])) {
+      if (value != from.values[c]) refuse(c, "value", value, from.values[c]);
+      if (into.status[c] != from.status[c]) refuse(c, "status", into.status[c], from.status[c]);
+    }
+    // The row with the value speaks; of two rows without one, the worse status.
+    if (std::isnan(value) && std::isnan(from.values[c]))
+      into.status[c] = std::max(into.status[c], from.status[c]);
+    else if (std::isnan(value))
+      into.status[c] = from.status[c];
+    if (std::isnan(value)) value = from.values[c];
+  }
+}
+
+Samples SampleQueue::pack(Index count) {
+  const auto n = static_cast<std::size_t>(count), columns = names_.size();
+  times_.resize(n);
+  plant_.resize(n);
+  numbers_.resize(n);
+  values_.resize(n * columns);
+  status_.resize(n * columns);
+  for (std::size_t i = 0; i < n; ++i) {
+    const Row& row = waiting_[i];
+    times_[i] = row.time;
+    plant_[i] = row.plant;
+    numbers_[i] = row.number;
+    for (std::size_t c = 0; c < columns; ++c) {
+      values_[c * n + i] = row.values[c];
+      status_[c * n + i] = row.status[c];
+    }
+  }
+  waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+  Samples out;
+  out.rows = count;
+  out.time = times_.data();
+  out.plant = plant_.data();
+  out.numbers = numbers_.data();
+  for (std::size_t c = 0; c < columns; ++c) {
+    out.columns.push_back(values_.data() + c * n);
+    out.status.push_back(status_.data() + c * n);
+  }
+  return out;
+}
+
+}  // namespace emisopt

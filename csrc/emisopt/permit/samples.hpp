@@ -1,0 +1,118 @@
+// Samples on their way into an evaluation: rows of several columns with stamps, states and statuses, put in
+// order of time. A row may come late or twice within a stated lateness; what comes later is refused by name.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "emisopt/base/types.hpp"
+
+namespace emisopt {
+
+/// What the plant did at a row.
+enum class PlantState : std::uint8_t { off, on, startup, shutdown, malfunction };
+/// What the analyser did at a sample. Only `valid` ones are averaged; calibration and maintenance change what
+/// 40 CFR 60.13(h)(2) asks of their hour.
+enum class SampleStatus : std::uint8_t { valid, calibration, maintenance, invalid };
+
+/// A view of rows; nothing is owned.
+struct Samples {
+  Index rows = 0;
+  const double* time = nullptr;                  // (rows) seconds since 1970 UTC
+  std::vector<const double*> columns = {};       // each (rows), NaN: missing
+  std::vector<const std::uint8_t*> status = {};  // per column (rows) of SampleStatus, or null: all valid
+  const std::uint8_t* plant = nullptr;           // (rows) of PlantState, or null: always on
+  const Index* numbers = nullptr;                // (rows) what each row is called, or null: from first_number
+  Index first_number = 0;
+
+  Index number(Index row) const { return numbers ? numbers[row] : first_number + row; }
+};
+
+/// Whether a stamp is the start or the end of the time that a sample stands for.
+enum class Stamp { start, end };
+
+/// Rows out of the queue's order, counted rather than refused: a clock that was put back, within the
+/// lateness.
+struct StepBack {
+  Index row = 0;
+  double from_s = 0, to_s = 0;
+};
+
+class SampleQueue {
+ public:
+  /// names (C): the columns, for messages. lateness_s >= 0: how much older than the newest row a row may be.
+  SampleQueue(std::vector<std::string> names, double lateness_s);
+
+  /// Takes rows in any order within the lateness and calls take(const Samples&) with rows in strictly rising
+  /// time, once nothing can come between them any more. Two rows of one stamp become one: a value beside a
+  /// missing one, or twice the same value.
+  /// Throws InputError naming row, tag and time, and leaves the queue as it was: a stamp that is no finite
+  /// number, a row later than the lateness allows (a clock put back by more), two different values, statuses
+  /// or plant states of one stamp, states and statuses that are none.
+  template <class Take>
+  void push(const Samples& rows, Take&& take) {
+    accept(rows);
+    release(rows, false, take);
+  }
+  /// Hands over what waits; nothing may come afterwards.
+  template <class Take>
+  void finish(Take&& take) {
+    release(Samples{}, true, take);
+  }
+
+  Index seen() const { return seen_; }
+  Index steps_back() const { return steps_back_; }
+  /// The first few of them.
+  const std::vector<StepBack>& first_steps_back() const { return first_steps_back_; }
+
+ private:
+  struct Row {
+    double time;
+    Index number;
+    std::uint8_t plant;
+    std::vector<double> values;
+    std::vector<std::uint8_t> status;
+  };
+
+  void accept(const Samples& rows);  // checks all, then counts and remembers
+  void check_words(const Samples& rows) const;
+  Row copy(const Samples& rows, Index row) const;
+  void merge(Row& into, const Row& from) const;
+  void sort_in(const Samples& rows);
+  Samples pack(Index count);
+  std::string place(Index number, double time, std::size_t column) const;
+
+  template <class Take>
+  void release(const Samples& rows, bool all, Take& take) {
+    const double newest = all ? std::numeric_limits<double>::infinity() : newest_ - lateness_;
+    Index ready = 0;
+    while (ready < static_cast<Index>(waiting_.size()) &&
+           waiting_[static_cast<std::size_t>(ready)].time < newest)
+      ++ready;
+    if (ready > 0) {
+      const Samples packed = pack(ready);
+      take(packed);
+    }
+    if (direct_ > 0) {  // these rows need no copy: they follow all that waited
+      Samples head = rows;
+      head.rows = direct_;
+      take(head);
+    }
+    direct_ = 0;
+  }
+
+  std::vector<std::string> names_;
+  double lateness_;
+  double newest_ = -std::numeric_limits<double>::infinity();
+  Index seen_ = 0, steps_back_ = 0;
+  std::vector<StepBack> first_steps_back_;
+  std::vector<Row> waiting_;  // rising time
+  Index direct_ = 0;          // first rows of the present push that go through without waiting
+  // What pack() points to.
+  std::vector<double> times_, values_;
+  std::vector<std::uint8_t> plant_, status_;
+  std::vector<Index> numbers_;
+};
+
+}  // namespace emisopt

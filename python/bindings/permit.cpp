@@ -1,0 +1,262 @@
+// Permits as data and their evaluation, streamed or at once.
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "emisopt/permit/evaluation.hpp"
+#include "emisopt/permit/exact_sum.hpp"
+#include "module.hpp"
+
+namespace emisopt::python {
+namespace {
+
+using namespace pybind11::literals;
+
+using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
+
+// A vector of the core as an array that keeps its owner alive.
+template <class T>
+py::array_t<T> shared_array(const std::vector<T>& values, const std::shared_ptr<const Averages>& owner) {
+  auto* held = new std::shared_ptr<const Averages>(owner);
+  const py::capsule capsule(held, [](void* p) { delete static_cast<std::shared_ptr<const Averages>*>(p); });
+  py::array_t<T> array(static_cast<py::ssize_t>(values.size()), values.data(), capsule);
+  array.attr("flags").attr("writeable") = false;
+  return array;
+}
+
+template <class T>
+const T* row_pointer(const char* where, const py::handle& item, py::ssize_t rows) {
+  using Typed = py::array_t<T, py::array::c_style>;
+  if (!Typed::check_(item))
+    throw ShapeError(std::string(where) + ": expected a contiguous array of " +
+                     std::string(py::str(py::dtype::of<T>())));
+  const auto array = py::reinterpret_borrow<Typed>(item);
+  require_shape(where, array, {{"N", static_cast<long>(rows)}});
+  return array.data();
+}
+
+// Pointers into the arrays, which the caller keeps alive.
+Samples samples_of(const Array& time, const py::list& columns, const py::list& status,
+                   const py::object& plant) {
+  require_shape("push(time)", time, {{"N", -1}});
+  Samples rows;
+  rows.rows = time.shape(0);
+  rows.time = time.data();
+  for (const py::handle& item : columns)
+    rows.columns.push_back(row_pointer<double>("push(columns)", item, time.shape(0)));
+  for (const py::handle& item : status)
+    rows.status.push_back(item.is_none() ? nullptr
+                                         : row_pointer<std::uint8_t>("push(status)", item, time.shape(0)));
+  if (!plant.is_none()) rows.plant = row_pointer<std::uint8_t>("push(plant)", plant, time.shape(0));
+  return rows;
+}
+
+EvaluationOptions make_options(bool allow_unverified, double period_s, double lateness_s, bool stamp_is_end,
+                               bool negative_is_missing, int threads) {
+  return {allow_unverified,    period_s, lateness_s, stamp_is_end ? Stamp::end : Stamp::start,
+          negative_is_missing, threads};
+}
+
+Zone make_zone(std::string name, std::vector<Second> since, std::vector<int> offset_s, Second first,
+               Second last) {
+  Zone zone{std::move(name), std::move(since), std::move(offset_s), first, last};
+  zone.validate();
+  return zone;
+}
+
+Signal make_signal(std::string tag, std::string pollutant, std::string unit, std::string moisture,
+                   double oxygen, std::string oxygen_tag) {
+  Signal signal{std::move(tag), std::move(pollutant), std::move(unit), std::move(moisture),
+                oxygen,         std::move(oxygen_tag)};
+  signal.validate();
+  return signal;
+}
+
+void bind_permit_data(py::module_& m) {
+  py::class_<Rule>(m, "PermitRule", "One limit of a permit; read-only, made by Permit.from_json.")
+      .def_readonly("name", &Rule::name)
+      .def_readonly("pollutant", &Rule::pollutant)
+      .def_readonly("unit", &Rule::unit)
+      .def_readonly("tag", &Rule::tag, "Judged on this tag alone; '': on every tag of the pollutant.")
+      .def_readonly("limit", &Rule::limit, "In `unit`.")
+      .def_readonly("verified", &Rule::verified, "Somebody read the limit in its source.")
+      .def_readonly("source", &Rule::source)
+      .def_readonly("article", &Rule::article)
+      .def_readonly("either", &Rule::either, "Of the rules with the same text one must hold.")
+      .def_property_readonly("base_length_s", [](const Rule& r) { return r.base.length_s; })
+      .def_property_readonly(
+          "needs_period",
+          [](const Rule& r) { return r.base.length_s == 0 || r.base.validity.need == Need::share; })
+      .def_property_readonly("over", [](const Rule& r) { return std::string(to_string(r.average.over)); })
+      .def_property_readonly("limit_text", &limit_text, "With unit, basis and, where it is, UNVERIFIED.")
+      .def_property_readonly("words", &Permit::in_words, "The rule for people who answer for it.")
+      .def("__repr__", [](const Rule& r) { return "PermitRule(" + r.name + ": " + limit_text(r) + ")"; });
+
+  py::class_<Signal>(m, "Signal", "What a column measures.")
+      .def(py::init(&make_signal), py::kw_only(), "tag"_a, "pollutant"_a, "unit"_a, "moisture"_a = "",
+           "oxygen"_a = kMissing, "oxygen_tag"_a = "")
+      .def_readonly("tag", &Signal::tag)
+      .def_readonly("pollutant", &Signal::pollutant)
+      .def_readonly("unit", &Signal::unit)
+      .def_readonly("moisture", &Signal::moisture)
+      .def_readonly("oxygen", &Signal::oxygen, "Reference that the values are at, vol %; NaN: not said.")
+      .def_readonly("oxygen_tag", &Signal::oxygen_tag, "Column with the oxygen that they were measured at.");
+
+  py::class_<Permit>(m, "Permit", "Rules as data, with the hash that names them.")
+      .def_static("from_json", &Permit::from_json, "text"_a,
+                  "Reads the JSON form; InputError names the field.")
+      .def("to_json", &Permit::to_json, "Canonical JSON: sorted keys, shortest round-trip numbers.")
+      .def_property_readonly("hash", &Permit::hash, "SHA-256 of to_json(), 64 hexadecimal digits.")
+      .def_readonly("name", &Permit::name)
+      .def_readonly("source", &Permit::source)
+      .def_readonly("zone", &Permit::zone, "IANA name of the zone of civil days.")
+      .def_readonly("rules", &Permit::rules)
+      .def_readonly("signals", &Permit::signals)
+      .def_property_readonly("unverified", &Permit::unverified,
+                             "Names of rules that nobody read in their source.")
+      .def("with_rules", &Permit::with_rules, "names"_a, "The same permit with these rules only.")
+      .def(py::pickle([](const Permit& p) { return py::make_tuple(p.to_json()); },
+                      [](const py::tuple& t) { return Permit::from_json(t[0].cast<std::string>()); }));
+  m.def("known_pollutants", &known_pollutants, "Pollutants that a permit may name.");
+  m.def("known_units", &known_units, "Units that a permit may name.");
+
+  py::class_<Zone>(m, "Zone", "Offsets of civil time from UTC, as a table.")
+      .def(py::init(&make_zone), "name"_a, "since"_a, "offset_s"_a, "first"_a, "last"_a,
+           "since (n): UTC seconds of changes; offset_s (n + 1); the table is right from first to last.")
+      .def_readonly("name", &Zone::name);
+}
+
+void bind_results(py::module_& m) {
+  using Shared = std::shared_ptr<const Averages>;
+  py::class_<Averages, std::shared_ptr<Averages>>(m, "Averages",
+                                                  "Averages of one kind in order of their end.");
+  const auto arrays = [](const Shared& a) {
+    std::vector<std::uint8_t> reasons(a->size());
+    std::transform(a->reason.begin(), a->reason.end(), reasons.begin(),
+                   [](Reason r) { return static_cast<std::uint8_t>(r); });
+    return py::make_tuple(
+        shared_array(a->windows->begin, a), shared_array(a->windows->end, a), shared_array(a->value, a),
+        Bytes(static_cast<py::ssize_t>(reasons.size()), reasons.data()), shared_array(a->used, a));
+  };
+  const char* arrays_doc =
+      "begin (n), end (n) in UTC seconds; value (n), NaN where it does not count; reason (n), an index of\n"
+      "average_reasons(); used (n): valid base means in the window.";
+
+  py::class_<PeriodCount>(m, "PeriodCount", "Good and bad averages of one civil period.")
+      .def_readonly("label", &PeriodCount::label)
+      .def_readonly("good", &PeriodCount::good)
+      .def_readonly("bad", &PeriodCount::bad)
+      .def_readonly("holds", &PeriodCount::holds);
+
+  py::class_<StepBack>(m, "StepBack", "A row whose stamp lies before an earlier row's.")
+      .def_readonly("row", &StepBack::row)
+      .def_readonly("from_s", &StepBack::from_s)
+      .def_readonly("to_s", &StepBack::to_s);
+
+  py::class_<RuleResult>(m, "RuleResult", "One rule on one tag.")
+      .def_readonly("rule", &RuleResult::rule)
+      .def_readonly("tag", &RuleResult::tag)
+      .def_property_readonly(
+          "verdict", [](const RuleResult& r) { return std::string(to_string(r.verdict)); },
+          "holds, broken or not judged; by itself, whatever an alternative says.")
+      .def_readonly("held_by", &RuleResult::held_by, "The alternative that holds in its place, or ''.")
+      .def_readonly("total", &RuleResult::total, "Averages of operating time.")
+      .def_readonly("valid", &RuleResult::valid, "Of these, those that count.")
+      .def_readonly("above", &RuleResult::above, "Of these, those above the limit.")
+      .def_readonly("hours_above", &RuleResult::hours_above)
+      .def_readonly("worst", &RuleResult::worst, "Index of the highest valid average; -1: none.")
+      .def_property_readonly("worst_value", &RuleResult::worst_value)
+      .def_readonly("periods", &RuleResult::periods)
+      .def_readonly("availability", &RuleResult::availability)
+      .def_readonly("negatives", &RuleResult::negatives, "Samples left out as negative.")
+      .def_property_readonly("reasons",
+                             [](const RuleResult& r) {
+                               py::dict out;
+                               for (const auto& [reason, count] : r.reasons) out[to_string(reason)] = count;
+                               return out;
+                             })
+      .def_property_readonly(
+          "judged",
+          [](const RuleResult& r) {
+            py::array_t<bool> judged(static_cast<py::ssize_t>(r.judged.size()));
+            std::copy(r.judged.begin(), r.judged.end(), judged.mutable_data());
+            return judged;
+          },
+          "(n) bool per average: it counts and the rule is in force.")
+      .def_property_readonly(
+          "averages", [arrays](const RuleResult& r) { return arrays(r.averages); }, arrays_doc)
+      .def_property_readonly("base", [arrays](const RuleResult& r) { return arrays(r.base); }, arrays_doc);
+
+  py::class_<Evaluation>(m, "Evaluation", "A permit judged on data.")
+      .def_readonly("permit", &Evaluation::permit)
+      .def_readonly("permit_hash", &Evaluation::permit_hash)
+      .def_readonly("zone", &Evaluation::zone)
+      .def_readonly("results", &Evaluation::results)
+      .def_readonly("rows", &Evaluation::rows)
+      .def_readonly("steps_back", &Evaluation::steps_back)
+      .def_readonly("first_steps_back", &Evaluation::first_steps_back)
+      .def_property_readonly("verdict",
+                             [](const Evaluation& e) { return std::string(to_string(e.verdict())); })
+      .def("to_json", &Evaluation::to_json, "Counts, worst averages and verdicts as canonical JSON.");
+
+  m.def(
+      "average_reasons",
+      [] {
+        std::vector<std::string> words;
+        for (int i = 0; i < kReasons; ++i) words.emplace_back(to_string(static_cast<Reason>(i)));
+        return words;
+      },
+      "Words for the codes of Averages: 'valid' and why one is not.");
+}
+
+}  // namespace
+
+void bind_permit(py::module_& m) {
+  bind_permit_data(m);
+  bind_results(m);
+
+  py::class_<Evaluator>(m, "Evaluator", "Judges a permit on rows as they come.")
+      .def(py::init([](const Permit& permit, std::vector<Signal> signals, std::vector<std::string> columns,
+                       const Zone& zone, bool allow_unverified, double period_s, double lateness_s,
+                       bool stamp_is_end, bool negative_is_missing, int threads) {
+             return Evaluator(permit, std::move(signals), std::move(columns), zone,
+                              make_options(allow_unverified, period_s, lateness_s, stamp_is_end,
+                                           negative_is_missing, threads));
+           }),
+           "permit"_a, "signals"_a, "columns"_a, "zone"_a, py::kw_only(), "allow_unverified"_a = false,
+           "period_s"_a = 0.0, "lateness_s"_a = 0.0, "stamp_is_end"_a = false,
+           "negative_is_missing"_a = false, "threads"_a = 1)
+      .def(
+          "push",
+          [](Evaluator& self, const Array& time, const py::list& columns, const py::list& status,
+             const py::object& plant) {
+            const Samples rows = samples_of(time, columns, status, plant);
+            py::gil_scoped_release nogil;
+            self.push(rows);
+          },
+          "time"_a.noconvert(), "columns"_a, "status"_a = py::list(), "plant"_a = py::none(),
+          "time (N) in UTC seconds; columns: (N) float64 each, NaN = missing; status: per column (N) uint8 "
+          "or\n"
+          "None (valid, calibration, maintenance, invalid); plant (N) uint8 or None (off, on, startup, "
+          "shutdown,\n"
+          "malfunction).")
+      .def("finish", &Evaluator::finish, py::call_guard<py::gil_scoped_release>())
+      .def("result", &Evaluator::result, py::call_guard<py::gil_scoped_release>());
+
+  m.def(
+      "rolling_sum",
+      [](const Array& values, Index window) {
+        require_shape("rolling_sum(values)", values, {{"N", -1}});
+        const double* data = values.data();
+        const Index rows = values.shape(0);
+        std::vector<double> sums;
+        {
+          py::gil_scoped_release nogil;
+          sums = rolling_sum(data, rows, window);
+        }
+        return to_array(sums);
+      },
+      "values"_a.noconvert(), "window"_a,
+      "(N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.");
+}
+
+}  // namespace emisopt::python

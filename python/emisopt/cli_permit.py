@@ -1,0 +1,228 @@
+"""The commands `emisopt permit check` and `emisopt permit explain`.
+
+Exit codes: 0 all limits hold, 1 a limit was broken, 2 bad input, also data that no rule could be judged on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import pandas as pd
+import typer
+
+from emisopt._format import short
+from emisopt.errors import ConfigError, DataError, MissingFileError
+from emisopt.io import read_history
+from emisopt.tags import TagMap, load_tagmap
+
+if TYPE_CHECKING:
+    from emisopt.permit import Evaluation, Permit
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Judge data by a permit's limits.")
+
+BROKEN, BAD_INPUT = 1, 2
+
+Data = Annotated[
+    list[Path], typer.Argument(help="CSV or Parquet; without --tags the first column is the time.")
+]
+PermitFile = Annotated[
+    str, typer.Option("--permit", "-p", help="YAML or JSON file, or a shipped permit's name.")
+]
+Tags = Annotated[str | None, typer.Option(help="Tag map of the files.")]
+Signals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--signal", help="COLUMN=POLLUTANT[,unit=mg/Nm3][,moisture=dry][,oxygen=COLUMN or vol %], repeatable."
+    ),
+]
+Plant = Annotated[str | None, typer.Option(help="Column with the plant's state: off, on, startup, ...")]
+Status = Annotated[list[str] | None, typer.Option(help="COLUMN=STATUS_COLUMN of an analyser, repeatable.")]
+Rules = Annotated[list[str] | None, typer.Option("--rule", help="Judge this rule only, repeatable.")]
+ZoneName = Annotated[str | None, typer.Option("--zone", help="Zone of civil days instead of the permit's.")]
+Stamp = Annotated[str, typer.Option(help="What a stamp is of its sample: start or end.")]
+Lateness = Annotated[float, typer.Option(help="Seconds that a row may be older than the newest before it.")]
+Negative = Annotated[str, typer.Option(help="Negative concentrations: refuse, or leave out as missing.")]
+Unverified = Annotated[
+    bool, typer.Option("--allow-unverified", help="Judge by limits that nobody read in their source.")
+]
+
+
+@app.command()
+def check(
+    data: Data,
+    permit: PermitFile,
+    tags: Tags = None,
+    signal: Signals = None,
+    plant: Plant = None,
+    status: Status = None,
+    rule: Rules = None,
+    zone: ZoneName = None,
+    stamp: Stamp = "start",
+    lateness: Lateness = 0.0,
+    negative: Negative = "refuse",
+    allow_unverified: Unverified = False,
+    report: Annotated[Path | None, typer.Option(help="Write one HTML file with all that decided.")] = None,
+) -> None:
+    """Judge DATA: a table of all rules; exit code 0 all hold, 1 a limit was broken, 2 bad input."""
+    tag_map, document = _documents(tags, permit, rule)
+    frame = _read(data, tag_map)
+    judged = _judge(
+        document, frame, tag_map, signal, plant, status, zone, stamp, lateness, negative, allow_unverified
+    )
+    typer.echo(str(judged))
+    _remarks(frame, judged)
+    if report is not None:
+        facts = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
+        page = judged.report(synthetic=bool(tag_map and tag_map.synthetic), **facts)
+        typer.echo(f"written: {page.write(report)}")
+    if judged.verdict == "broken":
+        raise typer.Exit(BROKEN)
+    if judged.verdict != "holds":
+        names = [r.rule.name for r in judged if r.verdict == "not judged" and not r.held_by]
+        sys.stderr.write(
+            f"emisopt: no average counts for rule {', '.join(names)}: nothing was judged there\n"
+        )
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def explain(
+    permit: Annotated[str, typer.Argument(help="YAML or JSON file, or a shipped permit's name.")],
+    data: Annotated[list[Path] | None, typer.Argument(help="Files to say what decided on.")] = None,
+    tags: Tags = None,
+    signal: Signals = None,
+    plant: Plant = None,
+    status: Status = None,
+    rule: Rules = None,
+    zone: ZoneName = None,
+    stamp: Stamp = "start",
+    lateness: Lateness = 0.0,
+    negative: Negative = "refuse",
+    allow_unverified: Unverified = False,
+) -> None:
+    """Say a permit's rules in words, with their sources; with DATA also the hours that decided."""
+    tag_map, document = _documents(tags, permit, rule)
+    typer.echo(f"{document.name}\nhash {document.hash}\n")
+    if not data:
+        typer.echo(document.explain())
+        return
+    frame = _read(data, tag_map)
+    judged = _judge(
+        document, frame, tag_map, signal, plant, status, zone, stamp, lateness, negative, allow_unverified
+    )
+    for result in judged:
+        typer.echo(f"{result.rule.name}\n    {result.rule.words}\n    {result!r}")
+        if result.worst is not None:
+            typer.echo(f"    worst average ends {result.worst[0]}; of its base means weigh most:")
+            typer.echo(_indented(result.deciding()))
+            typer.echo(f"    highest samples of the first of them, column {result.tag!r}:")
+            typer.echo(_indented(result.deciding_samples(frame).to_frame()))
+        typer.echo("")
+    _remarks(frame, judged)
+
+
+def _documents(tags: str | None, permit: str, rules: list[str] | None) -> tuple[TagMap | None, Permit]:
+    from emisopt.permit import load_permit
+
+    document = load_permit(permit)
+    return None if tags is None else load_tagmap(tags), document.only(rules) if rules else document
+
+
+def _judge(
+    document: Permit,
+    frame: pd.DataFrame,
+    tags: TagMap | None,
+    signals: list[str] | None,
+    plant: str | None,
+    status: list[str] | None,
+    zone: str | None,
+    stamp: str,
+    lateness: float,
+    negative: str,
+    allow_unverified: bool,
+) -> Evaluation:
+    return document.evaluate(
+        frame,
+        dict(_signal(text) for text in signals) if signals else None,
+        tags=tags,
+        plant=plant,
+        status=dict(_split(text, "--status") for text in status or []) or None,
+        zone=zone,
+        stamp=stamp,
+        lateness=lateness,
+        negative=negative,
+        allow_unverified=allow_unverified,
+    )
+
+
+def _remarks(frame: pd.DataFrame, judged: Evaluation) -> None:
+    aside = {tag: count for tag, count in frame.attrs.get("put_aside", {}).items() if count}
+    if aside:
+        typer.echo(
+            "outside the tag map's range, taken as missing: "
+            + ", ".join(f"{t}: {n}" for t, n in aside.items())
+        )
+    negatives = {r.tag: int(r.core.negatives) for r in judged if r.core.negatives}
+    if negatives:
+        typer.echo("negative, taken as missing: " + ", ".join(f"{t}: {n}" for t, n in negatives.items()))
+    if judged.steps_back:
+        typer.echo(f"time steps back at {judged.steps_back} rows: {'; '.join(judged.clock)}")
+
+
+def _split(text: str, option: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found or not name.strip() or not value.strip():
+        raise ConfigError(f"{option}: expected COLUMN=..., got {text!r}")
+    return name.strip(), value.strip()
+
+
+def _signal(text: str) -> tuple[str, object]:
+    column, rest = _split(text, "--signal")
+    pollutant, *parts = [part.strip() for part in rest.split(",")]
+    fields: dict[str, object] = {"pollutant": pollutant}
+    for part in parts:
+        key, value = _split(part, "--signal")
+        if key not in ("unit", "moisture", "oxygen"):
+            raise ConfigError(f"--signal: expected unit, moisture or oxygen, got {key!r}")
+        try:
+            fields[key] = float(value) if key == "oxygen" else value
+        except ValueError:
+            fields[key] = value  # the name of a column
+    return column, fields
+
+
+def _read(paths: list[Path], tags: TagMap | None) -> pd.DataFrame:
+    if tags is not None:
+        return read_history(paths, tags, use="live")
+    return pd.concat([_table(path) for path in paths])
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A file whose first column is the time: ISO stamps, UTC unless they say otherwise."""
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            frame = pd.read_parquet(path)
+            frame = frame if isinstance(frame.index, pd.DatetimeIndex) else frame.set_index(frame.columns[0])
+        else:
+            frame = pd.read_csv(path, index_col=0)
+        index = pd.to_datetime(frame.index, utc=True, format="ISO8601" if path.suffix == ".csv" else None)
+    except (ValueError, OSError, IndexError) as error:
+        problem = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: expected a table whose first column is the time (ISO 8601): {problem}; for other files "
+            "give --tags"
+        ) from None
+    if index.hasnans:
+        row = int(pd.isna(index).argmax())
+        raise DataError(f"{path}: row {row}: expected a time stamp, got an empty one")
+    return frame.set_axis(index.rename("time"), axis=0)
+
+
+def _indented(table: pd.DataFrame) -> str:
+    text = table.to_string(float_format=short)
+    return "\n".join(f"      {line}" for line in text.splitlines())

@@ -1,0 +1,91 @@
+"""Tables to the arrays of the core: stamps to seconds, words to codes; nothing is guessed or mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from emisopt.errors import DataError, did_you_mean
+
+__all__ = ["PLANT", "STATUS", "Codes", "Floats", "codes", "numbers", "seconds", "utc"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.uint8]
+
+# The order is that of PlantState and SampleStatus in csrc/emisopt/permit/samples.hpp.
+PLANT = ("off", "on", "startup", "shutdown", "malfunction")
+STATUS = ("valid", "calibration", "maintenance", "invalid")
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def utc(index: pd.Index[Any], where: str) -> pd.DatetimeIndex:
+    if not isinstance(index, pd.DatetimeIndex):
+        raise DataError(f"{where}: expected an index of time stamps (DatetimeIndex), got {index.dtype}")
+    return index.tz_localize("UTC") if index.tz is None else index
+
+
+def seconds(frame: pd.DataFrame) -> Floats:
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"data: expected a pandas DataFrame, got {type(frame).__name__}")
+    index = utc(frame.index, "data")
+    if index.hasnans:
+        raise DataError(
+            f"data: row {int(np.argmax(np.asarray(index.isna())))}: expected a time stamp, got NaT"
+        )
+    return np.asarray(index.asi8 / _PER_SECOND[index.unit], dtype=np.float64)
+
+
+def numbers(frame: pd.DataFrame, names: Sequence[str]) -> list[Floats]:
+    """The named columns, each (N,) float64 and contiguous, NaN = missing; no copy where they are already."""
+    places: dict[str, list[int]] = {}
+    for place, heading in enumerate(frame.columns):
+        places.setdefault(str(heading), []).append(place)
+    out = []
+    for name in names:
+        found = places.get(name, [])
+        if len(found) != 1:
+            problem = "stands more than once" if found else f"is missing{did_you_mean(name, places)}"
+            raise DataError(f"data: column {name!r} {problem}")
+        column = frame.iloc[:, found[0]]
+        if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+            raise DataError(f"data: column {name!r}: expected numbers, got {column.dtype}")
+        out.append(np.ascontiguousarray(column.to_numpy(dtype=np.float64, na_value=np.nan)))
+    return out
+
+
+def codes(frame: pd.DataFrame, what: object, words: Sequence[str], where: str) -> Codes:
+    """Words, their numbers or booleans as the core's codes (N,); `what` may be a column's name."""
+    if isinstance(what, str):
+        if what not in frame.columns:
+            near = did_you_mean(what, [str(c) for c in frame.columns])
+            raise DataError(f"{where}: no column {what!r}{near}")
+        what = frame[what]
+    values = what if isinstance(what, pd.Series) else pd.Series(np.asarray(what))
+    if len(values) != len(frame):
+        raise DataError(f"{where}: expected {len(frame)} values, one per row, got {len(values)}")
+    found = _places(values, words)
+    if found.size and (found.min() < 0 or found.max() >= len(words)):
+        row = int(np.argmax((found < 0) | (found >= len(words))))
+        raise DataError(f"{where}, row {row}: expected one of {', '.join(words)}, got {values.iloc[row]!r}")
+    return np.ascontiguousarray(found, dtype=np.uint8)
+
+
+def _places(values: pd.Series, words: Sequence[str]) -> NDArray[Any]:
+    """Each value's place in `words`; something outside them for what is none."""
+    if values.dtype == np.uint8:
+        return np.asarray(values.to_numpy())
+    if pd.api.types.is_bool_dtype(values.dtype):
+        good, bad = (1, 0) if words is PLANT else (0, len(words) - 1)
+        return np.where(values.isna(), -1, np.where(values.fillna(False).to_numpy(dtype=bool), good, bad))
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        plain = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        whole = np.isin(plain, np.arange(len(words)))
+        return np.where(whole, plain, -1).astype(np.int64)
+    # Few words stand in many rows: each is looked up once. factorize() gives -1 for a missing one.
+    place, unique = pd.factorize(values)
+    known = [words.index(word) if word in words else -1 for word in unique]
+    return np.asarray(np.array([*known, -1])[place])

@@ -1,0 +1,198 @@
+"""`emisopt permit check` and `explain`: verdicts as exit codes, one line for what cannot be judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emisopt.cli import main
+
+PERMIT = """
+name: Boiler 2
+zone: Europe/Berlin
+source: permit of 2019-05-03
+signals: [{tag: nox, pollutant: NOx, unit: mg/Nm3, moisture: dry, oxygen: o2}]
+defaults:
+  pollutant: NOx
+  unit: mg/Nm3
+  basis: {moisture: dry, oxygen: 6, constant: 21}
+  base: {length: 1 h, validity: {need: quadrants}}
+  verified: true
+rules:
+  - {name: NOx 1 h, limit: 300}
+  - {name: NOx day, limit: 210, average: {over: day, min_share: 0.75}}
+"""
+TAGS = """
+plant: A small synthetic plant
+synthetic: true
+period: 60
+tags:
+  - {name: nox, unit: mg/Nm3, role: emission, low: 0, high: 2000}
+  - {name: o2, unit: "%", role: disturbance, low: 0, high: 21}
+file: {time: {columns: [time], timezone: Europe/Berlin}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """permit.yaml, tags.yaml, and calm.csv with three days of minutes."""
+    (tmp_path / "permit.yaml").write_text(PERMIT, encoding="utf-8")
+    (tmp_path / "tags.yaml").write_text(TAGS, encoding="utf-8")
+    write(tmp_path / "calm.csv", table())
+    return tmp_path
+
+
+def table() -> pd.DataFrame:
+    index = pd.date_range("2024-05-04 22:00", periods=3 * 1440, freq="1min", name="time")
+    rng = np.random.default_rng(0)
+    nox = (200 + 20 * rng.normal(size=len(index))).round(1)
+    return pd.DataFrame({"nox": nox, "o2": 6.0, "run": "on", "flag": "valid"}, index=index)
+
+
+def write(path: Path, frame: pd.DataFrame) -> None:
+    frame.to_csv(path)
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return int(stop.value.code or 0)
+
+
+def test_exit_code_says_whether_all_limits_hold(folder: Path, capsys) -> None:
+    assert run("permit", "check", folder / "calm.csv", "--permit", folder / "permit.yaml") == 0
+    assert "Boiler 2: holds" in capsys.readouterr().out
+    bad = table()
+    bad.iloc[600:660, 0] = 400.0
+    write(folder / "bad.csv", bad)
+    assert run("permit", "check", folder / "bad.csv", "-p", folder / "permit.yaml") == 1
+    out = capsys.readouterr().out
+    assert "Boiler 2: broken" in out
+    assert "2024-05-05 11:00" in out  # the hour's end in the permit's zone
+    assert run("permit", "check", folder / "bad.csv", "-p", folder / "permit.yaml", "--rule", "NOx day") == 0
+
+
+def test_data_that_cannot_be_judged_are_bad_input(folder: Path, capsys) -> None:
+    write(folder / "gaps.csv", table().iloc[::40])
+    assert run("permit", "check", folder / "gaps.csv", "-p", folder / "permit.yaml") == 2
+    out, err = capsys.readouterr()
+    assert "not judged" in out
+    assert err == "emisopt: no average counts for rule NOx 1 h, NOx day: nothing was judged there\n"
+
+
+def test_the_report_is_one_offline_page(folder: Path, capsys) -> None:
+    arguments = ("permit", "check", folder / "calm.csv", "-p", folder / "permit.yaml")
+    assert run(*arguments, "--report", folder / "page.html") == 0
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert 'href="http' not in page
+    assert "src=" not in page
+    for told in (
+        "Boiler 2: holds",
+        "NOx day",
+        "permit of 2019-05-03",
+        "calm.csv",
+        "what decided the worst average",
+    ):
+        assert told in page
+    assert "SYNTHETIC" not in page
+    assert run(*arguments, "--report", folder / "none" / "page.html") == 2
+
+
+def test_a_tag_map_reads_the_files_and_gives_the_units(folder: Path, capsys) -> None:
+    arguments = (
+        "--tags",
+        folder / "tags.yaml",
+        "-p",
+        folder / "permit.yaml",
+        "--report",
+        folder / "page.html",
+    )
+    assert run("permit", "check", folder / "calm.csv", *arguments) in (0, 1)
+    assert "SYNTHETIC" in (folder / "page.html").read_text(encoding="utf-8")
+    write(folder / "odd.csv", table().assign(nox=lambda f: f["nox"].where(np.arange(len(f)) != 5, -3.0)))
+    run("permit", "check", folder / "odd.csv", *arguments)
+    assert "taken as missing: nox: 1" in capsys.readouterr().out
+
+
+def test_shipped_permits_ask_for_signals_and_for_leave(folder: Path, capsys) -> None:
+    signal = ("--signal", "nox=NOx,unit=mg/Nm3,moisture=dry")
+    assert run("permit", "check", folder / "calm.csv", "-p", "swiss_lrv", *signal) == 2
+    assert "nobody has read the limit" in capsys.readouterr().err
+    assert run("permit", "check", folder / "calm.csv", "-p", "swiss_lrv", *signal, "--allow-unverified") == 0
+    out = capsys.readouterr().out
+    assert out.count("UNVERIFIED") == 4  # the headline and three limits
+    assert run("permit", "check", folder / "calm.csv", "-p", "swiss_lrv") == 2
+    assert "--signal" in capsys.readouterr().err
+
+
+def test_states_statuses_and_zones_are_taken(folder: Path, capsys) -> None:
+    frame = table()
+    frame.iloc[600:660, 0] = 400.0
+    frame.iloc[600:660, 2] = "off"
+    frame.iloc[900:960, 0] = -5.0
+    frame.iloc[900:960, 3] = "calibration"
+    write(folder / "stops.csv", frame)
+    arguments = ("permit", "check", folder / "stops.csv", "-p", folder / "permit.yaml")
+    assert run(*arguments, "--plant", "run", "--status", "nox=flag", "--zone", "Asia/Tokyo") == 0
+    assert "2024-05-0" in capsys.readouterr().out
+    assert run(*arguments, "--plant", "run") == 2
+    assert "tag 'nox', row 900" in capsys.readouterr().err
+    assert run(*arguments, "--negative", "missing") == 1
+    assert "negative, taken as missing: nox: 60" in capsys.readouterr().out
+
+
+def test_explain_says_rules_sources_and_what_decided(folder: Path, capsys) -> None:
+    assert run("permit", "explain", folder / "permit.yaml") == 0
+    out = capsys.readouterr().out
+    assert "Source: permit of 2019-05-03." in out
+    assert "(21 - 6) / (21 - O2)" in out
+    assert run("permit", "explain", folder / "permit.yaml", folder / "calm.csv") == 0
+    out = capsys.readouterr().out
+    assert "of its base means weigh most" in out
+    assert "highest samples" in out
+    assert run("permit", "explain", "ied_annex_vi") == 0
+    assert "97 % of each civil year" in capsys.readouterr().out
+
+
+def test_parquet_and_several_files_are_one_stream(folder: Path, capsys) -> None:
+    frame = table()
+    frame.iloc[:2000].to_parquet(folder / "a.parquet")
+    write(folder / "b.csv", frame.iloc[2000:])
+    run("permit", "check", folder / "calm.csv", "-p", folder / "permit.yaml")
+    whole = capsys.readouterr().out
+    run("permit", "check", folder / "a.parquet", folder / "b.csv", "-p", folder / "permit.yaml")
+    assert capsys.readouterr().out == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("none.csv", "-p", "permit.yaml"), "no such file"),
+        (("calm.csv", "-p", "none.yaml"), "no such file"),
+        (("calm.csv", "-p", "nonesuch"), "no shipped permit"),
+        (("permit.yaml", "-p", "permit.yaml"), "first column is the time"),
+        (("calm.csv", "-p", "permit.yaml", "--signal", "nox"), "--signal: expected COLUMN="),
+        (
+            ("calm.csv", "-p", "permit.yaml", "--signal", "nox=NOx,colour=red"),
+            "expected unit, moisture or oxygen",
+        ),
+        (("calm.csv", "-p", "permit.yaml", "--status", "nox"), "--status: expected COLUMN="),
+        (("calm.csv", "-p", "permit.yaml", "--rule", "NOx week"), "no rule 'NOx week'; known: 'NOx 1 h'"),
+        (("calm.csv", "-p", "permit.yaml", "--zone", "Mars"), "expected an IANA name"),
+        (("calm.csv", "-p", "permit.yaml", "--stamp", "middle"), "stamp"),
+        (("calm.csv", "-p", "permit.yaml", "--plant", "runs"), "did you mean 'run'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    folder: Path, capsys, monkeypatch, arguments, told: str
+) -> None:
+    monkeypatch.chdir(folder)
+    assert run("permit", "check", *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err
+    assert err.count("\n") == 1
