@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'Policy', 'Program', 'RateMap', 'Rows', 'Scenario', 'Setpoint', 'ShapeError', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -704,6 +704,311 @@ class AuditRecord:
         ...
     @property
     def sha256(self) -> str:
+        ...
+class PermitRule:
+    """
+    One limit of a permit; read-only, made by Permit.from_json.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def article(self) -> str:
+        ...
+    @property
+    def base_length_s(self) -> int:
+        ...
+    @property
+    def either(self) -> str:
+        """
+        Of the rules with the same text one must hold.
+        """
+    @property
+    def limit(self) -> float:
+        """
+        In `unit`.
+        """
+    @property
+    def limit_text(self) -> str:
+        """
+        With unit, basis and, where it is, UNVERIFIED.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def needs_period(self) -> bool:
+        ...
+    @property
+    def over(self) -> str:
+        ...
+    @property
+    def pollutant(self) -> str:
+        ...
+    @property
+    def source(self) -> str:
+        ...
+    @property
+    def tag(self) -> str:
+        """
+        Judged on this tag alone; '': on every tag of the pollutant.
+        """
+    @property
+    def unit(self) -> str:
+        ...
+    @property
+    def verified(self) -> bool:
+        """
+        Somebody read the limit in its source.
+        """
+    @property
+    def words(self) -> str:
+        """
+        The rule for people who answer for it.
+        """
+class Signal:
+    """
+    What a column measures.
+    """
+    def __init__(self, *, tag: str, pollutant: str, unit: str, moisture: str = '', oxygen: typing.SupportsFloat | typing.SupportsIndex = ..., oxygen_tag: str = '') -> None:
+        ...
+    @property
+    def moisture(self) -> str:
+        ...
+    @property
+    def oxygen(self) -> float:
+        """
+        Reference that the values are at, vol %; NaN: not said.
+        """
+    @property
+    def oxygen_tag(self) -> str:
+        """
+        Column with the oxygen that they were measured at.
+        """
+    @property
+    def pollutant(self) -> str:
+        ...
+    @property
+    def tag(self) -> str:
+        ...
+    @property
+    def unit(self) -> str:
+        ...
+class Permit:
+    """
+    Rules as data, with the hash that names them.
+    """
+    @staticmethod
+    def from_json(text: str) -> Permit:
+        """
+        Reads the JSON form; InputError names the field.
+        """
+    def __getstate__(self) -> tuple[str]:
+        ...
+    def __setstate__(self, arg0: tuple) -> None:
+        ...
+    def to_json(self) -> str:
+        """
+        Canonical JSON: sorted keys, shortest round-trip numbers.
+        """
+    def with_rules(self, names: collections.abc.Sequence[str]) -> Permit:
+        """
+        The same permit with these rules only.
+        """
+    @property
+    def hash(self) -> str:
+        """
+        SHA-256 of to_json(), 64 hexadecimal digits.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def rules(self) -> list[PermitRule]:
+        ...
+    @property
+    def signals(self) -> list[Signal]:
+        ...
+    @property
+    def source(self) -> str:
+        ...
+    @property
+    def unverified(self) -> list[str]:
+        """
+        Names of rules that nobody read in their source.
+        """
+    @property
+    def zone(self) -> str:
+        """
+        IANA name of the zone of civil days.
+        """
+class Zone:
+    """
+    Offsets of civil time from UTC, as a table.
+    """
+    def __init__(self, name: str, since: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], offset_s: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        since (n): UTC seconds of changes; offset_s (n + 1); the table is right from first to last.
+        """
+    @property
+    def name(self) -> str:
+        ...
+class Averages:
+    """
+    Averages of one kind in order of their end.
+    """
+class PeriodCount:
+    """
+    Good and bad averages of one civil period.
+    """
+    @property
+    def bad(self) -> int:
+        ...
+    @property
+    def good(self) -> int:
+        ...
+    @property
+    def holds(self) -> bool:
+        ...
+    @property
+    def label(self) -> str:
+        ...
+class StepBack:
+    """
+    A row whose stamp lies before an earlier row's.
+    """
+    @property
+    def from_s(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def to_s(self) -> float:
+        ...
+class RuleResult:
+    """
+    One rule on one tag.
+    """
+    @property
+    def above(self) -> int:
+        """
+        Of these, those above the limit.
+        """
+    @property
+    def availability(self) -> list[PeriodCount]:
+        ...
+    @property
+    def averages(self) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.int32]]:
+        """
+        begin (n), end (n) in UTC seconds; value (n), NaN where it does not count; reason (n), an index of
+        average_reasons(); used (n): valid base means in the window.
+        """
+    @property
+    def base(self) -> tuple[numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.int32]]:
+        """
+        begin (n), end (n) in UTC seconds; value (n), NaN where it does not count; reason (n), an index of
+        average_reasons(); used (n): valid base means in the window.
+        """
+    @property
+    def held_by(self) -> str:
+        """
+        The alternative that holds in its place, or ''.
+        """
+    @property
+    def hours_above(self) -> float:
+        ...
+    @property
+    def judged(self) -> numpy.typing.NDArray[numpy.bool]:
+        """
+        (n) bool per average: it counts and the rule is in force.
+        """
+    @property
+    def negatives(self) -> int:
+        """
+        Samples left out as negative.
+        """
+    @property
+    def periods(self) -> list[PeriodCount]:
+        ...
+    @property
+    def reasons(self) -> dict:
+        ...
+    @property
+    def rule(self) -> PermitRule:
+        ...
+    @property
+    def tag(self) -> str:
+        ...
+    @property
+    def total(self) -> int:
+        """
+        Averages of operating time.
+        """
+    @property
+    def valid(self) -> int:
+        """
+        Of these, those that count.
+        """
+    @property
+    def verdict(self) -> str:
+        """
+        holds, broken or not judged; by itself, whatever an alternative says.
+        """
+    @property
+    def worst(self) -> int:
+        """
+        Index of the highest valid average; -1: none.
+        """
+    @property
+    def worst_value(self) -> float:
+        ...
+class Evaluation:
+    """
+    A permit judged on data.
+    """
+    def to_json(self) -> str:
+        """
+        Counts, worst averages and verdicts as canonical JSON.
+        """
+    @property
+    def first_steps_back(self) -> list[StepBack]:
+        ...
+    @property
+    def permit(self) -> str:
+        ...
+    @property
+    def permit_hash(self) -> str:
+        ...
+    @property
+    def results(self) -> list[RuleResult]:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def steps_back(self) -> int:
+        ...
+    @property
+    def verdict(self) -> str:
+        ...
+    @property
+    def zone(self) -> str:
+        ...
+class Evaluator:
+    """
+    Judges a permit on rows as they come.
+    """
+    def __init__(self, permit: Permit, signals: collections.abc.Sequence[Signal], columns: collections.abc.Sequence[str], zone: Zone, *, allow_unverified: bool = False, period_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, lateness_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, stamp_is_end: bool = False, negative_is_missing: bool = False, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+        ...
+    def finish(self) -> None:
+        ...
+    def push(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> None:
+        """
+        time (N) in UTC seconds; columns: (N) float64 each, NaN = missing; status: per column (N) uint8 or
+        None (valid, calibration, maintenance, invalid); plant (N) uint8 or None (off, on, startup, shutdown,
+        malfunction).
+        """
+    def result(self) -> Evaluation:
         ...
 class ForecasterConfig:
     """
@@ -1453,6 +1758,10 @@ def append_audit_record(path: str, subject: str, maker: str, made_s: typing.Supp
     """
 def audit_accuracy_pct(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
     ...
+def average_reasons() -> list[str]:
+    """
+    Words for the codes of Averages: 'valid' and why one is not.
+    """
 def compare_methods(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
     ...
 def confidence_interval_pct(pollutant: str) -> float:
@@ -1492,6 +1801,14 @@ def kg_h_from_mg_m3(value: numpy.typing.NDArray[numpy.float64], k: typing.Suppor
 def kg_h_from_t_a(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
     a: hours per year.
+    """
+def known_pollutants() -> list[str]:
+    """
+    Pollutants that a permit may name.
+    """
+def known_units() -> list[str]:
+    """
+    Units that a permit may name.
     """
 def lb_h_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
@@ -1564,6 +1881,10 @@ def relative_accuracy(reference: collections.abc.Sequence[typing.SupportsFloat |
     ...
 def remove_substitution(values: numpy.typing.NDArray[numpy.float64], hours: collections.abc.Sequence[SubstitutedHour], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     ...
+def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
+    """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
