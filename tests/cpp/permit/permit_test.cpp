@@ -132,7 +132,8 @@ TEST(Permit, RefusesUnknownWordsWithNearOnes) {
   EXPECT_NE(refusal(replaced(plain, "\"any\"", "\"quadrant\"")).find("did you mean 'quadrants'"),
             std::string::npos);
   EXPECT_NE(refusal(replaced(plain, "3600", "2700")).find("divide an hour"), std::string::npos);
-  EXPECT_NE(refusal(replaced(plain, ":5,", ":-5,")).find("limit: expected a number, 0 or more, or null to report only, got -5"),
+  EXPECT_NE(refusal(replaced(plain, ":5,", ":-5,"))
+                .find("limit: expected a number, 0 or more, or null to report only, got -5"),
             std::string::npos);
   EXPECT_NE(refusal(replaced(plain, R"(,"validity":{"need":"any"})", "")).find("'validity' is missing"),
             std::string::npos);
