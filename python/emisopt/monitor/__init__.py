@@ -1,0 +1,3 @@
+"""Watches data and model: drift, sensors, the envelope of what the model has seen, coverage."""
+
+from __future__ import annotations
