@@ -77,7 +77,9 @@ class Backtest:
 
     def best_baseline(self, metric: str = "mae") -> pd.DataFrame:
         """(output, horizon, operation) -> best model other than the forecaster, and its score; least wins."""
-        others = self.scores[~self.scores.index.get_level_values("model").isin(["emisopt", CORRECTED])][metric]
+        others = self.scores[~self.scores.index.get_level_values("model").isin(["emisopt", CORRECTED])][
+            metric
+        ]
         levels = ["output", "horizon", "operation"]
         place = others.groupby(level=levels).idxmin()
         return pd.DataFrame({"model": place.map(lambda key: key[-1]), metric: others.loc[place].to_numpy()})
@@ -126,8 +128,10 @@ class Backtest:
         cells = []
         for output, horizon in self.table("coverage", operation).index:
             raw, own = (self.scores.loc[(output, horizon, operation, m)] for m in ("emisopt", CORRECTED))
-            local = "" if np.isnan(own["least_coverage"]) else (
-                f" ({own['least_coverage']:.2f}-{own['greatest_coverage']:.2f})"
+            local = (
+                ""
+                if np.isnan(own["least_coverage"])
+                else (f" ({own['least_coverage']:.2f}-{own['greatest_coverage']:.2f})")
             )
             cells.append(f"{own['coverage']:.3f}{local} {own['width'] / raw['width'] - 1:+.0%}")
         return cells

@@ -232,7 +232,11 @@ def running() -> ConformalCorrector:
 @pytest.mark.parametrize(
     ("labels", "options", "told"),
     [
-        ({"nox": 1.0}, {"row": 18}, r"row 18: expected its label from row 20 on \(delay 2\), got it at row 19"),
+        (
+            {"nox": 1.0},
+            {"row": 18},
+            r"row 18: expected its label from row 20 on \(delay 2\), got it at row 19",
+        ),
         ({"nox": 1.0}, {"row": 11}, r"row 11: expected its label by row 18 \(delay 2, lateness 5\)"),
         ({"nox": 1.0}, {"row": 30, "now": 40}, "row 30: no forecast was issued for it"),
         ({"nox": np.inf}, {"row": 15}, "row 15, output 0: expected a finite label or NaN, got inf"),

@@ -67,7 +67,8 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> import numpy as np, pandas as pd
-    >>> fan = pd.DataFrame([[8.0, 10.0, 12.0]] * 2, columns=pd.MultiIndex.from_product([["nox"], [0.1, 0.5, 0.9]]))
+    >>> columns = pd.MultiIndex.from_product([["nox"], [0.1, 0.5, 0.9]])
+    >>> fan = pd.DataFrame([[8.0, 10.0, 12.0]] * 2, columns=columns)
     >>> corrector = ConformalCorrector()
     >>> for row, y in enumerate([15.0, 6.0, 14.5, 5.0]):
     ...     corrected = corrector.issue(fan, row=row)
@@ -254,7 +255,7 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        (n, H, O, Q) corrected. Label t is in before origin k when t + delay < k. `coverage` then has the record.
+        (n, H, O, Q) corrected. Label t is in before origin k when t + delay < k; `coverage` has the record.
         """
         fans = np.ascontiguousarray(forecasts, dtype=np.float64)
         if fans.ndim != 4:
@@ -290,7 +291,7 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
         return table
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the state to one safetensors file, atomically; a stream that loads it goes on to the same bits.
+        """Writes the state to one safetensors file, atomically; who loads it goes on to the same bits.
 
         The record of `coverage` begins anew. Raises FileError.
         """
@@ -312,7 +313,8 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
         core = _core.ConformalCorrector.load(os.fspath(path))
         if len(outputs) != core.config.outputs:
             raise _core.InputError(
-                f"ConformalCorrector.restore(outputs): expected {core.config.outputs} names, got {len(outputs)}"
+                f"ConformalCorrector.restore(outputs): expected {core.config.outputs} names, "
+                f"got {len(outputs)}"
             )
         self.set_params(**{name: getattr(core.config, name) for name in _SETTINGS})
         self._settle(core, tuple(map(str, outputs)))
@@ -330,8 +332,8 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
         if hasattr(self, "core_"):
             if (outputs, levels, horizon) != (self.outputs_, self.levels_, self.horizon_):
                 raise DataError(
-                    f"ConformalCorrector: expected {self.horizon_} steps of {', '.join(self.outputs_)} at levels "
-                    f"{', '.join(f'{q:g}' for q in self.levels_)}, got {horizon} of {', '.join(outputs)} at "
+                    f"ConformalCorrector: expected {self.horizon_} steps of {', '.join(self.outputs_)} at "
+                    f"levels {', '.join(f'{q:g}' for q in self.levels_)}, got {horizon} of {', '.join(outputs)} at "
                     f"{', '.join(f'{q:g}' for q in levels)}"
                 )
             return
@@ -364,7 +366,9 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
         outputs = tuple(dict.fromkeys(str(name) for name, _ in forecast.columns))
         levels = tuple(float(q) for name, q in forecast.columns if str(name) == outputs[0])
         if [(o, q) for o in outputs for q in levels] != [(str(o), float(q)) for o, q in forecast.columns]:
-            raise DataError("ConformalCorrector: expected the same rising levels for each output, got other columns")
+            raise DataError(
+                "ConformalCorrector: expected the same rising levels for each output, got other columns"
+            )
         grid = None
         if isinstance(forecast.index, pd.DatetimeIndex) and len(forecast) > 1:
             grid = (forecast.index[0], forecast.index[1] - forecast.index[0])
@@ -377,7 +381,10 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
         if isinstance(key, int | np.integer):
             return int(key)
         if self._grid is None or not isinstance(key, pd.Timestamp):
-            raise DataError(f"ConformalCorrector: expected a row's number or, with stamped forecasts, a stamp, got {key!r}")
+            raise DataError(
+                "ConformalCorrector: expected a row's number or, with stamped forecasts, a stamp, "
+                f"got {key!r}"
+            )
         first, step = self._grid
         try:
             rows = (key - first) / step
@@ -452,7 +459,8 @@ class CoverageMonitor:
         """
         if len(forecast) != len(truth):
             raise DataError(
-                f"CoverageMonitor.update(truth): expected {len(forecast)} rows, one per step, got {len(truth)}"
+                f"CoverageMonitor.update(truth): expected {len(forecast)} rows, one per step, "
+                f"got {len(truth)}"
             )
         for output in dict.fromkeys(name for name, _ in forecast.columns):
             for level in (self.low, self.high):
