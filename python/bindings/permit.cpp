@@ -252,7 +252,24 @@ void bind_coming(py::module_& m) {
            }),
            "outputs"_a, "setpoints"_a, "disturbances"_a);
   py::class_<BasisMap, SizedMap, std::shared_ptr<BasisMap>>(
-      m, "BasisMap", "Outputs, and after them those that a permit judges at a reference oxygen.");
+      m, "BasisMap", "Outputs, and after them those that a permit judges at a reference oxygen.")
+      .def_property_readonly(
+          "columns",
+          [](const BasisMap& self) {
+            std::vector<int> columns;
+            for (const BasisMap::Quantity& q : self.quantities()) columns.push_back(q.output);
+            return columns;
+          },
+          "Output that each converted quantity is made of.")
+      .def_property_readonly(
+          "oxygen",
+          [](const BasisMap& self) {
+            std::vector<int> columns;
+            for (const BasisMap::Quantity& q : self.quantities())
+              columns.push_back(q.o2.kind == Source::Kind::output ? q.o2.column : -1);
+            return columns;
+          },
+          "Output that its oxygen is; -1: a setpoint or a disturbance.");
   py::class_<PermitRows>(m, "PermitRows", "A permit's limits as linear rows over the coming steps.")
       .def_readonly("limits", &PermitRows::limits, "What the rows belong to; `output`: of basis_map().")
       .def_readonly("left_out", &PermitRows::left_out, "(rule, why) of rules that are no linear rows.")

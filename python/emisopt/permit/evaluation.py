@@ -158,9 +158,20 @@ class PermitStream:
         )
 
     @property
+    def columns(self) -> list[str]:
+        """Columns that the signals measure."""
+        return [signal.tag for signal in self._signals]
+
+    @property
     def newest(self) -> pd.Timestamp | None:
         """Stamp of the newest row; None before the first."""
         return None if self._core is None else pd.Timestamp(self._core.newest, unit="s", tz="UTC")
+
+    def basis_map(self, names: _core.ForecastNames) -> _core.BasisMap:
+        """The map from forecast outputs to what the rows of `coming` are on."""
+        if self._core is None:
+            raise DataError(f"permit {self.permit.name!r}: no rows yet")
+        return self._core.basis_map(names)
 
     def coming(
         self,
