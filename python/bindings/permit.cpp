@@ -122,6 +122,8 @@ void bind_permit_data(py::module_& m) {
   py::class_<Zone>(m, "Zone", "Offsets of civil time from UTC, as a table.")
       .def(py::init(&make_zone), "name"_a, "since"_a, "offset_s"_a, "first"_a, "last"_a,
            "since (n): UTC seconds of changes; offset_s (n + 1); the table is right from first to last.")
+      .def("to_json", &Zone::to_json, "For programs without a zone database.")
+      .def_static("from_json", &Zone::from_json, "text"_a)
       .def_readonly("name", &Zone::name);
 }
 
