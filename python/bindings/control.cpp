@@ -23,11 +23,6 @@ Setpoint make_setpoint(std::string name, std::string unit, double low, double hi
   return {std::move(name), std::move(unit), low, high, rate, price, move_weight, safe};
 }
 
-Limit make_limit(std::string name, int output, double limit, int window, int rank, double quantile,
-                 double min_valid) {
-  return {std::move(name), output, limit, window, rank, quantile, min_valid};
-}
-
 FuelCostConfig make_fuel_cost(double period_s, int efficiency, int reagent_flow, int fee_output, int load,
                               double load_mw, double fuel_price_gj, double reagent_price_kg,
                               double fee_per_kg) {
@@ -173,16 +168,6 @@ void bind_parts(py::module_& m) {
       .def_readonly("low", &Setpoint::low)
       .def_readonly("high", &Setpoint::high)
       .def_readonly("rate", &Setpoint::rate, "Largest move per tick; NaN: free.");
-  const Limit l;
-  py::class_<Limit>(m, "Limit", "A limit on the rolling mean of one output over `window` rows; 1: spot.")
-      .def(py::init(&make_limit), py::kw_only(), "name"_a, "output"_a, "limit"_a, "window"_a = l.window,
-           "rank"_a = l.rank, "quantile"_a = l.quantile, "min_valid"_a = l.min_valid)
-      .def_readonly("name", &Limit::name)
-      .def_readonly("output", &Limit::output, "Column of the forecast.")
-      .def_readonly("limit", &Limit::limit, "In the output's unit.")
-      .def_readonly("window", &Limit::window, "Rows.")
-      .def_readonly("rank", &Limit::rank, "1 is most important.")
-      .def_readonly("quantile", &Limit::quantile, "The forecast quantile that must hold.");
   const FuelCostConfig f;
   py::class_<FuelCostConfig>(m, "FuelCost", "A fired unit's bill: fuel, reagent, fee.")
       .def(py::init(&make_fuel_cost), py::kw_only(), "period_s"_a = f.period_s, "efficiency"_a,
@@ -268,8 +253,7 @@ void bind_control(py::module_& m) {
       .def(py::init(&make_controller), py::kw_only(), "setpoints"_a, "limits"_a, "price"_a, "fuel"_a,
            "currency"_a, "horizon"_a, "outputs"_a, "config"_a, "envelope"_a,
            "permit_limits"_a = std::vector<Limit>())
-      .def("step", &step, "predictor"_a, "applied"_a.noconvert(), "past"_a.noconvert(),
-           "permit"_a = nullptr,
+      .def("step", &step, "predictor"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "permit"_a = nullptr,
            "applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what "
            "it\n"
            "still asks of the coming steps, its limits those that the controller was made with.")

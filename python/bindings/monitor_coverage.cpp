@@ -79,8 +79,7 @@ void watch_fans(CoverageMonitor& self, int output, const Array& y, const Array& 
   require_shape("CoverageMonitor.add(raw)", raw, {{"H", self.horizon()}, {"Q", -1}});
   require_shape("CoverageMonitor.add(corrected)", corrected,
                 {{"H", self.horizon()}, {"Q", static_cast<long>(raw.shape(1))}});
-  for (int h = 0; h < self.horizon(); ++h)
-    self.add(h, output, y.at(h), raw.data(h, 0), corrected.data(h, 0));
+  for (int h = 0; h < self.horizon(); ++h) self.add(h, output, y.at(h), raw.data(h, 0), corrected.data(h, 0));
 }
 
 }  // namespace
@@ -93,8 +92,8 @@ void bind_monitor_coverage(py::module_& m) {
   py::class_<CoverageMonitor>(m, "CoverageMonitor", "Raw and corrected intervals side by side.")
       .def(py::init<int, int, std::vector<double>, double, double, int>(), "horizon"_a, "outputs"_a,
            "levels"_a, "low"_a = 0.1, "high"_a = 0.9, "window"_a = 500)
-      .def("add", &watch_fans, "output"_a, "y"_a.noconvert(), "raw"_a.noconvert(),
-           "corrected"_a.noconvert(), "One forecast of an output: (H,), (H, Q), (H, Q); NaN is passed over.")
+      .def("add", &watch_fans, "output"_a, "y"_a.noconvert(), "raw"_a.noconvert(), "corrected"_a.noconvert(),
+           "One forecast of an output: (H,), (H, Q), (H, Q); NaN is passed over.")
       .def_property_readonly("nominal", &CoverageMonitor::nominal)
       .def(
           "raw",
@@ -146,8 +145,7 @@ void bind_monitor_coverage(py::module_& m) {
            "watch"_a = nullptr, "(n, H, O, Q) and (N, O) -> corrected (n, H, O, Q), labels as they came in.")
       .def("factor", &ConformalCorrector::factor, "step"_a, "output"_a, "level"_a)
       .def("burst", &ConformalCorrector::burst, "step"_a, "output"_a)
-      .def("to_bytes",
-           [](const ConformalCorrector& self) { return py::bytes(self.state().to_bytes()); })
+      .def("to_bytes", [](const ConformalCorrector& self) { return py::bytes(self.state().to_bytes()); })
       .def_static(
           "from_bytes",
           [](const std::string& bytes) {

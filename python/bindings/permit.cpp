@@ -210,6 +210,11 @@ void bind_results(py::module_& m) {
       "Words for the codes of Averages: 'valid' and why one is not.");
 }
 
+Limit make_limit(std::string name, int output, double limit, int window, int rank, double quantile,
+                 double min_valid) {
+  return {std::move(name), output, limit, window, rank, quantile, min_valid};
+}
+
 // Rows as a table of arrays: one entry per row, coefficients (n, H).
 py::dict rows_table(const PermitRows& self, int horizon) {
   const auto n = static_cast<py::ssize_t>(self.rows.size());
@@ -247,6 +252,16 @@ PermitRows coming(const Evaluator& self, Second from, int step_s, int steps, con
 }
 
 void bind_coming(py::module_& m) {
+  const Limit l;
+  py::class_<Limit>(m, "Limit", "A limit on the rolling mean of one output over `window` rows; 1: spot.")
+      .def(py::init(&make_limit), py::kw_only(), "name"_a, "output"_a, "limit"_a, "window"_a = l.window,
+           "rank"_a = l.rank, "quantile"_a = l.quantile, "min_valid"_a = l.min_valid)
+      .def_readonly("name", &Limit::name)
+      .def_readonly("output", &Limit::output, "Column of the forecast.")
+      .def_readonly("limit", &Limit::limit, "In the output's unit.")
+      .def_readonly("window", &Limit::window, "Rows.")
+      .def_readonly("rank", &Limit::rank, "1 is most important.")
+      .def_readonly("quantile", &Limit::quantile, "The forecast quantile that must hold.");
   py::class_<ForecastNames>(m, "ForecastNames", "Names of a forecast's outputs, setpoints, disturbances.")
       .def(py::init([](std::vector<std::string> outputs, std::vector<std::string> setpoints,
                        std::vector<std::string> disturbances) {
@@ -315,10 +330,9 @@ void bind_permit(py::module_& m) {
       .def("result", &Evaluator::result, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("newest", &Evaluator::newest, "Stamp of the newest row, UTC seconds.")
       .def("basis_map", &Evaluator::basis_map, "names"_a)
-      .def("coming", &coming, "from_s"_a, "step_s"_a, "steps"_a, "names"_a, py::kw_only(),
-           "sample_s"_a = 0.0, "rank"_a = std::map<std::string, int>(), "spared_rank"_a = 3,
-           "quantile"_a = 0.95, "to_date"_a = true, "skip"_a = false,
-           py::call_guard<py::gil_scoped_release>(),
+      .def("coming", &coming, "from_s"_a, "step_s"_a, "steps"_a, "names"_a, py::kw_only(), "sample_s"_a = 0.0,
+           "rank"_a = std::map<std::string, int>(), "spared_rank"_a = 3, "quantile"_a = 0.95,
+           "to_date"_a = true, "skip"_a = false, py::call_guard<py::gil_scoped_release>(),
            "What the permit still asks of the steps from `from_s` (UTC seconds) on.");
 
   m.def(

@@ -9,7 +9,8 @@
 namespace emisopt {
 
 CoverTally::CoverTally(int window) : window_(window) {
-  if (window < 1) throw InputError("CoverTally(window): expected 1 or more rows, got " + std::to_string(window));
+  if (window < 1)
+    throw InputError("CoverTally(window): expected 1 or more rows, got " + std::to_string(window));
   ring_.assign(static_cast<std::size_t>(window), 0);
   widths_.assign(static_cast<std::size_t>(window), 0);
 }
@@ -59,8 +60,8 @@ double CoverTally::greatest() const {
 double CoverTally::least_width() const { return least_width_; }
 double CoverTally::widest() const { return widest_; }
 
-CoverageMonitor::CoverageMonitor(int horizon, int outputs, std::vector<double> levels, double low, double high,
-                                 int window)
+CoverageMonitor::CoverageMonitor(int horizon, int outputs, std::vector<double> levels, double low,
+                                 double high, int window)
     : horizon_(horizon), outputs_(outputs), levels_(std::move(levels)) {
   if (horizon < 1 || outputs < 1)
     throw InputError("CoverageMonitor: expected a horizon and outputs of 1 or more, got " +

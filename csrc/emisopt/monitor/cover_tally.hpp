@@ -17,13 +17,13 @@ class CoverTally {
   void add(bool inside, double width);
 
   Index rows() const { return rows_; }
-  double cover() const;       // share of all rows that lay inside; NaN without rows, and so below
-  double width() const;       // mean over all rows
-  double recent() const;      // cover of the newest window, of what there is of it at first
-  double least() const;       // least cover of any full window; NaN before the first is full
-  double greatest() const;    // and the greatest
-  double least_width() const; // mean width of the window with the least cover, the first of them
-  double widest() const;      // greatest mean width of any full window
+  double cover() const;        // share of all rows that lay inside; NaN without rows, and so below
+  double width() const;        // mean over all rows
+  double recent() const;       // cover of the newest window, of what there is of it at first
+  double least() const;        // least cover of any full window; NaN before the first is full
+  double greatest() const;     // and the greatest
+  double least_width() const;  // mean width of the window with the least cover, the first of them
+  double widest() const;       // greatest mean width of any full window
 
  private:
   Index window_, rows_ = 0, inside_ = 0;

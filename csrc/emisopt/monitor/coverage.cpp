@@ -13,11 +13,11 @@ namespace emisopt {
 namespace {
 
 constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
-constexpr double kMostLog = 4;      // a factor stays within e^-4 .. e^4
-constexpr double kMostBurst = 2;    // and what recent errors make of it within e^-2 .. e^2
-constexpr double kMostError = 6;    // half widths: one absurd label must not fill the memory
+constexpr double kMostLog = 4;    // a factor stays within e^-4 .. e^4
+constexpr double kMostBurst = 2;  // and what recent errors make of it within e^-2 .. e^2
+constexpr double kMostError = 6;  // half widths: one absurd label must not fill the memory
 constexpr double kLeastError = 0.05;
-constexpr double kMostShift = 4;    // half widths
+constexpr double kMostShift = 4;                    // half widths
 constexpr double kMeanNormal = 0.7978845608028654;  // E |z|, sqrt(2 / pi)
 constexpr const char* kWhere = "ConformalCorrector";
 
@@ -59,8 +59,8 @@ void CoverageConfig::validate() const {
   for (std::size_t q = 0; q < levels.size(); ++q)
     require(levels[q] > 0 && levels[q] < 1 && (q == 0 || levels[q] > levels[q - 1]), "levels",
             "rising numbers in (0, 1)", levels[q]);
-  require(std::find(levels.begin(), levels.end(), 0.5) != levels.end(), "levels", "the median, 0.5, among them",
-          kMissing);
+  require(std::find(levels.begin(), levels.end(), 0.5) != levels.end(), "levels",
+          "the median, 0.5, among them", kMissing);
   require(levels.front() < 0.5 && levels.back() > 0.5, "levels", "one below and one above 0.5",
           levels.front() < 0.5 ? levels.back() : levels.front());
   require(scale_gain >= 0 && scale_gain <= 1, "scale_gain", "0 to 1", scale_gain);
@@ -120,7 +120,8 @@ double ConformalCorrector::tempering(std::size_t cell, double width) const {
 }
 
 double ConformalCorrector::factor(int step, int output, int level) const {
-  const std::size_t k = at(step, output) * static_cast<std::size_t>(levels_) + static_cast<std::size_t>(level);
+  const std::size_t k =
+      at(step, output) * static_cast<std::size_t>(levels_) + static_cast<std::size_t>(level);
   return std::exp(clip(theta_[k] + side_[k], kMostLog));
 }
 
@@ -195,8 +196,8 @@ void ConformalCorrector::correct(ConstView raw, View corrected) const {
 
 void ConformalCorrector::issue(Index row, ConstView raw, View corrected) {
   if (row <= last_)
-    throw InputError(std::string(kWhere) + ".issue: expected a row after " + std::to_string(last_) + ", got " +
-                     std::to_string(row));
+    throw InputError(std::string(kWhere) + ".issue: expected a row after " + std::to_string(last_) +
+                     ", got " + std::to_string(row));
   check(raw);
   const std::size_t slot = slot_of(row, capacity_);
   const std::size_t cells = error_.size(), all = theta_.size();
@@ -385,7 +386,8 @@ CoverageConfig config_from(const Json& json) {
 }  // namespace
 
 SafeTensors ConformalCorrector::state() const {
-  const std::int64_t h = config_.horizon, o = config_.outputs, q = levels_, c = capacity_, n = label_capacity_;
+  const std::int64_t h = config_.horizon, o = config_.outputs, q = levels_, c = capacity_,
+                     n = label_capacity_;
   SafeTensors file;
   file.metadata["format"] = kFormat;
   file.metadata["format_version"] = std::to_string(kVersion);

@@ -52,10 +52,10 @@ class ConformalCorrector {
   const CoverageConfig& config() const { return config_; }
 
   /// Corrects a forecast and remembers it until its labels come. row: the first row that it forecasts, 0 or
-  /// more; rows rise from call to call, gaps are fine. raw, corrected (H, O*Q), physical units, level by level for each
-  /// output; they may be the same memory. A step of an output with a NaN stays NaN: no forecast. A fan
-  /// without width is passed on as it is. Throws InputError for a row that does not rise, quantiles that
-  /// cross or are infinite (nothing is remembered then), ShapeError.
+  /// more; rows rise from call to call, gaps are fine. raw, corrected (H, O*Q), physical units, level by
+  /// level for each output; they may be the same memory. A step of an output with a NaN stays NaN: no
+  /// forecast. A fan without width is passed on as it is. Throws InputError for a row that does not rise,
+  /// quantiles that cross or are infinite (nothing is remembered then), ShapeError.
   void issue(Index row, ConstView raw, View corrected);
   /// The same correction without remembering: candidate plans, pictures.
   void correct(ConstView raw, View corrected) const;

@@ -1,13 +1,12 @@
 // What a permit still asks of the coming steps: each limit as rows that are linear in the forecast. They are
-// made from the state of the evaluation, so what is known of a window (closed base means, the open hour, which
-// of it counts) is what the verdict will count, and what leaves the window is left out of it.
+// made from the state of the evaluation, so what is known of a window (closed base means, the open hour,
+// which of it counts) is what the verdict will count, and what leaves the window is left out of it.
 #pragma once
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "emisopt/permit/conversion_map.hpp"
+#include "emisopt/permit/basis_map.hpp"
 #include "emisopt/permit/limit_row.hpp"
 #include "emisopt/permit/zone.hpp"
 
@@ -44,32 +43,12 @@ struct ComingRow {
 struct PermitRows {
   /// One for each rule and tag, and a second with spared_rank where the rule allows some above. `output` is a
   /// quantity of basis_map(): outputs first, then converted ones. `limit` has the confidence interval added,
-  /// so that it is a limit on the plain average; `window` says nothing.
+  /// so that it is a limit on the plain average; `window` says nothing; the name of one that nobody read
+  /// in its source ends in UNVERIFIED.
   std::vector<Limit> limits;
-  std::vector<LimitRow> rows;                                  // LimitRow::limit is a place in `limits`
-  std::vector<ComingRow> about;                                // of each row
+  std::vector<LimitRow> rows;                                 // LimitRow::limit is a place in `limits`
+  std::vector<ComingRow> about;                               // of each row
   std::vector<std::pair<std::string, std::string>> left_out;  // rule, why: with ComingOptions::skip
-};
-
-/// q = y and, for each column that a rule judges at a reference oxygen, C (K - O2ref) / (K - O2): what the
-/// rows' limits are on. Where the oxygen is at or above the constant K the quantity is NaN.
-class BasisMap : public SizedMap {
- public:
-  struct Quantity {
-    int output = 0;  // the concentration
-    Source o2;
-    double reference = 0, constant = 21;
-    std::string name;
-  };
-  /// Throws InputError for a column outside the outputs, a reference not in [0, constant).
-  BasisMap(std::vector<std::string> outputs, std::vector<Quantity> quantities);
-  void value(double* q, const double* y, const double* u, const double* d) const override;
-  void vjp(double* dy, double* du, const double* seed, const double* y, const double* u,
-           const double* d) const override;
-  const std::vector<Quantity>& quantities() const { return quantities_; }
-
- private:
-  std::vector<Quantity> quantities_;
 };
 
 }  // namespace emisopt

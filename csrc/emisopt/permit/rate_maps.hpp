@@ -1,6 +1,6 @@
-// Emission rates as differentiable maps: what emission_rate.hpp computes of columns, of a forecast's step. Each
-// passes the outputs on and adds one quantity, named "nox [lb/MMBtu]"; where there is no answer (oxygen at or
-// above 20.9 %, no CO2) it is NaN.
+// Emission rates as differentiable maps: what emission_rate.hpp computes of columns, of a forecast's step.
+// Each passes the outputs on and adds one quantity, named "nox [lb/MMBtu]"; where there is no answer (oxygen
+// at or above 20.9 %, no CO2) it is NaN.
 #pragma once
 #include <memory>
 

@@ -8,11 +8,11 @@
 #include <functional>
 #include <string>
 
-#include "support/no_alloc.hpp"
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/os.hpp"
 #include "emisopt/base/rng.hpp"
 #include "emisopt/monitor/cover_tally.hpp"
+#include "support/no_alloc.hpp"
 
 namespace emisopt {
 namespace {
@@ -36,7 +36,8 @@ CoverageConfig config(int horizon = 1, int outputs = 1, int delay = 0) {
 Matrix normal_fans(Index n, int horizon, int outputs, double mean = 0, double spread = 1) {
   Matrix raw(n * horizon, outputs * kQ);
   for (Index r = 0; r < raw.rows; ++r)
-    for (Index k = 0; k < raw.cols; ++k) raw(r, k) = mean + spread * kScores[static_cast<std::size_t>(k % kQ)];
+    for (Index k = 0; k < raw.cols; ++k)
+      raw(r, k) = mean + spread * kScores[static_cast<std::size_t>(k % kQ)];
   return raw;
 }
 
@@ -164,7 +165,8 @@ TEST(Corrector, NoLabelIsUsedBeforeItIsIn) {
     const Index first = (cut + delay + 1) * 6 * raw.cols;
     EXPECT_TRUE(std::equal(a.corrected.values.begin(), a.corrected.values.begin() + first,
                            b.corrected.values.begin()));
-    EXPECT_FALSE(std::equal(a.corrected.values.begin() + first, a.corrected.values.begin() + first + 6 * raw.cols,
+    EXPECT_FALSE(std::equal(a.corrected.values.begin() + first,
+                            a.corrected.values.begin() + first + 6 * raw.cols,
                             b.corrected.values.begin() + first));
   }
 }
@@ -212,7 +214,8 @@ TEST(Corrector, MissingAndRepeatedLabelsChangeNothing) {
   for (Index row = 0; row < 100; ++row) {
     plain.issue(row, raw, out);
     repeated.issue(row, raw, out);
-    const double y[] = {rng.normal(), rng.normal()}, first[] = {y[0], kMissing}, none[] = {kMissing, kMissing};
+    const double y[] = {rng.normal(), rng.normal()}, first[] = {y[0], kMissing},
+                 none[] = {kMissing, kMissing};
     const Index learnt = plain.observe(row, y, row);
     EXPECT_EQ(repeated.observe(row, none, row), 0);
     EXPECT_EQ(repeated.observe(row, first, row) + repeated.observe(row, y, row), learnt);

@@ -56,9 +56,16 @@ std::vector<Rule> every_kind() {
   bears.average.max_invalid = 2;
   Rule yesterday = averaged(Over::operating_days, 1, 0.3);
   yesterday.name = "one day";
-  return {hourly(), averaged(Over::rolling, 3 * 3600, 0.6), day, half, points, bears,
-          averaged(Over::month, 0, 0.01), averaged(Over::operating_days, 2, 0.3),
-          averaged(Over::operating_periods, 5, 0.5), yesterday};
+  return {hourly(),
+          averaged(Over::rolling, 3 * 3600, 0.6),
+          day,
+          half,
+          points,
+          bears,
+          averaged(Over::month, 0, 0.01),
+          averaged(Over::operating_days, 2, 0.3),
+          averaged(Over::operating_periods, 5, 0.5),
+          yesterday};
 }
 
 // What the rows say of a random future is what the evaluator says once the future has come.
@@ -127,8 +134,10 @@ TEST(ComingRows, AreWhatTheVerdictWillCount) {
         sum += row.coefficient[k] * y[static_cast<std::size_t>(row.first_step) + k];
       EXPECT_NEAR(row.rhs - sum, rule.limit - averages.value[i], 1e-9)
           << rule.name << " round " << round << ", ends " << window.end - ahead.from;
-      EXPECT_NEAR(rows.limits[0].limit - row.rhs + sum - (averages.value[i] + rule.confidence_percent / 100 *
-                      (rule.confidence_percent > 0 ? rule.confidence_of : 0)), 0, 1e-9);
+      EXPECT_NEAR(rows.limits[0].limit - row.rhs + sum -
+                      (averages.value[i] + rule.confidence_percent / 100 *
+                                               (rule.confidence_percent > 0 ? rule.confidence_of : 0)),
+                  0, 1e-9);
       ++compared;
       ++by_rule[rule.name];
     }
@@ -255,7 +264,8 @@ TEST(ComingRows, RanksNamesAndConfidenceAreThePermits) {
   evaluator.push(view);
   ComingOptions options;
   options.rank = {{"NOx day", 2}};
-  const PermitRows rows = evaluator.coming({at("2024-05-05", 6), 3600, 20}, {{"b", "x", "a"}, {}, {}}, options);
+  const PermitRows rows =
+      evaluator.coming({at("2024-05-05", 6), 3600, 20}, {{"b", "x", "a"}, {}, {}}, options);
   ASSERT_EQ(rows.limits.size(), 4u);
   EXPECT_EQ(rows.limits[0].name, "NOx 1 h (a)");
   EXPECT_EQ(rows.limits[0].output, 2);
@@ -263,6 +273,16 @@ TEST(ComingRows, RanksNamesAndConfidenceAreThePermits) {
   EXPECT_EQ(rows.limits[0].rank, 1);
   EXPECT_EQ(rows.limits[3].rank, 2);
   EXPECT_EQ(rows.limits[3].limit, 240);  // the mean less 40 may be 200
+}
+
+TEST(ComingRows, ALimitThatNobodyReadSaysSo) {
+  Series series;
+  series.add(at("2024-05-05", 0), at("2024-05-05", 1), 100);
+  Rule rule = hourly(200);
+  rule.verified = false;
+  const Evaluator evaluator =
+      stream(permit_of({rule}), series, {}, {.allow_unverified = true, .period_s = 60});
+  EXPECT_EQ(evaluator.coming({at("2024-05-05", 1), 3600, 1}, kNames).limits[0].name, "NOx 1 h UNVERIFIED");
 }
 
 // ---- basis ----------------------------------------------------------------------------------------------
@@ -333,16 +353,6 @@ TEST(ComingRows, AMeasuredOxygenIsLeftToTheMap) {
     EXPECT_NE(std::string(error.what()).find("its oxygen 'o2' is no output, setpoint or disturbance"),
               std::string::npos);
   }
-}
-
-TEST(BasisMap, RefusesWhatDoesNotFit) {
-  const auto one = [](int output, Source o2, double reference) {
-    return std::vector<BasisMap::Quantity>{{output, o2, reference, 21, "x"}};
-  };
-  EXPECT_THROW(BasisMap({"a"}, one(1, Source::of_constant(3), 6)), InputError);
-  EXPECT_THROW(BasisMap({"a"}, one(0, Source::of_output(1), 6)), InputError);
-  EXPECT_THROW(BasisMap({"a"}, one(0, Source::of_constant(21), 6)), InputError);
-  EXPECT_THROW(BasisMap({"a"}, one(0, Source::of_constant(3), 21)), InputError);
 }
 
 // ---- refusals -------------------------------------------------------------------------------------------

@@ -185,8 +185,8 @@ TEST(Allowances, TooManyInvalidDaysBreakARule) {
   EXPECT_EQ(result.reasons.at(0), std::make_pair(Reason::no_data, Index{3}));
 }
 
-// 40 CFR 60.1260 (read): two points make an hour of a municipal waste combustor, and monitors must run for 75 %
-// of the hours that the unit operates a day, on 90 % of its days a calendar quarter.
+// 40 CFR 60.1260 (read): two points make an hour of a municipal waste combustor, and monitors must run for 75
+// % of the hours that the unit operates a day, on 90 % of its days a calendar quarter.
 TEST(Allowances, WasteCombustorsMonitorThreeQuartersOfTheHoursOnNineTenthsOfTheDays) {
   Rule rule = averaged(Over::day, 0, 0.75, kMissing);
   rule.base.validity = {Need::points, 2, 0, false};

@@ -45,16 +45,20 @@ void expect_gradient(const SizedMap& map, std::vector<double> y, std::vector<dou
 
 // The stack-test sheet of the reference: Scribd "CEM-pdf" 395408750.
 TEST(RateMaps, GiveTheStackTestSheet) {
-  const double fd = fuel_factors({.carbon = 85.2, .hydrogen = 12.8, .sulfur = 0.12, .nitrogen = 0.01,
-                                  .oxygen = 1.84, .gcv = 19595}).fd;
+  const double fd =
+      fuel_factors(
+          {.carbon = 85.2, .hydrogen = 12.8, .sulfur = 0.12, .nitrogen = 0.01, .oxygen = 1.84, .gcv = 19595})
+          .fd;
   const struct {
     double ppm;
     const char* pollutant;
     double lb_h, lb_mmbtu;
-  } rows[] = {{43.2, "NOx", 1.78882, 0.058037}, {1.5, "SO2", 0.08635, 0.002802}, {55.0, "CO", 1.38630, 0.044978}};
+  } rows[] = {
+      {43.2, "NOx", 1.78882, 0.058037}, {1.5, "SO2", 0.08635, 0.002802}, {55.0, "CO", 1.38630, 0.044978}};
   for (const auto& row : rows) {
     const double k = lb_scf_per_ppm(row.pollutant);
-    EXPECT_NEAR(last(*lb_h_map(kOutputs, 0, k, Source::of_constant(5780)), {row.ppm, 4.2, 12}), row.lb_h, 5e-6);
+    EXPECT_NEAR(last(*lb_h_map(kOutputs, 0, k, Source::of_constant(5780)), {row.ppm, 4.2, 12}), row.lb_h,
+                5e-6);
     EXPECT_NEAR(last(*lb_mmbtu_map(kOutputs, 0, k, fd, Source::of_output(1)), {row.ppm, 4.2, 12}),
                 row.lb_mmbtu, 5e-7);
   }
@@ -93,7 +97,8 @@ TEST(RateMaps, GradientsMatchFiniteDifferences) {
 TEST(RateMaps, NoAnswerIsNan) {
   const auto by_o2 = lb_mmbtu_map(kOutputs, 0, 1e-7, 8710, Source::of_output(1));
   const auto by_co2 = lb_mmbtu_co2_map(kOutputs, 0, 1e-7, 1040, Source::of_output(2));
-  for (const double o2 : {20.9, 25.0, -0.1, kMissing}) EXPECT_TRUE(std::isnan(last(*by_o2, {60, o2 != o2 ? 99 : o2, 12})));
+  for (const double o2 : {20.9, 25.0, -0.1, kMissing})
+    EXPECT_TRUE(std::isnan(last(*by_o2, {60, o2 != o2 ? 99 : o2, 12})));
   EXPECT_TRUE(std::isnan(last(*by_co2, {60, 3, 0})));
   EXPECT_TRUE(std::isnan(last(*by_co2, {60, 3, 101})));
 }
