@@ -13,9 +13,10 @@ namespace {
 using namespace pybind11::literals;
 
 TrainConfig make_train_config(int steps, int batch, double rate, int warmup, double decay, double clip,
-                              double average, double level_shift, double input_shift, double unknown_plan,
-                              kernels::Loss loss, Index train_rows, Index validation_rows, int validate_every,
-                              int patience, int threads, std::uint64_t seed) {
+                              double average, double level_shift, double input_shift, double gain_shift,
+                              double slope_shift, double unknown_plan, kernels::Loss loss, Index train_rows,
+                              Index validation_rows, int validate_every, int patience, int threads,
+                              std::uint64_t seed) {
   TrainConfig c;
   c.steps = steps;
   c.batch = batch;
@@ -26,6 +27,8 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
   c.average = average;
   c.level_shift = level_shift;
   c.input_shift = input_shift;
+  c.gain_shift = gain_shift;
+  c.slope_shift = slope_shift;
   c.unknown_plan = unknown_plan;
   c.loss = loss;
   c.train_rows = train_rows;
@@ -80,9 +83,10 @@ void bind_train(py::module_& m) {
       .def(py::init(&make_train_config), py::kw_only(), "steps"_a = d.steps, "batch"_a = d.batch,
            "rate"_a = d.rate, "warmup"_a = d.warmup, "decay"_a = d.decay, "clip"_a = d.clip,
            "average"_a = d.average, "level_shift"_a = d.level_shift, "input_shift"_a = d.input_shift,
-           "unknown_plan"_a = d.unknown_plan, "loss"_a = d.loss, "train_rows"_a = d.train_rows,
-           "validation_rows"_a = d.validation_rows, "validate_every"_a = d.validate_every,
-           "patience"_a = d.patience, "threads"_a = d.threads, "seed"_a = d.seed)
+           "gain_shift"_a = d.gain_shift, "slope_shift"_a = d.slope_shift, "unknown_plan"_a = d.unknown_plan,
+           "loss"_a = d.loss, "train_rows"_a = d.train_rows, "validation_rows"_a = d.validation_rows,
+           "validate_every"_a = d.validate_every, "patience"_a = d.patience, "threads"_a = d.threads,
+           "seed"_a = d.seed)
       .def_readonly("train_rows", &TrainConfig::train_rows)
       .def_readonly("validation_rows", &TrainConfig::validation_rows);
   py::class_<TrainProgress>(m, "TrainProgress", "State of a running training, after a step.")

@@ -28,6 +28,8 @@ void TrainConfig::validate() const {
   expect(average >= 0 && average < 1, "average", "a share in [0, 1)", average);
   expect(from_zero(level_shift), "level_shift", "0 or a positive number", level_shift);
   expect(from_zero(input_shift), "input_shift", "0 or a positive number", input_shift);
+  expect(from_zero(gain_shift), "gain_shift", "0 or a positive number", gain_shift);
+  expect(from_zero(slope_shift), "slope_shift", "0 or a positive number", slope_shift);
   expect(unknown_plan >= 0 && unknown_plan <= 1, "unknown_plan", "a share in 0..1", unknown_plan);
   expect(train_rows >= 0, "train_rows", "0 or more rows", static_cast<double>(train_rows));
   expect(validation_rows >= 0, "validation_rows", "0 or more rows", static_cast<double>(validation_rows));

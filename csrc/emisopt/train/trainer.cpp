@@ -68,7 +68,8 @@ class Run {
 
   /// One step. False, and no weight changed, when loss or gradient is not finite.
   bool step(int step, double& loss) {
-    const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan};
+    const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan,
+                                    config_.gain_shift, config_.slope_shift};
     for (int slot = 0; slot < config_.batch; ++slot) {
       // Streams in pairs: one for the choice of the window, one for its changes.
       const auto stream = 2 * (static_cast<std::uint64_t>(step) * static_cast<std::uint64_t>(config_.batch) +
@@ -103,7 +104,7 @@ class Run {
 
   /// Loss of the averaged weights on the held-out windows, unshifted.
   double validation_loss() {
-    const Augmentation none{0, 0, config_.unknown_plan};
+    const Augmentation none{.unknown_plan = config_.unknown_plan};
     program_->load(average().data());
     double sum = 0, weights = 0;
     for (std::size_t first = 0; first < held_out_.size(); first += static_cast<std::size_t>(config_.batch)) {
