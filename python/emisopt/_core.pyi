@@ -204,7 +204,7 @@ class OpList:
         """
         Adds an activation of `width` numbers per token row; returns its id.
         """
-    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
+    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1, hidden: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
         """
         Names the input and output values.
         """
@@ -322,7 +322,7 @@ class Program:
     """
     A compiled network; its buffers are float32 arrays on one arena.
     """
-    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa) -> None:
+    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = []) -> None:
         ...
     def load(self, theta: numpy.typing.NDArray[numpy.float32]) -> None:
         """
@@ -352,6 +352,21 @@ class Program:
         Train: gradient of the mean loss (parameter_count), overwritten by each run.
         """
     @property
+    def hidden(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Infer: the network's hidden output (batch, future_tokens, width).
+        """
+    @property
+    def hidden_target(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with hidden: what the hidden output should be.
+        """
+    @property
+    def hidden_weight(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with hidden: weights of the rows (batch, future_tokens).
+        """
+    @property
     def history(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Input buffer (1, history_tokens, width); train mode: (batch, ...).
@@ -362,6 +377,11 @@ class Program:
         Train: loss of the last run.
         """
     @property
+    def loss_parts(self) -> dict:
+        """
+        Train: parts of that loss by name, each before its coefficient.
+        """
+    @property
     def quantiles(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Output buffer (batch, future_tokens, outputs * levels).
@@ -370,6 +390,16 @@ class Program:
     def target(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Train: (batch, future_tokens, outputs).
+        """
+    @property
+    def teacher(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).
+        """
+    @property
+    def teacher_weight(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with distill: weights of the teacher's entries; 0 leaves an entry out.
         """
     @property
     def weight(self) -> numpy.typing.NDArray[numpy.float32]:
