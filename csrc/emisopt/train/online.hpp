@@ -17,7 +17,14 @@
 
 namespace emisopt {
 
+/// Which weights an update may move. lora: low-rank corrections of the blocks' matrices (model/lora.hpp),
+/// that serve merged into theta*. head: what stands behind the last block.
+enum class UpdateScope { full, lora, head };
+const char* to_string(UpdateScope);
+
 struct OnlineConfig {
+  UpdateScope update = UpdateScope::full;
+  int rank = 4;         // of lora, 1..256
   int delay = 0;        // a row's outputs are known `delay` rows after it, 0..; 0: with the row itself
   int every = 24;       // rows between updates, >= 1
   int steps = 2;        // AdamW steps of one update, >= 1
@@ -26,11 +33,15 @@ struct OnlineConfig {
   double clip = 0.5;    // gradient norm, > 0; 0: off
   double replay = 0.5;  // share of a batch that is replayed, 0..1; the rest is recent
   int recent_rows =
-      1000;            // how far back recent windows may begin, rows, >= 1; newer ones are drawn more often
-  int memory = 4096;   // windows remembered, >= regimes
-  int regimes = 8;     // of operation; each has an equal share of the memory, >= 1
-  double l2sp = 1e-3;  // pull to theta*, >= 0
-  double ewc = 0;      // the same weighted by the Fisher information (mean 1), >= 0
+      1000;              // how far back recent windows may begin, rows, >= 1; newer ones are drawn more often
+  int memory = 4096;     // windows remembered, >= regimes
+  int regimes = 8;       // of operation; each has an equal share of the memory, >= 1
+  double l2sp = 1e-3;    // pull to theta*, >= 0
+  double ewc = 0;        // the same weighted by the Fisher information (mean 1), >= 0
+  double distill = 0;    // distance to the teacher's quantiles stored with a replayed window, >= 0
+  double pace = 0;       // >= 0; steps are multiplied by (newest loss / usual loss)^pace, so that it learns
+                         // faster while the plant drifts and rests when it does not
+  double pace_most = 4;  // bounds of that factor: 1 / pace_most .. pace_most, >= 1
   double level_shift = 0.5;  // as in TrainConfig
   double input_shift = 0.3;
   double gain_shift = 0, slope_shift = 0;
@@ -52,9 +63,12 @@ struct UpdateReport {
   bool accepted = false;
   std::string reason;  // of a refusal
   int steps = 0;
-  double recent_loss = kMissing, replay_loss = kMissing;  // L by part, normalised units
-  double l2sp = 0, ewc = 0;                               // the penalties' values
-  double gradient_norm = 0;
+  double pace = 1;                                         // factor on the steps
+  double newest_loss = kMissing;                           // of the newest windows before the update
+  double recent_loss = kMissing, replay_loss = kMissing;   // L by part, normalised units
+  double l2sp = 0, ewc = 0;                                // the penalties' values, coefficients included
+  double distill = 0;                                      // KD, coefficient included
+  double gradient_norm = 0;                                // of L and KD, before clipping
   double guard_before = kMissing, guard_after = kMissing;  // loss on the held-out windows
   double seconds = 0;
 };
@@ -100,7 +114,17 @@ class OnlineLearner {
   /// The forecaster with the weights that serve.
   Forecaster forecaster() const;
 
+  /// Everything: rows, memory, weights, versions, moments. A learner loaded from it goes on to the same bits.
+  /// Atomic; throws FileError.
+  void save(const std::string& path) const;
+  /// Throws FileError: missing, truncated, changed, foreign or of a newer format; the text says which.
+  static OnlineLearner load(const std::string& path);
+
+  OnlineLearner(OnlineLearner&&) noexcept;
+  OnlineLearner& operator=(OnlineLearner&&) noexcept;
+
  private:
+  OnlineLearner();
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -25,7 +25,7 @@ class WindowWriter {
   /// (context + horizon, tags), normalised, NaN = missing; write() changes it by its shifts.
   Matrix& window() { return window_; }
   /// Changes the window as the generator (seed, stream) says and writes it. time0: stamp of its first row, s.
-  /// Pure in its arguments and the window.
+  /// Pure in its arguments and the window. An infer program of batch 1 gets its inputs only.
   void write(kernels::Program<float>& program, int slot, double time0, const Augmentation& augmentation,
              std::uint64_t seed, std::uint64_t stream);
   /// Leaves a slot out of the loss.

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "emisopt/base/error.hpp"
+#include "emisopt/base/os.hpp"
+#include "emisopt/base/rng.hpp"
 #include "emisopt/train/trainer.hpp"
 #include "model/toy_plant.hpp"
 
@@ -152,6 +154,127 @@ TEST(OnlineLearner, EwcHoldsWeightsOfMuchInformationMore) {
   EXPECT_LT(quotient(0, 0.05), 0.8 * quotient(0.05, 0));
 }
 
+TEST(OnlineLearner, DistillationHoldsTheAnswersOnReplayedWindows) {
+  double distances[2], parts[2];
+  for (int i = 0; i < 2; ++i) {
+    OnlineConfig config = quick();
+    config.l2sp = 0;
+    config.distill = i == 0 ? 0 : 20;
+    OnlineLearner learner(trained(), past_of(plant()), config);
+    std::vector<UpdateReport> reports;
+    feed(learner, drifted(), kPast, kPast + 160, &reports);
+    distances[i] = distance(*learner.weights(), learner.anchor());
+    parts[i] = reports.back().distill;
+    for (const Index slot : learner.memory().filled())
+      EXPECT_EQ(learner.memory().at(slot).teacher.size(), i == 0 ? 0u : 4u * 2 * 3);
+  }
+  EXPECT_EQ(parts[0], 0);
+  EXPECT_GT(parts[1], 0);
+  EXPECT_LT(distances[1], 0.9 * distances[0]);
+}
+
+TEST(OnlineLearner, HeadAndLoraMoveNothingElse) {
+  for (const UpdateScope scope : {UpdateScope::head, UpdateScope::lora}) {
+    OnlineConfig config = quick();
+    config.update = scope;
+    config.rank = 2;
+    config.rate = 3e-3;
+    OnlineLearner learner(trained(), past_of(plant()), config);
+    std::vector<UpdateReport> reports;
+    feed(learner, drifted(), kPast, kPast + 80, &reports);
+    EXPECT_TRUE(reports.back().accepted);
+    const auto now = learner.weights();
+    ASSERT_EQ(now->size(), trained().theta.size());
+    for (const kernels::Parameter& p : trained().network.parameters) {
+      const bool head =
+          p.name.starts_with("head.") || p.name.starts_with("skip.") || p.name.starts_with("norm.");
+      const bool block = p.name.starts_with("layers.") && p.name.ends_with(".weight") &&
+                         p.name.find("norm") == std::string::npos;
+      const bool same = std::equal(now->begin() + static_cast<Index>(p.offset),
+                                   now->begin() + static_cast<Index>(p.offset + p.size()),
+                                   learner.anchor().begin() + static_cast<Index>(p.offset));
+      EXPECT_EQ(same, scope == UpdateScope::head ? !head : !block) << to_string(scope) << ' ' << p.name;
+    }
+    const std::vector<float> before = *now;
+    const int version = learner.version();
+    feed(learner, drifted(), kPast + 80, kPast + 96);
+    learner.rollback(version);
+    EXPECT_EQ(*learner.weights(), before);
+  }
+}
+
+TEST(OnlineLearner, PaceRisesWithTheLossOfTheNewestWindows) {
+  OnlineConfig config = quick();
+  config.pace = 2;
+  config.steps = 4;
+  OnlineLearner learner(trained(), past_of(plant()), config);
+  History h = plant();
+  Rng rng(4);
+  for (Index r = 560; r < h.rows(); ++r)
+    h.values(r, toy::kNox) *= std::exp(0.3 * rng.normal());  // a bad analyser
+  std::vector<UpdateReport> reports;
+  feed(learner, h, kPast, 680, &reports);
+  double calm = 0, storm = 0;
+  for (const UpdateReport& r : reports) {
+    EXPECT_GE(r.pace, 0.25);
+    EXPECT_LE(r.pace, 4);
+    if (r.row <= 560) calm = std::max(calm, r.pace);
+    if (r.row > 570) storm = std::max(storm, r.pace);
+  }
+  EXPECT_GT(storm, 1.5 * calm);
+  EXPECT_GT(storm, 2);
+}
+
+TEST(OnlineLearner, GoesOnToTheSameBitsFromItsFile) {
+  for (const UpdateScope scope : {UpdateScope::full, UpdateScope::lora}) {
+    OnlineConfig config = quick();
+    config.update = scope;
+    config.rank = 2;
+    config.distill = 1;
+    config.pace = 1;
+    config.guard = 8;
+    config.delay = 5;
+    OnlineLearner one(trained(), past_of(plant(), 5), config);
+    feed(one, drifted(), kPast, kPast + 60);
+    const std::string path = testing::TempDir() + "learner.safetensors";
+    one.save(path);
+    OnlineLearner two = OnlineLearner::load(path);
+    EXPECT_EQ(two.version(), one.version());
+    EXPECT_EQ(two.snapshots(), one.snapshots());
+    std::vector<UpdateReport> a, b;
+    feed(one, drifted(), kPast + 60, kPast + 130, &a);
+    feed(two, drifted(), kPast + 60, kPast + 130, &b);
+    EXPECT_EQ(*one.weights(), *two.weights());
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].recent_loss, b[i].recent_loss);
+      EXPECT_EQ(a[i].guard_after, b[i].guard_after);
+      EXPECT_EQ(a[i].pace, b[i].pace);
+    }
+  }
+}
+
+TEST(OnlineLearner, RefusesFilesThatAreNotItsOwn) {
+  const std::string path = testing::TempDir() + "not_a_learner.safetensors";
+  trained().save(path);
+  const std::string text = toy::message_of<FileError>([&] { OnlineLearner::load(path); });
+  EXPECT_NE(text.find("emisopt.online"), std::string::npos) << text;
+  EXPECT_THROW(OnlineLearner::load(testing::TempDir() + "no_such_file"), FileError);
+  OnlineLearner learner(trained(), past_of(plant()), quick());
+  learner.save(path);
+  std::string bytes = os::read_file(path);
+  for (const std::size_t cut : {bytes.size() / 2, bytes.size() - 1}) {
+    os::write_file_atomic(path, std::string_view(bytes).substr(0, cut));
+    EXPECT_THROW(OnlineLearner::load(path), FileError);
+  }
+  for (std::size_t at = 9; at < bytes.size(); at += bytes.size() / 97) {
+    std::string changed = bytes;
+    changed[at] = static_cast<char>(changed[at] ^ 4);
+    os::write_file_atomic(path, changed);
+    EXPECT_THROW(OnlineLearner::load(path), FileError) << at;
+  }
+}
+
 TEST(OnlineLearner, LearnsTheDriftAndReplayRemembersThePast) {
   const History h = drifted();
   OnlineConfig config = quick();
@@ -260,6 +383,7 @@ TEST(OnlineLearner, WeightsThatServeAreWholeWhileItLearns) {
       ++seen;
     }
   });
+  while (seen == 0) std::this_thread::yield();
   feed(learner, drifted(), kPast, kPast + 80);
   stop = true;
   reader.join();
