@@ -3,19 +3,36 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
 
+#include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
 
 namespace emisopt {
 
-TrainingWindows::TrainingWindows(const Forecaster& forecaster, const History& history, Index end)
+TrainingWindows::TrainingWindows(const Forecaster& forecaster, const History& history, Index end,
+                                 Emphasis emphasis)
     : layout_(forecaster.layout),
       tags_(forecaster.tags),
-      z_(forecaster.scaler.normalise(history, 0, end)),
+      scaler_(forecaster.scaler),
+      history_(history),
+      end_(end),
+      emphasis_(std::move(emphasis)),
       window_(layout_.context() + layout_.horizon(), history.columns()),
       plan_(layout_.horizon(), static_cast<Index>(layout_.setpoints().size())),
       known_(layout_.horizon(), static_cast<Index>(layout_.disturbances().size())) {
-  if (!history.time.empty()) time_.assign(history.time.begin(), history.time.begin() + end);
+  if (end < 0 || end > history.rows())
+    throw InputError("TrainingWindows(end): expected 0.." + std::to_string(history.rows()) +
+                     " rows of the history, got " + std::to_string(end));
+}
+
+// Rows of the window from `origin` on that exist and follow each other, at most the horizon.
+Index TrainingWindows::unbroken_from(Index origin) const {
+  const Index last = std::min<Index>(origin + layout_.horizon(), end_);
+  if (history_.gap.empty()) return last - origin;
+  Index r = origin;
+  while (r < last && !history_.gap[static_cast<std::size_t>(r)]) ++r;
+  return r - origin;
 }
 
 void TrainingWindows::fill(kernels::Program<float>& program, int slot, Index origin,
@@ -24,22 +41,27 @@ void TrainingWindows::fill(kernels::Program<float>& program, int slot, Index ori
   Rng rng(seed, stream);
   const bool unknown = rng.uniform() < augmentation.unknown_plan;
 
-  const double* from = z_.row(origin - context);
-  std::copy(from, from + window_.rows * window_.cols, window_.row(0));
+  const Index rows = context + unbroken_from(origin);
   for (Index c = 0; c < window_.cols; ++c) {
+    const TagScale& scale = scaler_.tags[static_cast<std::size_t>(c)];
+    for (Index r = 0; r < window_.rows; ++r)
+      window_(r, c) = r < rows ? scale.normalise(history_.values(origin - context + r, c)) : kMissing;
     const Tag& tag = tags_.tags[static_cast<std::size_t>(c)];
     if (tag.role == Role::cost || tag.kind == Kind::categorical) continue;
     const bool output = tag.role == Role::emission || tag.role == Role::quality;
     const double shift = rng.normal() * (output ? augmentation.level_shift : augmentation.input_shift);
     for (Index r = 0; r < window_.rows; ++r) window_(r, c) += shift;
   }
+  const int hidden = augmentation.max_delay > 0 ? static_cast<int>(rng.below(augmentation.max_delay + 1)) : 0;
 
   const ConstView past = ConstView(window_).slice(0, context),
                   coming = ConstView(window_).slice(context, horizon);
-  const ContextSummary summary = layout_.summarise(past);
-  const auto stamp = [&](Index r) { return time_.empty() ? kMissing : time_[static_cast<std::size_t>(r)]; };
+  const ContextSummary summary = layout_.summarise(past, hidden);
+  const auto stamp = [&](Index r) {
+    return history_.time.empty() ? kMissing : history_.time[static_cast<std::size_t>(r)];
+  };
   layout_.fill_history(program.history() + slot * layout_.history_tokens() * layout_.history_width(), past,
-                       summary, stamp(origin - context));
+                       summary, stamp(origin - context), hidden);
 
   const auto gather = [&](Matrix& to, const std::vector<Index>& ids) {
     for (Index h = 0; h < horizon; ++h)
@@ -60,7 +82,9 @@ void TrainingWindows::fill(kernels::Program<float>& program, int slot, Index ori
       const double change = coming(h, tag) - summary.anchor[static_cast<std::size_t>(tag)];
       const bool counts = !std::isnan(change);
       *target++ = counts ? static_cast<float>(change) : 0.0f;
-      *weight++ = counts ? 1.0f : 0.0f;
+      const bool heavy = counts && emphasis_.active() &&
+                         history_.values(origin + h, tag) > emphasis_.above[static_cast<std::size_t>(o)];
+      *weight++ = counts ? (heavy ? static_cast<float>(emphasis_.weight) : 1.0f) : 0.0f;
     }
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "emisopt/model/forecaster.hpp"
+#include "emisopt/train/emphasis.hpp"
 
 namespace emisopt {
 
@@ -11,15 +12,19 @@ namespace emisopt {
 /// together, so the change that is to be learnt stays: what the shift teaches is not to trust the level.
 struct Augmentation {
   double level_shift = 0, input_shift = 0, unknown_plan = 0;  // sd, sd, probability
+  int max_delay = 0;  // the newest 0..max_delay rows, evenly drawn, hide their outputs: labels come late
 };
 
+/// Reads windows straight from the history, which it borrows: memory does not grow with the rows.
 class TrainingWindows {
  public:
-  /// Normalises rows [0, end) of the history; no later row is read.
-  TrainingWindows(const Forecaster& forecaster, const History& history, Index end);
+  /// No row at or after `end` is read. `forecaster` and `history` must outlive this. Throws InputError for an
+  /// end outside the history.
+  TrainingWindows(const Forecaster& forecaster, const History& history, Index end, Emphasis emphasis = {});
 
   /// Writes window `slot` of the batch into a train program's buffers: the window whose first target row is
-  /// `origin`, changed as the generator (seed, stream) says. Pure in its arguments.
+  /// `origin`, changed as the generator (seed, stream) says. Pure in its arguments. Rows that do not follow,
+  /// beyond a gap or the end, count as unknown operation without labels.
   void fill(kernels::Program<float>& program, int slot, Index origin, const Augmentation& augmentation,
             std::uint64_t seed, std::uint64_t stream);
   /// Leaves a slot out of the loss.
@@ -28,12 +33,16 @@ class TrainingWindows {
   double weight(kernels::Program<float>& program, int batch) const;
 
  private:
+  Index unbroken_from(Index origin) const;
+
   const FeatureLayout& layout_;
   const TagMap& tags_;
-  std::vector<double> time_;  // (end) or empty
-  Matrix z_;                  // (end, tags), normalised
-  Matrix window_;             // (context + horizon, tags): one window after its shifts
-  Matrix plan_, known_;       // (H, U), (H, D)
+  const Scaler& scaler_;
+  const History& history_;
+  Index end_;
+  Emphasis emphasis_;
+  Matrix window_;        // (context + horizon, tags), normalised: one window after its shifts
+  Matrix plan_, known_;  // (H, U), (H, D)
 };
 
 }  // namespace emisopt
