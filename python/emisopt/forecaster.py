@@ -44,8 +44,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     level_shift, input_shift : random shift of a window's outputs and inputs, in standard deviations: what
         makes the forecaster follow drift
     unknown_plan : share of windows trained with future operation unknown, for `predict` without a plan
-    max_delay : rows by which labels may be late: each window hides its newest 0..max_delay labels, so that one
-        model serves all delays up to there
+    max_delay : rows by which labels may be late: each window hides its newest 0..max_delay labels, so that
+        one model serves all delays up to there
     min_horizon : windows that a gap cuts off after so many rows ahead train, too; 0: whole windows only
     loss : "pinball", or "squared" or "huber" for the median alone
     tail : "all", or the quantiles that the pinball loss looks at more: "upper", "lower", "both"
@@ -175,8 +175,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         train_rows : rows to learn from, None: all before the validation rows. No later row changes a weight.
         validation_rows : rows after `train_rows` by which the best weights are chosen; 0: the last are kept
         progress : show a bar with loss, validation, rate and time left (on stderr)
-        resume : file to keep the run's state in, and to go on from when it is there: a fit that was killed, at
-            any moment, so ends with the bits of one that was not. A state of other settings or data is refused.
+        resume : file to keep the run's state in, and to go on from when it is there: a fit that was killed,
+            at any moment, so ends with the bits of one that was not. A state of other settings or data is
+            refused.
         save_every : seconds between two writes of that file
 
         Returns

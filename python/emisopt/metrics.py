@@ -111,9 +111,9 @@ def width(low: ArrayLike, high: ArrayLike) -> float:
 def exceedance_probability(quantiles: ArrayLike, levels: Sequence[float], limit: float) -> Floats:
     """Probability that the truth lies above a limit, from forecast quantiles.
 
-    Between two levels the normal score of the level is linear in the value, beyond the outermost ones it goes
-    on with the slope of the last pair: a normal forecast is so read without error, and forecasts far below the
-    limit still differ, which :func:`hit_rate` needs.
+    Between two levels the normal score of the level is linear in the value, beyond the outermost ones it
+    goes on with the slope of the last pair: a normal forecast is so read without error, and forecasts far
+    below the limit still differ, which :func:`hit_rate` needs.
 
     Parameters
     ----------
@@ -130,19 +130,17 @@ def exceedance_probability(quantiles: ArrayLike, levels: Sequence[float], limit:
     >>> exceedance_probability([[40.0, 50.0, 60.0]], [0.1, 0.5, 0.9], 60.0).round(3)
     array([0.1])
     """
+    where = "metrics.exceedance_probability"
     q = np.asarray(quantiles, dtype=np.float64)
     taus = np.asarray(levels, dtype=np.float64)
     if taus.ndim != 1 or len(taus) < 2 or np.any(np.diff(taus) <= 0) or taus[0] <= 0 or taus[-1] >= 1:
-        raise ValueError(
-            f"metrics.exceedance_probability(levels): expected two or more rising levels in (0, 1), got {levels}"
-        )
+        raise ValueError(f"{where}(levels): expected two or more rising levels in (0, 1), got {levels}")
     if q.ndim < 1 or q.shape[-1] != len(taus):
         raise ValueError(
-            f"metrics.exceedance_probability(quantiles): expected {len(taus)} quantiles along the last axis, "
-            f"got shape {q.shape}"
+            f"{where}(quantiles): expected {len(taus)} quantiles along the last axis, got shape {q.shape}"
         )
     if not np.isfinite(limit):
-        raise ValueError(f"metrics.exceedance_probability(limit): expected a finite number, got {limit}")
+        raise ValueError(f"{where}(limit): expected a finite number, got {limit}")
     normal = NormalDist()
     z = np.array([normal.inv_cdf(t) for t in taus])
     segment = np.clip((q <= limit).sum(axis=-1) - 1, 0, len(taus) - 2)[..., None]  # holds or is nearest
@@ -151,8 +149,9 @@ def exceedance_probability(quantiles: ArrayLike, levels: Sequence[float], limit:
     with np.errstate(divide="ignore", invalid="ignore"):
         score = z_low + (limit - low) / (high - low) * (z_high - z_low)
     # quantiles that coincide: the truth is surely on one side, or the limit lies on them
-    score = np.where(high > low, score, np.where(limit > high, np.inf, np.where(limit < low, -np.inf, z_high)))
-    below = np.vectorize(normal.cdf, otypes=[np.float64])(np.nan_to_num(score, nan=0.0, posinf=40, neginf=-40))
+    sure = np.where(limit > high, 40.0, np.where(limit < low, -40.0, z_high))
+    score = np.nan_to_num(np.where(high > low, score, sure))
+    below = np.vectorize(normal.cdf, otypes=[np.float64])(score)
     return np.where(np.isnan(q).any(axis=-1), np.nan, 1.0 - below)
 
 
@@ -193,7 +192,9 @@ def hit_rate(event: ArrayLike, score: ArrayLike, false_alarms: float = 0.05) -> 
     1.0
     """
     if not 0.0 < false_alarms < 1.0:
-        raise ValueError(f"metrics.hit_rate(false_alarms): expected a number between 0 and 1, got {false_alarms}")
+        raise ValueError(
+            f"metrics.hit_rate(false_alarms): expected a number between 0 and 1, got {false_alarms}"
+        )
     e, s = _pairs("metrics.hit_rate", _events("metrics.hit_rate", event), score)
     if not 0 < e.sum() < e.size:
         return float("nan")

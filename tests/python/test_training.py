@@ -64,7 +64,7 @@ def test_a_fit_that_ended_is_read_back_and_its_file_refuses_others(boiler_histor
     again = Forecaster(**SMALL).fit(history, tags=tags, train_rows=900, progress=False, resume=state)
     assert weights(first) == weights(again)
     assert again.training_["steps"] == 60
-    with pytest.raises(emisopt.FileError, match="this run, got one with seed 0, not 1.*remove the file"):
+    with pytest.raises(emisopt.FileError, match=r"this run, got one with seed 0, not 1.*remove the file"):
         Forecaster(**SMALL, seed=1).fit(history, tags=tags, train_rows=900, progress=False, resume=state)
     state.write_bytes(state.read_bytes()[:-9])
     with pytest.raises(emisopt.FileError, match="or remove it to start the training anew"):
@@ -74,9 +74,10 @@ def test_a_fit_that_ended_is_read_back_and_its_file_refuses_others(boiler_histor
 def test_new_settings_at_rest_leave_the_bits(boiler_history):
     history, tags = boiler_history
     at_rest = {"max_delay": 0, "min_horizon": 12, "tail": "all", "multiscale": 0.0, "exceed_weight": 1.0}
+    heavy = {"exceed_weight": 4}
     fits = [
         Forecaster(**SMALL, **extra).fit(history, tags=tags, train_rows=900, progress=False)
-        for extra in ({}, at_rest, {"max_delay": 6}, {"tail": "upper"}, {"multiscale": 0.5}, {"exceed_weight": 4})
+        for extra in ({}, at_rest, {"max_delay": 6}, {"tail": "upper"}, {"multiscale": 0.5}, heavy)
     ]
     assert weights(fits[0]) == weights(fits[1])
     assert len({weights(f) for f in fits}) == 5
