@@ -77,7 +77,9 @@ void bind_learner(py::module_& m) {
           "The newest row (tags); returns the report of the update that was due, or None.")
       .def(
           "label",
-          [](OnlineLearner& self, std::int64_t row, const Array& outputs) { self.label(row, row_of(outputs)); },
+          [](OnlineLearner& self, std::int64_t row, const Array& outputs) {
+            self.label(row, row_of(outputs));
+          },
           "row"_a, "outputs"_a.noconvert(), "Outputs (O) of an earlier row, once its delay has passed.")
       .def("update", &OnlineLearner::update, py::call_guard<py::gil_scoped_release>(), "An update now.")
       .def("rollback", &OnlineLearner::rollback, "version"_a, "Serves a kept version again, as a new one.")
@@ -85,10 +87,12 @@ void bind_learner(py::module_& m) {
       .def_property_readonly("version", &OnlineLearner::version)
       .def_property_readonly("rows", &OnlineLearner::rows, "Rows seen, those of the past included.")
       .def_property_readonly("first_row", &OnlineLearner::first_row, "Number of the history's first row.")
-      .def_property_readonly("history", &OnlineLearner::history, "Rows with the labels that are known (a copy).")
-      .def_property_readonly("remembered", [](const OnlineLearner& l) { return l.memory().size(); },
-                             "Windows in the memory.")
-      .def_property_readonly("forecaster", &OnlineLearner::forecaster, "With the weights that serve (a copy).")
+      .def_property_readonly("history", &OnlineLearner::history,
+                             "Rows with the labels that are known (a copy).")
+      .def_property_readonly(
+          "remembered", [](const OnlineLearner& l) { return l.memory().size(); }, "Windows in the memory.")
+      .def_property_readonly("forecaster", &OnlineLearner::forecaster,
+                             "With the weights that serve (a copy).")
       .def("save", &OnlineLearner::save, "path"_a, py::call_guard<py::gil_scoped_release>())
       .def_static("load", &OnlineLearner::load, "path"_a, py::call_guard<py::gil_scoped_release>());
 }

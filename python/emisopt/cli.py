@@ -98,12 +98,18 @@ def fit(
     steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
     unknown_plan: Annotated[float, typer.Option(help="Share of windows without future operation.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the run's state here; go on from it when it is there."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
     from emisopt.forecaster import Forecaster
 
     _require_folder(output)
+    if resume is not None:
+        _require_folder(resume)
     tag_map = declare(load_tagmap(tags), setpoint or [], known_ahead)
     history, train_rows, held_rows = read_parts(
         tag_map, data, validate or [], validation_rows, test_rows=test_rows
@@ -119,7 +125,12 @@ def fit(
         seed=seed,
     )
     forecaster.fit(
-        history, tags=tag_map, train_rows=train_rows, validation_rows=held_rows, progress=not quiet
+        history,
+        tags=tag_map,
+        train_rows=train_rows,
+        validation_rows=held_rows,
+        progress=not quiet,
+        resume=resume,
     )
     forecaster.save(output)
     summary = forecaster.training_

@@ -3,17 +3,27 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
+#include <utility>
 
+#include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
 
 namespace emisopt {
 
-WindowWriter::WindowWriter(const Forecaster& forecaster)
+WindowWriter::WindowWriter(const Forecaster& forecaster, Emphasis emphasis)
     : layout_(forecaster.layout),
       tags_(forecaster.tags),
+      emphasis_(std::move(emphasis)),
       window_(layout_.context() + layout_.horizon(), static_cast<Index>(tags_.tags.size())),
       plan_(layout_.horizon(), static_cast<Index>(layout_.setpoints().size())),
-      known_(layout_.horizon(), static_cast<Index>(layout_.disturbances().size())) {}
+      known_(layout_.horizon(), static_cast<Index>(layout_.disturbances().size())),
+      heavy_(layout_.horizon(), static_cast<Index>(layout_.outputs().size())) {
+  for (std::size_t o = 0; o < emphasis_.above.size(); ++o)
+    if (std::isfinite(emphasis_.above[o]))
+      emphasis_.above[o] = forecaster.scaler.tags[static_cast<std::size_t>(layout_.outputs()[o])].normalise(
+          emphasis_.above[o]);
+}
 
 void WindowWriter::write(kernels::Program<float>& program, int slot, double time0,
                          const Augmentation& augmentation, std::uint64_t seed, std::uint64_t stream) {
@@ -21,6 +31,10 @@ void WindowWriter::write(kernels::Program<float>& program, int slot, double time
   Rng rng(seed, stream);
   const bool unknown = rng.uniform() < augmentation.unknown_plan;
 
+  if (emphasis_.active())
+    for (Index h = 0; h < horizon; ++h)
+      for (std::size_t o = 0; o < emphasis_.above.size(); ++o)
+        heavy_(h, static_cast<Index>(o)) = window_(context + h, layout_.outputs()[o]) > emphasis_.above[o];
   for (Index c = 0; c < window_.cols; ++c) {
     const Tag& tag = tags_.tags[static_cast<std::size_t>(c)];
     if (tag.role == Role::cost || tag.kind == Kind::categorical) continue;
@@ -28,13 +42,14 @@ void WindowWriter::write(kernels::Program<float>& program, int slot, double time
     const double shift = rng.normal() * (output ? augmentation.level_shift : augmentation.input_shift);
     for (Index r = 0; r < window_.rows; ++r) window_(r, c) += shift;
   }
+  const int hidden = augmentation.max_delay > 0 ? static_cast<int>(rng.below(augmentation.max_delay + 1)) : 0;
 
   if (augmentation.gain_shift > 0 || augmentation.slope_shift > 0) bend(augmentation, rng);
   const ConstView past = ConstView(window_).slice(0, context),
                   coming = ConstView(window_).slice(context, horizon);
-  const ContextSummary summary = layout_.summarise(past);
+  const ContextSummary summary = layout_.summarise(past, hidden);
   layout_.fill_history(program.history() + slot * layout_.history_tokens() * layout_.history_width(), past,
-                       summary, time0);
+                       summary, time0, hidden);
 
   const auto gather = [&](Matrix& to, const std::vector<Index>& ids) {
     for (Index h = 0; h < horizon; ++h)
@@ -57,7 +72,8 @@ void WindowWriter::write(kernels::Program<float>& program, int slot, double time
       const double change = coming(h, tag) - summary.anchor[static_cast<std::size_t>(tag)];
       const bool counts = !std::isnan(change);
       *target++ = counts ? static_cast<float>(change) : 0.0f;
-      *weight++ = counts ? 1.0f : 0.0f;
+      *weight++ =
+          counts ? (emphasis_.active() && heavy_(h, o) ? static_cast<float>(emphasis_.weight) : 1.0f) : 0.0f;
     }
 }
 
@@ -111,19 +127,38 @@ double WindowWriter::weight(kernels::Program<float>& program, int batch) const {
   return std::accumulate(program.weight(), program.weight() + labels, 0.0);
 }
 
-TrainingWindows::TrainingWindows(const Forecaster& forecaster, const History& history, Index end)
-    : context_(forecaster.layout.context()),
-      z_(forecaster.scaler.normalise(history, 0, end)),
-      writer_(forecaster) {
-  if (!history.time.empty()) time_.assign(history.time.begin(), history.time.begin() + end);
+TrainingWindows::TrainingWindows(const Forecaster& forecaster, const History& history, Index end,
+                                 Emphasis emphasis)
+    : layout_(forecaster.layout),
+      scaler_(forecaster.scaler),
+      history_(history),
+      end_(end),
+      writer_(forecaster, std::move(emphasis)) {
+  if (end < 0 || end > history.rows())
+    throw InputError("TrainingWindows(end): expected 0.." + std::to_string(history.rows()) +
+                     " rows of the history, got " + std::to_string(end));
+}
+
+// Rows of the window from `origin` on that exist and follow each other, at most the horizon.
+Index TrainingWindows::unbroken_from(Index origin) const {
+  const Index last = std::min<Index>(origin + layout_.horizon(), end_);
+  if (history_.gap.empty()) return last - origin;
+  Index r = origin;
+  while (r < last && !history_.gap[static_cast<std::size_t>(r)]) ++r;
+  return r - origin;
 }
 
 void TrainingWindows::fill(kernels::Program<float>& program, int slot, Index origin,
                            const Augmentation& augmentation, std::uint64_t seed, std::uint64_t stream) {
-  const Index first = origin - context_;
   Matrix& window = writer_.window();
-  std::copy_n(z_.row(first), window.rows * window.cols, window.row(0));
-  writer_.write(program, slot, time_.empty() ? kMissing : time_[static_cast<std::size_t>(first)],
+  const Index first = origin - layout_.context(), rows = layout_.context() + unbroken_from(origin);
+  for (Index c = 0; c < window.cols; ++c) {
+    const TagScale& scale = scaler_.tags[static_cast<std::size_t>(c)];
+    for (Index r = 0; r < window.rows; ++r)
+      window(r, c) = r < rows ? scale.normalise(history_.values(first + r, c)) : kMissing;
+  }
+  writer_.write(program, slot,
+                history_.time.empty() ? kMissing : history_.time[static_cast<std::size_t>(first)],
                 augmentation, seed, stream);
 }
 
