@@ -13,8 +13,8 @@ from emisopt.control import Controller, Decision
 from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster, Sensitivity
 from emisopt.io import read_history
-from emisopt.online import OnlineLearner, run_online
 from emisopt.objective import Limit, Objective, Setpoint, economic
+from emisopt.online import OnlineLearner, run_online
 from emisopt.risk import BreakRisk
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 

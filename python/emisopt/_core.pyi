@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -1170,7 +1170,7 @@ class TrainConfig:
     """
     How to train; checked when made.
     """
-    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_delay: typing.SupportsInt | typing.SupportsIndex = 0, min_horizon: typing.SupportsInt | typing.SupportsIndex = 0, loss: Loss = Loss.pinball, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, exceed_weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, exceed_quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, exceed_limits: collections.abc.Sequence[tuple[str, typing.SupportsFloat | typing.SupportsIndex]] = [], trainable: collections.abc.Sequence[str] = [], train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, gain_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, slope_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_delay: typing.SupportsInt | typing.SupportsIndex = 0, min_horizon: typing.SupportsInt | typing.SupportsIndex = 0, loss: Loss = Loss.pinball, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, exceed_weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, exceed_quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, exceed_limits: collections.abc.Sequence[tuple[str, typing.SupportsFloat | typing.SupportsIndex]] = [], trainable: collections.abc.Sequence[str] = [], train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def train_rows(self) -> int:
@@ -1265,6 +1265,334 @@ class TrainResult:
         """
         Loss of the weights kept; NaN: no validation rows.
         """
+class UpdateScope:
+    """
+    Which weights an update may move.
+
+    Members:
+
+      full
+
+      lora
+
+      head
+    """
+    __members__: typing.ClassVar[dict[str, UpdateScope]]
+    full: typing.ClassVar[UpdateScope]
+    head: typing.ClassVar[UpdateScope]
+    lora: typing.ClassVar[UpdateScope]
+    @typing.overload
+    def __eq__(self, other: UpdateScope) -> bool:
+        ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool:
+        ...
+    def __getstate__(self) -> int:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __index__(self) -> int:
+        ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __int__(self) -> int:
+        ...
+    @typing.overload
+    def __ne__(self, other: UpdateScope) -> bool:
+        ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __str__(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def value(self) -> int:
+        ...
+class OnlineConfig:
+    """
+    How to learn online.
+    """
+    learn: bool
+    update: UpdateScope
+    def __init__(self, **kwargs) -> None:
+        """
+        Fields by name; InputError names the one that is out of range.
+        """
+    @property
+    def batch(self) -> int:
+        ...
+    @batch.setter
+    def batch(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def clip(self) -> float:
+        ...
+    @clip.setter
+    def clip(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def delay(self) -> int:
+        ...
+    @delay.setter
+    def delay(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def distill(self) -> float:
+        ...
+    @distill.setter
+    def distill(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def every(self) -> int:
+        ...
+    @every.setter
+    def every(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def ewc(self) -> float:
+        ...
+    @ewc.setter
+    def ewc(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def gain_shift(self) -> float:
+        ...
+    @gain_shift.setter
+    def gain_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def guard(self) -> int:
+        ...
+    @guard.setter
+    def guard(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def input_shift(self) -> float:
+        ...
+    @input_shift.setter
+    def input_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def l2sp(self) -> float:
+        ...
+    @l2sp.setter
+    def l2sp(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def level_shift(self) -> float:
+        ...
+    @level_shift.setter
+    def level_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def memory(self) -> int:
+        ...
+    @memory.setter
+    def memory(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def pace(self) -> float:
+        ...
+    @pace.setter
+    def pace(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def pace_most(self) -> float:
+        ...
+    @pace_most.setter
+    def pace_most(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rank(self) -> int:
+        ...
+    @rank.setter
+    def rank(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rate(self) -> float:
+        ...
+    @rate.setter
+    def rate(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def recent_rows(self) -> int:
+        ...
+    @recent_rows.setter
+    def recent_rows(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def regimes(self) -> int:
+        ...
+    @regimes.setter
+    def regimes(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def replay(self) -> float:
+        ...
+    @replay.setter
+    def replay(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def seed(self) -> int:
+        ...
+    @seed.setter
+    def seed(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def slope_shift(self) -> float:
+        ...
+    @slope_shift.setter
+    def slope_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def snapshots(self) -> int:
+        ...
+    @snapshots.setter
+    def snapshots(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def steps(self) -> int:
+        ...
+    @steps.setter
+    def steps(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def threads(self) -> int:
+        ...
+    @threads.setter
+    def threads(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tolerance(self) -> float:
+        ...
+    @tolerance.setter
+    def tolerance(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def unknown_plan(self) -> float:
+        ...
+    @unknown_plan.setter
+    def unknown_plan(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+class UpdateReport:
+    """
+    What one update did, and why.
+    """
+    @property
+    def accepted(self) -> bool:
+        ...
+    @property
+    def distill(self) -> float:
+        ...
+    @property
+    def ewc(self) -> float:
+        ...
+    @property
+    def gradient_norm(self) -> float:
+        ...
+    @property
+    def guard_after(self) -> float:
+        ...
+    @property
+    def guard_before(self) -> float:
+        ...
+    @property
+    def l2sp(self) -> float:
+        ...
+    @property
+    def newest_loss(self) -> float:
+        ...
+    @property
+    def pace(self) -> float:
+        ...
+    @property
+    def reason(self) -> str:
+        ...
+    @property
+    def recent_loss(self) -> float:
+        ...
+    @property
+    def replay_loss(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def steps(self) -> int:
+        ...
+    @property
+    def version(self) -> int:
+        ...
+class OnlineLearner:
+    """
+    Learns row by row; one thread at a time, weights() any.
+    """
+    @staticmethod
+    def load(path: str) -> OnlineLearner:
+        ...
+    def __init__(self, forecaster: Forecaster, past: History, config: OnlineConfig) -> None:
+        ...
+    def label(self, row: typing.SupportsInt | typing.SupportsIndex, outputs: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Outputs (O) of an earlier row, once its delay has passed.
+        """
+    def observe(self, row: numpy.typing.NDArray[numpy.float64], time_s: typing.SupportsFloat | typing.SupportsIndex = ..., breaks: bool = False) -> UpdateReport | None:
+        """
+        The newest row (tags); returns the report of the update that was due, or None.
+        """
+    def rollback(self, version: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Serves a kept version again, as a new one.
+        """
+    def save(self, path: str) -> None:
+        ...
+    def update(self) -> UpdateReport:
+        """
+        An update now.
+        """
+    @property
+    def first_row(self) -> int:
+        """
+        Number of the history's first row.
+        """
+    @property
+    def forecaster(self) -> Forecaster:
+        """
+        With the weights that serve (a copy).
+        """
+    @property
+    def history(self) -> History:
+        """
+        Rows with the labels that are known (a copy).
+        """
+    @property
+    def remembered(self) -> int:
+        """
+        Windows in the memory.
+        """
+    @property
+    def rows(self) -> int:
+        """
+        Rows seen, those of the past included.
+        """
+    @property
+    def snapshots(self) -> list[int]:
+        """
+        Versions kept, rising.
+        """
+    @property
+    def version(self) -> int:
+        ...
 class SpikeGate:
     """
     Puts lone readings aside that lie far from what was forecast.
@@ -1932,6 +2260,10 @@ def remove_substitution(values: numpy.typing.NDArray[numpy.float64], hours: coll
 def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
     """
     (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
+    """
+def run_prequential(forecaster: Forecaster, history: History, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, config: OnlineConfig, operation_known: bool, stride: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple[list[int], numpy.typing.NDArray[numpy.float64], list[UpdateReport]]:
+    """
+    (origins, quantiles (n, H, O, Q), reports).
     """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """

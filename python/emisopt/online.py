@@ -19,8 +19,8 @@ from emisopt.history import to_history
 __all__ = ["OnlineLearner", "Prequential", "run_online"]
 
 REPORT_FIELDS = (
-    "row", "version", "accepted", "reason", "steps", "pace", "recent_loss", "replay_loss", "l2sp", "ewc", "distill",
-    "gradient_norm", "newest_loss", "guard_before", "guard_after", "seconds",
+    "row", "version", "accepted", "reason", "steps", "pace", "recent_loss", "replay_loss", "l2sp", "ewc",
+    "distill", "gradient_norm", "newest_loss", "guard_before", "guard_after", "seconds",
 )  # fmt: skip
 
 
@@ -35,8 +35,8 @@ class OnlineLearner:
 
     Each update takes a few steps down
     ``L(theta; recent and replayed windows) + l2sp |theta - theta*|^2 + ewc/2 sum F (theta - theta*)^2
-    + distill KD``; ``theta*`` are the weights at the start, KD is the distance to the quantiles that were stored
-    with a replayed window. It is dropped when the loss on held-out windows would rise.
+    + distill KD``; ``theta*`` are the weights at the start, KD is the distance to the quantiles that were
+    stored with a replayed window. It is dropped when the loss on held-out windows would rise.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class OnlineLearner:
     Attributes
     ----------
     version : of the weights that serve;   snapshots : versions kept;   rows : rows seen
-    reports : DataFrame, a row per update: each loss term, both penalties, the guard's losses, what was refused
+    reports : DataFrame, a row per update: each loss term, both penalties, the guard's losses, refusals
 
     Raises
     ------
@@ -75,8 +75,7 @@ class OnlineLearner:
     >>> from emisopt import Forecaster, OnlineLearner, plants
     >>> history, tags = plants.Boiler(seed=1).simulate_history(days=3)
     >>> f = Forecaster(context=24, horizon=6, width=16, heads=2, steps=20)
-    >>> f.fit(history[:600], tags=tags, progress=False)
-    Forecaster(...)
+    >>> f = f.fit(history[:600], tags=tags, progress=False)
     >>> learner = OnlineLearner(f, history[:600], every=12, memory=200)
     >>> learner.observe(history[600:648])["accepted"].tolist()
     [True, True, True, True]
@@ -130,7 +129,7 @@ class OnlineLearner:
     def _adopt(self, core: _core.OnlineLearner, forecaster: Forecaster, newest: pd.DataFrame) -> None:
         self.core = core
         self.tags = forecaster.tags_
-        self.reports = report_frame([])
+        self._reports: list[_core.UpdateReport] = []
         self._newest = newest  # its label tells which stamps come next
         self._forecaster = forecaster
         self._served = -1
@@ -152,24 +151,25 @@ class OnlineLearner:
         ------
         InputError : a label handed in early, time that does not rise.   DataError : a column is missing
         """
-        rows = rows.reindex(columns=rows.columns.union([n for n in self.tags.outputs if n not in rows], sort=False))
+        absent = [name for name in self.tags.outputs if name not in rows]
         table = to_history(
-            pd.concat([self._newest[rows.columns.intersection(self._newest.columns)], rows]) if self.tags.period
-            else rows, self.tags, live=True, where="OnlineLearner.observe(rows)",
-        )  # fmt: skip
-        skip = 1 if self.tags.period else 0
+            rows.assign(**dict.fromkeys(absent, np.nan)),
+            self.tags,
+            live=True,
+            where="OnlineLearner.observe(rows)",
+        )
+        values, time, gap = np.ascontiguousarray(table.values), table.time, table.gap
+        # Rows without stamps carry numbers: the first one follows the newest row, or something is missing.
+        breaks = not time.size and rows.index[0] != self._newest.index[-1] + 1
         reports = []
-        time, gap = table.time, table.gap
-        values = np.ascontiguousarray(table.values)
-        for i in range(skip, len(values)):
+        for i, row in enumerate(values):
             stamp = float(time[i]) if time.size else float("nan")
-            report = self.core.observe(values[i], stamp, bool(gap[i]))
+            report = self.core.observe(row, stamp, bool(gap[i]) or (i == 0 and breaks))
             if report is not None:
                 reports.append(report)
         self._newest = rows.tail(1)
-        got = report_frame(reports)
-        self.reports = pd.concat([self.reports, got], ignore_index=True) if len(self.reports) else got
-        return got
+        self._reports += reports
+        return report_frame(reports)
 
     def label(self, labels: pd.DataFrame, first_row: int) -> None:
         """Outputs of earlier rows, once their delay has passed.
@@ -199,6 +199,11 @@ class OnlineLearner:
         frame = history_frame(self.core.history)
         return self.forecaster.predict(frame, plan, known)
 
+    @property
+    def reports(self) -> pd.DataFrame:
+        """A row per update since this learner was made or loaded."""
+        return report_frame(self._reports)
+
     # ---- versions ---------------------------------------------------------------------------------------
 
     @property
@@ -224,9 +229,8 @@ class OnlineLearner:
 
     def update(self) -> pd.DataFrame:
         """An update now, due or not; its report."""
-        got = report_frame([self.core.update()])
-        self.reports = pd.concat([self.reports, got], ignore_index=True) if len(self.reports) else got
-        return got
+        self._reports.append(self.core.update())
+        return report_frame(self._reports[-1:])
 
     def rollback(self, version: int) -> int:
         """Serves the weights of a kept version again, as a new version; learning goes on from there.
@@ -283,7 +287,7 @@ class Prequential:
 
     Attributes
     ----------
-    origins : (n,) first rows forecast;   quantiles : (n, H, O, Q) physical units, NaN where none can be issued
+    origins : (n,) first rows forecast;   quantiles : (n, H, O, Q) physical, NaN where none can be issued
     reports : DataFrame, a row per update
     """
 
