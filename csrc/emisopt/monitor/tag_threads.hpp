@@ -1,0 +1,40 @@
+// Shares independent jobs, one per group of tags, among threads.
+#pragma once
+#include <atomic>
+#include <exception>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "emisopt/base/types.hpp"
+
+namespace emisopt {
+
+/// work(job) once for each job below `jobs`, on up to `threads` threads, this one included. All jobs are
+/// begun whatever happens; of several errors the first job's is thrown.
+template <class Work>
+void share_out(Index jobs, int threads, const Work& work) {
+  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(jobs));
+  std::atomic<Index> next = 0;
+  const auto run = [&] {
+    for (Index i = next++; i < jobs; i = next++) {
+      try {
+        work(i);
+      } catch (...) {
+        errors[static_cast<std::size_t>(i)] = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::thread> others;
+  try {
+    for (int t = 1; t < threads && t < jobs; ++t) others.emplace_back(run);
+  } catch (const std::system_error&) {
+    // the system gives no more threads: the work is done by fewer
+  }
+  run();
+  for (std::thread& other : others) other.join();
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+}
+
+}  // namespace emisopt
