@@ -85,7 +85,7 @@ void AdwinOptions::validate() const {
   if (!(delta > 0 && delta < 1))
     throw InputError(where + "delta): expected a number in (0, 1), got " + number_text(delta));
   whole("clock", clock, 1, 1'000'000);
-  whole("max_buckets", max_buckets, 1, kMostBuckets);
+  whole("max_buckets", max_buckets, 2, kMostBuckets);  // 1: rows run empty, and river panics
   whole("min_window", min_window, 1, 1'000'000);
   whole("grace", grace, 0, 1'000'000);
 }

@@ -16,7 +16,7 @@ namespace emisopt {
 struct AdwinOptions {
   double delta = 0.002;  // confidence of a cut
   int clock = 32;        // values between tests
-  int max_buckets = 5;   // per size
+  int max_buckets = 5;   // per size, 2 to 16
   int min_window = 5;    // values that a side of a cut needs
   int grace = 10;        // no test before the window holds more than this
   DriftVariant variant = DriftVariant::river;

@@ -19,7 +19,7 @@ class ScoreBank {
 
   /// Scores (rows, tags) of more rows, NaN where there is none. The first row after the reference's last one
   /// is taken as not following it: scores begin anew. Throws as the constructor, with nothing changed.
-  Matrix push(const TagRows& values, const char* gap, int threads = 1);
+  Matrix push(const TagRows& values, const char* gap = nullptr, int threads = 1);
 
   /// Per tag, by what factor a chart's limit must grow to keep `run_length`, which the options' own limit
   /// gives on independent normal values, on blocks of the tag's reference scores (limit_inflation). NaN for
