@@ -91,7 +91,9 @@ def row_of(case: Case, quick: bool) -> Row:
         tag = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
         raise AssertionError(f"{case.name}: tag {tag}: our alarms {mine[tag]}, river's {theirs[tag]}")
     peer = statistics.median(seconds["river"])
-    note += f"; river {river.__version__} on {case.sample} tags, {peer * per_value:.4g} ns a value, one thread; "
+    note += (
+        f"; river {river.__version__} on {case.sample} tags, {peer * per_value:.4g} ns a value, one thread; "
+    )
     note += f"same {sum(len(t) for t in theirs)} alarms there"
     return Row(case.name, "time", ours, peer, "river", unit="s", note=note)
 

@@ -111,30 +111,12 @@ void Adwin::reset(const Options& options) {
   start_anew_ = false;
 }
 
-bool Adwin::update(const Options& options, double x) {
-  if (start_anew_) reset(options);
-  const double total = total_, width = width_;
-  insert(x);
-  if (--until_test_ > 0) return false;
+bool Adwin::test(const Options& options) {
   until_test_ = options.clock;
   if (!(width_ > options.grace)) return false;
   const bool changed = reduce(options);
-  if (options.variant == DriftVariant::moa) return changed && mean() > total / width;
+  if (options.variant == DriftVariant::moa) return changed && mean() > mean_before_;
   return start_anew_ = changed;
-}
-
-// Variances of row 0 stay zero: a value has none.
-void Adwin::insert(double x) {
-  Row& row = rows_[0];
-  totals(0)[place(row, row.used)] = x;
-  ++row.used;
-  width_ += 1;
-  if (width_ > 1) {
-    const double d = x - total_ / (width_ - 1);
-    variance_ += (width_ - 1) * d * d / width_;
-  }
-  total_ += x;
-  if (row.used == full_) merge_full_rows();
 }
 
 void Adwin::merge_full_rows() {

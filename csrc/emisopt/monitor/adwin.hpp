@@ -32,7 +32,13 @@ class Adwin {
 
   explicit Adwin(const Options& options);
 
-  bool update(const Options& options, double x);
+  bool update(const Options& options, double x) {
+    if (start_anew_) reset(options);
+    const bool tests = --until_test_ <= 0;
+    if (tests) mean_before_ = mean();
+    insert(x);
+    return tests && test(options);
+  }
   /// |change of the mean| of the last alarm.
   double statistic() const { return size_ < 0 ? -size_ : size_; }
   /// Mean of what is kept less mean of what was dropped; the delay is what is kept.
@@ -55,8 +61,22 @@ class Adwin {
   std::size_t place(const Row& row, int k) const {
     return (row.first + static_cast<unsigned>(k)) & (room_ - 1);
   }
+  // Variances of row 0 stay zero: a value has none.
+  void insert(double x) {
+    Row& row = rows_[0];
+    cells_[place(row, row.used)] = x;
+    ++row.used;
+    const double before = width_;
+    width_ += 1;
+    if (before > 0) {
+      const double d = x - total_ / before;
+      variance_ += before * d * d / width_;
+    }
+    total_ += x;
+    if (row.used == full_) merge_full_rows();
+  }
+  bool test(const Options& options);
   void add_row();
-  void insert(double x);
   void merge_full_rows();
   void drop_oldest();
   bool reduce(const Options& options);
@@ -67,7 +87,7 @@ class Adwin {
   std::vector<double> cells_;
   std::vector<Row> rows_;  // rows_[i]: buckets of 2^i values
   double width_ = 0, total_ = 0, variance_ = 0;
-  double size_ = 0;
+  double size_ = 0, mean_before_ = 0;  // change at the last alarm; mean before the value just tested
   int until_test_;
   bool start_anew_ = false;
 };

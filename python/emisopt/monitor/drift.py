@@ -80,11 +80,14 @@ def table_of(data: object, names: Sequence[str], where: str) -> tuple[Floats, Fl
         columns = [str(name) for name in data.columns]
         if columns != list(names):
             data = _in_order(data, columns, names, where)
-        for name, kind in zip(names, data.dtypes, strict=True):
+        kinds = set(data.dtypes)
+        for kind in kinds:
             if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+                name = names[list(data.dtypes).index(kind)]
                 raise DataError(f"{where}: tag {name!r}: expected numbers, got {kind}")
-        values = np.asarray(data.to_numpy(dtype=np.float64, na_value=np.nan))
-        return values, _seconds(data.index, where)
+        plain = kinds <= {np.dtype(np.float64)}  # then pandas hands out its own memory
+        values = data.to_numpy() if plain else data.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray(values, dtype=np.float64), _seconds(data.index, where)
     values = np.asarray(data, dtype=np.float64)
     if values.ndim == 1 and len(names) == 1:
         values = values[:, None]
@@ -321,10 +324,10 @@ class Calibration:
 _GRIDS: dict[str, tuple[str, Sequence[float], Any, Any]] = {
     "cusum": ("limit", (2, 3, 4, 5, 6, 8, 10, 13, 16, 20), lambda v: v, lambda t: t),
     "ewma": ("limit", (1.5, 2, 2.4, 2.8, 3.2, 3.6, 4, 4.5, 5, 6), lambda v: v * v, math.sqrt),
-    "page_hinkley": ("limit", tuple(2.0**k for k in range(0, 13)), math.log, math.exp),
-    "adwin": ("delta", tuple(10.0 ** (-k / 2) for k in range(1, 19)), lambda v: -math.log(v), lambda t: math.exp(-t)),
+    "page_hinkley": ("limit", tuple(2.0 ** (k / 4) for k in range(0, 49)), math.log, math.exp),
+    "adwin": ("delta", (0.9, 0.7, 0.5, *(10.0 ** (-k / 2) for k in range(1, 19))), lambda v: -math.log(v), lambda t: math.exp(-t)),
     "kswin": ("alpha", tuple(10.0 ** (-k / 2) for k in range(2, 21)), lambda v: -math.log(v), lambda t: math.exp(-t)),
-    "two_window_ks": ("limit", tuple(0.05 * k for k in range(1, 19)), lambda v: v * v, math.sqrt),
+    "two_window_ks": ("limit", tuple(0.02 * k for k in range(1, 46)), lambda v: v * v, math.sqrt),
 }  # fmt: skip
 
 
@@ -390,7 +393,9 @@ def calibrate(
 def _interpolate(
     kind: str, option: str, grid: Sequence[float], forward: Any, backward: Any, arl0: float, got: Any
 ) -> Calibration:
-    shown = [(forward(value), math.log(mean), n) for value, (mean, n) in zip(grid, got, strict=True) if n >= 20]
+    shown = [
+        (forward(value), math.log(mean), n) for value, (mean, n) in zip(grid, got, strict=True) if n >= 20
+    ]
     if len(shown) < 2:
         raise DataError(f"calibrate: {kind} alarmed too seldom to be calibrated; give more values")
     wanted = math.log(arl0)

@@ -130,7 +130,9 @@ class DriftMonitor:
         self.tag_months_per_alarm = float(tag_months_per_alarm)
         self.chart, self.slack, self.weight = chart, float(slack), float(weight)
         self.control, self.fdr, self.decide_every = control, float(fdr), decide_every
-        self.period = period if period is not None else tags.period if tags is not None and tags.period else None
+        self.period = (
+            period if period is not None else tags.period if tags is not None and tags.period else None
+        )
         self.max_order, self.bootstrap, self.block, self.seed = max_order, bootstrap, block, seed
         self._threads = threads or _core.default_threads()
         self._options(5.0)  # refuses slack and weight
