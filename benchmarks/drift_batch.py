@@ -1,8 +1,8 @@
-"""Drift of 10^4 tags in one call, beside river one value at a time; alarms are the same rows, or the row fails.
+"""Drift of 10^4 tags in one call, beside river one value at a time; alarms are the same, or the row fails.
 
 Cases kswin-batch, adwin-batch and page-hinkley-batch of suite domain. river has no batch: its cost a value is
-measured on a sample of the same tags and told for all of them. A tag that shifts, one that wanders and one that
-stands still take turns.
+measured on a sample of the same tags and told for all of them. Tags that shift, wander and stand still take
+turns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Golden alarms of river's detectors and Kolmogorov-Smirnov p-values of SciPy for csrc/emisopt/monitor.
 
-Run from the repository root, with the packages of the group `bench`: ``python tests/golden/make_drift.py``. The
-tests read the committed ``drift.csv``:
+Run from the repository root, with the packages of the group `bench`: ``python tests/golden/make_drift.py``.
+The tests read the committed ``drift.csv``:
 
     alarms,DETECTOR,OPTION=VALUE ...,STREAM,ROW ROW ...
     ks,N,H,P-VALUE
@@ -75,11 +75,9 @@ def rows() -> list[str]:
         for name, options, make in CASES:
             found = " ".join(map(str, alarms(make(), values)))
             out.append(f"alarms,{name},{options},{seed},{found}")
-    for n in (5, 25, 30, 100, 1000, 10000):
-        for share in (0.05, 0.1, 0.2, 0.4, 0.7, 1.0):
-            if h := round(share * n):
-                out.append(f"ks,{n},{h},{ks_p(n, h)!r}")
-    return out
+    shares = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+    places = [(n, round(share * n)) for n in (5, 25, 30, 100, 1000, 10000) for share in shares]
+    return out + [f"ks,{n},{h},{ks_p(n, h)!r}" for n, h in places if h]
 
 
 if __name__ == "__main__":

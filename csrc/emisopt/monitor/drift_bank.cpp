@@ -100,6 +100,8 @@ void require_finite_or_missing(const char* where, const TagRows& values,
 }
 
 struct DriftBank::Detectors {
+  std::atomic<bool> busy = false;
+
   virtual ~Detectors() = default;
   virtual bool has_limit() const = 0;
   virtual void run(Index tag, const double* column, Index rows, Index step, Index first_row,
@@ -211,6 +213,7 @@ DriftBank& DriftBank::operator=(DriftBank&&) noexcept = default;
 DriftBank::~DriftBank() = default;
 
 std::vector<TagAlarm> DriftBank::push(const TagRows& values, int threads) {
+  const OneAtATime alone("DriftBank.push", detectors_->busy);
   if (broken_) throw StateError("DriftBank.push: an earlier call ended amid its rows; make a new bank");
   check_shape("DriftBank.push(values)", {values.rows, values.tags}, {{"N", -1}, {"tags", tags()}});
   const Index groups = (values.tags + kGroup - 1) / kGroup;
@@ -255,6 +258,7 @@ std::vector<TagAlarm> DriftBank::push(const TagRows& values, int threads) {
 }
 
 void DriftBank::set_limits(const std::vector<double>& limits) {
+  const OneAtATime alone("DriftBank.set_limits", detectors_->busy);
   if (!detectors_->has_limit())
     throw StateError("DriftBank.set_limits: adwin and kswin have no limit; set delta or alpha instead");
   check_shape("DriftBank.set_limits(limits)", {static_cast<long>(limits.size())}, {{"tags", tags()}});
@@ -272,12 +276,14 @@ std::vector<double> DriftBank::limits() const {
 }
 
 std::vector<TagAlarm> DriftBank::take_peaks() {
+  const OneAtATime alone("DriftBank.take_peaks", detectors_->busy);
   std::vector<TagAlarm> peaks = detectors_->take_peaks();
   if (peaks.empty()) throw StateError("DriftBank.take_peaks: the bank was made without keep_peaks");
   return peaks;
 }
 
 void DriftBank::restart(Index tag) {
+  const OneAtATime alone("DriftBank.restart", detectors_->busy);
   if (tag < 0 || tag >= tags())
     throw InputError("DriftBank.restart(tag): expected 0 to " + std::to_string(tags() - 1) + ", got " +
                      std::to_string(tag));
@@ -285,6 +291,7 @@ void DriftBank::restart(Index tag) {
 }
 
 void DriftBank::restart_all() {
+  const OneAtATime alone("DriftBank.restart_all", detectors_->busy);
   for (Index t = 0; t < tags(); ++t) detectors_->restart(t);
 }
 

@@ -22,7 +22,10 @@ std::vector<double> column(const TagRows& v, Index tag) {
 
 ScoreBank::ScoreBank(const TagRows& reference, const char* gap, std::vector<std::string> names,
                      const ReferenceOptions& options, int threads)
-    : names_(std::move(names)), references_(names_.size()), streams_(names_.size()) {
+    : names_(std::move(names)),
+      references_(names_.size()),
+      streams_(names_.size()),
+      busy_(std::make_unique<std::atomic<bool>>(false)) {
   options.validate();
   check_shape("ScoreBank(reference)", {reference.rows, reference.tags}, {{"N", -1}, {"tags", tags()}});
   require_finite_or_missing("ScoreBank(reference)", reference, names_, 0);
@@ -34,6 +37,7 @@ ScoreBank::ScoreBank(const TagRows& reference, const char* gap, std::vector<std:
 }
 
 Matrix ScoreBank::push(const TagRows& values, const char* gap, int threads) {
+  const OneAtATime alone("ScoreBank.push", *busy_);
   check_shape("ScoreBank.push(values)", {values.rows, values.tags}, {{"N", -1}, {"tags", tags()}});
   require_finite_or_missing("ScoreBank.push(values)", values, names_, rows_);
   Matrix out(values.rows, values.tags);

@@ -1,7 +1,9 @@
 // ReferenceScore and ScoreStream for many tags at once, and what their own memory and distribution do to the
 // limits of a chart.
 #pragma once
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,7 @@ class ScoreBank {
   std::vector<std::string> names_;
   std::vector<ReferenceScore> references_;
   std::vector<ScoreStream> streams_;
+  std::unique_ptr<std::atomic<bool>> busy_;
   Index rows_ = 0;
 };
 

@@ -2,13 +2,32 @@
 #pragma once
 #include <atomic>
 #include <exception>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "emisopt/base/error.hpp"
 #include "emisopt/base/types.hpp"
 
 namespace emisopt {
+
+/// Holds a bank for one call. Two threads of a caller that change one bank at once would mix their rows: the
+/// second is refused.
+class OneAtATime {
+ public:
+  /// Throws StateError "where: in use by another thread".
+  OneAtATime(const char* where, std::atomic<bool>& busy) : busy_(busy) {
+    if (busy_.exchange(true, std::memory_order_acquire))
+      throw StateError(std::string(where) + ": in use by another thread; give each thread a bank of its own");
+  }
+  ~OneAtATime() { busy_.store(false, std::memory_order_release); }
+  OneAtATime(const OneAtATime&) = delete;
+  OneAtATime& operator=(const OneAtATime&) = delete;
+
+ private:
+  std::atomic<bool>& busy_;
+};
 
 /// work(job) once for each job below `jobs`, on up to `threads` threads, this one included. All jobs are
 /// begun whatever happens; of several errors the first job's is thrown.

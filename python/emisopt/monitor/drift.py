@@ -11,6 +11,7 @@ Formulas, sources, the implementations that are matched, and what is promised: d
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def detector_options(kind: str, options: dict[str, Any]) -> Any:
         raise ConfigError(f"drift: {kind}: expected numbers, whole where they count, got {shown}") from None
 
 
-def table_of(data: object, names: Sequence[str], where: str) -> tuple[Floats, Floats | None]:
+def table_of(data: Any, names: Sequence[str], where: str) -> tuple[Floats, Floats | None]:
     """Values (N, tags) in the order of `names`, without a copy where pandas holds them so, and stamps in UTC
     seconds (N,), None for rows without."""
     if isinstance(data, pd.Series):
@@ -126,11 +127,12 @@ class DriftBank:
         as they are)
     tags : names, in the order of the columns
     threads : that share the tags; 0: EMISOPT_THREADS, else the machine's; the alarms do not depend on it
-    options : of the kind. cusum: slack 0.5, limit 5. ewma: weight 0.1, limit 2.8. page_hinkley: min_instances
-        30, delta 0.005, limit 50, alpha 0.9999, mode "both", variant "river". adwin: delta 0.002, clock 32,
-        max_buckets 5, min_window 5, grace 10, variant "river". kswin: alpha 0.005, window 100, sample 30, seed
-        0. two_window_ks: reference 500, recent 100, limit 0.25. variant: the implementation whose alarms are
-        matched, "river" (0.26.1) or "moa" (as CapyMOA calls it; page_hinkley then has mode "up" only)
+    options : of the kind. cusum: slack 0.5, limit 5. ewma: weight 0.1, limit 2.8. page_hinkley:
+        min_instances 30, delta 0.005, limit 50, alpha 0.9999, mode "both", variant "river". adwin: delta
+        0.002, clock 32, max_buckets 5, min_window 5, grace 10, variant "river". kswin: alpha 0.005, window
+        100, sample 30, seed 0. two_window_ks: reference 500, recent 100, limit 0.25. variant: the
+        implementation whose alarms are matched, "river" (0.26.1) or "moa" (as CapyMOA calls it; page_hinkley
+        then has mode "up" only)
 
     Raises
     ------
@@ -167,7 +169,8 @@ class DriftBank:
 
         Parameters
         ----------
-        data : (N, tags) DataFrame (columns by name, in any order; others are passed over) or array; NaN = missing
+        data : (N, tags) DataFrame (columns by name, in any order; others are passed over) or array; NaN =
+            missing
 
         Returns
         -------
@@ -257,8 +260,8 @@ def chart_run_length(kind: str, limit: float, *, shift: float = 0.0, **options: 
     ----------
     kind : "cusum" (option slack, 0.5) or "ewma" (option weight, 0.1)
     limit : h of the CUSUM, L of the EWMA
-    shift : mean of the values: 0 gives the run length in control, else the mean delay of detection from a start
-        at zero
+    shift : mean of the values: 0 gives the run length in control, else the mean delay of detection from a
+        start at zero
 
     Notes
     -----
@@ -320,13 +323,14 @@ class Calibration:
     extrapolated: bool
 
 
-# Per kind: its option, values to try from often to seldom, and a scale on which log(run length) is near linear.
+# Per kind: its option, values to try from often to seldom, a scale on which log(run length) is near linear.
+_TENTHS = tuple(10.0 ** (-k / 2) for k in range(1, 21))
 _GRIDS: dict[str, tuple[str, Sequence[float], Any, Any]] = {
     "cusum": ("limit", (2, 3, 4, 5, 6, 8, 10, 13, 16, 20), lambda v: v, lambda t: t),
     "ewma": ("limit", (1.5, 2, 2.4, 2.8, 3.2, 3.6, 4, 4.5, 5, 6), lambda v: v * v, math.sqrt),
     "page_hinkley": ("limit", tuple(2.0 ** (k / 4) for k in range(0, 49)), math.log, math.exp),
-    "adwin": ("delta", (0.9, 0.7, 0.5, *(10.0 ** (-k / 2) for k in range(1, 19))), lambda v: -math.log(v), lambda t: math.exp(-t)),
-    "kswin": ("alpha", tuple(10.0 ** (-k / 2) for k in range(2, 21)), lambda v: -math.log(v), lambda t: math.exp(-t)),
+    "adwin": ("delta", (0.9, 0.7, 0.5, *_TENTHS), lambda v: -math.log(v), lambda t: math.exp(-t)),
+    "kswin": ("alpha", _TENTHS[1:], lambda v: -math.log(v), lambda t: math.exp(-t)),
     "two_window_ks": ("limit", tuple(0.02 * k for k in range(1, 46)), lambda v: v * v, math.sqrt),
 }  # fmt: skip
 
@@ -348,8 +352,8 @@ def calibrate(
     ----------
     kind, options : as for :class:`DriftBank`; the option that is looked for is left out
     arl0 : values from one alarm to the next
-    source : "normal", "uniform", "ar1" (with `phi`), all of variance one or range one, or measured values (n,) of
-        a period in control, of which blocks are resampled (moving-block bootstrap); NaN is left out
+    source : "normal", "uniform", "ar1" (with `phi`), all of variance one or range one, or measured values
+        (n,) of a period in control, of which blocks are resampled (moving-block bootstrap); NaN is left out
     block : rows per block; 0: 4 n^(1/3)
     values : simulated for each of the grid's settings
     seed : same seed, same answer
@@ -399,7 +403,7 @@ def _interpolate(
     if len(shown) < 2:
         raise DataError(f"calibrate: {kind} alarmed too seldom to be calibrated; give more values")
     wanted = math.log(arl0)
-    for (t0, y0, _), (t1, y1, n1) in zip(shown, shown[1:], strict=False):
+    for (t0, y0, _), (t1, y1, n1) in itertools.pairwise(shown):
         if y0 <= wanted <= y1:
             share = 0.0 if y1 == y0 else (wanted - y0) / (y1 - y0)
             return Calibration(kind, option, backward(t0 + share * (t1 - t0)), arl0, n1, False)

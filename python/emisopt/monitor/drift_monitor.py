@@ -26,7 +26,8 @@ _MONTH_S = 365.25 / 12 * 86400
 _TOLERANCE = 0.5  # of a period: a longer step between stamps is a gap
 _STATES = ("judged", "too few values", "constant")
 _COLUMNS = (
-    "kind", "tag", "row", "stamp", "direction", "size", "unit", "delay", "since", "statistic", "limit", "also",
+    "kind", "tag", "row", "stamp", "direction", "size", "unit", "delay", "since", "statistic", "limit",
+    "also",
 )  # fmt: skip
 
 
@@ -80,10 +81,10 @@ class DriftMonitor:
 
     Notes
     -----
-    csrc/emisopt/monitor/reference_score.hpp, cusum.hpp, ewma.hpp, run_length.hpp, run_length_study.hpp. A shift
-    of the level by d moves what is unforeseen by d times `gain` of :meth:`table` only: a slow tag's drift shows
-    late. Rows after a gap or a missing value give no score until the autoregression is full again. Scores
-    saturate at those of the reference's extremes: a lone spike does not alarm.
+    csrc/emisopt/monitor/reference_score.hpp, cusum.hpp, ewma.hpp, run_length.hpp, run_length_study.hpp. A
+    shift of the level by d moves what is unforeseen by d times `gain` of :meth:`table` only: a slow tag's
+    drift shows late. Rows after a gap or a missing value give no score until the autoregression is full
+    again. Scores saturate at those of the reference's extremes: a lone spike does not alarm.
 
     Examples
     --------
@@ -137,6 +138,7 @@ class DriftMonitor:
         self._threads = threads or _core.default_threads()
         self._options(5.0)  # refuses slack and weight
         self._groups: dict[str, _Group] = {}
+        self._last: float | None = None
 
     def _options(self, limit: float) -> Any:
         given = {"slack": self.slack} if self.chart == "cusum" else {"weight": self.weight}
@@ -160,9 +162,9 @@ class DriftMonitor:
         ----------
         residuals : (N, tags) measured minus forecast, in the tags' units
         inputs : (N, tags) what the forecaster is given
-        sensors : (N, tags) results of sensor checks: numbers that are near a constant in health (difference to a
-            redundant or reconstructed signal), or flags (bool: suspicious), whose onset is an alarm at once
-            tables of one index; NaN = missing
+        sensors : (N, tags) results of sensor checks: numbers that are near a constant in health (difference
+            to a redundant or reconstructed signal), or flags (bool: suspicious), whose onset is an alarm at
+            once. All tables have one index; NaN = missing
 
         Returns
         -------
@@ -195,7 +197,8 @@ class DriftMonitor:
         self._window = self.decide_every or max(1, round(86400 / period))
         curve = _core.RunLengthCurve
         self._curve = curve.cusum(self.slack) if self.chart == "cusum" else curve.ewma(self.weight)
-        self._rows, self._last = 0, None
+        self._rows = 0
+        self._last = None
         self._past: Floats = np.empty(0)  # stamps of the newest rows, a window long
         self._latest: dict[tuple[str, str], int] = {}
         return self
@@ -236,15 +239,15 @@ class DriftMonitor:
 
         Returns
         -------
-        DataFrame, one row per alarm by row: kind ("residual", "input", "sensor"), tag, row (counted from the
-        first push), stamp, direction, size (estimated shift of the level in `unit`), unit, delay (estimated rows
-        since it began, rows without a score not counted), since (stamp), statistic, limit (with control "fdr"
-        and "lord": the p-value's threshold is not one number; NaN), also (other kinds that alarmed for the same
-        tag since then: a sensor's drift shows in residual and input too).
+        DataFrame, one row per alarm in the order of decision: kind ("residual", "input", "sensor"), tag, row
+        (counted from the first push), stamp, direction, size (estimated shift of the level in `unit`), unit, delay (estimated
+        rows since it began, rows without a score not counted), since (stamp), statistic, limit (NaN with
+        control "fdr" and "lord": the p-value's threshold is not one number), also (other kinds that alarmed
+        for the same tag since then: a sensor's drift shows in residual and input too).
 
         Raises
         ------
-        StateError (not fitted), DataError, InputError : naming kind, row, tag and time; the monitor is as before.
+        StateError (not fitted), DataError, InputError : naming kind, row, tag and time; nothing has changed.
         """
         if not self._groups:
             raise _core.StateError("DriftMonitor.push: not fitted; call fit() with a reference period")
@@ -280,7 +283,7 @@ class DriftMonitor:
         group.raised = flags[-1].copy()
         return [
             {"kind": kind, "tag": group.flags[tag], "row": self._rows + int(row), "direction": 0,
-             "size": np.nan, "delay": 0, "statistic": 1.0, "limit": np.nan}
+             "decided": self._rows + int(row), "size": np.nan, "delay": 0, "statistic": 1.0, "limit": np.nan}
             for row, tag in np.argwhere(flags & ~before)
         ]  # fmt: skip
 
@@ -290,7 +293,7 @@ class DriftMonitor:
         return self._alarms(kind, group, got, group.limits)
 
     def _by_window(self, kind: str, group: _Group, scores: Floats) -> list[dict[str, Any]]:
-        """Decides whenever a window of rows is full: p-values of the tags' peaks, then all of them together."""
+        """Decides whenever a window of rows is full: p-values of the tags' peaks, all of them together."""
         charts = group.charts
         assert charts is not None
         out: list[dict[str, Any]] = []
@@ -316,11 +319,12 @@ class DriftMonitor:
             for tag in places:
                 charts.restart(int(tag))
             chosen = {name: values[places] for name, values in peaks.items()}
-            out += self._alarms(kind, group, chosen, np.full(len(group.names), np.nan))
+            none = np.full(len(group.names), np.nan)
+            out += self._alarms(kind, group, chosen, none, decided=int(charts.rows) - 1)
         return out
 
     def _alarms(
-        self, kind: str, group: _Group, got: Mapping[str, Any], limits: Floats
+        self, kind: str, group: _Group, got: Mapping[str, Any], limits: Floats, decided: int | None = None
     ) -> list[dict[str, Any]]:
         assert group.scores is not None
         reference = group.scores.table
@@ -329,6 +333,7 @@ class DriftMonitor:
             spread, gain = reference["spread"][tag], reference["gain"][tag]
             out.append(
                 {"kind": kind, "tag": group.names[tag], "row": int(got["row"][i]),
+                 "decided": int(got["row"][i]) if decided is None else decided,
                  "direction": int(got["direction"][i]),
                  "size": float(got["size"][i] * spread / gain) if gain > 0 else np.nan,
                  "delay": int(got["delay"][i]), "statistic": float(got["statistic"][i]),
@@ -337,7 +342,7 @@ class DriftMonitor:
         return out
 
     def _table(self, found: list[dict[str, Any]], seconds: Floats | None) -> pd.DataFrame:
-        found.sort(key=lambda a: (a["row"], KINDS.index(a["kind"])))
+        found.sort(key=lambda a: (a["decided"], a["row"], KINDS.index(a["kind"])))
         for alarm in found:
             begun = alarm["row"] - alarm["delay"]
             latest = [(k, self._latest.get((k, alarm["tag"]), -1)) for k in KINDS if k != alarm["kind"]]
@@ -467,8 +472,8 @@ def _check_finite(
     row, tag = (int(i) for i in np.argwhere(bad)[0])
     at = "" if seconds is None else f" ({pd.Timestamp(float(seconds[row]), unit='s')} UTC)"
     raise _core.InputError(
-        f"{label}: row {first_row + row}{at}, tag {names[tag]!r}: expected a finite number or NaN for missing, "
-        f"got {values[row, tag]}"
+        f"{label}: row {first_row + row}{at}, tag {names[tag]!r}: expected a finite number or NaN for "
+        f"missing, got {values[row, tag]}"
     )
 
 

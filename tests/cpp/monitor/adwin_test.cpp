@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "monitor/drift_cases.hpp"
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
+#include "monitor/drift_cases.hpp"
 
 namespace emisopt {
 namespace {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
+#include <thread>
 #include <tuple>
 
 #include "emisopt/base/error.hpp"
@@ -169,6 +171,27 @@ TEST(DriftBank, PeaksAreTheHighestStatisticSinceTheLastCall) {
   EXPECT_EQ(bank.take_peaks()[0].row, -1);
   EXPECT_THROW(DriftBank(CusumOptions{}, {"x"}).take_peaks(), StateError);
   EXPECT_THROW(DriftBank(KswinOptions{}, {"x"}, true), InputError);
+}
+
+TEST(DriftBank, TwoThreadsAtOnceAreRefusedNotMixed) {
+  DriftBank bank(KswinOptions{}, table().names);
+  std::atomic<int> refused = 0;
+  std::atomic<Index> rows = 0;
+  const auto feed = [&] {
+    for (int i = 0; i < 20; ++i) {
+      try {
+        bank.push(table().view(0, 300));
+        rows += 300;
+      } catch (const StateError&) {
+        ++refused;
+      }
+    }
+  };
+  std::thread other(feed);
+  feed();
+  other.join();
+  EXPECT_EQ(bank.rows(), rows);
+  EXPECT_EQ(rows / 300 + refused, 40);
 }
 
 TEST(DriftBank, RefusesNoTagsWrongWidthsAndWrongOptions) {

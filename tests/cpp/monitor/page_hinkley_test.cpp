@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "monitor/drift_cases.hpp"
 #include "emisopt/base/error.hpp"
+#include "monitor/drift_cases.hpp"
 
 namespace emisopt {
 namespace {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "monitor/drift_cases.hpp"
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
+#include "monitor/drift_cases.hpp"
 
 namespace emisopt {
 namespace {
