@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks import drift_alarms
 from benchmarks.harness import Row
 from emisopt._core import default_threads
 from emisopt.monitor import detect_drift
@@ -44,7 +45,7 @@ CASES = (
 
 
 def rows(quick: bool) -> list[Row]:
-    return [row_of(case, quick) for case in CASES]
+    return [*(row_of(case, quick) for case in CASES), *drift_alarms.rows(quick)]
 
 
 def make_tags(count: int, tags: int = TAGS) -> pd.DataFrame:

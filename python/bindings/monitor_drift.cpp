@@ -1,6 +1,7 @@
 // Drift: detectors over many tags, run lengths and limits, reference scores, false discoveries, distances.
 #include <pybind11/stl.h>
 
+#include <cstdint>
 #include <optional>
 
 #include "arrays.hpp"
@@ -27,6 +28,8 @@ TagRows rows_of(const char* where, const Table& values) {
   constexpr py::ssize_t kSize = sizeof(double);
   if (values.strides(0) % kSize != 0 || values.strides(1) % kSize != 0)
     throw ShapeError(std::string(where) + ": expected an array whose strides are whole numbers of values");
+  if (reinterpret_cast<std::uintptr_t>(values.data()) % alignof(double) != 0)
+    throw ShapeError(std::string(where) + ": expected an aligned array; pass a copy");
   return {values.data(), values.shape(0), values.shape(1), values.strides(0) / kSize,
           values.strides(1) / kSize};
 }

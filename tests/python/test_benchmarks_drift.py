@@ -1,7 +1,7 @@
 """Suite domain, drift: equal alarms are asserted, a missing river is an unmet row, not an absent one.
 
-river itself is not needed here: what stands in for it gives our own alarms one value at a time. Its real alarms
-are in tests/golden/drift.csv, and the suite compares them again whenever it runs.
+river itself is not needed here: what stands in for it gives our own alarms one value at a time. Its
+real alarms are in tests/golden/drift.csv, and the suite compares them again whenever it runs.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emisopt import InputError, StateError, _core
+from emisopt import InputError, ShapeError, StateError, _core
 from emisopt.errors import ConfigError, DataError
 from emisopt.monitor import (
     DETECTORS,
@@ -216,6 +216,11 @@ def test_an_infinite_value_is_named_and_the_bank_is_as_before() -> None:
     assert got["row"].tolist() == whole["row"][whole["row"] >= 300].tolist()
 
 
+def unaligned() -> np.ndarray:
+    packed = np.zeros(3, dtype=[("flags", "i4"), ("x", "f8"), ("more", "i4")])
+    return packed["x"][:, None]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "told"),
     [
@@ -232,6 +237,11 @@ def test_an_infinite_value_is_named_and_the_bank_is_as_before() -> None:
         (lambda: DriftBank("page_hinkley", ["x"], mode="left"), InputError, "'up', 'down' or 'both'"),
         (lambda: DriftBank("kswin", ["x"], sample=60), InputError, "twice the sample"),
         (lambda: DriftBank("kswin", ["x"], seed=-1), ConfigError, "expected numbers"),
+        (lambda: DriftBank("cusum", ["x", "y", "x"]), ConfigError, "'x' stands more than once"),
+        (lambda: DriftBank("cusum", ["x"]).push(np.array([[1j]])), DataError, "expected numbers"),
+        (lambda: detect_drift(pd.DataFrame({"x": [1j]})), DataError, "expected numbers, got complex"),
+        (lambda: DriftBank("cusum", ["x"]).push(unaligned()), ShapeError, "expected an aligned array"),
+        (lambda: chart_limit("cusum", 1e5, slack=0.0), InputError, "expected a larger slack or weight"),
         (lambda: DriftBank("cusum", []), InputError, "expected 1 to 10000000 tags, got 0"),
         (lambda: DriftBank("adwin", ["x"]).set_limits([1.0]), StateError, "set delta or alpha"),
         (lambda: DriftBank("cusum", ["x"]).set_limits([0.0]), InputError, "limit above 0"),

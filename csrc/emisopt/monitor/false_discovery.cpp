@@ -13,7 +13,7 @@ namespace {
 
 // Without it the weights of all j sum to 12.645 (a test adds them up); its inverse, rounded down.
 constexpr double kLordScale = 0.07908;
-constexpr std::size_t kRecent = 4096;  // discoveries that still earn: older ones' weights are below 1e-6
+constexpr std::size_t kRecent = 4096;  // discoveries that still earn: older ones' weights are below 1e-5
 
 void require_level(const char* where, double level) {
   if (!(level > 0 && level < 1))

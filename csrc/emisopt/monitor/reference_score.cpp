@@ -153,6 +153,7 @@ double ReferenceScore::gain() const {
 }
 
 double ReferenceScore::score_of(double unforeseen) const {
+  if (std::isnan(unforeseen)) return unforeseen;
   const auto above = std::upper_bound(knot.begin(), knot.end(), unforeseen);
   if (above == knot.begin()) return score.front();
   if (above == knot.end()) return score.back();

@@ -92,20 +92,26 @@ void require(bool holds, const char* what, double got) {
   if (!holds) throw InputError(std::string(what) + ", got " + number_text(got));
 }
 
-// The limit at which an increasing run length reaches its target: secant steps on its logarithm, kept in the
-// bracket.
-template <class RunLength>
-double limit_of(double target, double high, const RunLength& run_length) {
-  double low = 0;
-  for (double step = 1; step < high; step *= 1.5)  // run lengths at high limits cost most: come from below
-    if (run_length(step) >= target) {
-      high = step;
-      break;
-    } else {
-      low = step;
-    }
-  for (int round = 0; round < 200 && high - low > 1e-12 * high; ++round) {
+// The limit at which an increasing run length reaches its target, by bisection. The bracket is found from
+// below, in steps that multiply a run length by some hundreds at most: beyond 1e15 the equations are singular
+// to double precision and their solutions mean nothing.
+template <class Next, class RunLength>
+double limit_of(double target, double highest, const Next& next, const RunLength& run_length) {
+  constexpr double kLowest = 1e-6;
+  if (const double least = run_length(kLowest); least > target)
+    throw InputError("run length: even a limit near 0 gives " + number_text(least) + ", more than " +
+                     number_text(target) + "; expected a smaller slack or weight");
+  double low = kLowest, high = 1;
+  while (run_length(high) < target) {
+    if (high == highest)
+      throw InputError("run length: no limit up to " + number_text(highest) + " gives " +
+                       number_text(target) + "; expected a larger slack or weight");
+    low = high;
+    high = std::min(next(high), highest);
+  }
+  while (high - low > 1e-12 * high) {
     const double middle = 0.5 * (low + high);
+    if (!(middle > low && middle < high)) break;
     (run_length(middle) < target ? low : high) = middle;
   }
   return 0.5 * (low + high);
@@ -130,11 +136,11 @@ double cusum_run_length(double slack, double limit, double shift) {
 }
 
 double ewma_run_length(double weight, double limit, double shift) {
-  require(weight >= 0.001 && weight <= 1, "ewma_run_length(weight): expected 0.001 to 1", weight);
+  require(weight >= 0.01 && weight <= 1, "ewma_run_length(weight): expected 0.01 to 1", weight);
   require(limit > 0 && limit <= 20, "ewma_run_length(limit): expected above 0 to 20", limit);
   require(std::isfinite(shift), "ewma_run_length(shift): expected a finite number", shift);
   const double h = limit * std::sqrt(weight / (2 - weight));
-  const int n = std::min(24 + static_cast<int>(6 * 2 * h / weight), 600);
+  const int n = 24 + static_cast<int>(4 * 2 * h / weight);  // four nodes a standard deviation of the kernel
   const Quadrature q = gauss_legendre(n, -h, h);
   // L(u) = 1 + 1/w integral over (-h, h) of L(y) f((y - (1 - w) u) / w - shift) dy
   const auto kernel = [&](double u, std::size_t j) {
@@ -154,12 +160,14 @@ double ewma_run_length(double weight, double limit, double shift) {
 
 double cusum_limit(double run_length, double slack) {
   require_target(run_length);
-  return limit_of(run_length, 50, [&](double h) { return cusum_run_length(slack, h); });
+  const auto next = [](double h) { return 1.2 * h; };
+  return limit_of(run_length, 50, next, [&](double h) { return cusum_run_length(slack, h); });
 }
 
 double ewma_limit(double run_length, double weight) {
   require_target(run_length);
-  return limit_of(run_length, 20, [&](double limit) { return ewma_run_length(weight, limit); });
+  const auto next = [](double limit) { return limit + 0.5; };
+  return limit_of(run_length, 20, next, [&](double limit) { return ewma_run_length(weight, limit); });
 }
 
 RunLengthCurve RunLengthCurve::cusum(double slack) {

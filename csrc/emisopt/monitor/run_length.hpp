@@ -11,7 +11,7 @@ namespace emisopt {
 /// Mean number of values until a two-sided CUSUM of slack k and limit h alarms, from its start at zero, when
 /// the values' mean is `shift`. Throws InputError for slack outside [0, 10], limit outside (0, 50].
 double cusum_run_length(double slack, double limit, double shift = 0);
-/// The same for an EWMA chart of this weight (0.001 to 1) and limit (0 to 20, in standard deviations of z).
+/// The same for an EWMA chart of this weight (0.01 to 1) and limit (0 to 20, in standard deviations of z).
 double ewma_run_length(double weight, double limit, double shift = 0);
 
 /// The limit whose in-control run length is `run_length` values (1.5 to 1e12). Throws InputError.

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <exception>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -45,9 +44,10 @@ void share_out(Index jobs, int threads, const Work& work) {
     }
   };
   std::vector<std::thread> others;
+  others.reserve(static_cast<std::size_t>(threads > 1 ? threads - 1 : 0));
   try {
     for (int t = 1; t < threads && t < jobs; ++t) others.emplace_back(run);
-  } catch (const std::system_error&) {
+  } catch (...) {
     // the system gives no more threads: the work is done by fewer
   }
   run();

@@ -83,13 +83,17 @@ def table_of(data: Any, names: Sequence[str], where: str) -> tuple[Floats, Float
             data = _in_order(data, columns, names, where)
         kinds = set(data.dtypes)
         for kind in kinds:
-            if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+            is_real = pd.api.types.is_float_dtype(kind) or pd.api.types.is_integer_dtype(kind)
+            if not is_real:
                 name = names[list(data.dtypes).index(kind)]
                 raise DataError(f"{where}: tag {name!r}: expected numbers, got {kind}")
         plain = kinds <= {np.dtype(np.float64)}  # then pandas hands out its own memory
         values = data.to_numpy() if plain else data.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.asarray(values, dtype=np.float64), _seconds(data.index, where)
-    values = np.asarray(data, dtype=np.float64)
+    values = np.asarray(data)
+    if values.dtype.kind not in "iuf":
+        raise DataError(f"{where}: expected numbers, got {values.dtype}")
+    values = values.astype(np.float64, copy=False)
     if values.ndim == 1 and len(names) == 1:
         values = values[:, None]
     if values.ndim != 2 or values.shape[1] != len(names):
@@ -160,6 +164,9 @@ class DriftBank:
         self.kind = kind
         self.tags = [str(name) for name in tags]
         self.options = dict(options)
+        if len(set(self.tags)) != len(self.tags):
+            twice = next(name for name in self.tags if self.tags.count(name) > 1)
+            raise ConfigError(f"DriftBank(tags): {twice!r} stands more than once")
         self.core = _core.DriftBank(detector_options(kind, options), self.tags)
         self._threads = threads or _core.default_threads()
         self._stamped = False

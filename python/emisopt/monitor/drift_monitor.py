@@ -164,7 +164,7 @@ class DriftMonitor:
         inputs : (N, tags) what the forecaster is given
         sensors : (N, tags) results of sensor checks: numbers that are near a constant in health (difference
             to a redundant or reconstructed signal), or flags (bool: suspicious), whose onset is an alarm at
-            once. All tables have one index; NaN = missing
+            once (missing: not suspicious). All tables have one index; NaN = missing
 
         Returns
         -------
@@ -240,10 +240,10 @@ class DriftMonitor:
         Returns
         -------
         DataFrame, one row per alarm in the order of decision: kind ("residual", "input", "sensor"), tag, row
-        (counted from the first push), stamp, direction, size (estimated shift of the level in `unit`), unit, delay (estimated
-        rows since it began, rows without a score not counted), since (stamp), statistic, limit (NaN with
-        control "fdr" and "lord": the p-value's threshold is not one number), also (other kinds that alarmed
-        for the same tag since then: a sensor's drift shows in residual and input too).
+        (counted from the first push), stamp, direction, size (estimated shift of the level in `unit`), unit,
+        delay (estimated rows since it began, rows without a score not counted), since (stamp), statistic,
+        limit (NaN with control "fdr" and "lord": a p-value's threshold is not one number), also (other kinds
+        that alarmed for the same tag since then: a sensor's drift shows in residual and input too).
 
         Raises
         ------

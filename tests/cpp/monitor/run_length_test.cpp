@@ -128,10 +128,12 @@ TEST(RunLength, RefusesEachWrongArgument) {
   EXPECT_THROW(cusum_run_length(0.5, 0), InputError);
   EXPECT_THROW(cusum_run_length(0.5, 51), InputError);
   EXPECT_THROW(cusum_run_length(0.5, 5, kMissing), InputError);
-  EXPECT_THROW(ewma_run_length(0.0001, 3), InputError);
+  EXPECT_THROW(ewma_run_length(0.009, 3), InputError);
   EXPECT_THROW(ewma_run_length(0.1, 21), InputError);
   EXPECT_THROW(ewma_run_length(0.1, 3, INFINITY), InputError);
   EXPECT_THROW(cusum_limit(1, 0.5), InputError);
+  EXPECT_THROW(cusum_limit(1e5, 0), InputError);  // no limit up to 50 gives it
+  EXPECT_THROW(cusum_limit(10, 2), InputError);   // a Shewhart chart at 2: 22 at least
   EXPECT_THROW(cusum_limit(1e13, 0.5), InputError);
   EXPECT_THROW(ewma_limit(kMissing, 0.5), InputError);
 }
