@@ -146,7 +146,7 @@ def plant(rows: int = 900, tags: int = 12) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(cuts=st.lists(st.integers(0, 900), max_size=6), threads=st.integers(1, 3))
 def test_any_split_gives_the_alarms_of_the_whole(kind: str, cuts: list[int], threads: int) -> None:
     frame = plant()
