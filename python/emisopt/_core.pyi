@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -204,7 +204,7 @@ class OpList:
         """
         Adds an activation of `width` numbers per token row; returns its id.
         """
-    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
+    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1, hidden: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
         """
         Names the input and output values.
         """
@@ -322,7 +322,7 @@ class Program:
     """
     A compiled network; its buffers are float32 arrays on one arena.
     """
-    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa) -> None:
+    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = []) -> None:
         ...
     def load(self, theta: numpy.typing.NDArray[numpy.float32]) -> None:
         """
@@ -352,6 +352,21 @@ class Program:
         Train: gradient of the mean loss (parameter_count), overwritten by each run.
         """
     @property
+    def hidden(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Infer: the network's hidden output (batch, future_tokens, width).
+        """
+    @property
+    def hidden_target(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with hidden: what the hidden output should be.
+        """
+    @property
+    def hidden_weight(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with hidden: weights of the rows (batch, future_tokens).
+        """
+    @property
     def history(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Input buffer (1, history_tokens, width); train mode: (batch, ...).
@@ -362,6 +377,11 @@ class Program:
         Train: loss of the last run.
         """
     @property
+    def loss_parts(self) -> dict:
+        """
+        Train: parts of that loss by name, each before its coefficient.
+        """
+    @property
     def quantiles(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Output buffer (batch, future_tokens, outputs * levels).
@@ -370,6 +390,16 @@ class Program:
     def target(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Train: (batch, future_tokens, outputs).
+        """
+    @property
+    def teacher(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).
+        """
+    @property
+    def teacher_weight(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with distill: weights of the teacher's entries; 0 leaves an entry out.
         """
     @property
     def weight(self) -> numpy.typing.NDArray[numpy.float32]:
@@ -1284,7 +1314,7 @@ class TrainConfig:
     """
     How to train; checked when made.
     """
-    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, loss: Loss = Loss.pinball, train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, gain_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, slope_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_delay: typing.SupportsInt | typing.SupportsIndex = 0, min_horizon: typing.SupportsInt | typing.SupportsIndex = 0, loss: Loss = Loss.pinball, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, exceed_weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, exceed_quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, exceed_limits: collections.abc.Sequence[tuple[str, typing.SupportsFloat | typing.SupportsIndex]] = [], trainable: collections.abc.Sequence[str] = [], train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def train_rows(self) -> int:
@@ -1305,12 +1335,20 @@ class TrainProgress:
         Running mean of the training loss.
         """
     @property
+    def parts(self) -> dict:
+        """
+        Parts of this step's loss by name, each before its coefficient.
+        """
+    @property
     def rate(self) -> float:
         """
         Learning rate.
         """
     @property
     def seconds(self) -> float:
+        ...
+    @property
+    def seconds_left(self) -> float:
         ...
     @property
     def step(self) -> int:
@@ -1344,6 +1382,11 @@ class TrainResult:
     def loss(self) -> float:
         ...
     @property
+    def resumed(self) -> int:
+        """
+        Steps that an earlier process had done.
+        """
+    @property
     def seconds(self) -> float:
         ...
     @property
@@ -1357,10 +1400,343 @@ class TrainResult:
         By the callback or by Ctrl-C.
         """
     @property
+    def trouble(self) -> str:
+        """
+        Then: which step, windows, rows and tag.
+        """
+    @property
     def validation(self) -> float:
         """
         Loss of the weights kept; NaN: no validation rows.
         """
+class UpdateScope:
+    """
+    Which weights an update may move.
+
+    Members:
+
+      full
+
+      lora
+
+      head
+    """
+    __members__: typing.ClassVar[dict[str, UpdateScope]]
+    full: typing.ClassVar[UpdateScope]
+    head: typing.ClassVar[UpdateScope]
+    lora: typing.ClassVar[UpdateScope]
+    @typing.overload
+    def __eq__(self, other: UpdateScope) -> bool:
+        ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool:
+        ...
+    def __getstate__(self) -> int:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __index__(self) -> int:
+        ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __int__(self) -> int:
+        ...
+    @typing.overload
+    def __ne__(self, other: UpdateScope) -> bool:
+        ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __str__(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def value(self) -> int:
+        ...
+class OnlineConfig:
+    """
+    How to learn online.
+    """
+    learn: bool
+    update: UpdateScope
+    def __init__(self, **kwargs) -> None:
+        """
+        Fields by name; InputError names the one that is out of range.
+        """
+    @property
+    def batch(self) -> int:
+        ...
+    @batch.setter
+    def batch(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def clip(self) -> float:
+        ...
+    @clip.setter
+    def clip(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def delay(self) -> int:
+        ...
+    @delay.setter
+    def delay(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def distill(self) -> float:
+        ...
+    @distill.setter
+    def distill(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def every(self) -> int:
+        ...
+    @every.setter
+    def every(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def ewc(self) -> float:
+        ...
+    @ewc.setter
+    def ewc(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def gain_shift(self) -> float:
+        ...
+    @gain_shift.setter
+    def gain_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def guard(self) -> int:
+        ...
+    @guard.setter
+    def guard(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def input_shift(self) -> float:
+        ...
+    @input_shift.setter
+    def input_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def l2sp(self) -> float:
+        ...
+    @l2sp.setter
+    def l2sp(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def level_shift(self) -> float:
+        ...
+    @level_shift.setter
+    def level_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def memory(self) -> int:
+        ...
+    @memory.setter
+    def memory(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def pace(self) -> float:
+        ...
+    @pace.setter
+    def pace(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def pace_most(self) -> float:
+        ...
+    @pace_most.setter
+    def pace_most(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rank(self) -> int:
+        ...
+    @rank.setter
+    def rank(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rate(self) -> float:
+        ...
+    @rate.setter
+    def rate(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def recent_rows(self) -> int:
+        ...
+    @recent_rows.setter
+    def recent_rows(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def regimes(self) -> int:
+        ...
+    @regimes.setter
+    def regimes(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def replay(self) -> float:
+        ...
+    @replay.setter
+    def replay(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def seed(self) -> int:
+        ...
+    @seed.setter
+    def seed(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def slope_shift(self) -> float:
+        ...
+    @slope_shift.setter
+    def slope_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def snapshots(self) -> int:
+        ...
+    @snapshots.setter
+    def snapshots(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def steps(self) -> int:
+        ...
+    @steps.setter
+    def steps(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def threads(self) -> int:
+        ...
+    @threads.setter
+    def threads(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tolerance(self) -> float:
+        ...
+    @tolerance.setter
+    def tolerance(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def unknown_plan(self) -> float:
+        ...
+    @unknown_plan.setter
+    def unknown_plan(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+class UpdateReport:
+    """
+    What one update did, and why.
+    """
+    @property
+    def accepted(self) -> bool:
+        ...
+    @property
+    def distill(self) -> float:
+        ...
+    @property
+    def ewc(self) -> float:
+        ...
+    @property
+    def gradient_norm(self) -> float:
+        ...
+    @property
+    def guard_after(self) -> float:
+        ...
+    @property
+    def guard_before(self) -> float:
+        ...
+    @property
+    def l2sp(self) -> float:
+        ...
+    @property
+    def newest_loss(self) -> float:
+        ...
+    @property
+    def pace(self) -> float:
+        ...
+    @property
+    def reason(self) -> str:
+        ...
+    @property
+    def recent_loss(self) -> float:
+        ...
+    @property
+    def replay_loss(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def steps(self) -> int:
+        ...
+    @property
+    def version(self) -> int:
+        ...
+class OnlineLearner:
+    """
+    Learns row by row; one thread at a time, weights() any.
+    """
+    @staticmethod
+    def load(path: str) -> OnlineLearner:
+        ...
+    def __init__(self, forecaster: Forecaster, past: History, config: OnlineConfig) -> None:
+        ...
+    def label(self, row: typing.SupportsInt | typing.SupportsIndex, outputs: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Outputs (O) of an earlier row, once its delay has passed.
+        """
+    def observe(self, row: numpy.typing.NDArray[numpy.float64], time_s: typing.SupportsFloat | typing.SupportsIndex = ..., breaks: bool = False) -> UpdateReport | None:
+        """
+        The newest row (tags); returns the report of the update that was due, or None.
+        """
+    def rollback(self, version: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Serves a kept version again, as a new one.
+        """
+    def save(self, path: str) -> None:
+        ...
+    def update(self) -> UpdateReport:
+        """
+        An update now.
+        """
+    @property
+    def first_row(self) -> int:
+        """
+        Number of the history's first row.
+        """
+    @property
+    def forecaster(self) -> Forecaster:
+        """
+        With the weights that serve (a copy).
+        """
+    @property
+    def history(self) -> History:
+        """
+        Rows with the labels that are known (a copy).
+        """
+    @property
+    def remembered(self) -> int:
+        """
+        Windows in the memory.
+        """
+    @property
+    def rows(self) -> int:
+        """
+        Rows seen, those of the past included.
+        """
+    @property
+    def snapshots(self) -> list[int]:
+        """
+        Versions kept, rising.
+        """
+    @property
+    def version(self) -> int:
+        ...
 class SpikeGate:
     """
     Puts lone readings aside that lie far from what was forecast.
@@ -2059,6 +2435,10 @@ def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.Supp
     """
     (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
     """
+def run_prequential(forecaster: Forecaster, history: History, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, config: OnlineConfig, operation_known: bool, stride: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple[list[int], numpy.typing.NDArray[numpy.float64], list[UpdateReport]]:
+    """
+    (origins, quantiles (n, H, O, Q), reports).
+    """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
@@ -2079,9 +2459,13 @@ def t_a_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     a: hours per year.
     """
-def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None) -> tuple[TrainResult, bool]:
+def tail_weights(tail: str, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> list[float]:
     """
-    Trains in place; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
+    Weights of quantile levels within the pinball loss: all, upper, lower or both.
+    """
+def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0) -> tuple[TrainResult, bool]:
+    """
+    Trains in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
     """
 def training_envelope(history: History, rows: typing.SupportsInt | typing.SupportsIndex, share: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> Envelope:
     """
