@@ -37,8 +37,7 @@ class Case:
 
 
 CASES = (
-    Case("kswin-batch", "kswin", {"alpha": 1e-4, "seed": 42},
-         lambda drift: drift.KSWIN(alpha=1e-4, seed=42), 1440, 3),
+    Case("kswin-batch", "kswin", {"seed": 42}, lambda drift: drift.KSWIN(seed=42), 1440, 4),
     Case("adwin-batch", "adwin", {}, lambda drift: drift.ADWIN(), 2880, 200),
     Case("page-hinkley-batch", "page_hinkley", {}, lambda drift: drift.PageHinkley(), 2880, 100),
 )  # fmt: skip
