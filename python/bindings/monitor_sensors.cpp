@@ -2,7 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
-#include "emisopt/monitor/envelope.hpp"
+#include "emisopt/monitor/input_envelope.hpp"
 #include "emisopt/monitor/process_monitor.hpp"
 #include "emisopt/monitor/sensor_stream.hpp"
 #include "module.hpp"
@@ -147,7 +147,7 @@ void bind_sensors(py::module_& m) {
 }
 
 void bind_envelope(py::module_& m) {
-  py::class_<Envelope>(m, "Envelope", "A calibrated distance from training rows.")
+  py::class_<InputEnvelope>(m, "InputEnvelope", "A calibrated distance from training rows.")
       .def_static(
           "fit",
           [](const Array& rows, const std::vector<std::string>& names, const std::string& distance, int neighbours,
@@ -163,15 +163,15 @@ void bind_envelope(py::module_& m) {
             options.most_rows = most_rows;
             const ConstView x = view(rows);
             py::gil_scoped_release nogil;
-            return Envelope::fit(x, names, options);
+            return InputEnvelope::fit(x, names, options);
           },
           "rows"_a.noconvert(), "names"_a, py::kw_only(), "distance"_a, "neighbours"_a, "blocks"_a, "most_rows"_a)
       .def_property_readonly(
-          "calibration", [](const Envelope& e) { return to_array(e.calibration()); },
+          "calibration", [](const InputEnvelope& e) { return to_array(e.calibration()); },
           "Sorted distances of held-out training rows.")
       .def(
           "place",
-          [](const Envelope& self, const Array& rows, bool contributions) {
+          [](const InputEnvelope& self, const Array& rows, bool contributions) {
             require_shape("Envelope.score(rows)", rows, {{"n", -1}, {"tags", static_cast<long>(self.size())}});
             Array parts({contributions ? rows.shape(0) : 0, rows.shape(1)});
             double* into = contributions ? parts.mutable_data() : nullptr;

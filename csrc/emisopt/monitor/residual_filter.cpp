@@ -7,6 +7,7 @@ namespace emisopt {
 namespace {
 constexpr double kLevelWeight = 2.0 / (6 + 1);  // the usual residual is that of the last six rows
 constexpr double kMostlyKnown = 0.5;
+constexpr double kNearlyAll = 1.5;  // times the standard deviation with all tags
 }  // namespace
 
 ResidualFilter::ResidualFilter(const FactorModel& model, const std::vector<double>& memory)
@@ -22,6 +23,9 @@ ResidualFilter::ResidualFilter(const FactorModel& model, const std::vector<doubl
       mean_sd_(z_) {
   for (const double m : memory) weight_.push_back(2 / (m + 1));
   for (Index m = 0; m < mean_.rows; ++m) std::copy(model.mean.begin(), model.mean.end(), mean_.row(m));
+  whole_sd_.resize(z_.size());
+  const std::vector<char> all(z_.size(), 1);
+  reconstruction_.run(model.mean.data(), all.data(), mean_expected_.data(), whole_sd_.data());
 }
 
 void ResidualFilter::take(const double* z) { std::copy_n(z, z_.size(), z_.begin()); }
@@ -54,6 +58,11 @@ void ResidualFilter::mean_residual(std::size_t m, const char* use, std::vector<d
   reconstruction_.run(mean, use_.data(), mean_expected_.data(), mean_sd_.data());
   out.resize(use_.size());
   for (std::size_t t = 0; t < use_.size(); ++t) out[t] = (mean[t] - mean_expected_[t]) / mean_sd_[t];
+}
+
+bool ResidualFilter::informed(std::size_t m, Index tag) const {
+  const auto t = static_cast<std::size_t>(tag);
+  return known_(static_cast<Index>(m), tag) >= kMostlyKnown && mean_sd_[t] <= kNearlyAll * whole_sd_[t];
 }
 
 void ResidualFilter::restart(Index tag) {

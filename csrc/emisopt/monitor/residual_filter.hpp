@@ -33,6 +33,10 @@ class ResidualFilter {
   /// Residuals (T) of the mean over memory[m]; use (T): tags that inform the others, of which those that had
   /// no reading for most of the memory are left out here.
   void mean_residual(std::size_t m, const char* use, std::vector<double>& out);
+  /// Whether the last mean_residual() of a tag is one to judge by: it had readings for most of the memory, and
+  /// the tags that informed it say nearly as much as all of them do. (With fewer, what is left is the process
+  /// itself, which means do not average out as they do noise.)
+  bool informed(std::size_t m, Index tag) const;
   /// The tag starts anew: its means agree with the others, its usual residual is unknown.
   void restart(Index tag);
   /// The next row does not follow.
@@ -46,6 +50,7 @@ class ResidualFilter {
   Matrix mean_, known_;                    // (M, T) of the rows; share of rows with a reading
   std::vector<char> use_;
   std::vector<double> mean_expected_, mean_sd_;
+  std::vector<double> whole_sd_;  // (T) when all inform
 };
 
 }  // namespace emisopt

@@ -19,7 +19,7 @@ struct SensorOptions {
   int blocks = 5;                         // stretches of the reference; each is held out once
   int settle_rows = 1;                    // not judged after a calibration or maintenance ends
   double most_accused = 0.25;             // share of the judged tags; when more disagree, the process did
-  double confidence = 0.95;               // of each limit's own uncertainty, see tail_limit.hpp
+  double confidence = 0.8;                // of each limit's own uncertainty, see tail_limit.hpp
 
   /// Throws InputError naming the field.
   void validate() const;

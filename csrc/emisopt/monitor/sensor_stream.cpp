@@ -12,6 +12,7 @@ namespace {
 constexpr int kSpikeRows = 2;        // a longer excursion is no spike
 constexpr int kCalmRows = 3;         // within the limit again before an accused tag is trusted
 constexpr double kCalmShare = 0.5;   // of its limit, for a mean
+constexpr double kClearly = 1.15;    // times the residual of the accused, for another to take its place
 
 FindingKind kind_of(ReadingState state) {
   return state == ReadingState::range    ? FindingKind::range
@@ -43,11 +44,17 @@ SensorStream::SensorStream(std::shared_ptr<const SensorModel> model)
       strength_(suspects_.size()),
       use_(suspects_.size()),
       trusted_(suspects_.size(), 1),
-      believe_(suspects_.size()) {
+      believe_(suspects_.size()),
+      shown_(suspects_.size()) {
   const std::size_t memories = model_->options.memory.size();
   if (model_->size() > 0) filter_ = std::make_unique<ResidualFilter>(model_->factors, model_->options.memory);
   for (Suspect& s : suspects_) s.last_calm.assign(memories, 0);
   process_.resize(memories + 1);
+  limits_.resize(memories + 1);
+  for (const ResidualLimits& l : model_->limits) {
+    limits_[0].push_back(l.jump);
+    for (std::size_t m = 0; m < memories; ++m) limits_[m + 1].push_back(l.shift[m]);
+  }
   place_.assign(tags_.size(), -1);
   for (Index t = 0; t < model_->size(); ++t)
     place_[static_cast<std::size_t>(model_->modelled[static_cast<std::size_t>(t)])] = t;
@@ -149,9 +156,9 @@ void SensorStream::judge_rows() {
       [&](const char* use, std::vector<double>& out) {
         filter_->look(use);
         for (std::size_t t = 0; t < tags; ++t)
-          out[t] = std::abs(filter_->jump(static_cast<Index>(t))) / model.limits[t].jump;
+          out[t] = std::abs(filter_->jump(static_cast<Index>(t)));
       },
-      model.judged, use_, model.most_accused());
+      limits_[0], model.judged, use_, model.most_accused());
 
   // What came with a finding of its own tells its reader what the others expect now.
   for (std::size_t t = 0; t < tags; ++t) {
@@ -240,40 +247,71 @@ void SensorStream::judge_means() {
     if (row_ % every != 0) continue;
     std::vector<double> residual;
     for (std::size_t t = 0; t < use_.size(); ++t) use_[t] = trusted_[t];
+    filter_->mean_residual(m, use_.data(), residual);
+    for (std::size_t t = 0; t < shown_.size(); ++t) {
+      const TagState& tag = tags_[static_cast<std::size_t>(model.modelled[t])];
+      const bool accused = suspects_[t].open >= 0;  // it is let go by what little the others may say
+      shown_[t] = !tag.flagged && (accused || (tag.state == ReadingState::good &&
+                                               filter_->informed(m, static_cast<Index>(t))));
+    }
     const auto look = [&](const char* use, std::vector<double>& out) {
       filter_->mean_residual(m, use, residual);
       for (std::size_t t = 0; t < out.size(); ++t) {
-        const TagState& tag = tags_[static_cast<std::size_t>(model.modelled[t])];
-        const bool shown = !tag.flagged && (tag.state == ReadingState::good || suspects_[t].open >= 0);
-        out[t] = shown ? std::abs(residual[t]) / model.limits[t].shift[m] : 0;
+        out[t] = shown_[t] ? std::abs(residual[t]) : 0;
+        strength_[t] = out[t] / model.limits[t].shift[m];
       }
-      strength_ = out;
     };
-    const Isolation found = isolate(look, model.judged, use_, model.most_accused());
-    for (std::size_t i = 0; i < found.accused.size(); ++i) {
-      const auto t = static_cast<std::size_t>(found.accused[i]);
-      Suspect& s = suspects_[t];
-      end_spike(s, found.accused[i]);
-      const bool longest = m > 0 && m + 1 == model.options.memory.size();
-      s.open = open_finding(longest ? FindingKind::drift : FindingKind::disagrees, model.modelled[t],
-                            s.last_calm[m] + 1, found.strength[i]);
-      s.memory = static_cast<int>(m);
-      trusted_[t] = 0;
-      Finding& finding = findings_[static_cast<std::size_t>(s.open)];
-      finding.first_row = std::min(finding.first_row, row_);
-      finding.expected = model.scales[t].physical(filter_->expected()[t]);
-      finding.sd = model.scales[t].slope(filter_->expected()[t]) * band(found.accused[i]);
-    }
+    const Isolation found = isolate(look, limits_[m + 1], model.judged, use_, model.most_accused());
+    for (std::size_t i = 0; i < found.accused.size(); ++i) accuse(found.accused[i], m, found.strength[i]);
     for (std::size_t t = 0; t < suspects_.size(); ++t) {
       Suspect& s = suspects_[t];
-      if (!(strength_[t] < kCalmShare)) continue;
+      if (!shown_[t] || !(strength_[t] < kCalmShare)) continue;
       s.last_calm[m] = row_;
       if (s.open < 0 || s.memory != static_cast<int>(m)) continue;
       close_finding(s.open);
       trusted_[t] = 1;
     }
+    for (std::size_t t = 0; t < suspects_.size(); ++t)
+      if (suspects_[t].open >= 0 && suspects_[t].memory == static_cast<int>(m)) reconsider(m, t);
     note_process(process_[m + 1], found.unexplained, 1, std::max<Index>(kCalmRows, every + 1));
   }
+}
+
+void SensorStream::accuse(Index tag, std::size_t m, double strength) {
+  const auto t = static_cast<std::size_t>(tag);
+  Suspect& s = suspects_[t];
+  end_spike(s, tag);
+  const bool longest = m > 0 && m + 1 == model_->options.memory.size();
+  s.open = open_finding(longest ? FindingKind::drift : FindingKind::disagrees, model_->modelled[t],
+                        std::min(s.last_calm[m] + 1, row_), strength);
+  s.memory = static_cast<int>(m);
+  trusted_[t] = 0;
+  Finding& finding = findings_[static_cast<std::size_t>(s.open)];
+  finding.expected = model_->scales[t].physical(filter_->expected()[t]);
+  finding.sd = model_->scales[t].slope(filter_->expected()[t]) * band(tag);
+}
+
+// Of two tags that mirror each other the wrong one may be accused while the difference is small. As it grows,
+// what the rest says decides: if another tag's fault explains clearly more, and this one then agrees, they change
+// places.
+void SensorStream::reconsider(std::size_t m, std::size_t accused) {
+  std::vector<double> residual;
+  for (std::size_t t = 0; t < use_.size(); ++t) use_[t] = trusted_[t];
+  use_[accused] = 1;
+  filter_->mean_residual(m, use_.data(), residual);
+  std::size_t other = accused;
+  for (std::size_t t = 0; t < use_.size(); ++t) {
+    const bool free = model_->judged[t] && use_[t] && !suspects_[t].flagged;
+    if (free && std::abs(residual[t]) > std::abs(residual[other])) other = t;
+  }
+  if (std::abs(residual[other]) < kClearly * std::abs(residual[accused])) return;
+  const double strength = std::abs(residual[other]) / model_->limits[other].shift[m];
+  use_[other] = 0;
+  filter_->mean_residual(m, use_.data(), residual);
+  if (strength <= 1 || !(std::abs(residual[accused]) < kCalmShare * model_->limits[accused].shift[m])) return;
+  close_finding(suspects_[accused].open);
+  trusted_[accused] = 1;
+  accuse(static_cast<Index>(other), m, strength);
 }
 
 // ---- findings -------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ class SensorStream {
   void follow_suspect(Index tag, bool accused, double strength);
   void end_spike(Suspect& s, Index tag);
   void judge_means();
+  void accuse(Index tag, std::size_t m, double strength);
+  void reconsider(std::size_t m, std::size_t accused);
   void note_process(Process& process, bool unexplained, int rows, Index patience);
   Index open_finding(FindingKind kind, Index column, Index first, double strength);
   void close_finding(Index& open);
@@ -68,7 +70,8 @@ class SensorStream {
   std::vector<Suspect> suspects_;           // (T)
   std::vector<Process> process_;
   std::vector<double> row_values_, z_, strength_;
-  std::vector<char> use_, trusted_, believe_;
+  std::vector<std::vector<double>> limits_;  // (1 + M, T): of a jump, of each mean
+  std::vector<char> use_, trusted_, believe_, shown_;
   std::vector<Finding> findings_;
   Index row_ = 0;
 };

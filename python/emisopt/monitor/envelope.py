@@ -75,7 +75,7 @@ class Envelope:
         if not 0 < self.level < 1:
             raise _core.InputError(f"Envelope(level): expected a share between 0 and 1, got {self.level}")
         values, self.tags_ = numbers(rows, "Envelope.fit")
-        self.core_ = _core.Envelope.fit(
+        self.core_ = _core.InputEnvelope.fit(
             values,
             self.tags_,
             distance=self.distance,

@@ -51,8 +51,7 @@ class SensorMonitor:
 
     Attributes
     ----------
-    tags_ : the tag map;   core_ : the fitted core model
-    tolerance : `limits_`, a DataFrame with a row per modelled tag (see there)
+    tags_ : the tag map;   core_ : the fitted core model;   limits_ : what is held to be a fault, by tag
 
     Notes
     -----
@@ -80,7 +79,7 @@ class SensorMonitor:
         blocks: int = 5,
         settle_rows: int = 1,
         most_accused: float = 0.25,
-        confidence: float = 0.95,
+        confidence: float = 0.8,
         rows_per_month: float | None = None,
     ) -> None:
         self.false_alarms = false_alarms
@@ -333,7 +332,7 @@ class SensorStream:
 
     def _words(self, row: Mapping[str, Any]) -> str:
         rows = row["last_row"] - row["first_row"] + 1
-        long = f"{rows} rows" + (", still so" if row["open"] else "")
+        long = f"{rows} row{'s' if rows > 1 else ''}" + (", still so" if row["open"] else "")
         if row["kind"] == "process":
             return f"more tags disagree than sensors fail at once: the process changed; {long}"
         tag = self._tags[row["tag"]]

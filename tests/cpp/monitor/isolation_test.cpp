@@ -35,9 +35,9 @@ struct Case {
     return isolate(
         [&](const char* trusted, std::vector<double>& out) {
           reconstruction.run(row, trusted, expected.data(), sd.data());
-          for (std::size_t t = 0; t < kTags; ++t) out[t] = std::abs(row[t] - expected[t]) / sd[t] / 4.5;
+          for (std::size_t t = 0; t < kTags; ++t) out[t] = std::abs(row[t] - expected[t]) / sd[t];
         },
-        candidate, use, most);
+        std::vector<double>(kTags, 4.5), candidate, use, most);
   }
 };
 
@@ -83,8 +83,8 @@ TEST(Isolation, WhenTooManyDisagreeNobodyIsAccused) {
 
 TEST(Isolation, OnlyCandidatesAreAccusedAndNaNIsNoEvidence) {
   std::vector<char> use(3, 1);
-  const auto strength = [](const char*, std::vector<double>& out) { out = {5, std::nan(""), 3}; };
-  Isolation found = isolate(strength, {0, 1, 0}, use, 3);
+  const auto size = [](const char*, std::vector<double>& out) { out = {5, std::nan(""), 3}; };
+  Isolation found = isolate(size, {1, 1, 1}, {0, 1, 0}, use, 3);
   EXPECT_TRUE(found.accused.empty());
   EXPECT_FALSE(found.unexplained);
 }
@@ -92,13 +92,37 @@ TEST(Isolation, OnlyCandidatesAreAccusedAndNaNIsNoEvidence) {
 // Tag 0 looks worst only because of 1 and 2; once these are out it is taken back.
 TEST(Isolation, TakesBackWhatTheRestDoesNotContradict) {
   std::vector<char> use(4, 1);
-  const auto strength = [](const char* trusted, std::vector<double>& out) {
+  const auto size = [](const char* trusted, std::vector<double>& out) {
     const bool both_out = !trusted[1] && !trusted[2];
     out = {both_out ? 0.2 : 9.0, 3, 2.5, 0.1};
   };
-  const Isolation found = isolate(strength, std::vector<char>(4, 1), use, 4);
+  const Isolation found = isolate(size, std::vector<double>(4, 1), std::vector<char>(4, 1), use, 4);
   EXPECT_EQ(found.accused, (std::vector<Index>{1, 2}));
   EXPECT_EQ(use, (std::vector<char>{1, 0, 0, 1}));
+}
+
+// A tag whose limit is wide is at fault: its neighbour crosses its own narrow limit first.
+TEST(Isolation, TheOneThatExplainsIsAccusedNotTheOneThatIsFirstBeyondItsLimit) {
+  std::vector<char> use(3, 1);
+  const auto size = [](const char* trusted, std::vector<double>& out) {
+    out = {5.0, trusted[0] ? 4.0 : 0.5, 0.3};
+  };
+  const Isolation found = isolate(size, {6, 3, 3}, std::vector<char>(3, 1), use, 2);
+  EXPECT_EQ(found.accused, std::vector<Index>{0});
+  EXPECT_DOUBLE_EQ(found.strength[0], 5.0 / 6);
+}
+
+// ... but a tag that merely wanders more than others is no explanation.
+TEST(Isolation, ALargeResidualThatExplainsNothingIsNotAccused) {
+  std::vector<char> use(3, 1);
+  const auto size = [](const char*, std::vector<double>& out) { out = {5.0, 4.0, 0.3}; };
+  EXPECT_EQ(isolate(size, {6, 3, 3}, std::vector<char>(3, 1), use, 2).accused, std::vector<Index>{1});
+  // Nor is one that explains, but is as it often is: well within its limit.
+  const auto wanders = [](const char* trusted, std::vector<double>& out) {
+    out = {5.0, trusted[0] ? 4.0 : 0.5, 0.3};
+  };
+  use.assign(3, 1);
+  EXPECT_EQ(isolate(wanders, {12, 3, 3}, std::vector<char>(3, 1), use, 2).accused, std::vector<Index>{1});
 }
 
 }  // namespace

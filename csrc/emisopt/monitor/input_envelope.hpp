@@ -32,12 +32,12 @@ struct EnvelopePlace {
 /// p-value of p or less, whatever their distribution, as long as they are like the training rows
 /// (Vovk, Gammerman and Shafer 2005). Rows are held out as stretches of time: beside its own neighbour in time
 /// no row is ever far, and held-out single rows would call fresh ones outside too often.
-class Envelope {
+class InputEnvelope {
  public:
   /// Training rows (N, d), physical, NaN = missing. A column with one value only must keep it: any other value
   /// is outside. Rows with more than half missing are left out. Throws InputError naming the tag for a column
   /// without values or an infinite one; for fewer than 10 rows a block.
-  static Envelope fit(ConstView rows, const std::vector<std::string>& names, const EnvelopeOptions& options = {});
+  static InputEnvelope fit(ConstView rows, const std::vector<std::string>& names, const EnvelopeOptions& options = {});
 
   /// rows (n, d) -> places (n); NaN where more than half of a row is missing. Other missing cells count as the
   /// known ones have it, and the distance is over the known ones. contribution: null, or (n, d): by how much

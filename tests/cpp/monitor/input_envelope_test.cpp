@@ -1,4 +1,4 @@
-#include "emisopt/monitor/envelope.hpp"
+#include "emisopt/monitor/input_envelope.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,20 +28,20 @@ Matrix modes(Index n, std::uint64_t seed) {
   return x;
 }
 
-double outside(const Envelope& envelope, const Matrix& rows, double level) {
+double outside(const InputEnvelope& envelope, const Matrix& rows, double level) {
   double count = 0;
   for (const EnvelopePlace& place : envelope.place(rows)) count += place.p <= level;
   return count / static_cast<double>(rows.rows);
 }
 
-TEST(Envelope, OnePercentOutsideMeansOnePercentOfFreshRows) {
+TEST(InputEnvelope, OnePercentOutsideMeansOnePercentOfFreshRows) {
   for (const auto kind : {EnvelopeDistance::mahalanobis, EnvelopeDistance::neighbours}) {
     EnvelopeOptions options;
     options.distance = kind;
     options.most_rows = 1500;
     double one = 0, ten = 0;
     for (std::uint64_t seed = 0; seed < 6; ++seed) {
-      const Envelope envelope = Envelope::fit(modes(1500, 2 * seed + 1), kNames, options);
+      const InputEnvelope envelope = InputEnvelope::fit(modes(1500, 2 * seed + 1), kNames, options);
       const Matrix fresh = modes(1500, 2 * seed + 2);
       one += outside(envelope, fresh, 0.01) / 6;
       ten += outside(envelope, fresh, 0.1) / 6;
@@ -51,25 +51,25 @@ TEST(Envelope, OnePercentOutsideMeansOnePercentOfFreshRows) {
   }
 }
 
-TEST(Envelope, NeighboursSeeTheHoleBetweenTwoModes) {
+TEST(InputEnvelope, NeighboursSeeTheHoleBetweenTwoModes) {
   Matrix between(1, 3);
   between(0, 0) = 150;
   between(0, 1) = 6 - 0.015 * 150;
   between(0, 2) = 20;
-  const Envelope near = Envelope::fit(modes(2000, 1), kNames);
+  const InputEnvelope near = InputEnvelope::fit(modes(2000, 1), kNames);
   EXPECT_LE(near.place(between)[0].p, 0.01);
   EnvelopeOptions options;
   options.distance = EnvelopeDistance::mahalanobis;
-  EXPECT_GT(Envelope::fit(modes(2000, 1), kNames, options).place(between)[0].p, 0.2);  // it is the centre
+  EXPECT_GT(InputEnvelope::fit(modes(2000, 1), kNames, options).place(between)[0].p, 0.2);  // it is the centre
 }
 
-TEST(Envelope, SaysWhichTagIsTheReason) {
+TEST(InputEnvelope, SaysWhichTagIsTheReason) {
   Matrix rows = modes(40, 5);
   for (Index r = 0; r < 40; ++r) rows(r, r % 2 ? 2 : 1) += r % 2 ? 25 : 1.5;  // o2 far from what the load says
   for (const auto kind : {EnvelopeDistance::mahalanobis, EnvelopeDistance::neighbours}) {
     EnvelopeOptions options;
     options.distance = kind;
-    const Envelope envelope = Envelope::fit(modes(2000, 1), kNames, options);
+    const InputEnvelope envelope = InputEnvelope::fit(modes(2000, 1), kNames, options);
     Matrix parts(40, 3);
     const auto places = envelope.place(rows, parts.values.data());
     for (Index r = 0; r < 40; ++r) {
@@ -84,8 +84,8 @@ TEST(Envelope, SaysWhichTagIsTheReason) {
   }
 }
 
-TEST(Envelope, MissingTagsAreNotHeldAgainstARow) {
-  const Envelope envelope = Envelope::fit(modes(2000, 1), kNames);
+TEST(InputEnvelope, MissingTagsAreNotHeldAgainstARow) {
+  const InputEnvelope envelope = InputEnvelope::fit(modes(2000, 1), kNames);
   Matrix rows = modes(3, 6);
   rows(0, 2) = kMissing;
   rows(1, 0) = rows(1, 2) = kMissing;  // most of it
@@ -97,10 +97,10 @@ TEST(Envelope, MissingTagsAreNotHeldAgainstARow) {
   EXPECT_GT(places[2].p, 0);
 }
 
-TEST(Envelope, AConstantInTrainingMustStayWhatItWas) {
+TEST(InputEnvelope, AConstantInTrainingMustStayWhatItWas) {
   Matrix rows = modes(500, 1);
   for (Index r = 0; r < 500; ++r) rows(r, 2) = 0.1;
-  const Envelope envelope = Envelope::fit(rows, kNames);
+  const InputEnvelope envelope = InputEnvelope::fit(rows, kNames);
   Matrix fresh = modes(2, 2);
   fresh(0, 2) = 0.1;
   fresh(1, 2) = 0.2;
@@ -112,8 +112,8 @@ TEST(Envelope, AConstantInTrainingMustStayWhatItWas) {
   EXPECT_TRUE(std::isinf(parts(1, 2)));
 }
 
-TEST(Envelope, FartherIsNeverMoreLikely) {
-  const Envelope envelope = Envelope::fit(modes(1000, 1), kNames);
+TEST(InputEnvelope, FartherIsNeverMoreLikely) {
+  const InputEnvelope envelope = InputEnvelope::fit(modes(1000, 1), kNames);
   Matrix rows(50, 3);
   for (Index r = 0; r < 50; ++r) {
     rows(r, 0) = 200 + 10 * static_cast<double>(r);
@@ -127,19 +127,19 @@ TEST(Envelope, FartherIsNeverMoreLikely) {
   }
 }
 
-TEST(Envelope, RefusesBadOptionsAndInput) {
+TEST(InputEnvelope, RefusesBadOptionsAndInput) {
   const Matrix rows = modes(200, 1);
   const auto refuses = [&](auto change) {
     EnvelopeOptions options;
     change(options);
-    EXPECT_THROW(Envelope::fit(rows, kNames, options), InputError);
+    EXPECT_THROW(InputEnvelope::fit(rows, kNames, options), InputError);
   };
   refuses([](auto& o) { o.neighbours = 0; });
   refuses([](auto& o) { o.blocks = 1; });
   refuses([](auto& o) { o.blocks = 30; });  // 6 rows each
   refuses([](auto& o) { o.most_rows = 10; });
-  EXPECT_THROW(Envelope::fit(Matrix(100, 3, 1.0), kNames), InputError);
-  EXPECT_THROW(Envelope::fit(rows, kNames).place(Matrix(2, 2)), ShapeError);
+  EXPECT_THROW(InputEnvelope::fit(Matrix(100, 3, 1.0), kNames), InputError);
+  EXPECT_THROW(InputEnvelope::fit(rows, kNames).place(Matrix(2, 2)), ShapeError);
 }
 
 }  // namespace

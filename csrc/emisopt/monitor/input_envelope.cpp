@@ -1,4 +1,4 @@
-#include "emisopt/monitor/envelope.hpp"
+#include "emisopt/monitor/input_envelope.hpp"
 
 #include <Eigen/Dense>
 #include <algorithm>
@@ -32,7 +32,7 @@ void EnvelopeOptions::validate() const {
   if (most_rows < 100) fail("most_rows: expected 100 or more, got " + std::to_string(most_rows));
 }
 
-void Envelope::fit_distance(const Matrix& rows, const std::vector<std::string>& names) {
+void InputEnvelope::fit_distance(const Matrix& rows, const std::vector<std::string>& names) {
   std::vector<std::string> own;
   if (!names.empty())
     for (const Index c : varying_) own.push_back(names[static_cast<std::size_t>(c)]);
@@ -54,9 +54,9 @@ void Envelope::fit_distance(const Matrix& rows, const std::vector<std::string>& 
   }
 }
 
-Envelope Envelope::fit(ConstView rows, const std::vector<std::string>& names, const EnvelopeOptions& options) {
+InputEnvelope InputEnvelope::fit(ConstView rows, const std::vector<std::string>& names, const EnvelopeOptions& options) {
   options.validate();
-  Envelope envelope;
+  InputEnvelope envelope;
   envelope.options_ = options;
   const Index d = rows.cols;
   std::vector<Index> kept;
@@ -106,7 +106,7 @@ Envelope Envelope::fit(ConstView rows, const std::vector<std::string>& names, co
 }
 
 // row (v): the varying columns. contribution: null or (v).
-double Envelope::distance(const double* row, double* contribution) const {
+double InputEnvelope::distance(const double* row, double* contribution) const {
   const Index v = model_.size();
   std::vector<double> z(static_cast<std::size_t>(v));
   model_.standardise(row, z.data());
@@ -145,7 +145,7 @@ double Envelope::distance(const double* row, double* contribution) const {
   return std::sqrt(square * static_cast<double>(v) / static_cast<double>(known));
 }
 
-std::vector<EnvelopePlace> Envelope::place(ConstView rows, double* contribution) const {
+std::vector<EnvelopePlace> InputEnvelope::place(ConstView rows, double* contribution) const {
   check_shape("Envelope.place(rows)", {rows.rows, rows.cols}, {{"n", -1}, {"tags", static_cast<long>(size())}});
   const auto v = static_cast<std::size_t>(model_.size());
   std::vector<double> row(v), part(v);
