@@ -15,11 +15,13 @@ from emisopt.monitor import SensorMonitor
 
 Floats = NDArray[np.float64]
 Alarms = set[tuple[int, str]]  # (row, tag)
+SLOW_ROWS = 2000
 
 
 class Method:
     """A way to find faults, fitted."""
 
+    rows_looked_at: int | None = None  # of the healthy rows, by a method that is too slow for all
     names_tags = True  # False: looks at each tag by itself, so it cannot name a wrong one for a fault
 
     def alarms(self, rows: pd.DataFrame) -> Alarms:
@@ -31,51 +33,63 @@ class Method:
         return self.alarms(rows)
 
 
-def build(ground: Ground, budget: float, quick: bool) -> Mapping[str, Method]:
-    """All methods for a plant, each at its defaults and at `budget` alarms a tag-month ("equal")."""
-    ours = {b: Ours(ground, b) for b in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)}
-    pca = {f: Pca(ground, f) for f in (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)}
-    methods: dict[str, Method] = {
-        "SensorMonitor": ours[0.1],
-        "SensorMonitor equal": _within(ours, ground, budget),
-        "PCA T2/SPE": pca[1.0],
-        "PCA T2/SPE equal": _within(dict(sorted(pca.items(), reverse=True)), ground, budget),
+def build(
+    ground: Ground, budget: float, settings: dict[str, float | None], *, slow: bool
+) -> Mapping[str, Method]:
+    """All methods for a plant, each at its defaults and at `budget` alarms a tag-month ("equal").
+
+    `settings` holds the settings chosen for the latter, None where none keeps to the budget. What is not in
+    it is chosen on this plant and put there.
+    """
+    families: dict[str, tuple[Callable[[float], Method], tuple[float, ...]]] = {
+        # Settings rise in sensitivity; the last is the default, but for ours.
+        "SensorMonitor": (lambda b: Ours(ground, b), tuple(0.03 * 1.5**k for k in range(18))),
+        "PCA T2/SPE": (lambda f: Pca(ground, f), tuple(1.25**k for k in range(14, -1, -1))),
     }
+    methods: dict[str, Method] = {"SensorMonitor": Ours(ground, 0.1), "PCA T2/SPE": Pca(ground, 1.0)}
     try:
         from river import drift
     except ImportError:
-        return methods
-    plain, residual = Scaled(ground), Residual(ground, ours[0.1].monitor)
-    deltas = (1e-200, 1e-100, 1e-50, 1e-25, 1e-12, 1e-6, 0.002)
-    thresholds = (12800.0, 3200.0, 800.0, 400.0, 200.0, 100.0, 50.0)
-    families: list[tuple[str, Callable[[float], Any], tuple[float, ...], Scaled]] = [
-        ("river ADWIN", lambda d: drift.ADWIN(delta=d), deltas, plain),
-        ("river PageHinkley", lambda h: drift.PageHinkley(threshold=h), thresholds, plain),
-        ("river PageHinkley on residuals", lambda h: drift.PageHinkley(threshold=h), thresholds, residual),
-        ("river ADWIN on residuals", lambda d: drift.ADWIN(delta=d), deltas, residual),
-    ]
-    if not quick:
-        alphas = (1e-60, 1e-30, 1e-15, 1e-8, 0.005)
-        families.append(("river KSWIN", lambda a: drift.KSWIN(alpha=a, seed=0), alphas, plain))
-    for name, make, settings, signal in families:  # settings from the least sensitive to the default
-        methods[name] = PerTag(ground, lambda s=settings[-1], make=make: make(s), signal)
-        # One after another: the first setting beyond the budget ends it.
-        fitted: dict[float, Method] = {
-            s: PerTag(ground, lambda s=s, make=make: make(s), signal) for s in settings
-        }
-        methods[f"{name} equal"] = _within(fitted, ground, budget)
+        drift = None
+    if drift is not None:
+        plain, residual = Scaled(ground), Residual(methods["SensorMonitor"])
+        deltas = (*(10.0 ** -(300 / 1.4**k) for k in range(14)), 0.002)
+        thresholds = tuple(50 * 1.5**k for k in range(14, -1, -1))
+        for name, signal in (("", plain), (" on residuals", residual)):
+            families[f"river ADWIN{name}"] = (
+                lambda d, s=signal: PerTag(ground, lambda: drift.ADWIN(delta=d), s),
+                deltas,
+            )
+            families[f"river PageHinkley{name}"] = (
+                lambda h, s=signal: PerTag(ground, lambda: drift.PageHinkley(threshold=h), s),
+                thresholds,
+            )
+        if slow:
+            families["river KSWIN"] = (
+                lambda a: PerTag(ground, lambda: drift.KSWIN(alpha=a, seed=0), plain, rows=SLOW_ROWS),
+                (1e-60, 1e-30, 1e-15, 1e-8, 0.005),
+            )
+    for name, (make, choices) in families.items():
+        methods.setdefault(name, make(choices[-1]))
+        if name not in settings:
+            settings[name] = _most_sensitive(make, choices, ground, budget)
+        chosen = settings[name]
+        methods[f"{name} equal"] = Silent() if chosen is None else make(chosen)
     return methods
 
 
-def _within(fitted: Mapping[float, Method], ground: Ground, budget: float) -> Method:
-    """The most sensitive that keeps to the budget on the calibration rows; they are in rising sensitivity."""
-    months = ground.months(ground.calibration)
-    best: Method | None = None
-    for method in fitted.values():
-        if len(method.alarms(ground.calibration)) > budget * months:
+def _most_sensitive(
+    make: Callable[[float], Method], choices: tuple[float, ...], ground: Ground, budget: float
+) -> float | None:
+    """The last choice before the first that is beyond the budget on the calibration rows."""
+    best = None
+    for choice in choices:
+        method = make(choice)
+        rows = ground.calibration.iloc[: method.rows_looked_at]
+        if len(method.alarms(rows)) > budget * ground.months(rows):
             break
-        best = method
-    return best if best is not None else Silent()
+        best = choice
+    return best
 
 
 class Silent(Method):
@@ -98,7 +112,7 @@ class Ours(Method):
 
 
 class Pca(Method):
-    """T2 and SPE over `factor` times the 99 % quantile of their own reference scores; the tag with the largest
+    """T2 and SPE over `factor` times the 99 % quantile of their own reference scores; the tag with largest
     contribution to the statistic that is highest is named. Rows in alarm for the same tag less than 12 apart
     are one alarm."""
 
@@ -150,8 +164,9 @@ class Scaled:
 class Residual(Scaled):
     """What is left of a reading after what the other tags say, over its standard deviation."""
 
-    def __init__(self, ground: Ground, monitor: SensorMonitor) -> None:
-        self.monitor = monitor
+    def __init__(self, ours: Method) -> None:
+        assert isinstance(ours, Ours)
+        self.monitor = ours.monitor
 
     def of(self, rows: pd.DataFrame, tags: Iterable[str]) -> pd.DataFrame:
         names = list(tags)
@@ -164,7 +179,10 @@ class PerTag(Method):
 
     names_tags = False
 
-    def __init__(self, ground: Ground, make: Callable[[], Any], signal: Scaled) -> None:
+    def __init__(
+        self, ground: Ground, make: Callable[[], Any], signal: Scaled, rows: int | None = None
+    ) -> None:
+        self.rows_looked_at = rows
         self.make, self.signal, self.judged = make, signal, ground.judged
         self._healthy = ground.test
         self._warm: dict[tuple[str, int], Any] = {}

@@ -18,7 +18,7 @@ from emisopt.tags import TagMap, load_tagmap
 Floats = NDArray[np.float64]
 
 KINDS = ("frozen", "stuck", "spike", "bias", "drift")
-# Size of a fault: rows for frozen and stuck, standard deviations of the tag (of its reference) for the others;
+# Size of a fault: rows for frozen and stuck, standard deviations of the tag in its reference for the others;
 # a drift reaches it in 288 rows and goes on rising.
 SIZES = {
     "frozen": (6, 24, 96),
@@ -69,9 +69,7 @@ def boiler(seed: int, quick: bool) -> Ground:
     modelled = [t.name for t in tags if t.kind == "continuous"]
     judged = [n for n in modelled if tags[n].role != "setpoint"]
     a, b = learn * 288, (learn + more) * 288
-    return Ground(
-        tags, judged, modelled, history.iloc[:a], history.iloc[a:b], history.iloc[b:], 30 * 288.0
-    )
+    return Ground(tags, judged, modelled, history.iloc[:a], history.iloc[a:b], history.iloc[b:], 30 * 288.0)
 
 
 def gas_turbine(seed: int, quick: bool) -> Ground:

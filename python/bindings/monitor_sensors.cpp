@@ -21,8 +21,9 @@ std::vector<char> gaps_of(const Flags& gap, py::ssize_t rows, const char* where)
 
 /// Null for an array without cells.
 const std::uint8_t* codes_of(const Codes& status, const Array& rows, const char* where) {
-  if (status.size() == 0 && rows.size() != 0) return nullptr;
-  require_shape(where, status, {{"N", static_cast<long>(rows.shape(0))}, {"tags", static_cast<long>(rows.shape(1))}});
+  if (status.size() == 0) return nullptr;
+  require_shape(where, status,
+                {{"N", static_cast<long>(rows.shape(0))}, {"tags", static_cast<long>(rows.shape(1))}});
   return status.data();
 }
 
@@ -55,9 +56,9 @@ void bind_sensors(py::module_& m) {
   py::class_<SensorModel, std::shared_ptr<SensorModel>>(m, "SensorModel", "A plant's sensors in health.")
       .def_static(
           "fit",
-          [](const TagMap& tags, const Array& values, const Codes& status, const Flags& gap, double false_alarms,
-             double rows_per_month, std::vector<double> memory, int factors, int blocks, int settle_rows,
-             double most_accused, double confidence) {
+          [](const TagMap& tags, const Array& values, const Codes& status, const Flags& gap,
+             double false_alarms, double rows_per_month, std::vector<double> memory, int factors, int blocks,
+             int settle_rows, double most_accused, double confidence) {
             require_shape("SensorMonitor.fit(values)", values,
                           {{"N", -1}, {"tags", static_cast<long>(tags.tags.size())}});
             const std::vector<char> gaps = gaps_of(gap, values.shape(0), "SensorMonitor.fit(gap)");
@@ -129,7 +130,8 @@ void bind_sensors(py::module_& m) {
           "(N, tags) expected by the other tags and its sd; NaN where not modelled.");
 
   py::class_<SensorStream>(m, "SensorStream", "Sensors watched row by row.")
-      .def(py::init([](std::shared_ptr<SensorModel> model) { return SensorStream(std::move(model)); }), "model"_a)
+      .def(py::init([](std::shared_ptr<SensorModel> model) { return SensorStream(std::move(model)); }),
+           "model"_a)
       .def(
           "push",
           [](SensorStream& self, const Array& values, const Codes& status, const Flags& gap) {
@@ -150,12 +152,13 @@ void bind_envelope(py::module_& m) {
   py::class_<InputEnvelope>(m, "InputEnvelope", "A calibrated distance from training rows.")
       .def_static(
           "fit",
-          [](const Array& rows, const std::vector<std::string>& names, const std::string& distance, int neighbours,
-             int blocks, Index most_rows) {
+          [](const Array& rows, const std::vector<std::string>& names, const std::string& distance,
+             int neighbours, int blocks, Index most_rows) {
             require_shape("Envelope.fit(rows)", rows, {{"N", -1}, {"tags", static_cast<long>(names.size())}});
             EnvelopeOptions options;
             if (distance != "mahalanobis" && distance != "neighbours")
-              throw InputError("Envelope: distance: expected mahalanobis or neighbours, got '" + distance + "'");
+              throw InputError("Envelope: distance: expected mahalanobis or neighbours, got '" + distance +
+                               "'");
             options.distance =
                 distance == "mahalanobis" ? EnvelopeDistance::mahalanobis : EnvelopeDistance::neighbours;
             options.neighbours = neighbours;
@@ -165,14 +168,16 @@ void bind_envelope(py::module_& m) {
             py::gil_scoped_release nogil;
             return InputEnvelope::fit(x, names, options);
           },
-          "rows"_a.noconvert(), "names"_a, py::kw_only(), "distance"_a, "neighbours"_a, "blocks"_a, "most_rows"_a)
+          "rows"_a.noconvert(), "names"_a, py::kw_only(), "distance"_a, "neighbours"_a, "blocks"_a,
+          "most_rows"_a)
       .def_property_readonly(
           "calibration", [](const InputEnvelope& e) { return to_array(e.calibration()); },
           "Sorted distances of held-out training rows.")
       .def(
           "place",
           [](const InputEnvelope& self, const Array& rows, bool contributions) {
-            require_shape("Envelope.score(rows)", rows, {{"n", -1}, {"tags", static_cast<long>(self.size())}});
+            require_shape("Envelope.score(rows)", rows,
+                          {{"n", -1}, {"tags", static_cast<long>(self.size())}});
             Array parts({contributions ? rows.shape(0) : 0, rows.shape(1)});
             double* into = contributions ? parts.mutable_data() : nullptr;
             const ConstView x = view(rows);
@@ -188,17 +193,20 @@ void bind_envelope(py::module_& m) {
             }
             return py::make_tuple(distance, p, parts);
           },
-          "rows"_a.noconvert(), "contributions"_a = false, "(distance (n,), p (n,), contributions (n or 0, tags)).");
+          "rows"_a.noconvert(), "contributions"_a = false,
+          "(distance (n,), p (n,), contributions (n or 0, tags)).");
 }
 
 void bind_process(py::module_& m) {
-  py::class_<ProcessState>(m, "ProcessState", "What a stream of rows has left in a ProcessMonitor's filters.");
+  py::class_<ProcessState>(m, "ProcessState",
+                           "What a stream of rows has left in a ProcessMonitor's filters.");
   py::class_<ProcessMonitor>(m, "ProcessMonitor", "Filtered distances of lagged rows from normal operation.")
       .def_static(
           "fit",
           [](const Array& rows, const Flags& gap, const std::vector<std::string>& names, int lags,
              std::vector<double> memory, double false_alarms, int blocks, double confidence) {
-            require_shape("ProcessMonitor.fit(rows)", rows, {{"N", -1}, {"tags", static_cast<long>(names.size())}});
+            require_shape("ProcessMonitor.fit(rows)", rows,
+                          {{"N", -1}, {"tags", static_cast<long>(names.size())}});
             const std::vector<char> gaps = gaps_of(gap, rows.shape(0), "ProcessMonitor.fit(gap)");
             const ProcessMonitorOptions options{lags, std::move(memory), false_alarms, blocks, confidence};
             const ConstView x = view(rows);
@@ -228,7 +236,8 @@ void bind_process(py::module_& m) {
           "push",
           [](const ProcessMonitor& self, ProcessState& state, const Array& rows, const Flags& gap,
              bool contributions) {
-            require_shape("ProcessMonitor.push(rows)", rows, {{"N", -1}, {"tags", static_cast<long>(self.size())}});
+            require_shape("ProcessMonitor.push(rows)", rows,
+                          {{"N", -1}, {"tags", static_cast<long>(self.size())}});
             const std::vector<char> gaps = gaps_of(gap, rows.shape(0), "ProcessMonitor.push(gap)");
             Array score({rows.shape(0), static_cast<py::ssize_t>(self.statistics().size())});
             Array parts({contributions ? rows.shape(0) : 0, rows.shape(1)});

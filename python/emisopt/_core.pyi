@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'ProcessMonitor', 'ProcessState', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -1010,6 +1010,109 @@ class Evaluator:
         """
     def result(self) -> Evaluation:
         ...
+class SensorModel:
+    """
+    A plant's sensors in health.
+    """
+    @staticmethod
+    def fit(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool], *, false_alarms: typing.SupportsFloat | typing.SupportsIndex, rows_per_month: typing.SupportsFloat | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], factors: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, settle_rows: typing.SupportsInt | typing.SupportsIndex, most_accused: typing.SupportsFloat | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> SensorModel:
+        """
+        Reference rows (N, tags), NaN = missing; status (N, tags) uint8 or (0, 0); gap (N,).
+        """
+    def reconstruct(self, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (N, tags) expected by the other tags and its sd; NaN where not modelled.
+        """
+    @property
+    def factor_count(self) -> int:
+        """
+        Common causes.
+        """
+    @property
+    def frozen_rows(self) -> list[int]:
+        """
+        Per tag, rows with one value that are a freeze; 0: never judged.
+        """
+    @property
+    def judged(self) -> list[bool]:
+        """
+        Of those, which may be accused.
+        """
+    @property
+    def limits(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (T, 2 + memories): spread, limit of a jump, limit of each mean; model standard deviations.
+        """
+    @property
+    def modelled(self) -> list[int]:
+        """
+        Columns that are reconstructed.
+        """
+    @property
+    def stuck_rows(self) -> list[int]:
+        """
+        Per tag, rows at an end that are stuck; 0: never judged.
+        """
+class SensorStream:
+    """
+    Sensors watched row by row.
+    """
+    def __init__(self, model: SensorModel) -> None:
+        ...
+    def findings(self) -> dict:
+        """
+        All findings so far as arrays by name.
+        """
+    def push(self, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool]) -> None:
+        """
+        More rows (n, tags); status (n, tags) uint8 or (0, 0); gap (n,).
+        """
+    @property
+    def rows(self) -> int:
+        ...
+class InputEnvelope:
+    """
+    A calibrated distance from training rows.
+    """
+    @staticmethod
+    def fit(rows: numpy.typing.NDArray[numpy.float64], names: collections.abc.Sequence[str], *, distance: str, neighbours: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, most_rows: typing.SupportsInt | typing.SupportsIndex) -> InputEnvelope:
+        ...
+    def place(self, rows: numpy.typing.NDArray[numpy.float64], contributions: bool = False) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (distance (n,), p (n,), contributions (n or 0, tags)).
+        """
+    @property
+    def calibration(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Sorted distances of held-out training rows.
+        """
+class ProcessState:
+    """
+    What a stream of rows has left in a ProcessMonitor's filters.
+    """
+class ProcessMonitor:
+    """
+    Filtered distances of lagged rows from normal operation.
+    """
+    @staticmethod
+    def fit(rows: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], names: collections.abc.Sequence[str], *, lags: typing.SupportsInt | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], false_alarms: typing.SupportsFloat | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> ProcessMonitor:
+        ...
+    def push(self, state: ProcessState, rows: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], contributions: bool = False) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (score (N, statistics) over their limits, contributions (N or 0, tags)).
+        """
+    def start(self) -> ProcessState:
+        ...
+    @property
+    def limits(self) -> list[float]:
+        """
+        Of each statistic, in mean squares.
+        """
+    @property
+    def shrinkage(self) -> list[float]:
+        """
+        Of each statistic's covariance.
+        """
 class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
@@ -1885,7 +1988,7 @@ def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.Supp
     """
     (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
     """
-def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
+def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, instrument_faults: bool = True, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
     """

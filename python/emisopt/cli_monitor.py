@@ -32,7 +32,9 @@ def main() -> None:
 
 @app.command()
 def check(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")],
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")
+    ],
     tags: Annotated[
         str, typer.Option(metavar="MAP", help="Tag map: a YAML file, or the name of a shipped one.")
     ],
@@ -43,7 +45,7 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="TAG=STATUS_TAG",
-            help="Tag that holds an analyser's status: valid, calibration, maintenance or invalid; repeatable.",
+            help="Tag with an analyser's status: valid, calibration, maintenance or invalid; repeatable.",
         ),
     ] = None,
     false_alarms: Annotated[float, typer.Option(help="Wanted per tag in 30 days.")] = 0.1,
@@ -59,7 +61,8 @@ def check(
     history = read_history(data, without_ranges(tag_map), use="live")
     if not 0 < reference_rows < len(history):
         raise ConfigError(
-            f"--reference-rows: expected 1 to {len(history) - 1}, DATA has {len(history)} rows, got {reference_rows}"
+            f"--reference-rows: expected 1 to {len(history) - 1} of the {len(history)} rows of DATA, "
+            f"got {reference_rows}"
         )
     flags = dict(_pair(text) for text in status or []) or None
     monitor = SensorMonitor(false_alarms=false_alarms, memory=memories)

@@ -242,7 +242,13 @@ def expected_band(
     low, high = expected - 2 * sd, expected + 2 * sd
     if expected.notna().any():
         axis.fill_between(
-            expected.index, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="other tags say, ± 2 sd"
+            expected.index,
+            low,
+            high,
+            color=COLOURS[0],
+            alpha=0.2,
+            linewidth=0,
+            label="other tags say, ± 2 sd",
         )
         axis.plot(expected.index, expected, color=COLOURS[0], linewidth=1.0, label="_expected")
     axis.plot(reading.index, reading, color="black", linewidth=1.0, label="reading")
@@ -255,7 +261,7 @@ def expected_band(
         axis.axvline(alarm, color=LIMIT, linewidth=1.2, linestyle="--", label="found")
     _axis_limits(axis, [v.to_numpy(dtype=float) for v in (reading, low, high)], None)
     if first is not None and last is not None:
-        within = reading.loc[first:last].dropna()  # type: ignore[misc]
+        within = reading.loc[first:last].dropna()
         # A short finding is what the picture is for: all of it is shown.
         if 0 < len(within) <= _SHORT:
             bottom, top = axis.get_ylim()

@@ -1,4 +1,4 @@
-"""`emisopt monitor check`: findings as a table and exit code, a page with pictures, one line for bad input."""
+"""`emisopt monitor check`: a table of findings, an exit code, a page, one line for bad input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sensor checks from tables to findings: injected faults on the synthetic boiler, flags, reports, bad input."""
+"""Sensor checks from tables to findings: injected faults on the boiler, flags, reports, bad input."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def of(found: pd.DataFrame, tag: str, begin: int = 0) -> pd.DataFrame:
         ("co2", 100, lambda x: x + 30.0, "disagrees", 4),
         ("o2", 5, lambda x: x + 30.0, "range", 1),
         ("nox", 30, lambda x: np.full(len(x), 1500.0), "stuck", 10),
-        ("co2", 1400, lambda x: x + 20.0 * np.arange(len(x)) / DAY, "drift", 500),
+        ("nox", 1400, lambda x: x + 10.0 * np.arange(len(x)) / DAY, "drift", 700),
     ],
 )
 def test_a_fault_is_found_named_and_said_in_words(plant, monitor, tag, rows, change, kind, within) -> None:
@@ -119,7 +119,7 @@ def test_a_status_tag_is_read_by_its_categories_names() -> None:
 
 
 def test_reconstruction_is_honest_about_itself_and_uses_no_marked_reading(plant, monitor) -> None:
-    _, test, tags = plant
+    _, test, _ = plant
     expected, sd = monitor.reconstruct(test)
     for name in ("co2", "nh3_flow", "nox", "o2"):
         far = ((test[name] - expected[name]) / sd[name]).abs().dropna()
@@ -137,7 +137,7 @@ def test_reconstruction_is_honest_about_itself_and_uses_no_marked_reading(plant,
 
 
 def test_replacement_says_where_it_replaced(plant, monitor) -> None:
-    _, test, tags = plant
+    _, test, _ = plant
     bad = with_fault(test, "co2", 200, 400, lambda x: x + 60.0)
     repaired, replaced = monitor.replace(bad)
     assert replaced["co2"].iloc[205:395].all()
@@ -174,7 +174,9 @@ def test_no_cell_whatever_it_holds_breaks_a_check(plant, monitor, cells) -> None
 
 def test_same_rows_same_findings_to_the_bit(plant) -> None:
     first = SensorMonitor().fit(plant[0], plant[2]).check(plant[1])
-    pd.testing.assert_frame_equal(SensorMonitor().fit(plant[0], plant[2]).check(plant[1]), first, rtol=0, atol=0)
+    pd.testing.assert_frame_equal(
+        SensorMonitor().fit(plant[0], plant[2]).check(plant[1]), first, rtol=0, atol=0
+    )
 
 
 def test_report_holds_table_picture_and_words(plant, monitor) -> None:
@@ -223,7 +225,7 @@ def test_bad_tables_are_named() -> None:
         monitor.check(frame.drop(columns="b"))
     with pytest.raises(emisopt.DataError, match="no tag 'd'"):
         monitor.check(frame, status={"d": np.ones(len(frame), bool)})
-    with pytest.raises(emisopt.DataError, match="status of 'a'.*expected one of valid, calibration"):
+    with pytest.raises(emisopt.DataError, match=r"status of 'a'.*expected one of valid, calibration"):
         monitor.check(frame, status={"a": np.full(len(frame), "broken", dtype=object)})
     with pytest.raises(emisopt.DataError, match="expected numbers"):
         monitor.check(frame.astype({"a": str}))

@@ -51,7 +51,8 @@ void put_frozen_aside(Matrix& values, const std::vector<char>& gap, const Tag& t
   for (Index row = 0; row < values.rows; ++row) {
     const double value = values(row, column);
     if (gap[static_cast<std::size_t>(row)]) run.forget();
-    if (run.push(value, row) > 1 && can_freeze(tag, value)) put_run_aside(values, tag, column, run.first, row);
+    if (run.push(value, row) > 1 && can_freeze(tag, value))
+      put_run_aside(values, tag, column, run.first, row);
   }
 }
 

@@ -17,7 +17,7 @@ using Eigen::VectorXd;
 constexpr int kSubspaceRounds = 12;
 constexpr double kSettled = 1e-3;  // largest relative change of a noise variance at which the fit stops
 
-struct Sums {  // of one pass over the rows
+struct Sums {                  // of one pass over the rows
   MatrixXd ff;                 // (k, k) sum of E[f f']
   RowMajor xf;                 // (T, k) sum over the rows that know the tag
   std::vector<MatrixXd> less;  // (T) of (k, k): E[f f'] of the rows that miss the tag; empty: none does
@@ -39,12 +39,8 @@ RowMajor centred(ConstView z, std::vector<double>& mean, VectorXd& square, Vecto
       mean[static_cast<std::size_t>(t)] += v;
       ++count[t];
     }
-  for (Index t = 0; t < tags; ++t) {
-    if (count[t] < 2)
-      throw InputError("FactorModel.fit: column " + std::to_string(t) + ": expected at least 2 values, got " +
-                       std::to_string(static_cast<int>(count[t])));
-    mean[static_cast<std::size_t>(t)] /= count[t];
-  }
+  for (Index t = 0; t < tags; ++t)
+    if (count[t] > 0) mean[static_cast<std::size_t>(t)] /= count[t];
   for (Index r = 0; r < n; ++r)
     for (Index t = 0; t < tags; ++t) {
       x(r, t) = z(r, t) - mean[static_cast<std::size_t>(t)];
@@ -54,7 +50,8 @@ RowMajor centred(ConstView z, std::vector<double>& mean, VectorXd& square, Vecto
 }
 
 // Loadings and noise from the principal components; missing cells stand at the mean here, EM mends that.
-void principal_components(const RowMajor& x, const VectorXd& variance, Index k, RowMajor& w, VectorXd& noise) {
+void principal_components(const RowMajor& x, const VectorXd& variance, Index k, RowMajor& w,
+                          VectorXd& noise) {
   const RowMajor full = x.array().isNaN().select(0.0, x.array());
   Rng rng(0);
   MatrixXd q(x.cols(), k);
@@ -126,23 +123,32 @@ FactorModel FactorModel::fit(ConstView z, Index factors, int iterations) {
   FactorModel model;
   VectorXd square, count, noise;
   const RowMajor x = centred(z, model.mean, square, count);
-  const VectorXd variance = square.cwiseQuotient(count).cwiseMax(1e-300);
+  VectorXd variance = VectorXd::Ones(z.cols);
+  for (Index t = 0; t < z.cols; ++t)
+    if (count[t] >= 2) variance[t] = std::max(square[t] / count[t], 1e-300);
   std::vector<Index> whole, holes;
   for (Index r = 0; r < x.rows(); ++r) (x.row(r).array().isNaN().any() ? holes : whole).push_back(r);
 
   RowMajor w;
   principal_components(x, variance, factors, w, noise);
+  for (Index t = 0; t < z.cols; ++t)
+    if (count[t] < 2) {
+      w.row(t).setZero();
+      noise[t] = 1;
+    }
   for (int round = 0; round < iterations; ++round) {
     const Sums sums = expectation(x, whole, holes, w, noise);
     const Eigen::LLT<MatrixXd> all(sums.ff);
     double moved = 0;
     for (Index t = 0; t < w.rows(); ++t) {
+      if (count[t] < 2) continue;
       const MatrixXd& less = sums.less[static_cast<std::size_t>(t)];
-      const VectorXd row = less.size() == 0 ? VectorXd(all.solve(sums.xf.row(t).transpose()))
-                                            : VectorXd((sums.ff - less).llt().solve(sums.xf.row(t).transpose()));
+      const VectorXd row = less.size() == 0
+                               ? VectorXd(all.solve(sums.xf.row(t).transpose()))
+                               : VectorXd((sums.ff - less).llt().solve(sums.xf.row(t).transpose()));
       w.row(t) = row.transpose();
-      const double own = std::max((square[t] - row.dot(sums.xf.row(t).transpose())) / count[t],
-                                  kLeastNoise * variance[t]);
+      const double own =
+          std::max((square[t] - row.dot(sums.xf.row(t).transpose())) / count[t], kLeastNoise * variance[t]);
       moved = std::max(moved, std::abs(own - noise[t]) / noise[t]);
       noise[t] = own;
     }

@@ -1,5 +1,5 @@
-// Tags that share a few causes: z = mean + W f + noise, f ~ N(0, I), noise ~ N(0, diag). What the others say of
-// each tag, with its uncertainty, comes in closed form, whatever is missing, at a cost linear in the tags.
+// Tags that share a few causes: z = mean + W f + noise, f ~ N(0, I), noise ~ N(0, diag). What the others say
+// of each tag, with its uncertainty, comes in closed form, whatever is missing, at a cost linear in the tags.
 #pragma once
 #include <vector>
 
@@ -18,8 +18,9 @@ struct FactorModel {
 
   /// Maximum likelihood by expectation maximisation from z (N, T), NaN = missing at random, which the sums
   /// leave out exactly; begins at the principal components. Noise is at least kLeastNoise of a tag's
-  /// variance: two copies of one signal would make it 0.
-  /// Throws InputError for factors not in 1..T-1, fewer than 2 rows with a value of some tag, or infinities.
+  /// variance: two copies of one signal would make it 0. Of a tag with fewer than 2 values nothing is known:
+  /// mean 0 (its one value), no loading, noise 1.
+  /// Throws InputError for factors not in 1..T-1 and for infinities.
   static FactorModel fit(ConstView z, Index factors, int iterations = 60);
 };
 inline constexpr double kLeastNoise = 1e-4;

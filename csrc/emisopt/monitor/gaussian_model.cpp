@@ -41,7 +41,8 @@ void fit_columns(GaussianModel& model, ConstView x, const std::vector<std::strin
       const double value = x(row, static_cast<Index>(c));
       if (std::isinf(value))
         throw InputError(std::string(where) + ": " + column_text(names, static_cast<Index>(c)) + ", row " +
-                         std::to_string(row) + ": expected a finite number or NaN, got " + number_text(value));
+                         std::to_string(row) + ": expected a finite number or NaN, got " +
+                         number_text(value));
       if (std::isnan(value)) continue;
       ++count[c];
       model.mean[c] += value;
@@ -81,8 +82,7 @@ ShrunkPrecision shrunk_precision(ConstView z, std::string_view where, const Matr
   covariance.triangularView<Eigen::StrictlyUpper>() = covariance.transpose();
   if (more != nullptr) covariance += Eigen::Map<const RowMajor>(more->values.data(), d, d) / n;
   const double mu = covariance.trace() / static_cast<double>(d);
-  if (!(mu > 0))
-    throw InputError(std::string(where) + ": expected rows that vary, got none that does");
+  if (!(mu > 0)) throw InputError(std::string(where) + ": expected rows that vary, got none that does");
   const double fourth = x.rowwise().squaredNorm().array().square().sum() / n;
   const double square = covariance.squaredNorm();
   const double spread = square - static_cast<double>(d) * mu * mu;  // of the eigenvalues; 0: a sphere
@@ -171,7 +171,8 @@ Index GaussianModel::complete(double* z, Matrix* spread) const {
   const Eigen::MatrixXd covariance = root.solve(Eigen::MatrixXd::Identity(m, m));
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < m; ++j)
-      (*spread)(missing[static_cast<std::size_t>(i)], missing[static_cast<std::size_t>(j)]) += covariance(i, j);
+      (*spread)(missing[static_cast<std::size_t>(i)], missing[static_cast<std::size_t>(j)]) +=
+          covariance(i, j);
   return m;
 }
 

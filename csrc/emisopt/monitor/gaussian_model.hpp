@@ -17,9 +17,9 @@ struct ShrunkPrecision {
 
 /// Inverse of the covariance of z (n, d), about zero, shrunk towards a multiple of the identity by the share
 /// that minimises the expected squared error (Ledoit and Wolf 2004, "A well-conditioned estimator for
-/// large-dimensional covariance matrices"). z holds no NaN; `more`, if not null, is a (d, d) added to the sum of
-/// outer products: the uncertainty of cells that were filled in. Throws InputError for fewer than 2 rows or a z
-/// that is zero everywhere.
+/// large-dimensional covariance matrices"). z holds no NaN; `more`, if not null, is a (d, d) added to the sum
+/// of outer products: the uncertainty of cells that were filled in. Throws InputError for fewer than 2 rows
+/// or a z that is zero everywhere.
 ShrunkPrecision shrunk_precision(ConstView z, std::string_view where, const Matrix* more = nullptr);
 
 /// z'Pz / d: 1 on average for rows of the distribution itself.
@@ -38,8 +38,8 @@ struct GaussianModel {
   double shrinkage = 0;
 
   /// Fits rows x (n, d); NaN = missing: expectation maximisation, begun at the mean, with the conditional
-  /// mean and covariance of the missing cells. Throws InputError naming the column (by `names`, else its place) for a column without
-  /// values or with one value only, and for an infinite value, naming the row.
+  /// mean and covariance of the missing cells. Throws InputError naming the column (by `names`, else its
+  /// place) for a column without values or with one value only, and for an infinite value, naming the row.
   static GaussianModel fit(ConstView x, const std::vector<std::string>& names, std::string_view where);
 
   Index size() const { return static_cast<Index>(mean.size()); }

@@ -54,7 +54,8 @@ void InputEnvelope::fit_distance(const Matrix& rows, const std::vector<std::stri
   }
 }
 
-InputEnvelope InputEnvelope::fit(ConstView rows, const std::vector<std::string>& names, const EnvelopeOptions& options) {
+InputEnvelope InputEnvelope::fit(ConstView rows, const std::vector<std::string>& names,
+                                 const EnvelopeOptions& options) {
   options.validate();
   InputEnvelope envelope;
   envelope.options_ = options;
@@ -110,7 +111,8 @@ double InputEnvelope::distance(const double* row, double* contribution) const {
   const Index v = model_.size();
   std::vector<double> z(static_cast<std::size_t>(v));
   model_.standardise(row, z.data());
-  const Index known = v - static_cast<Index>(std::count_if(z.begin(), z.end(), [](double x) { return std::isnan(x); }));
+  const Index known =
+      v - static_cast<Index>(std::count_if(z.begin(), z.end(), [](double x) { return std::isnan(x); }));
   if (known == 0) return kMissing;
   model_.complete(z.data());
   double square;
@@ -129,24 +131,26 @@ double InputEnvelope::distance(const double* row, double* contribution) const {
     Eigen::RowVectorXd centre = Eigen::RowVectorXd::Zero(v);
     for (std::ptrdiff_t i = 0; i < k; ++i) {
       sum += near[static_cast<std::size_t>(i)].first;
-      centre += Eigen::Map<const Eigen::RowVectorXd>(references_.row(near[static_cast<std::size_t>(i)].second), v);
+      centre +=
+          Eigen::Map<const Eigen::RowVectorXd>(references_.row(near[static_cast<std::size_t>(i)].second), v);
     }
     square = sum / static_cast<double>(k * v);
     if (contribution != nullptr) {  // from here on z is the way from the neighbours' centre
       const Eigen::VectorXd away = (y - centre / static_cast<double>(k)).transpose();
-      Eigen::Map<Eigen::VectorXd>(z.data(), v) =
-          root.transpose().triangularView<Eigen::Upper>().solve(away);
+      Eigen::Map<Eigen::VectorXd>(z.data(), v) = root.transpose().triangularView<Eigen::Upper>().solve(away);
     }
   }
   if (contribution != nullptr)
     for (Index c = 0; c < v; ++c)
-      contribution[c] = std::isnan(row[c]) ? kMissing : group_contribution(model_.precision, z.data(), c, 1, 1);
+      contribution[c] =
+          std::isnan(row[c]) ? kMissing : group_contribution(model_.precision, z.data(), c, 1, 1);
   // A missing tag was filled with what fits best, so it adds nothing; the mean is over the known ones.
   return std::sqrt(square * static_cast<double>(v) / static_cast<double>(known));
 }
 
 std::vector<EnvelopePlace> InputEnvelope::place(ConstView rows, double* contribution) const {
-  check_shape("Envelope.place(rows)", {rows.rows, rows.cols}, {{"n", -1}, {"tags", static_cast<long>(size())}});
+  check_shape("Envelope.place(rows)", {rows.rows, rows.cols},
+              {{"n", -1}, {"tags", static_cast<long>(size())}});
   const auto v = static_cast<std::size_t>(model_.size());
   std::vector<double> row(v), part(v);
   std::vector<EnvelopePlace> out(static_cast<std::size_t>(rows.rows));
@@ -168,8 +172,8 @@ std::vector<EnvelopePlace> InputEnvelope::place(ConstView rows, double* contribu
       place.distance = HUGE_VAL;
       if (parts != nullptr) parts[c] = HUGE_VAL;
     }
-    const auto farther = calibration_.end() -
-                         std::lower_bound(calibration_.begin(), calibration_.end(), place.distance);
+    const auto farther =
+        calibration_.end() - std::lower_bound(calibration_.begin(), calibration_.end(), place.distance);
     place.p = static_cast<double>(farther + 1) / static_cast<double>(calibration_.size() + 1);
   }
   return out;

@@ -31,7 +31,8 @@ struct Search {
     for (std::size_t t = 0; t < use.size(); ++t)
       if (open(t)) tried.push_back(t);
     const std::vector<double> before = now;
-    std::sort(tried.begin(), tried.end(), [&](std::size_t a, std::size_t b) { return before[a] > before[b]; });
+    std::sort(tried.begin(), tried.end(),
+              [&](std::size_t a, std::size_t b) { return before[a] > before[b]; });
     std::erase_if(tried, [&](std::size_t t) { return strength(t) <= kNear; });
     if (tried.size() > kMostTried) tried.resize(kMostTried);
     if (tried.size() == 1) return tried.front();
@@ -59,8 +60,8 @@ struct Search {
 }  // namespace
 
 Isolation isolate(const std::function<void(const char*, std::vector<double>&)>& size,
-                  const std::vector<double>& limit, const std::vector<char>& candidate, std::vector<char>& use,
-                  Index most) {
+                  const std::vector<double>& limit, const std::vector<char>& candidate,
+                  std::vector<char>& use, Index most) {
   Isolation out;
   const std::vector<char> before = use;
   Search search{size, limit, candidate, use, std::vector<double>(use.size(), 0)};

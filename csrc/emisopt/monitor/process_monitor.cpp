@@ -60,8 +60,7 @@ bool ProcessMonitor::take(ProcessState& state, const double* row, bool gap) cons
       for (Index c = 0; c < d; ++c) filtered[lag * d + c] += weight * (from[c] - filtered[lag * d + c]);
     }
   }
-  for (Index lag = state.past.rows; lag-- > 1;)
-    std::copy_n(state.past.row(lag - 1), d, state.past.row(lag));
+  for (Index lag = state.past.rows; lag-- > 1;) std::copy_n(state.past.row(lag - 1), d, state.past.row(lag));
   if (state.past.rows > 0) std::copy(z.begin(), z.end(), state.past.row(0));
   ++state.seen;
   return true;
@@ -103,7 +102,8 @@ void ProcessMonitor::fit_statistics(ConstView rows, const std::vector<char>& gap
 }
 
 ProcessMonitor ProcessMonitor::fit(ConstView rows, const std::vector<char>& gap,
-                                   const std::vector<std::string>& names, const ProcessMonitorOptions& options) {
+                                   const std::vector<std::string>& names,
+                                   const ProcessMonitorOptions& options) {
   check_options(options);
   if (rows.rows < kLeastBlock * options.blocks)
     throw InputError("ProcessMonitor.fit: expected at least " + std::to_string(kLeastBlock) +
@@ -140,7 +140,8 @@ ProcessMonitor ProcessMonitor::fit(ConstView rows, const std::vector<char>& gap,
 
 void ProcessMonitor::push(ProcessState& state, ConstView rows, const char* gap, View score,
                           double* contribution) const {
-  check_shape("ProcessMonitor.push(rows)", {rows.rows, rows.cols}, {{"N", -1}, {"tags", static_cast<long>(size())}});
+  check_shape("ProcessMonitor.push(rows)", {rows.rows, rows.cols},
+              {{"N", -1}, {"tags", static_cast<long>(size())}});
   check_shape("ProcessMonitor.push(score)", {score.rows, score.cols},
               {{"N", static_cast<long>(rows.rows)}, {"statistics", static_cast<long>(statistics_.size())}});
   for (Index row = 0; row < rows.rows; ++row) {
@@ -148,7 +149,8 @@ void ProcessMonitor::push(ProcessState& state, ConstView rows, const char* gap, 
     Index worst = 0;
     for (Index m = 0; m < score.cols; ++m) {
       const ProcessStatistic& s = statistics_[static_cast<std::size_t>(m)];
-      score(row, m) = known ? squared_distance(s.precision.values, state.filtered.row(m)) / s.limit : kMissing;
+      score(row, m) =
+          known ? squared_distance(s.precision.values, state.filtered.row(m)) / s.limit : kMissing;
       if (known && score(row, m) > score(row, worst)) worst = m;
     }
     if (contribution == nullptr) continue;

@@ -15,14 +15,16 @@ class ResidualFilter {
 
   /// The newest row z (T), NaN = missing.
   void take(const double* z);
-  /// What the readings in `use` (T) say of that row: sets expected, sd. May be asked again with another choice.
+  /// What the readings in `use` (T) say of that row: sets expected, sd. May be asked again with another
+  /// choice.
   void look(const char* use);
   /// (z - expected) / sd of the newest row, NaN where there is no reading.
   double residual(Index tag) const {
     const auto t = static_cast<std::size_t>(tag);
     return (z_[t] - expected_[t]) / sd_[t];
   }
-  /// residual() less the tag's usual one of late: what is new in this row. NaN while the usual one is unknown.
+  /// residual() less the tag's usual one of late: what is new in this row. NaN while the usual one is
+  /// unknown.
   double jump(Index tag) const { return residual(tag) - level_[static_cast<std::size_t>(tag)]; }
   const std::vector<double>& expected() const { return expected_; }  // (T) of the last look
   const std::vector<double>& sd() const { return sd_; }
@@ -33,9 +35,9 @@ class ResidualFilter {
   /// Residuals (T) of the mean over memory[m]; use (T): tags that inform the others, of which those that had
   /// no reading for most of the memory are left out here.
   void mean_residual(std::size_t m, const char* use, std::vector<double>& out);
-  /// Whether the last mean_residual() of a tag is one to judge by: it had readings for most of the memory, and
-  /// the tags that informed it say nearly as much as all of them do. (With fewer, what is left is the process
-  /// itself, which means do not average out as they do noise.)
+  /// Whether the last mean_residual() of a tag is one to judge by: it had readings for most of the memory,
+  /// and the tags that informed it say nearly as much as all of them do. (With fewer, what is left is the
+  /// process itself, which means do not average out as they do noise.)
   bool informed(std::size_t m, Index tag) const;
   /// The tag starts anew: its means agree with the others, its usual residual is unknown.
   void restart(Index tag);

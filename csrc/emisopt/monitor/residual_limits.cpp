@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "emisopt/base/rng.hpp"
 #include "emisopt/monitor/residual_filter.hpp"
 #include "emisopt/monitor/tail_limit.hpp"
 
@@ -11,6 +12,8 @@ namespace emisopt {
 namespace {
 
 constexpr Index kFitRows = 20000;
+constexpr Index kCalibrationCells = 8'000'000;  // of one statistic over all tags: 64 MB
+constexpr std::size_t kLeastScores = 50;        // with fewer the tail is five
 constexpr double kSetAside = 0.02;
 constexpr double kJumpShare = 0.4;  // of the false-alarm budget; runs take 0.2, all memories together 0.4
 constexpr double kMemoryShare = 0.4;
@@ -31,8 +34,21 @@ Matrix without(ConstView z, Index begin, Index end) {
 double spread_of(const Blocks& sizes) {
   std::vector<double> all;
   for (const auto& block : sizes)
-    std::copy_if(block.begin(), block.end(), std::back_inserter(all), [](double v) { return !std::isnan(v); });
+    std::copy_if(block.begin(), block.end(), std::back_inserter(all),
+                 [](double v) { return !std::isnan(v); });
   return kMedianToSd * quantile(all, 0.5);
+}
+
+double limit_or_never(const Blocks& scores, double rate, const TailOptions& tail) {
+  std::size_t blocks = 0, count = 0;
+  for (const auto& block : scores) {
+    const auto known = static_cast<std::size_t>(
+        std::count_if(block.begin(), block.end(), [](double v) { return !std::isnan(v); }));
+    blocks += known > 0;
+    count += known;
+  }
+  if (blocks < 2 || count < kLeastScores) return HUGE_VAL;
+  return tail_limit(scores, std::min(tail.tail, rate), tail, "SensorMonitor.fit");
 }
 
 }  // namespace
@@ -40,7 +56,11 @@ double spread_of(const Blocks& sizes) {
 Matrix thinned(ConstView z) {
   const Index step = std::max<Index>(1, (z.rows + kFitRows - 1) / kFitRows);
   Matrix out((z.rows + step - 1) / step, z.cols);
-  for (Index row = 0; row < out.rows; ++row) std::copy_n(z.row(row * step), z.cols, out.row(row));
+  Rng rng(1);
+  for (Index row = 0; row < out.rows; ++row) {
+    const Index first = row * step, drawn = first + rng.below(std::min(step, z.rows - first));
+    std::copy_n(z.row(drawn), z.cols, out.row(row));
+  }
   return out;
 }
 
@@ -85,7 +105,8 @@ std::vector<ResidualLimits> residual_limits(ConstView z, const std::vector<char>
   std::vector<Blocks> size(tags, Blocks(blocks)), jump(size);
   std::vector<std::vector<Blocks>> shift(memories, size);
   const std::vector<char> all(tags, 1);
-  const Index step = std::max<Index>(1, z.rows / kFitRows);
+  const Index step = std::max<Index>(1, z.rows * z.cols / kCalibrationCells);
+  std::vector<Index> seen(tags, 0);  // readings of each tag: every step-th counts
   std::vector<double> means;
 
   for (std::size_t b = 0; b < blocks; ++b) {
@@ -97,13 +118,12 @@ std::vector<ResidualLimits> residual_limits(ConstView z, const std::vector<char>
       if (!gap.empty() && gap[static_cast<std::size_t>(row)]) filter.forget_levels();
       filter.take(z.row(row));
       filter.look(all.data());
-      if ((row - begin) % step == 0)
-        for (std::size_t t = 0; t < tags; ++t) {
-          const auto tag = static_cast<Index>(t);
-          if (std::isnan(z(row, tag))) continue;
-          size[t][b].push_back(std::abs(filter.residual(tag)));
-          jump[t][b].push_back(std::abs(filter.jump(tag)));  // NaN at a start: left out by tail_limit
-        }
+      for (std::size_t t = 0; t < tags; ++t) {
+        const auto tag = static_cast<Index>(t);
+        if (std::isnan(z(row, tag)) || seen[t]++ % step != 0) continue;
+        size[t][b].push_back(std::abs(filter.residual(tag)));
+        jump[t][b].push_back(std::abs(filter.jump(tag)));  // NaN at a start: left out by tail_limit
+      }
       filter.keep(all.data());
       for (std::size_t m = 0; m < memories; ++m) {
         const auto every = std::max<Index>(step, static_cast<Index>(options.memory[m] / 4));
@@ -120,16 +140,14 @@ std::vector<ResidualLimits> residual_limits(ConstView z, const std::vector<char>
   const double budget = options.false_alarms / options.rows_per_month;
   std::vector<ResidualLimits> limits(tags);
   for (std::size_t t = 0; t < tags; ++t) {
-    const std::string where = "SensorMonitor.fit: modelled tag " + std::to_string(t);
     limits[t].spread = spread_of(size[t]);
-    const double rate = std::min(tail.tail, kJumpShare * budget);
-    limits[t].jump = std::max(tail_limit(jump[t], rate, tail, where), kLeastLimit * spread_of(jump[t]));
+    limits[t].jump =
+        std::max(limit_or_never(jump[t], kJumpShare * budget, tail), kLeastLimit * spread_of(jump[t]));
     for (std::size_t m = 0; m < memories; ++m) {
       // A mean stays beyond its limit for about its memory: so many rows are one alarm.
       const double rows = std::max(1.0, options.memory[m] / 2);
       const double share = kMemoryShare / static_cast<double>(memories);
-      limits[t].shift.push_back(
-          tail_limit(shift[m][t], std::min(tail.tail, share * budget * rows), tail, where));
+      limits[t].shift.push_back(limit_or_never(shift[m][t], share * budget * rows, tail));
     }
   }
   return limits;

@@ -9,10 +9,10 @@ namespace emisopt {
 namespace {
 
 constexpr double kToleranceShare = 0.001;
-constexpr double kUnnoticed = 0.02;  // share of reference rows that may be freezes
+constexpr double kUnnoticed = 0.02;     // share of reference rows that may be freezes
 constexpr std::size_t kLeastTail = 10;  // runs
 constexpr double kBeyondLongest = 1.2;  // a healthy rest may last a little longer next time
-constexpr int kLeastRows = 3;        // two equal readings happen to any sensor with a display
+constexpr int kLeastRows = 3;           // two equal readings happen to any sensor with a display
 
 // Sizes of steps from one reading to the next that are not 0, rising; and how many steps there are.
 struct Steps {
@@ -44,8 +44,8 @@ double chance_of_repeat(const Steps& steps, double tolerance) {
   return std::min(0.9, static_cast<double>(last - first) / 9 / steps.count);
 }
 
-// So many readings that at most `rate` runs per row get there, of `often` runs per row beyond u readings which
-// go on with probability p.
+// So many readings that at most `rate` runs per row get there, of `often` runs per row beyond u readings
+// which go on with probability p.
 double geometric(double u, double p, double often, double rate) {
   if (often <= rate) return u + 1;
   return u + 1 + std::ceil(p > 0 ? std::log(rate / often) / std::log(p) : 1);
@@ -65,7 +65,8 @@ int rows_needed(std::vector<Index> lengths, Index rows, double repeat, double ra
   if (first < lengths.size()) {
     const auto longest = static_cast<double>(lengths[first]);
     needed = std::max({needed, longest + 1, std::ceil(kBeyondLongest * longest)});
-    const auto tenth = static_cast<double>(lengths[std::min(lengths.size() - 1, std::max(kLeastTail, lengths.size() / 10))]);
+    const auto tenth =
+        static_cast<double>(lengths[std::min(lengths.size() - 1, std::max(kLeastTail, lengths.size() / 10))]);
     // Runs set aside count as ones that went on up to the longest of the others.
     for (const double u : {0.0, tenth}) {
       double beyond = 0, went_on = 0, ended = 0;
@@ -77,7 +78,8 @@ int rows_needed(std::vector<Index> lengths, Index rows, double repeat, double ra
         ended += static_cast<double>(length) <= longest;
       }
       if (ended > 0)
-        needed = std::max(needed, geometric(u, went_on / (went_on + ended), beyond / static_cast<double>(rows), rate));
+        needed = std::max(
+            needed, geometric(u, went_on / (went_on + ended), beyond / static_cast<double>(rows), rate));
     }
   }
   return static_cast<int>(std::min(needed, 1e9));

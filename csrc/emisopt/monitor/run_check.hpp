@@ -12,12 +12,12 @@ namespace emisopt {
 struct RunLimits {
   double low = kMissing, high = kMissing;        // physical range, from the tag; NaN: open
   double least = kMissing, greatest = kMissing;  // of the reference's readings in range
-  int frozen_rows = 0;   // so many readings in a row with one value are a freeze
+  int frozen_rows = 0;                           // so many readings in a row with one value are a freeze
   int stuck_rows = 0;    // the same for a value at either end, of the range or of what was seen
   double tolerance = 0;  // readings within it count as one value
 
-  /// Learns from reference readings x (N), NaN = missing or not to be judged; gap (N) or empty. `rate`: runs of
-  /// a healthy sensor that may be taken for a freeze, per row.
+  /// Learns from reference readings x (N), NaN = missing or not to be judged; gap (N) or empty. `rate`: runs
+  /// of a healthy sensor that may be taken for a freeze, per row.
   ///   tolerance    a thousandth of the usual step from row to row: below any quantisation, above rounding
   ///   frozen_rows  so many readings as at most `rate` runs per row reach, if a healthy run goes on with the
   ///                probability with which readings nearly repeat (steps of the display's size are about as
@@ -27,10 +27,12 @@ struct RunLimits {
   ///                is known that they are as long as the longest of the others
   /// A setpoint, a category and a laboratory value stand still in health: they are held against the range
   /// only. Tag::frozen_after, where given, is taken instead of what would be learned.
-  static RunLimits learn(const Tag& tag, const std::vector<double>& x, const std::vector<char>& gap, double rate);
+  static RunLimits learn(const Tag& tag, const std::vector<double>& x, const std::vector<char>& gap,
+                         double rate);
 
   bool at_end(double x) const {
-    return x <= low + tolerance || x >= high - tolerance || x <= least + tolerance || x >= greatest - tolerance;
+    return x <= low + tolerance || x >= high - tolerance || x <= least + tolerance ||
+           x >= greatest - tolerance;
   }
 };
 

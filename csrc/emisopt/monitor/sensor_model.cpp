@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kFrozenShare = 0.2;  // of the false-alarm budget
 constexpr double kLeastKnown = 0.2;   // share of reference rows with a reading, for a tag to be modelled
-constexpr double kGross = 6;          // robust standard deviations from what the others say: no healthy reading
+constexpr double kGross = 6;  // robust standard deviations from what the others say: no healthy reading
 
 // (N, C) readings that may be learned from.
 Matrix learnable(const TagMap& tags, ConstView values, const std::uint8_t* status) {
@@ -46,33 +46,33 @@ void put_freezes_aside(Matrix& values, const RunLimits& limits, const std::vecto
   }
 }
 
-// Cells that no healthy sensor shows become NaN, so that a second fit is one of healthy sensors. Of a row only
-// the farthest goes: the others may be far because of it.
-void put_gross_aside(const FactorModel& model, Matrix& z) {
+// Cells that no healthy sensor shows become NaN, so that a second fit is one of healthy sensors. Of a row
+// only the farthest goes: the others may be far because of it. How far is usual is read from the rows
+// `sample`.
+void put_gross_aside(const FactorModel& model, const Matrix& sample, Matrix& z) {
   Reconstruction reconstruction(model);
   const auto tags = static_cast<std::size_t>(z.cols);
   const std::vector<char> use(tags, 1);
-  std::vector<double> expected(tags), sd(tags);
-  Matrix residual(z.rows, z.cols);
+  std::vector<double> expected(tags), sd(tags), far(tags);
+  std::vector<std::vector<double>> sizes(tags);
+  for (Index row = 0; row < sample.rows; ++row) {
+    reconstruction.run(sample.row(row), use.data(), expected.data(), sd.data());
+    for (std::size_t t = 0; t < tags; ++t)
+      if (const double x = sample(row, static_cast<Index>(t)); !std::isnan(x))
+        sizes[t].push_back(std::abs(x - expected[t]) / sd[t]);
+  }
+  for (std::size_t t = 0; t < tags; ++t) far[t] = kGross * kMedianToSd * quantile(sizes[t], 0.5);
   for (Index row = 0; row < z.rows; ++row) {
     reconstruction.run(z.row(row), use.data(), expected.data(), sd.data());
-    for (std::size_t t = 0; t < tags; ++t)
-      residual(row, static_cast<Index>(t)) = std::abs(z(row, static_cast<Index>(t)) - expected[t]) / sd[t];
-  }
-  std::vector<double> far(tags);
-  for (Index t = 0; t < z.cols; ++t) {
-    std::vector<double> sizes = column(residual, t);
-    std::erase_if(sizes, [](double v) { return std::isnan(v); });
-    far[static_cast<std::size_t>(t)] = kGross * kMedianToSd * quantile(sizes, 0.5);
-  }
-  for (Index row = 0; row < z.rows; ++row) {
     Index worst = -1;
     double most = 1;
-    for (Index t = 0; t < z.cols; ++t)
-      if (const double share = residual(row, t) / far[static_cast<std::size_t>(t)]; share > most) {
+    for (std::size_t t = 0; t < tags; ++t) {
+      const double share = std::abs(z(row, static_cast<Index>(t)) - expected[t]) / sd[t] / far[t];
+      if (share > most) {  // NaN compares false
         most = share;
-        worst = t;
+        worst = static_cast<Index>(t);
       }
+    }
     if (worst >= 0) z(row, worst) = kMissing;
   }
 }
@@ -137,8 +137,7 @@ SensorModel SensorModel::fit(const TagMap& tags, ConstView values, const std::ui
     model.judged.push_back(tag.role != Role::setpoint);
     model.scales.push_back(scale);
   }
-  if (model.size() < 2 ||
-      std::find(model.judged.begin(), model.judged.end(), 1) == model.judged.end()) {
+  if (model.size() < 2 || std::find(model.judged.begin(), model.judged.end(), 1) == model.judged.end()) {
     // Nothing to hold a tag against: ranges and runs are all that can be judged.
     model.modelled.clear();
     model.judged.clear();
@@ -150,7 +149,8 @@ SensorModel SensorModel::fit(const TagMap& tags, ConstView values, const std::ui
   for (Index row = 0; row < values.rows; ++row) model.normalise(known.row(row), z.row(row));
   const Index factors = options.factors > 0 ? std::min<Index>(options.factors, model.size() - 1)
                                             : choose_factors(z, model.judged);
-  put_gross_aside(FactorModel::fit(thinned(z), factors), z);
+  const Matrix sample = thinned(z);
+  put_gross_aside(FactorModel::fit(sample, factors), sample, z);
   model.limits = residual_limits(z, gap, factors, options);
   model.factors = FactorModel::fit(thinned(z), factors);
   return model;
@@ -181,8 +181,8 @@ void SensorModel::reconstruct(ConstView rows, const std::uint8_t* status, const 
       const bool flagged = status != nullptr && status[row * rows.cols + modelled[t]] != 0;
       const bool coded = tags.tags[c].missing && rows(row, modelled[t]) == *tags.tags[c].missing;
       if (flagged || (gap != nullptr && gap[row])) checks[c].forget();
-      use[t] = !flagged && !coded &&
-               checks[c].push(runs[c], rows(row, modelled[t]), row) == ReadingState::good;
+      use[t] =
+          !flagged && !coded && checks[c].push(runs[c], rows(row, modelled[t]), row) == ReadingState::good;
     }
     reconstruction.run(z.data(), use.data(), fit.data(), spread.data());
     for (std::size_t t = 0; t < z.size(); ++t) {

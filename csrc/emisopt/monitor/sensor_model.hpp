@@ -12,14 +12,14 @@
 namespace emisopt {
 
 struct SensorOptions {
-  double false_alarms = 0.1;              // per tag in 30 days, all checks together, as far as the reference tells
-  double rows_per_month = 720;            // rows in 30 days
-  std::vector<double> memory = {12, 144}; // rows of the means that look for lasting differences, rising
-  int factors = 0;                        // common causes; 0: chosen on the last fifth of the reference
-  int blocks = 5;                         // stretches of the reference; each is held out once
-  int settle_rows = 1;                    // not judged after a calibration or maintenance ends
-  double most_accused = 0.25;             // share of the judged tags; when more disagree, the process did
-  double confidence = 0.8;                // of each limit's own uncertainty, see tail_limit.hpp
+  double false_alarms = 0.1;    // per tag in 30 days, all checks together, as far as the reference tells
+  double rows_per_month = 720;  // rows in 30 days
+  std::vector<double> memory = {12, 144};  // rows of the means that look for lasting differences, rising
+  int factors = 0;                         // common causes; 0: chosen on the last fifth of the reference
+  int blocks = 5;                          // stretches of the reference; each is held out once
+  int settle_rows = 1;                     // not judged after a calibration or maintenance ends
+  double most_accused = 0.25;              // share of the judged tags; when more disagree, the process did
+  double confidence = 0.8;                 // of each limit's own uncertainty, see tail_limit.hpp
 
   /// Throws InputError naming the field.
   void validate() const;
@@ -35,12 +35,12 @@ struct ResidualLimits {
 struct SensorModel {
   TagMap tags;
   SensorOptions options;
-  std::vector<RunLimits> runs;       // (C) in tag order
-  std::vector<Index> modelled;       // (T) columns that are reconstructed: continuous, no cost, not constant,
-                                     // known in a fifth of the reference
-  std::vector<char> judged;          // (T) 1: a measurement; 0: a setpoint, which only informs the others
-  std::vector<SensorScale> scales;   // (T)
-  FactorModel factors;               // of the normalised tags; no tags when fewer than two are modelled
+  std::vector<RunLimits> runs;      // (C) in tag order
+  std::vector<Index> modelled;      // (T) columns that are reconstructed: continuous, no cost, not constant,
+                                    // known in a fifth of the reference
+  std::vector<char> judged;         // (T) 1: a measurement; 0: a setpoint, which only informs the others
+  std::vector<SensorScale> scales;  // (T)
+  FactorModel factors;              // of the normalised tags; no tags when fewer than two are modelled
   std::vector<ResidualLimits> limits;  // (T)
 
   /// Learns from reference rows (N, C), physical, NaN = missing; status (N, C) or null: cells that are not 0
@@ -54,9 +54,9 @@ struct SensorModel {
   Index size() const { return static_cast<Index>(modelled.size()); }  // T
   /// Whole row (C) to normalised tags (T); cells that are not finite become NaN.
   void normalise(const double* row, double* z) const;
-  /// expected, sd (N, C), physical: what the other tags say of each one, and how far a healthy reading is from
-  /// it as a standard deviation; NaN for tags that are not modelled. Cells that status flags, out of range or
-  /// frozen do not inform. Rows (N, C), status (N, C) or null, gap (N) or null.
+  /// expected, sd (N, C), physical: what the other tags say of each one, and how far a healthy reading is
+  /// from it as a standard deviation; NaN for tags that are not modelled. Cells that status flags, out of
+  /// range or frozen do not inform. Rows (N, C), status (N, C) or null, gap (N) or null.
   void reconstruct(ConstView rows, const std::uint8_t* status, const char* gap, View expected, View sd) const;
   /// Most tags that may be accused at once.
   Index most_accused() const;

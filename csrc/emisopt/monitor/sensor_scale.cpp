@@ -6,7 +6,8 @@
 
 namespace emisopt {
 namespace {
-constexpr double kSkewed = 3, kOffsetShare = 0.1, kQuartiles = 1.349, kTwentieth = 1.645;  // of a normal distribution, in sd
+constexpr double kSkewed = 3, kOffsetShare = 0.1, kQuartiles = 1.349,
+                 kTwentieth = 1.645;  // of a normal distribution, in sd
 }
 
 double quantile(std::vector<double>& values, double q) {
@@ -30,9 +31,7 @@ double SensorScale::physical(double z) const {
   return log ? std::exp(g) - offset : g;
 }
 
-double SensorScale::slope(double z) const {
-  return log ? spread * std::exp(z * spread + centre) : spread;
-}
+double SensorScale::slope(double z) const { return log ? spread * std::exp(z * spread + centre) : spread; }
 
 SensorScale SensorScale::fit(const Tag& tag, std::vector<double> x) {
   SensorScale scale;

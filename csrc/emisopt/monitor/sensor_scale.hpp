@@ -13,12 +13,12 @@ struct SensorScale {
   double offset = 0;
   double centre = 0, spread = 1;  // of g(x); spread 0: the tag did not vary
 
-  double normal(double x) const;    // NaN stays NaN
+  double normal(double x) const;  // NaN stays NaN
   double physical(double z) const;
   double slope(double z) const;  // d physical / d z, > 0
 
-  /// x (N), NaN = missing. The log is taken for Scale::log, and for Scale::automatic where an emission is never
-  /// negative and its upper tail more than three times its lower one. Centre is the median, spread the
+  /// x (N), NaN = missing. The log is taken for Scale::log, and for Scale::automatic where an emission is
+  /// never negative and its upper tail more than three times its lower one. Centre is the median, spread the
   /// distance of the quartiles as a normal standard deviation; where that is 0, of quantiles farther out.
   static SensorScale fit(const Tag& tag, std::vector<double> x);
 };

@@ -9,10 +9,10 @@
 namespace emisopt {
 namespace {
 
-constexpr int kSpikeRows = 2;        // a longer excursion is no spike
-constexpr int kCalmRows = 3;         // within the limit again before an accused tag is trusted
-constexpr double kCalmShare = 0.5;   // of its limit, for a mean
-constexpr double kClearly = 1.15;    // times the residual of the accused, for another to take its place
+constexpr int kSpikeRows = 2;       // a longer excursion is no spike
+constexpr int kCalmRows = 3;        // within the limit again before an accused tag is trusted
+constexpr double kCalmShare = 0.5;  // of its limit, for a mean
+constexpr double kClearly = 1.15;   // times the residual of the accused, for another to take its place
 
 FindingKind kind_of(ReadingState state) {
   return state == ReadingState::range    ? FindingKind::range
@@ -24,13 +24,20 @@ FindingKind kind_of(ReadingState state) {
 
 const char* to_string(FindingKind kind) {
   switch (kind) {
-    case FindingKind::range: return "range";
-    case FindingKind::frozen: return "frozen";
-    case FindingKind::stuck: return "stuck";
-    case FindingKind::spike: return "spike";
-    case FindingKind::disagrees: return "disagrees";
-    case FindingKind::drift: return "drift";
-    case FindingKind::process: return "process";
+    case FindingKind::range:
+      return "range";
+    case FindingKind::frozen:
+      return "frozen";
+    case FindingKind::stuck:
+      return "stuck";
+    case FindingKind::spike:
+      return "spike";
+    case FindingKind::disagrees:
+      return "disagrees";
+    case FindingKind::drift:
+      return "drift";
+    case FindingKind::process:
+      return "process";
   }
   return "";
 }
@@ -98,8 +105,10 @@ void SensorStream::judge_runs(const double* row, const std::uint8_t* status, boo
     if (gap) tag.run.forget();
     const bool flagged = status != nullptr && status[c] != 0;
     if (flagged || tag.settle > 0) {
-      if (flagged) tag.settle = model_->options.settle_rows;
-      else --tag.settle;
+      if (flagged)
+        tag.settle = model_->options.settle_rows;
+      else
+        --tag.settle;
       if (!tag.flagged) close_finding(tag.open);
       tag.flagged = true;
       tag.state = ReadingState::missing;
@@ -155,8 +164,7 @@ void SensorStream::judge_rows() {
   const Isolation found = isolate(
       [&](const char* use, std::vector<double>& out) {
         filter_->look(use);
-        for (std::size_t t = 0; t < tags; ++t)
-          out[t] = std::abs(filter_->jump(static_cast<Index>(t)));
+        for (std::size_t t = 0; t < tags; ++t) out[t] = std::abs(filter_->jump(static_cast<Index>(t)));
       },
       limits_[0], model.judged, use_, model.most_accused());
 
@@ -204,7 +212,8 @@ void SensorStream::follow_suspect(Index tag, bool accused, double strength) {
   }
   believe_[t] = 0;
   const int side = jump > 0 ? 1 : -1;
-  if (s.beyond > 0 && side != s.side) end_spike(s, tag);  // far above, then far below: neither confirms the other
+  if (s.beyond > 0 && side != s.side)
+    end_spike(s, tag);  // far above, then far below: neither confirms the other
   if (s.beyond++ == 0) s.first = row_;
   s.side = side;
   if (strength > s.far) {
@@ -226,7 +235,8 @@ void SensorStream::follow_suspect(Index tag, bool accused, double strength) {
 
 void SensorStream::end_spike(Suspect& s, Index tag) {
   if (s.beyond == 0) return;
-  Index spike = open_finding(FindingKind::spike, model_->modelled[static_cast<std::size_t>(tag)], s.first, s.far);
+  Index spike =
+      open_finding(FindingKind::spike, model_->modelled[static_cast<std::size_t>(tag)], s.first, s.far);
   Finding& finding = findings_[static_cast<std::size_t>(spike)];
   finding.last_row = s.first + s.beyond - 1;
   finding.value = s.value;
@@ -251,8 +261,9 @@ void SensorStream::judge_means() {
     for (std::size_t t = 0; t < shown_.size(); ++t) {
       const TagState& tag = tags_[static_cast<std::size_t>(model.modelled[t])];
       const bool accused = suspects_[t].open >= 0;  // it is let go by what little the others may say
-      shown_[t] = !tag.flagged && (accused || (tag.state == ReadingState::good &&
-                                               filter_->informed(m, static_cast<Index>(t))));
+      shown_[t] =
+          !tag.flagged &&
+          (accused || (tag.state == ReadingState::good && filter_->informed(m, static_cast<Index>(t))));
     }
     const auto look = [&](const char* use, std::vector<double>& out) {
       filter_->mean_residual(m, use, residual);
@@ -292,8 +303,8 @@ void SensorStream::accuse(Index tag, std::size_t m, double strength) {
 }
 
 // Of two tags that mirror each other the wrong one may be accused while the difference is small. As it grows,
-// what the rest says decides: if another tag's fault explains clearly more, and this one then agrees, they change
-// places.
+// what the rest says decides: if another tag's fault explains clearly more, and this one then agrees, they
+// change places.
 void SensorStream::reconsider(std::size_t m, std::size_t accused) {
   std::vector<double> residual;
   for (std::size_t t = 0; t < use_.size(); ++t) use_[t] = trusted_[t];

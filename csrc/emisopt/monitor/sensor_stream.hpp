@@ -16,10 +16,10 @@ class SensorStream {
   /// Keeps the model alive.
   explicit SensorStream(std::shared_ptr<const SensorModel> model);
 
-  /// Rows (n, C) in time order, physical, NaN = missing; status (n, C) or null: cells that are not 0 are neither
-  /// judged nor taken into any state, nor are options.settle_rows after them, and the tag then starts anew: a
-  /// calibration may have changed what it shows. gap (n) or null: rows that do not follow the one before.
-  /// How rows are split over calls changes no bit of the findings. ShapeError for another width.
+  /// Rows (n, C) in time order, physical, NaN = missing; status (n, C) or null: cells that are not 0 are
+  /// neither judged nor taken into any state, nor are options.settle_rows after them, and the tag then starts
+  /// anew: a calibration may have changed what it shows. gap (n) or null: rows that do not follow the one
+  /// before. How rows are split over calls changes no bit of the findings. ShapeError for another width.
   void push(ConstView rows, const std::uint8_t* status, const char* gap);
 
   /// All findings so far, by first row. An open one ends in the newest row.
@@ -34,15 +34,15 @@ class SensorStream {
     Index open = -1;  // finding of range, frozen or stuck
     ReadingState state = ReadingState::missing;
   };
-  struct Suspect {  // a modelled tag's standing with its neighbours
+  struct Suspect {             // a modelled tag's standing with its neighbours
     int beyond = 0, calm = 0;  // rows in a row beyond the jump's limit; rows within it since accused
     int side = 0;
     bool flagged = false;
-    Index first = -1;                  // row where `beyond` began
+    Index first = -1;                                                      // row where `beyond` began
     double far = 0, value = kMissing, expected = kMissing, sd = kMissing;  // of the farthest of these rows
-    Index open = -1;                   // finding while accused
-    int memory = -1;                   // that accused it; -1: rows did
-    std::vector<Index> last_calm;      // (M) row at which each mean was last well within its limit
+    Index open = -1;                                                       // finding while accused
+    int memory = -1;                                                       // that accused it; -1: rows did
+    std::vector<Index> last_calm;  // (M) row at which each mean was last well within its limit
   };
   struct Process {  // rows that no few sensors explain, per statistic: the row itself, each mean
     int beyond = 0;

@@ -1,4 +1,4 @@
-"""Plain tables to the arrays of the monitors: columns are tags, the index tells which rows follow each other."""
+"""Plain tables to the arrays of the monitors: columns are tags, the index says which rows follow."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def gaps(frame: object, where: str) -> Flags:
         if (steps <= 0).any():
             row = int(np.argmax(steps <= 0)) + 1
             raise DataError(
-                f"{where}: row {row}: time does not rise, from {index[row - 1]} to {index[row]}; sort the rows"
+                f"{where}: row {row}: time does not rise, from {index[row - 1]} to {index[row]}; "
+                "sort the rows"
             )
         usual = float(np.median(steps))
         out[1:] = np.abs(steps - usual) > _TOLERANCE * usual
@@ -86,9 +87,7 @@ def gaps(frame: object, where: str) -> Flags:
     return out
 
 
-def status_codes(
-    frame: pd.DataFrame, tags: TagMap, status: Mapping[str, object] | None, where: str
-) -> Codes:
+def status_codes(frame: pd.DataFrame, tags: TagMap, status: Mapping[str, object] | None, where: str) -> Codes:
     """(N, tags) status of each reading, 0 = valid; (0, 0) when nothing is flagged.
 
     Parameters

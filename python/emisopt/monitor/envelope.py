@@ -115,10 +115,10 @@ class Envelope:
         return pd.DataFrame({"distance": distance, "p": p, "inside": inside}, index=_index(rows))
 
     def contributions(self, rows: pd.DataFrame | Any) -> pd.DataFrame:
-        """(n, tags): by how much a row's squared distance, summed over the tags, falls when a tag is left out.
+        """(n, tags): by how much a row's squared distance, summed over tags, falls when a tag is left out.
 
-        Large for the tags that make a row far; a tag's reading that only others contradict shows as theirs and
-        its own. NaN: the tag is missing, or did not vary in training; inf: it left its only value.
+        Large for the tags that make a row far; a reading that another contradicts
+        shows in both. NaN: the tag is missing, or did not vary in training; inf: it left its only value.
         """
         _, _, parts = self._place(rows, True)
         return pd.DataFrame(parts, index=_index(rows), columns=self.tags_)
@@ -131,7 +131,7 @@ class Envelope:
         >>> rng = np.random.default_rng(0)
         >>> envelope = Envelope().fit(pd.DataFrame(rng.normal(size=(500, 2)), columns=["load", "o2"]))
         >>> envelope.why(pd.Series({"load": 0.1, "o2": 9.0}))
-        'outside: 0.2 % of rows like the training ones are as far or farther (p 0.002); because of o2'
+        'outside: 0.2 % of rows like the training ones are as far or farther; because of o2'
         """
         frame = row.to_frame().T.astype(float) if isinstance(row, pd.Series) else row
         if len(frame) != 1:
@@ -139,8 +139,8 @@ class Envelope:
         place = self.score(frame).iloc[0]
         if place["inside"] is None:
             return "unknown: more than half of the row is missing"
-        share = f"{short(100 * place['p'])} % of rows like the training ones are as far or farther"
-        text = f"{'inside' if place['inside'] else 'outside'}: {share} (p {short(place['p'])})"
+        share = f"{100 * place['p']:.2g} % of rows like the training ones are as far or farther"
+        text = f"{'inside' if place['inside'] else 'outside'}: {share}"
         if place["inside"]:
             return text
         parts = self.contributions(frame).iloc[0].dropna().sort_values(ascending=False)

@@ -67,8 +67,8 @@ class ProcessMonitor:
 
         Parameters
         ----------
-        rows : DataFrame or array (N, tags) of numbers, NaN = missing. A step of the index other than the usual
-            one is a gap
+        rows : DataFrame or array (N, tags) of numbers, NaN = missing. A step of the index other than the
+            usual one is a gap
 
         Raises
         ------
@@ -93,8 +93,8 @@ class ProcessMonitor:
 
         Returns
         -------
-        DataFrame (n): per memory a column "memory M" with the statistic over its limit, and `alarm`, True where
-        one is above 1. NaN, and no alarm, where more than half of a row is missing.
+        DataFrame (n): per memory a column "memory M" with the statistic over its limit, and `alarm`, True
+        where one is above 1. NaN, and no alarm, where more than half of a row is missing.
         """
         score, _ = self._push(rows, False)
         out = pd.DataFrame(
@@ -106,7 +106,7 @@ class ProcessMonitor:
         return out
 
     def contributions(self, rows: pd.DataFrame | Any) -> pd.DataFrame:
-        """(n, tags): of the statistic that is highest, by how much its squared distance falls without a tag."""
+        """(n, tags): of the highest statistic, by how much its squared distance falls without a tag."""
         _, parts = self._push(rows, True)
         index = rows.index if isinstance(rows, pd.DataFrame) else None
         return pd.DataFrame(parts, index=index, columns=self.tags_)
@@ -115,9 +115,7 @@ class ProcessMonitor:
         if not hasattr(self, "core_"):
             raise _core.StateError("ProcessMonitor: not fitted yet; call fit(rows) first")
         values, _ = numbers(rows, "ProcessMonitor.check", self.tags_)
-        return self.core_.push(
-            self.core_.start(), values, gaps(rows, "ProcessMonitor.check"), contributions
-        )
+        return self.core_.push(self.core_.start(), values, gaps(rows, "ProcessMonitor.check"), contributions)
 
     def __repr__(self) -> str:
         if not hasattr(self, "core_"):

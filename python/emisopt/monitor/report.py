@@ -47,8 +47,8 @@ def build(
         Section(
             "What is held to be a fault",
             [
-                "frozen_rows and stuck_rows: readings in a row with one value (0: never judged). The others are "
-                "in standard deviations of the reconstruction from the other tags: spread of healthy "
+                "frozen_rows and stuck_rows: readings in a row with one value (0: never judged). The others "
+                "are in standard deviations of the reconstruction from the other tags: spread of healthy "
                 "readings, limit of a jump, limits of means over so many rows. Limits come from stretches of "
                 "the reference that the model had not seen."
             ],

@@ -99,7 +99,7 @@ class SensorMonitor:
         Parameters
         ----------
         history : DataFrame (N, tags), physical units, NaN = missing, index as `read_history` makes it
-        tags : the tag map; categorical and cost tags are passed over, laboratory tags held against their range
+        tags : the tag map; categorical and cost tags are passed over, laboratory tags held to their range
         status : tag -> a column's name or (N,) values: "valid", "calibration", "maintenance", "invalid"
 
         Returns
@@ -176,7 +176,7 @@ class SensorMonitor:
         --------
         >>> SensorMonitor().stream()
         Traceback (most recent call last):
-        emisopt.StateError: SensorMonitor: not fitted yet; call fit(history, tags) first
+        emisopt._core.StateError: SensorMonitor: not fitted yet; call fit(history, tags) first
         """
         return SensorStream(self)
 
@@ -222,7 +222,7 @@ class SensorMonitor:
 
         Returns
         -------
-        repaired : DataFrame like `history`;   replaced : DataFrame of bool, True where a reading was replaced.
+        repaired : DataFrame like `history`;   replaced : DataFrame of bool, True where one was.
         """
         findings = self.check(history, status=status)
         expected, _ = self.reconstruct(history, status=status, findings=findings)
@@ -307,9 +307,7 @@ class SensorStream:
             both = pd.concat([joint.set_axis(last), joint])
             gap = gap.copy()
             gap[0] = to_arrays(both, self._tags, "SensorMonitor.check").gap[1]
-        self._core.push(
-            arrays.values, status_codes(history, self._tags, status, "SensorMonitor.check"), gap
-        )
+        self._core.push(arrays.values, status_codes(history, self._tags, status, "SensorMonitor.check"), gap)
         if len(history):
             self._index.append(history.index)
         return self
@@ -352,7 +350,7 @@ class SensorStream:
 
 
 def without_ranges(tags: TagMap) -> TagMap:
-    """The same map without physical ranges and freezes: so that `read_history` leaves raw readings as they are.
+    """The same map without physical ranges and freezes: `read_history` then leaves raw readings as they are.
 
     Examples
     --------

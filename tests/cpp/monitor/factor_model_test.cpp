@@ -45,7 +45,8 @@ TEST(FactorModel, FindsTheNoiseOfEachTagAlsoWithMissingCells) {
       if (rng.uniform() < missing) v = kMissing;
     const FactorModel model = FactorModel::fit(z, 2, 500);
     for (Index t = 1; t < kTags; ++t)
-      EXPECT_NEAR(std::sqrt(model.noise[static_cast<std::size_t>(t)]), 0.1 + 0.1 * static_cast<double>(t), 0.02)
+      EXPECT_NEAR(std::sqrt(model.noise[static_cast<std::size_t>(t)]), 0.1 + 0.1 * static_cast<double>(t),
+                  0.02)
           << "tag " << t << ", missing " << missing;
     EXPECT_NEAR(model.mean[0], 5, 0.1);
   }
@@ -147,8 +148,20 @@ TEST(FactorModel, RefusesBadInput) {
   EXPECT_THROW(FactorModel::fit(z, kTags), InputError);
   z(3, 2) = HUGE_VAL;
   EXPECT_THROW(FactorModel::fit(z, 2), InputError);
-  for (Index r = 0; r < 50; ++r) z(r, 2) = kMissing;
-  EXPECT_THROW(FactorModel::fit(z, 2), InputError);
+}
+
+TEST(FactorModel, ATagWithoutValuesIsUnknownAndChangesNothingForTheOthers) {
+  Matrix z = plant(500, 1);
+  for (Index r = 0; r < 500; ++r) z(r, 2) = kMissing;
+  const FactorModel model = FactorModel::fit(z, 2);
+  EXPECT_EQ(model.noise[2], 1);
+  EXPECT_EQ(model.loading(2, 0), 0);
+  Reconstruction reconstruction(model);
+  const std::vector<char> use(kTags, 1);
+  std::vector<double> expected(kTags), sd(kTags);
+  reconstruction.run(z.row(3), use.data(), expected.data(), sd.data());
+  for (Index t = 0; t < kTags; ++t) EXPECT_TRUE(std::isfinite(expected[static_cast<std::size_t>(t)])) << t;
+  EXPECT_LT(std::abs(expected[4] - z(3, 4)), 5 * sd[4]);
 }
 
 }  // namespace

@@ -61,11 +61,12 @@ TEST(GaussianModel, AContributionIsTheFallOfTheDistanceWithoutTheGroup) {
     std::vector<double> without = z;
     for (const Index g : group) without[static_cast<std::size_t>(g)] = kMissing;
     model.complete(without.data());
-    const double fall = 3 * (squared_distance(model.precision, z.data()) -
-                             squared_distance(model.precision, without.data()));
+    const double fall =
+        3 * (squared_distance(model.precision, z.data()) - squared_distance(model.precision, without.data()));
     const Index step = group.size() > 1 ? group[1] - group[0] : 1;
-    EXPECT_NEAR(group_contribution(model.precision, z.data(), group[0], step, static_cast<Index>(group.size())),
-                fall, 1e-9);
+    EXPECT_NEAR(
+        group_contribution(model.precision, z.data(), group[0], step, static_cast<Index>(group.size())), fall,
+        1e-9);
   }
 }
 
@@ -77,7 +78,8 @@ TEST(GaussianModel, MissingCellsHardlyMoveTheFit) {
     if (rng.uniform() < 0.1) v = kMissing;
   const GaussianModel holes = GaussianModel::fit(x, kNames, "test");
   const std::vector<double> z = {1.0, -1.0, 0.5};
-  EXPECT_NEAR(squared_distance(holes.precision, z.data()) / squared_distance(whole.precision, z.data()), 1, 0.1);
+  EXPECT_NEAR(squared_distance(holes.precision, z.data()) / squared_distance(whole.precision, z.data()), 1,
+              0.1);
 }
 
 TEST(ShrunkPrecision, FewerRowsThanTagsWillDoAndManyNeedNoShrinking) {

@@ -60,12 +60,14 @@ TEST(InputEnvelope, NeighboursSeeTheHoleBetweenTwoModes) {
   EXPECT_LE(near.place(between)[0].p, 0.01);
   EnvelopeOptions options;
   options.distance = EnvelopeDistance::mahalanobis;
-  EXPECT_GT(InputEnvelope::fit(modes(2000, 1), kNames, options).place(between)[0].p, 0.2);  // it is the centre
+  EXPECT_GT(InputEnvelope::fit(modes(2000, 1), kNames, options).place(between)[0].p,
+            0.2);  // it is the centre
 }
 
 TEST(InputEnvelope, SaysWhichTagIsTheReason) {
   Matrix rows = modes(40, 5);
-  for (Index r = 0; r < 40; ++r) rows(r, r % 2 ? 2 : 1) += r % 2 ? 25 : 1.5;  // o2 far from what the load says
+  for (Index r = 0; r < 40; ++r)
+    rows(r, r % 2 ? 2 : 1) += r % 2 ? 25 : 1.5;  // o2 far from what the load says
   for (const auto kind : {EnvelopeDistance::mahalanobis, EnvelopeDistance::neighbours}) {
     EnvelopeOptions options;
     options.distance = kind;

@@ -40,8 +40,8 @@ double alarms(const ProcessMonitor& monitor, const Matrix& rows) {
   return count / static_cast<double>(rows.rows);
 }
 
-// 40 monitors, each of 500 normal rows: on fresh rows of their own kind the share in alarm is as asked or below
-// on the whole, and beyond twice it in few.
+// 40 monitors, each of 500 normal rows: on fresh rows of their own kind the share in alarm is as asked or
+// below on the whole, and beyond twice it in few.
 TEST(ProcessMonitor, FreshNormalRowsAlarmAsOftenAsAskedAtMost) {
   double sum = 0;
   int above = 0;
@@ -84,7 +84,8 @@ TEST(ProcessMonitor, SplittingTheRowsChangesNoBit) {
   monitor.push(state, rows, gap.data(), whole);
   state = monitor.start();
   for (const auto& [first, count] : {std::pair<Index, Index>{0, 41}, {41, 0}, {41, 19}, {60, 40}})
-    monitor.push(state, rows.view().slice(first, count), gap.data() + first, parts.view().slice(first, count));
+    monitor.push(state, rows.view().slice(first, count), gap.data() + first,
+                 parts.view().slice(first, count));
   EXPECT_EQ(whole.values, parts.values);
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "emisopt/base/error.hpp"
@@ -86,6 +87,30 @@ TEST(SensorModel, ConstantAndUnknownTagsAreNotModelled) {
   const SensorModel model = fit(rows);
   EXPECT_EQ(model.size(), kTags - 3);
   EXPECT_EQ(std::count(model.modelled.begin(), model.modelled.end(), 1), 0);
+}
+
+// A tag that was connected late has readings in one stretch only: it is modelled, but no limit can be set.
+TEST(SensorModel, ATagKnownInOneStretchOnlyIsNotHeldAgainstOthers) {
+  Matrix rows = watched::rows(6000, 1);
+  for (Index r = 0; r < 4800; ++r) rows(r, 3) = kMissing;
+  const SensorModel model = fit(rows);
+  for (std::size_t t = 0; t < model.limits.size(); ++t) {
+    EXPECT_EQ(std::isinf(model.limits[t].jump), model.modelled[t] == 3) << t;
+    EXPECT_GT(model.limits[t].spread, 0) << t;
+  }
+}
+
+// A laboratory-like rhythm and thinning do not miss each other: every fourth row has the tag.
+TEST(SensorModel, ATagThatComesEveryFourthRowIsLearnedFromToo) {
+  Matrix rows = watched::rows(24000, 1);
+  for (Index r = 0; r < rows.rows; ++r)
+    if (r % 4 != 1) rows(r, 3) = kMissing;  // 24,000 rows are thinned by two
+  SensorOptions options = monthly();
+  options.factors = 2;
+  const SensorModel model = SensorModel::fit(watched::tags(), rows, nullptr, {}, options);
+  const auto place = std::find(model.modelled.begin(), model.modelled.end(), 3) - model.modelled.begin();
+  ASSERT_LT(place, static_cast<std::ptrdiff_t>(model.modelled.size()));
+  EXPECT_NEAR(model.limits[static_cast<std::size_t>(place)].spread, 1, 0.2);
 }
 
 TEST(SensorModel, OneTagAloneIsJudgedByItselfOnly) {

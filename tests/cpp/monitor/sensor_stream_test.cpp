@@ -46,7 +46,8 @@ std::string text(const std::vector<Finding>& found) {
 // 20,000 rows are 2.3 months of 9 judged tags: 0.1 each were asked for, 2 expected.
 TEST(SensorStream, HealthyRowsHardlyEverAlarm) {
   int count = 0;
-  for (std::uint64_t seed = 2; seed < 6; ++seed) count += static_cast<int>(findings(watched::rows(20000, seed)).size());
+  for (std::uint64_t seed = 2; seed < 6; ++seed)
+    count += static_cast<int>(findings(watched::rows(20000, seed)).size());
   EXPECT_LE(count, 16) << text(findings(watched::rows(20000, 3)));  // 8 expected
 }
 

@@ -24,7 +24,8 @@ TEST(TailLimit, FindsTheQuantileOfAnExponentialFarBeyondTheData) {
   TailOptions plain;
   plain.confidence = 0.5;
   // 10,000 values, asked for what one in a million exceeds: log(1e6) = 13.8; sd of b is 1/sqrt(1000).
-  EXPECT_NEAR(tail_limit(exponential(5, 2000, 1), 1e-6, plain), std::log(1e6), 3 * 0.03 * std::log(1e5) + 0.2);
+  EXPECT_NEAR(tail_limit(exponential(5, 2000, 1), 1e-6, plain), std::log(1e6),
+              3 * 0.03 * std::log(1e5) + 0.2);
 }
 
 TEST(TailLimit, FaultsInTheReferenceHardlyMoveItWhenTheyAreSetAside) {
@@ -36,7 +37,8 @@ TEST(TailLimit, FaultsInTheReferenceHardlyMoveItWhenTheyAreSetAside) {
   for (auto& block : scores)
     for (std::size_t i = 0; i < block.size(); i += 100) block[i] = 1e6;
   const double dirty = tail_limit(scores, 1e-5, plain);
-  // They count as at least the 2 % quantile, more than the healthy rows in their place would: it errs outward.
+  // They count as at least the 2 % quantile, more than the healthy rows in their place would: it errs
+  // outward.
   EXPECT_GT(dirty, clean);
   EXPECT_LT(dirty, 1.33 * clean);
   plain.set_aside = 0;
@@ -53,8 +55,8 @@ TEST(TailLimit, ConfidenceCostsMoreWhereBlocksDiffer) {
   EXPECT_GT(tail_limit(scores, 0.005, sure) - tail_limit(scores, 0.005, plain), 2 * alike);
 }
 
-// The promise itself: limits from 5 blocks of 100 exceeded by a fresh row at most as often as asked, in 95 % of
-// 200 repetitions (binomial sd 1.5 %).
+// The promise itself: limits from 5 blocks of 100 exceeded by a fresh row at most as often as asked, in 95 %
+// of 200 repetitions (binomial sd 1.5 %).
 TEST(TailLimit, HoldsTheRateWithItsConfidence) {
   int held = 0;
   for (std::uint64_t seed = 0; seed < 200; ++seed)
