@@ -3,6 +3,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
 
 #include "emisopt/base/error.hpp"
@@ -67,31 +68,56 @@ void principal_components(const RowMajor& x, const VectorXd& variance, Index k, 
   noise = (variance - w.rowwise().squaredNorm()).cwiseMax(0.05 * variance);
 }
 
-void add_incomplete_row(Sums& sums, const RowMajor& x, Index r, const RowMajor& w, const VectorXd& inverse) {
-  const Index k = w.cols(), tags = w.rows();
-  MatrixXd m = MatrixXd::Identity(k, k);
-  VectorXd pull = VectorXd::Zero(k);
-  for (Index t = 0; t < tags; ++t) {
-    if (std::isnan(x(r, t))) continue;
-    m.noalias() += inverse[t] * w.row(t).transpose() * w.row(t);
-    pull += inverse[t] * x(r, t) * w.row(t).transpose();
+// Rows that miss the same tags share one conditional covariance.
+struct PatternRows {
+  std::vector<Index> known, missing;  // tags
+  std::vector<Index> rows;
+};
+
+std::vector<PatternRows> by_pattern(const RowMajor& x, const std::vector<Index>& holes) {
+  std::map<std::string, PatternRows> found;  // ordered: the sums must not depend on a hash
+  std::string key(static_cast<std::size_t>(x.cols()), '0');
+  for (const Index r : holes) {
+    for (Index t = 0; t < x.cols(); ++t) key[static_cast<std::size_t>(t)] = std::isnan(x(r, t)) ? '1' : '0';
+    PatternRows& pattern = found[key];
+    if (pattern.rows.empty())
+      for (Index t = 0; t < x.cols(); ++t)
+        (std::isnan(x(r, t)) ? pattern.missing : pattern.known).push_back(t);
+    pattern.rows.push_back(r);
   }
-  MatrixXd second = m.llt().solve(MatrixXd::Identity(k, k));
-  const VectorXd f = second * pull;
-  second += f * f.transpose();
+  std::vector<PatternRows> out;
+  for (auto& [_, pattern] : found) out.push_back(std::move(pattern));
+  return out;
+}
+
+void add_pattern(Sums& sums, const RowMajor& x, const PatternRows& pattern, const RowMajor& w,
+                 const VectorXd& inverse) {
+  const Index k = w.cols();
+  const auto known = static_cast<Index>(pattern.known.size()), rows = static_cast<Index>(pattern.rows.size());
+  RowMajor own(known, k);
+  VectorXd own_inverse(known);
+  RowMajor part(rows, known);
+  for (Index i = 0; i < known; ++i) {
+    const Index t = pattern.known[static_cast<std::size_t>(i)];
+    own.row(i) = w.row(t);
+    own_inverse[i] = inverse[t];
+    for (Index r = 0; r < rows; ++r) part(r, i) = x(pattern.rows[static_cast<std::size_t>(r)], t);
+  }
+  const MatrixXd m = MatrixXd::Identity(k, k) + own.transpose() * own_inverse.asDiagonal() * own;
+  const MatrixXd covariance = m.llt().solve(MatrixXd::Identity(k, k));
+  const RowMajor f = part * (own_inverse.asDiagonal() * (own * covariance));  // (rows, k)
+  const MatrixXd second = f.transpose() * f + static_cast<double>(rows) * covariance;
   sums.ff += second;
-  for (Index t = 0; t < tags; ++t) {
-    if (!std::isnan(x(r, t))) {
-      sums.xf.row(t) += x(r, t) * f.transpose();
-      continue;
-    }
+  const RowMajor xf = part.transpose() * f;
+  for (Index i = 0; i < known; ++i) sums.xf.row(pattern.known[static_cast<std::size_t>(i)]) += xf.row(i);
+  for (const Index t : pattern.missing) {
     MatrixXd& less = sums.less[static_cast<std::size_t>(t)];
     if (less.size() == 0) less = MatrixXd::Zero(k, k);
     less += second;
   }
 }
 
-Sums expectation(const RowMajor& x, const std::vector<Index>& whole, const std::vector<Index>& holes,
+Sums expectation(const RowMajor& x, const std::vector<Index>& whole, const std::vector<PatternRows>& holes,
                  const RowMajor& w, const VectorXd& noise) {
   const Index k = w.cols();
   const VectorXd inverse = noise.cwiseInverse();
@@ -110,7 +136,7 @@ Sums expectation(const RowMajor& x, const std::vector<Index>& whole, const std::
     sums.xf.noalias() += rows.transpose() * f;
   }
   sums.ff += static_cast<double>(whole.size()) * covariance;
-  for (const Index r : holes) add_incomplete_row(sums, x, r, w, inverse);
+  for (const PatternRows& pattern : holes) add_pattern(sums, x, pattern, w, inverse);
   return sums;
 }
 
@@ -129,6 +155,8 @@ FactorModel FactorModel::fit(ConstView z, Index factors, int iterations) {
   std::vector<Index> whole, holes;
   for (Index r = 0; r < x.rows(); ++r) (x.row(r).array().isNaN().any() ? holes : whole).push_back(r);
 
+  const std::vector<PatternRows> patterns = by_pattern(x, holes);
+
   RowMajor w;
   principal_components(x, variance, factors, w, noise);
   for (Index t = 0; t < z.cols; ++t)
@@ -137,7 +165,7 @@ FactorModel FactorModel::fit(ConstView z, Index factors, int iterations) {
       noise[t] = 1;
     }
   for (int round = 0; round < iterations; ++round) {
-    const Sums sums = expectation(x, whole, holes, w, noise);
+    const Sums sums = expectation(x, whole, patterns, w, noise);
     const Eigen::LLT<MatrixXd> all(sums.ff);
     double moved = 0;
     for (Index t = 0; t < w.rows(); ++t) {

@@ -5,7 +5,8 @@
 
 namespace emisopt {
 namespace {
-constexpr double kLevelWeight = 2.0 / (6 + 1);  // the usual residual is that of the last six rows
+constexpr int kLevelRows = 6;  // the usual residual is that of so many rows
+constexpr double kLevelWeight = 2.0 / (kLevelRows + 1);
 constexpr double kMostlyKnown = 0.5;
 constexpr double kNearlyAll = 1.5;  // times the standard deviation with all tags
 }  // namespace
@@ -16,6 +17,7 @@ ResidualFilter::ResidualFilter(const FactorModel& model, const std::vector<doubl
       expected_(z_),
       sd_(z_),
       level_(z_),
+      away_(z_.size(), 0),
       mean_(static_cast<Index>(memory.size()), model.tags()),
       known_(mean_.rows, mean_.cols, 1.0),
       use_(z_.size()),
@@ -37,6 +39,8 @@ void ResidualFilter::look(const char* use) {
 void ResidualFilter::keep(const char* believe) {
   for (std::size_t t = 0; t < z_.size(); ++t) {
     const bool known = !std::isnan(z_[t]), taken = known && believe[t];
+    away_[t] = known ? 0 : away_[t] + 1;
+    if (away_[t] > kLevelRows) level_[t] = kMissing;
     const double reading = taken ? z_[t] : expected_[t];
     if (taken) {
       const double residual = (z_[t] - expected_[t]) / sd_[t];

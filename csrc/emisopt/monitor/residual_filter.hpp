@@ -24,7 +24,7 @@ class ResidualFilter {
     return (z_[t] - expected_[t]) / sd_[t];
   }
   /// residual() less the tag's usual one of late: what is new in this row. NaN while the usual one is
-  /// unknown.
+  /// unknown: at a start, after a gap, and when the tag was missing for longer than it looks back.
   double jump(Index tag) const { return residual(tag) - level_[static_cast<std::size_t>(tag)]; }
   const std::vector<double>& expected() const { return expected_; }  // (T) of the last look
   const std::vector<double>& sd() const { return sd_; }
@@ -49,6 +49,7 @@ class ResidualFilter {
   std::vector<double> weight_;             // (M)
   std::vector<double> z_, expected_, sd_;  // (T)
   std::vector<double> level_;              // (T) usual residual, NaN: unknown
+  std::vector<int> away_;                  // (T) rows since the last reading
   Matrix mean_, known_;                    // (M, T) of the rows; share of rows with a reading
   std::vector<char> use_;
   std::vector<double> mean_expected_, mean_sd_;

@@ -157,6 +157,7 @@ void SensorStream::judge_rows() {
     if (bad) {
       z_[t] = kMissing;
       suspects_[t].beyond = 0;  // what looked like a spike was the beginning of this
+      suspects_[t].far = 0;
     }
     use_[t] = trusted_[t];
   }
@@ -199,6 +200,10 @@ void SensorStream::follow_suspect(Index tag, bool accused, double strength) {
   if (s.open >= 0) {
     findings_[static_cast<std::size_t>(s.open)].last_row = row_;
     if (s.memory >= 0) return;  // its mean ends it
+    if (std::isnan(jump)) {     // what it would return to is no longer known; its means go on looking
+      restart(tag);
+      return;
+    }
     believe_[t] = 0;
     s.calm = std::abs(jump) <= model_->limits[t].jump ? s.calm + 1 : 0;
     if (s.calm < kCalmRows) return;
@@ -215,6 +220,7 @@ void SensorStream::follow_suspect(Index tag, bool accused, double strength) {
   if (s.beyond > 0 && side != s.side)
     end_spike(s, tag);  // far above, then far below: neither confirms the other
   if (s.beyond++ == 0) s.first = row_;
+  s.last = row_;
   s.side = side;
   if (strength > s.far) {
     s.far = strength;
@@ -238,7 +244,7 @@ void SensorStream::end_spike(Suspect& s, Index tag) {
   Index spike =
       open_finding(FindingKind::spike, model_->modelled[static_cast<std::size_t>(tag)], s.first, s.far);
   Finding& finding = findings_[static_cast<std::size_t>(spike)];
-  finding.last_row = s.first + s.beyond - 1;
+  finding.last_row = s.last;
   finding.value = s.value;
   finding.expected = s.expected;
   finding.sd = s.sd;

@@ -34,14 +34,16 @@ class SensorStream {
     Index open = -1;  // finding of range, frozen or stuck
     ReadingState state = ReadingState::missing;
   };
-  struct Suspect {             // a modelled tag's standing with its neighbours
-    int beyond = 0, calm = 0;  // rows in a row beyond the jump's limit; rows within it since accused
-    int side = 0;
+  struct Suspect {   // a modelled tag's standing with its neighbours
+    int beyond = 0;  // rows in a row beyond the jump's limit
+    int calm = 0;    // rows in a row within it, since accused
+    int side = 0;    // where the last row beyond was
     bool flagged = false;
-    Index first = -1;                                                      // row where `beyond` began
-    double far = 0, value = kMissing, expected = kMissing, sd = kMissing;  // of the farthest of these rows
-    Index open = -1;                                                       // finding while accused
-    int memory = -1;                                                       // that accused it; -1: rows did
+    Index first = -1, last = -1;  // rows where `beyond` began and was newest
+    double far = 0;               // strength of the farthest of these rows, and what it showed
+    double value = kMissing, expected = kMissing, sd = kMissing;
+    Index open = -1;               // finding while accused
+    int memory = -1;               // that accused it; -1: rows did
     std::vector<Index> last_calm;  // (M) row at which each mean was last well within its limit
   };
   struct Process {  // rows that no few sensors explain, per statistic: the row itself, each mean

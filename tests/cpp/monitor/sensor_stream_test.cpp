@@ -96,6 +96,43 @@ TEST(SensorStream, ASpikeIsLoneAndAJumpThatStaysIsADisagreement) {
   EXPECT_FALSE(found[2].open);
 }
 
+TEST(SensorStream, ASpikeAroundAMissingRowEndsWhereItWasSeenLast) {
+  Matrix rows = watched::rows(300, 2);
+  rows(100, 4) += 40;
+  rows(101, 4) = kMissing;
+  rows(102, 4) += 40;
+  const auto found = findings(rows);
+  ASSERT_EQ(found.size(), 1u) << text(found);
+  EXPECT_TRUE(is(found[0], FindingKind::spike, 4, 100, 102)) << text(found);
+}
+
+// While it is accused its usual residual is kept to measure its return by. After a gap, or a long silence,
+// that is no measure any more: it must not stay accused for ever.
+TEST(SensorStream, ADisagreementEndsWithAGapOrALongSilenceAndIsJudgedAnew) {
+  for (const bool silent : {false, true}) {
+    Matrix rows = watched::rows(1200, 2);
+    for (Index r = 400; r < 600; ++r) rows(r, 6) -= 40;
+    std::vector<char> gap(1200, 0);
+    if (silent)
+      for (Index r = 600; r < 620; ++r) rows(r, 6) = kMissing;
+    else
+      gap[600] = 1;
+    const auto found = findings(rows, nullptr, gap.data());
+    ASSERT_EQ(found.size(), 1u) << text(found);
+    EXPECT_FALSE(found[0].open);
+    EXPECT_LE(found[0].last_row, 620);
+    Matrix still = watched::rows(1200, 2);
+    for (Index r = 400; r < 1200; ++r)
+      if (!silent || r < 600 || r >= 620) still(r, 6) -= 40;
+    if (silent)
+      for (Index r = 600; r < 620; ++r) still(r, 6) = kMissing;
+    const auto again = findings(still, nullptr, gap.data());
+    ASSERT_EQ(again.size(), 2u) << text(again);
+    EXPECT_TRUE(again[1].open);
+    EXPECT_LT(again[1].alarm_row, 640) << text(again);
+  }
+}
+
 TEST(SensorStream, ADriftIsFoundAndOnlyTheDriftingTagIsAccused) {
   for (const Index bad : {Index{0}, Index{3}, Index{7}}) {
     Matrix rows = watched::rows(3000, 2);
