@@ -19,5 +19,6 @@ void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and it
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
 void bind_risk(py::module_& m);        // risk.cpp: how likely running averages are to break their limits
 void bind_monitor_drift(py::module_& m);  // monitor_drift.cpp: drift detectors, run lengths, discoveries
+void bind_monitor_sensors(py::module_& m);  // monitor_sensors.cpp: sensors, envelope, process monitor
 
 }  // namespace emisopt::python

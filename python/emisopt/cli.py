@@ -1,4 +1,4 @@
-"""The command `emisopt`: fit, forecast, backtest, optimise, permit, demo, show-config.
+"""The command `emisopt`: fit, forecast, backtest, optimise, permit, monitor, demo, show-config.
 
 Bad input ends with one line on stderr and exit code 2, and leaves no half-written file.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import pandas as pd
 import typer
 
-from emisopt import _core, cli_permit
+from emisopt import _core, cli_monitor, cli_permit
 from emisopt._arguments import (
     assignment,
     bounds_of,
@@ -47,6 +47,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_permit.app, name="permit")
+app.add_typer(cli_monitor.app, name="monitor")
 
 Data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")]
 Tags = Annotated[
