@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   bind_permit(m);
   bind_monitor_drift(m);
   bind_monitor_sensors(m);
+  bind_monitor_coverage(m);
   bind_forecaster(m);
   bind_train(m);
   bind_online(m);

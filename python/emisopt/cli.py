@@ -201,8 +201,15 @@ def backtest(
     ] = "both",
     stride: Annotated[int, typer.Option(help="Score every so many rows.")] = 1,
     metric: Annotated[
-        str, typer.Option(metavar="WORD", help="mae, rmse, r2, bias, coverage or width.")
+        str,
+        typer.Option(
+            metavar="WORD", help="mae, rmse, r2, bias, coverage, width, least_coverage or greatest_coverage."
+        ),
     ] = "mae",
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Also score intervals after adaptive conformal correction.")
+    ] = False,
+    delay: Annotated[int, typer.Option(help="Rows by which measured outputs come late.")] = 0,
     quiet: Quiet = False,
     output: Output = None,
 ) -> None:
@@ -236,6 +243,8 @@ def backtest(
             horizons=horizon_list(horizons, int(forecaster.core_.config.horizon)),
             operations=operations,
             stride=stride,
+            delay=delay,
+            corrector=correct,
             progress=stage,
         )
     typer.echo(result.text(metric))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emisopt.monitor.coverage import ConformalCorrector, CoverageMonitor
 from emisopt.monitor.drift import (
     DETECTORS,
     Calibration,
@@ -20,6 +21,8 @@ from emisopt.monitor.sensors import SensorMonitor, SensorStream, without_ranges
 __all__ = [
     "DETECTORS",
     "Calibration",
+    "ConformalCorrector",
+    "CoverageMonitor",
     "DriftBank",
     "DriftMonitor",
     "Envelope",
