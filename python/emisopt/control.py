@@ -391,7 +391,10 @@ def _on_output(limit: _core.Limit, basis: _core.BasisMap | None, outputs: int) -
     if basis is None or limit.output < outputs:
         return limit
     return _core.Limit(
-        name=limit.name, output=basis.columns[limit.output - outputs], limit=limit.limit, quantile=limit.quantile
+        name=limit.name,
+        output=basis.columns[limit.output - outputs],
+        limit=limit.limit,
+        quantile=limit.quantile,
     )
 
 

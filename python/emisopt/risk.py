@@ -242,9 +242,7 @@ class BreakRisk(BaseEstimator):  # type: ignore[misc]
             self.any_[output] = float(got["any"])
         return parts
 
-    def _by_permit(
-        self, stream: PermitStream, history: pd.DataFrame, forecast: pd.DataFrame
-    ) -> list[_Part]:
+    def _by_permit(self, stream: PermitStream, history: pd.DataFrame, forecast: pd.DataFrame) -> list[_Part]:
         coming = coming_for(stream, self.forecaster, history.index[-1])
         basis = stream.basis_map(names_of(self.forecaster))
         outputs, limits = self.forecaster.outputs_, coming.core.limits
@@ -273,9 +271,7 @@ class BreakRisk(BaseEstimator):  # type: ignore[misc]
             raise DataError("BreakRisk.assess: the permit asks nothing of the coming steps: no window counts")
         return parts
 
-    def _converted(
-        self, basis: _core.BasisMap, quantity: int, column: int, forecast: pd.DataFrame
-    ) -> Floats:
+    def _converted(self, basis: _core.BasisMap, quantity: int, column: int, forecast: pd.DataFrame) -> Floats:
         """Quantiles (H, Q) of a concentration at its reference oxygen, the oxygen at its median."""
         outputs = self.forecaster.outputs_
         if basis.oxygen[quantity - len(outputs)] < 0:

@@ -160,7 +160,9 @@ def test_results_of_numpy_and_pandas_are_written(tmp_path):
     assert record.rule is None and record.verify({"nox": [1.0]}, lambda rule: result) == []
 
 
-def test_a_permits_evaluation_is_recorded_by_its_hash_and_re_evaluated_by_the_rule_on_record(tmp_path) -> None:
+def test_a_permits_evaluation_is_recorded_by_its_hash_and_re_evaluated_by_the_rule_on_record(
+    tmp_path,
+) -> None:
     permit = Permit.from_dict({"name": "p", "zone": "Europe/Berlin", "source": "a test", "rules": [{
         "name": "NOx day", "pollutant": "NOx", "unit": "mg/Nm3", "limit": 200, "verified": True,
         "base": {"length": "1 h", "validity": {"need": "quadrants"}},

@@ -23,7 +23,9 @@ HOURS = {"name": "NOx 1 h", "limit": 75}
 ROLLING = {"name": "NOx 3 h", "limit": 70, "average": {"over": "rolling", "length": "3 h", "min_share": 0.6}}
 
 
-def stream_of(document: Permit, history: pd.DataFrame, signal: object = None, **options: object) -> PermitStream:
+def stream_of(
+    document: Permit, history: pd.DataFrame, signal: object = None, **options: object
+) -> PermitStream:
     signals = {"nox": signal or Signal("NOx", "mg/Nm3")}
     return PermitStream(document, signals, period=300, negative="missing", **options).push(history)
 
@@ -40,7 +42,9 @@ def test_rows_say_what_each_window_still_bears(stream, now) -> None:
     assert list(dict.fromkeys(table["limit"])) == ["NOx 1 h", "NOx 3 h"]
     hours = table[table["limit"] == "NOx 1 h"].reset_index(drop=True)
     assert (hours["end"].diff().dropna() == pd.Timedelta("1h")).all()
-    assert hours["closes"].tolist() == [True] * (len(hours) - 1) + [hours["end"].iloc[-1] <= first + pd.Timedelta("2h")]
+    assert hours["closes"].tolist() == [True] * (len(hours) - 1) + [
+        hours["end"].iloc[-1] <= first + pd.Timedelta("2h")
+    ]
     assert coming.coefficients().shape == (len(table), 24)
     # The open hour: what it holds, and the samples that are still to come.
     begin = hours["begin"].iloc[0]
