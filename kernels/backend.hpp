@@ -64,6 +64,7 @@ struct OpList {
   std::vector<Parameter> parameters;
   int history = -1, future = -1;  // input values: (history_tokens, width), (future_tokens, width)
   int quantiles = -1;             // output value on future rows: (outputs * levels)
+  int hidden = -1;                // a second output on future rows, for distillation; -1: none
   int outputs = 0, levels = 0, middle = 0;
 
   int add_value(std::string name, int width, Rows rows);
@@ -86,6 +87,22 @@ struct Seed {
   int output = 0, level = 0;
 };
 
+/// What train mode's loss consists of, each part before its coefficient; 0 where the coefficient is 0.
+///   loss = label + multiscale_c * multiscale + distill_c * distill
+///          + distill_multiscale_c * distill_multiscale + hidden_c * hidden
+/// label               the Loss above, against target()
+/// multiscale          squared error of the median against target(), both averaged over blocks of s steps
+///                     from the first on (the last block may be shorter), mean over `scales` s
+/// distill             squared distance of the quantiles to teacher(), mean over weighted entries: over
+/// evenly
+///                     spread levels, the squared 2-Wasserstein distance of the two distributions
+/// distill_multiscale  as multiscale, of every quantile against teacher()     (TimeDistill: Ni et al. 2025)
+/// hidden              squared distance of the value OpList.hidden to hidden_target(), mean over rows and
+///                     channels                                        (FitNets: Romero et al. 2015)
+struct LossParts {
+  double label = 0, multiscale = 0, distill = 0, distill_multiscale = 0, hidden = 0;
+};
+
 struct Shapes {
   int batch = 1;           // infer, vjp: candidate plans that share ONE history; train: windows, each its own
   int history_tokens = 0;  // may be 0 (a soft sensor has no past)
@@ -97,8 +114,16 @@ struct CompileOptions {
   Loss loss = Loss::pinball;
   float huber_delta = 1.0f;
   std::vector<float> levels;  // quantile levels, rising, for the pinball loss
-  std::vector<Seed> seeds;    // jacobian mode: rows are seeds x future step
-  int threads = 0;            // 0: EMISOPT_THREADS, else the machine's
+  /// Weights of the levels within the pinball loss, >= 0; empty: all alike. v(tau) = tau^2 looks at the upper
+  /// tail, (2 tau - 1)^2 at both, and stays a proper score (Gneiting, Ranjan 2011).
+  std::vector<float> level_weights;
+  float multiscale = 0, distill = 0, distill_multiscale = 0, hidden = 0;  // coefficients of LossParts, >= 0
+  std::vector<int> scales = {2, 4, 8};  // steps averaged by the multi-scale parts, each >= 2
+  /// train: by parameter id, whether it gets a gradient; empty: all. What leads to no such parameter is left
+  /// out of the backward pass, and gradient() is exactly 0 for the others.
+  std::vector<char> trainable;
+  std::vector<Seed> seeds;  // jacobian mode: rows are seeds x future step
+  int threads = 0;          // 0: EMISOPT_THREADS, else the machine's
 };
 
 enum class Isa : std::uint8_t { ref, avx2, avx512, vnni };
@@ -128,6 +153,17 @@ class Program {
   virtual T* weight() = 0;          // train: same shape; 0 leaves the entry out of the loss
   virtual const T* gradient() = 0;  // train: (parameter_count), overwritten by each run
   virtual double loss() = 0;        // train: of the last run
+  virtual LossParts loss_parts() = 0;           // train: likewise
+  virtual const LossParts* window_parts() = 0;  // train: (batch), each window's share of loss_parts()
+  /// train, null unless a coefficient of `distill` asks for it: (batch, future_tokens, outputs * levels),
+  /// what a teacher said, and how much each entry counts; 0 leaves it out (a teacher of the median alone).
+  virtual T* teacher() = 0;
+  virtual T* teacher_weight() = 0;
+  /// The value OpList.hidden: (batch, future_tokens, width). infer: when the OpList names one, so that a
+  /// teacher can be asked; train: when the coefficient `hidden` asks for it. Else null.
+  virtual const T* hidden() = 0;
+  virtual T* hidden_target() = 0;  // train, as hidden(): what it should be
+  virtual T* hidden_weight() = 0;  // train: (batch, future_tokens); 0 leaves the row out
   /// Runs the history rows and caches their keys and values; needed before run() after each load() and each
   /// change of history(). Does nothing in train mode, where every window has its own history. Throws
   /// StateError before the first load().
@@ -172,6 +208,13 @@ struct AdamW {
 /// its array.
 void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask,
            const float* anchor, const float* fisher, std::size_t count, const AdamW& options, Isa isa);
+/// A run of weights in the canonical buffer.
+struct Range {
+  std::size_t offset = 0, count = 0;
+};
+/// The runs that CompileOptions.trainable names, neighbours joined; empty `trainable`: one run, everything.
+/// An optimiser passes over these and so leaves the rest bitwise as it is.
+std::vector<Range> trainable_ranges(const OpList& ops, const std::vector<char>& trainable);
 /// Sum of squares in double over fixed slots: the same bits for any number of threads.
 double squared_norm(const float* x, std::size_t count);
 

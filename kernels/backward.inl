@@ -48,9 +48,10 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
   };
   T* const dx = input_gradient(node.x, op.x);
   const bool accumulate = !node.x.assign;
-  auto weight_gradient = [&](int id) -> T* {
-    return gradients.weights ? gradients.weights + plan_.ops.parameters[static_cast<std::size_t>(id)].offset
-                             : nullptr;
+  auto weight_gradient = [&](int id) -> T* {  // null: not wanted
+    return gradients.weights && plan_.trains(id)
+               ? gradients.weights + plan_.ops.parameters[static_cast<std::size_t>(id)].offset
+               : nullptr;
   };
 
   switch (op.kind) {
@@ -66,11 +67,10 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
                           x_width, nullptr, n, x_width, y_width, accumulate);
           });
       }
-      if (!gradients.weights) break;
       const int m = at.count * y_rows;
-      kernels_.gemm(weight_gradient(op.w), y_width, x, 1, x_width, dy, y_width, nullptr, x_width, y_width, m,
-                    true);
-      if (op.b >= 0) kernels_.column_sum(weight_gradient(op.b), dy, m, y_width);
+      if (T* dw = weight_gradient(op.w))
+        kernels_.gemm(dw, y_width, x, 1, x_width, dy, y_width, nullptr, x_width, y_width, m, true);
+      if (T* db = weight_gradient(op.b)) kernels_.column_sum(db, dy, m, y_width);
       break;
     }
     case OpKind::rmsnorm: {
@@ -80,9 +80,9 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
           kernels_.rmsnorm_backward(dx + to * x_width, weight_gradient(op.w), dy + row * x_width,
                                     x + act * x_width, rstd + act, weight_of(op.w), n, x_width, accumulate);
         });
-      else if (gradients.weights)  // an input of the network is normalised
-        kernels_.rmsnorm_backward(nullptr, weight_gradient(op.w), dy, x, rstd, weight_of(op.w),
-                                  at.count * y_rows, x_width, false);
+      else if (T* dw = weight_gradient(op.w))  // nothing trainable below
+        kernels_.rmsnorm_backward(nullptr, dw, dy, x, rstd, weight_of(op.w), at.count * y_rows, x_width,
+                                  false);
       break;
     }
     case OpKind::rope: {

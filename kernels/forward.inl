@@ -4,13 +4,14 @@
 
 namespace emisopt::kernels {
 
-// Rows of value `id` from window `first` of the batch on; inputs and quantiles are the caller's buffers.
+// Rows of value `id` from window `first` of the batch on; inputs and outputs are the caller's buffers.
 template <class T>
 T* Interpreter<T>::activation(const Frame& frame, Part part, int id, int first) const {
   const long at = static_cast<long>(first) * rows(part) * plan_.width(id);
   if (id == plan_.ops.history) return history_ + at;
   if (id == plan_.ops.future) return future_ + at;
   if (id == plan_.ops.quantiles) return quantiles_ + at;
+  if (id == plan_.ops.hidden && hidden_ && part == kFuture) return hidden_ + at;
   return frame.value[part][static_cast<std::size_t>(id)];
 }
 

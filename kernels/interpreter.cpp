@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/backward.inl"
 #include "kernels/forward.inl"
@@ -31,7 +32,13 @@ int divide_up(int n, int by) { return (n + by - 1) / by; }
 template <class T>
 Interpreter<T>::Interpreter(Plan plan, const CompileOptions& options, const KernelTable<T>& kernels, Isa isa,
                             int threads)
-    : plan_(std::move(plan)), kernels_(kernels), isa_(isa), seeds_(options.seeds), taus_(options.levels) {
+    : plan_(std::move(plan)),
+      kernels_(kernels),
+      isa_(isa),
+      seeds_(options.seeds),
+      taus_(options.levels),
+      level_weights_(options.level_weights),
+      scales_(options.scales) {
   const Shapes& s = plan_.shapes;
   const int window_rows = plan_.mode == Mode::train ? s.history_tokens + s.future_tokens : s.future_tokens;
   windows_per_frame_ = std::clamp(kRowsPerChunk / window_rows, 1, s.batch);
@@ -54,7 +61,12 @@ Interpreter<T>::Interpreter(Plan plan, const CompileOptions& options, const Kern
                 plan_.ops.middle,
                 taus_.data(),
                 options.huber_delta,
-                0};
+                0,
+                level_weights_.empty() ? nullptr : level_weights_.data(),
+                std::accumulate(level_weights_.begin(), level_weights_.end(), 0.0)};
+  coefficients_ = {1, options.multiscale, options.distill, options.distill_multiscale,
+                   plan_.hidden ? options.hidden : 0};
+  ranges_ = trainable_ranges(plan_.ops, plan_.trainable);
   lay_out();
   arena_.allocate();
   lay_out();
@@ -91,6 +103,8 @@ void Interpreter<T>::lay_out() {
       arena_.template take<T>(product({train ? s.batch : 1, s.history_tokens, plan_.width(ops.history)}));
   future_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(plan_.width(ops.future)));
   quantiles_ = arena_.template take<T>(future_rows * out);
+  if (plan_.hidden)
+    hidden_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(plan_.width(ops.hidden)));
   if (plan_.mode == Mode::vjp) {
     seed_ = arena_.template take<T>(future_rows * out);
     future_gradient_ =
@@ -104,7 +118,16 @@ void Interpreter<T>::lay_out() {
     weight_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(ops.outputs));
     gradient_ = arena_.template take<T>(parameters);
     slots_ = arena_.template take<T>(static_cast<std::size_t>(items_) * slot_stride());
-    window_loss_ = arena_.template take<double>(static_cast<std::size_t>(s.batch));
+    window_parts_ = arena_.template take<LossParts>(static_cast<std::size_t>(s.batch));
+    if (coefficients_.distill > 0 || coefficients_.distill_multiscale > 0) {
+      teacher_ = arena_.template take<T>(future_rows * out);
+      teacher_weight_ = arena_.template take<T>(future_rows * out);
+    }
+    if (plan_.hidden) {
+      hidden_target_ =
+          arena_.template take<T>(future_rows * static_cast<std::size_t>(plan_.width(ops.hidden)));
+      hidden_weight_ = arena_.template take<T>(future_rows);
+    }
   } else {
     lay_out_frame(context_, 1, kHistory);
     context_.scratch = arena_.template take<T>(scratch);
@@ -141,7 +164,8 @@ void Interpreter<T>::lay_out_frame(Frame& frame, int windows, Part part) {
   frame.past_kt.resize(plan_.nodes.size(), nullptr);
   frame.past_vt.resize(plan_.nodes.size(), nullptr);
   for (std::size_t id = 0; id < ops.values.size(); ++id) {
-    const bool outside = int(id) == ops.history || int(id) == ops.future || int(id) == ops.quantiles;
+    const bool outside = int(id) == ops.history || int(id) == ops.future || int(id) == ops.quantiles ||
+                         (int(id) == ops.hidden && plan_.hidden && part == kFuture);
     if (plan_.values[part][id].live && !outside)
       frame.value[part][id] = arena_.template take<T>(product({windows, rows(part), plan_.width(int(id))}));
   }
@@ -205,6 +229,7 @@ void Interpreter<T>::lay_out_gradients(Gradients& gradients, int windows) {
     gradients.value[part][static_cast<std::size_t>(id)] = piece.data;
   };
   acquire(kFuture, ops.quantiles);
+  if (plan_.hidden) acquire(kFuture, ops.hidden);
   for (auto node = plan_.nodes.rbegin(); node != plan_.nodes.rend(); ++node) {
     if (!node->backward) continue;
     const Op& op = plan_.op(*node);

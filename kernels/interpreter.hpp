@@ -28,6 +28,13 @@ class Interpreter final : public Program<T> {
   T* weight() override { return weight_; }
   const T* gradient() override { return gradient_; }
   double loss() override { return loss_; }
+  LossParts loss_parts() override { return parts_; }
+  const LossParts* window_parts() override { return window_parts_; }
+  T* teacher() override { return teacher_; }
+  T* teacher_weight() override { return teacher_weight_; }
+  const T* hidden() override { return hidden_; }
+  T* hidden_target() override { return hidden_target_; }
+  T* hidden_weight() override { return hidden_weight_; }
   Isa isa() const override { return isa_; }
   void run_context() override;
   void run() override;
@@ -82,8 +89,10 @@ class Interpreter final : public Program<T> {
   bool has_context() const { return plan_.mode != Mode::train && rows(kHistory) > 0; }
   void run_plans(int worker);
   void run_train();
+  void settle_scales();
   void train_slots(int worker);
   void train_windows(Frame& frame, Gradients& gradients, Span span);
+  LossParts window_loss(int window, T* dq, T* dhidden) const;
   void reduce_slots();
   // Slots begin on cache lines of their own: two threads never write to one line.
   std::size_t slot_stride() const { return (plan_.ops.parameter_count() + 15) / 16 * 16; }
@@ -101,8 +110,13 @@ class Interpreter final : public Program<T> {
   int items_ = 1;              // pieces of work of one run(): chunks of plans, slots, or seeds x steps
   int seeds_per_item_ = 1;
   std::vector<Seed> seeds_;
-  std::vector<float> taus_;
+  std::vector<float> taus_, level_weights_;
   ref::LossArgs loss_args_{};
+  LossParts coefficients_;     // of the parts; label: 1
+  std::vector<int> scales_;    // of the multi-scale parts
+  double teacher_scale_ = 0;   // 1 / (sum of positive teacher weights of the whole batch)
+  double hidden_scale_ = 0;    // 1 / (sum of positive hidden weights * width)
+  std::vector<Range> ranges_;  // trainable weights; the rest of the slots and of the gradient stays zero
 
   Arena arena_;
   T* theta_ = nullptr;             // (parameter_count)
@@ -111,8 +125,11 @@ class Interpreter final : public Program<T> {
   T *history_ = nullptr, *future_ = nullptr, *quantiles_ = nullptr;
   T *seed_ = nullptr, *future_gradient_ = nullptr, *jacobian_ = nullptr;
   T *target_ = nullptr, *weight_ = nullptr, *gradient_ = nullptr;
-  T* slots_ = nullptr;             // train: (items, slot_stride)
-  double* window_loss_ = nullptr;  // train: (batch)
+  T *teacher_ = nullptr, *teacher_weight_ = nullptr;
+  T *hidden_ = nullptr, *hidden_target_ = nullptr, *hidden_weight_ = nullptr;
+  T* slots_ = nullptr;                 // train: (items, slot_stride)
+  LossParts* window_parts_ = nullptr;  // train: (batch)
+  LossParts parts_;
   double loss_ = 0;
   Frame context_;                     // infer, vjp, jacobian: history part
   std::vector<Frame> frames_;         // by worker (jacobian: one)

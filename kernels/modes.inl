@@ -40,11 +40,7 @@ void Interpreter<T>::run() {
         &call);
   };
   if (plan_.mode == Mode::train) {
-    double total = 0;  // in the order of the batch
-    const long entries = static_cast<long>(plan_.shapes.batch) * rows(kFuture) * plan_.ops.outputs;
-    for (long i = 0; i < entries; ++i)
-      if (weight_[i] > 0) total += static_cast<double>(weight_[i]);
-    loss_args_.scale = total > 0 ? 1 / total : 0;
+    settle_scales();
     in_parallel(&Interpreter::train_slots);
     reduce_slots();
   } else if (plan_.mode == Mode::jacobian) {
@@ -104,16 +100,31 @@ void Interpreter<T>::run_seeds(int worker) {
   }
 }
 
+// What turns sums over the batch into weighted means; in the order of the batch.
+template <class T>
+void Interpreter<T>::settle_scales() {
+  const auto inverse_sum = [](const T* weight, long count) {
+    double total = 0;
+    for (long i = 0; i < count; ++i)
+      if (weight[i] > 0) total += static_cast<double>(weight[i]);
+    return total > 0 ? 1 / total : 0;
+  };
+  const long future_rows = static_cast<long>(plan_.shapes.batch) * rows(kFuture);
+  loss_args_.scale = inverse_sum(weight_, future_rows * plan_.ops.outputs);
+  if (teacher_) teacher_scale_ = inverse_sum(teacher_weight_, future_rows * plan_.width(plan_.ops.quantiles));
+  if (plan_.hidden) hidden_scale_ = inverse_sum(hidden_weight_, future_rows) / plan_.width(plan_.ops.hidden);
+}
+
 // train: a slot is a fixed share of the batch with its own weight gradient, so the sums do not depend on who
 // computed them.
 template <class T>
 void Interpreter<T>::train_slots(int worker) {
-  const std::size_t parameters = plan_.ops.parameter_count();
   const long batch = plan_.shapes.batch;
   Gradients& gradients = gradients_[static_cast<std::size_t>(worker)];
   for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;) {
     gradients.weights = slots_ + static_cast<std::size_t>(slot) * slot_stride();
-    std::memset(gradients.weights, 0, parameters * sizeof(T));
+    for (const Range& range : ranges_)
+      std::memset(gradients.weights + range.offset, 0, range.count * sizeof(T));
     const int begin = static_cast<int>(batch * slot / items_),
               end = static_cast<int>(batch * (slot + 1) / items_);
     for (int first = begin; first < end; first += windows_per_frame_)
@@ -126,28 +137,73 @@ template <class T>
 void Interpreter<T>::train_windows(Frame& frame, Gradients& gradients, Span span) {
   for (const Node& node : plan_.nodes) forward(node, frame, span);
   const OpList& ops = plan_.ops;
-  const long out = plan_.width(ops.quantiles), future_rows = rows(kFuture);
+  const long out = static_cast<long>(rows(kFuture)) * plan_.width(ops.quantiles);
+  const long hidden = plan_.hidden ? static_cast<long>(rows(kFuture)) * plan_.width(ops.hidden) : 0;
   T* dq = gradients.value[kFuture][static_cast<std::size_t>(ops.quantiles)];
-  for (int w = 0; w < span.count; ++w) {
-    const long row = (span.first + w) * future_rows;
-    window_loss_[span.first + w] =
-        ref::loss(dq + w * future_rows * out, quantiles_ + row * out, target_ + row * ops.outputs,
-                  weight_ + row * ops.outputs, rows(kFuture), loss_args_);
-  }
+  T* dh = plan_.hidden ? gradients.value[kFuture][static_cast<std::size_t>(ops.hidden)] : nullptr;
+  for (int w = 0; w < span.count; ++w)
+    window_parts_[span.first + w] = window_loss(span.first + w, dq + w * out, dh ? dh + w * hidden : nullptr);
   for (std::size_t n = plan_.nodes.size(); n-- > 0;)
     if (plan_.nodes[n].backward)
       backward(plan_.nodes[n], frame, gradients, {span.first, span.count, rows(plan_.nodes[n].part), false});
 }
 
+// The parts of one window's loss; their gradients, coefficients included, go to dq (future rows, outputs *
+// levels) and dhidden (future rows, width).
+template <class T>
+LossParts Interpreter<T>::window_loss(int window, T* dq, T* dhidden) const {
+  const OpList& ops = plan_.ops;
+  const int steps = rows(kFuture), out = plan_.width(ops.quantiles);
+  const long row = static_cast<long>(window) * steps;
+  const T *q = quantiles_ + row * out, *target = target_ + row * ops.outputs,
+          *weight = weight_ + row * ops.outputs;
+  LossParts parts;
+  parts.label = ref::loss(dq, q, target, weight, steps, loss_args_);
+  const ref::Pooling pooling{scales_.data(), static_cast<int>(scales_.size()), steps};
+  if (coefficients_.multiscale > 0)
+    for (int o = 0; o < ops.outputs; ++o)
+      parts.multiscale +=
+          ref::pooled<T>({dq, q, out, o * ops.levels + ops.middle}, {target, weight, ops.outputs, o}, pooling,
+                         loss_args_.scale, coefficients_.multiscale);
+  if (coefficients_.distill > 0)
+    parts.distill = ref::squared_distance(dq, q, teacher_ + row * out, teacher_weight_ + row * out,
+                                          steps * out, 1, teacher_scale_, coefficients_.distill);
+  if (coefficients_.distill_multiscale > 0)
+    for (int i = 0; i < out; ++i)
+      parts.distill_multiscale +=
+          ref::pooled<T>({dq, q, out, i}, {teacher_ + row * out, teacher_weight_ + row * out, out, i},
+                         pooling, teacher_scale_, coefficients_.distill_multiscale);
+  if (dhidden) {
+    const int width = plan_.width(ops.hidden);
+    std::memset(dhidden, 0, sizeof(T) * static_cast<std::size_t>(steps) * static_cast<std::size_t>(width));
+    parts.hidden =
+        ref::squared_distance(dhidden, hidden_ + row * width, hidden_target_ + row * width,
+                              hidden_weight_ + row, steps, width, hidden_scale_, coefficients_.hidden);
+  }
+  return parts;
+}
+
 template <class T>
 void Interpreter<T>::reduce_slots() {
-  const std::size_t parameters = plan_.ops.parameter_count();
-  std::memcpy(gradient_, slots_, parameters * sizeof(T));
-  for (int slot = 1; slot < items_; ++slot)
-    kernels_.add(gradient_, slots_ + static_cast<std::size_t>(slot) * slot_stride(), nullptr,
-                 static_cast<long>(parameters));
-  loss_ = 0;
-  for (int w = 0; w < plan_.shapes.batch; ++w) loss_ += window_loss_[w];
+  for (const Range& range : ranges_) {
+    std::memcpy(gradient_ + range.offset, slots_ + range.offset, range.count * sizeof(T));
+    for (int slot = 1; slot < items_; ++slot)
+      kernels_.add(gradient_ + range.offset,
+                   slots_ + static_cast<std::size_t>(slot) * slot_stride() + range.offset, nullptr,
+                   static_cast<long>(range.count));
+  }
+  parts_ = {};
+  for (int w = 0; w < plan_.shapes.batch; ++w) {
+    parts_.label += window_parts_[w].label;
+    parts_.multiscale += window_parts_[w].multiscale;
+    parts_.distill += window_parts_[w].distill;
+    parts_.distill_multiscale += window_parts_[w].distill_multiscale;
+    parts_.hidden += window_parts_[w].hidden;
+  }
+  // a part that is not asked for is 0, and adding 0 leaves the label loss its bits
+  loss_ = parts_.label + coefficients_.multiscale * parts_.multiscale +
+          coefficients_.distill * parts_.distill +
+          coefficients_.distill_multiscale * parts_.distill_multiscale + coefficients_.hidden * parts_.hidden;
 }
 
 }  // namespace emisopt::kernels

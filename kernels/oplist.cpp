@@ -24,6 +24,19 @@ std::size_t OpList::parameter_count() const {
   return parameters.empty() ? 0 : parameters.back().offset + parameters.back().size();
 }
 
+std::vector<Range> trainable_ranges(const OpList& ops, const std::vector<char>& trainable) {
+  std::vector<Range> ranges;
+  for (std::size_t p = 0; p < ops.parameters.size(); ++p) {
+    if (!trainable.empty() && !trainable[p]) continue;
+    const Parameter& parameter = ops.parameters[p];
+    if (!ranges.empty() && ranges.back().offset + ranges.back().count == parameter.offset)
+      ranges.back().count += parameter.size();
+    else
+      ranges.push_back({parameter.offset, parameter.size()});
+  }
+  return ranges;
+}
+
 const char* to_string(OpKind kind) {
   switch (kind) {
     case OpKind::linear:

@@ -8,9 +8,10 @@ namespace {
 
 std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
-// Marks values that reach the quantiles and returns the nodes that make them, in order of execution.
+// Marks values that reach an output and returns the nodes that make them, in order of execution.
 void keep_live_nodes(Plan& plan) {
   plan.values[kFuture][at(plan.ops.quantiles)].live = true;
+  if (plan.hidden) plan.values[kFuture][at(plan.ops.hidden)].live = true;
   std::vector<Node> reversed;
   for (const Part part : {kFuture, kHistory}) {
     if (plan.rows(part) == 0) continue;
@@ -32,15 +33,21 @@ void keep_live_nodes(Plan& plan) {
       plan.nodes.begin());
 }
 
-// train: everything made by a node, since weights feed it. vjp, jacobian: what depends on the plan.
+// train: what a trainable weight feeds, directly or through other values. vjp, jacobian: what depends on the
+// plan.
 void mark_gradients(Plan& plan) {
   if (plan.mode == Mode::infer) return;
   auto& states = plan.values;
   if (plan.mode != Mode::train) states[kFuture][at(plan.ops.future)].gradient = true;
   for (const Node& node : plan.nodes) {
     const Op& op = plan.op(node);
+    // attention writes the gradients of its own rows whenever it writes those of the rows before
+    if (plan.mode == Mode::train && plan.has_past(node))
+      states[kFuture][at(op.x)].gradient |= states[kHistory][at(op.x)].gradient;
     if (plan.mode == Mode::train)
-      states[node.part][at(op.y)].gradient = true;
+      states[node.part][at(op.y)].gradient = plan.trains(op.w) || plan.trains(op.b) ||
+                                             states[node.part][at(op.x)].gradient ||
+                                             (op.x2 >= 0 && states[node.part][at(op.x2)].gradient);
     else if (node.part == kFuture)
       states[kFuture][at(op.y)].gradient |=
           states[kFuture][at(op.x)].gradient || (op.x2 >= 0 && states[kFuture][at(op.x2)].gradient);
@@ -66,6 +73,7 @@ void settle_flows(Plan& plan) {
   std::array<std::vector<bool>, kParts> written;
   for (auto& part : written) part.resize(plan.ops.values.size());
   written[kFuture][at(plan.ops.quantiles)] = true;
+  if (plan.hidden) written[kFuture][at(plan.ops.hidden)] = true;
   auto enter = [&](Flow& flow, Part part, int id, bool whole) {
     flow.wanted = plan.values[part][at(id)].gradient;
     if (!flow.wanted || written[part][at(id)]) return;
@@ -98,11 +106,14 @@ double forward_flop(const Plan& plan, const Node& node, double rows) {
 
 }  // namespace
 
-Plan make_plan(const OpList& ops, const Shapes& shapes, Mode mode) {
+Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& options) {
   Plan plan;
   plan.ops = ops;
   plan.shapes = shapes;
-  plan.mode = mode;
+  plan.mode = options.mode;
+  plan.hidden =
+      ops.hidden >= 0 && (plan.mode == Mode::infer || (plan.mode == Mode::train && options.hidden > 0));
+  if (plan.mode == Mode::train) plan.trainable = options.trainable;
   for (auto& part : plan.values) part.resize(ops.values.size());
   keep_live_nodes(plan);
   mark_gradients(plan);
@@ -130,7 +141,7 @@ double Plan::flop(int seeds) const {
       backward_rows = seeds * steps * (state(kFuture, o.y).single ? 1 : 0.5 * (steps + 1));
     }
     double passes = mode == Mode::train ? 2 : 1;  // gradients of input and weight, or input alone
-    if (mode == Mode::train && o.kind == OpKind::linear && !node.x.wanted) passes = 1;
+    if (mode == Mode::train && o.kind == OpKind::linear) passes = int{node.x.wanted} + int{trains(o.w)};
     if (o.kind == OpKind::attention) passes = mode == Mode::train ? 2 : 1.25;  // dv, dp, dq, dk against s, y
     total += passes * forward_flop(*this, node, backward_rows);
   }

@@ -39,8 +39,10 @@ struct Plan {
   OpList ops;
   Mode mode = Mode::infer;
   Shapes shapes;
-  std::vector<Node> nodes;                             // history part, then future part
-  std::size_t first_future = 0;                        // index of the first future node
+  bool hidden = false;           // OpList.hidden is computed and, in train mode, has a loss
+  std::vector<char> trainable;   // train: by parameter id; empty: all
+  std::vector<Node> nodes;       // history part, then future part
+  std::size_t first_future = 0;  // index of the first future node
   std::array<std::vector<ValueState>, kParts> values;  // by part, then value id
 
   int rows(Part part) const { return part == kHistory ? shapes.history_tokens : shapes.future_tokens; }
@@ -48,6 +50,10 @@ struct Plan {
   const Value& value(int id) const { return ops.values[static_cast<std::size_t>(id)]; }
   int width(int id) const { return value(id).width; }
   const ValueState& state(Part part, int id) const { return values[part][static_cast<std::size_t>(id)]; }
+  /// Whether parameter `id` gets a gradient in train mode; -1 (none) does not.
+  bool trains(int id) const {
+    return id >= 0 && (trainable.empty() || trainable[static_cast<std::size_t>(id)]);
+  }
   /// Whether an attention node has the history's keys before its own.
   bool has_past(const Node& node) const;
   double flop(
@@ -57,8 +63,8 @@ struct Plan {
 /// Throws InputError naming the op, value or option at fault.
 void validate(const OpList& ops);
 void validate(const OpList& ops, const Shapes& shapes, const CompileOptions& options);
-/// Drops what the quantiles do not depend on and settles the backward flows. `ops` must be valid.
-Plan make_plan(const OpList& ops, const Shapes& shapes, Mode mode);
+/// Drops what the outputs do not depend on and settles the backward flows. All arguments must be valid.
+Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& options);
 
 /// "op 7 (attention)", for messages.
 std::string describe(const OpList& ops, std::size_t op);

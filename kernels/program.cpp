@@ -12,8 +12,7 @@ std::unique_ptr<Program<T>> build(const OpList& ops, const Shapes& shapes, const
                                   const KernelTable<T>& kernels, Isa isa) {
   validate(ops, shapes, options);
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  return std::make_unique<Interpreter<T>>(make_plan(ops, shapes, options.mode), options, kernels, isa,
-                                          threads);
+  return std::make_unique<Interpreter<T>>(make_plan(ops, shapes, options), options, kernels, isa, threads);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Every way in which an OpList or its shapes can be wrong, named.
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "emisopt/base/error.hpp"
 #include "kernels/plan.hpp"
@@ -183,12 +185,64 @@ class Checker {
       if (op.x == ops_.quantiles || op.x2 == ops_.quantiles)
         throw InputError(describe(ops_, i) + ": reads the quantiles, which must be the end of the network");
     }
+    if (ops_.hidden < 0) return;
+    if (ops_.hidden >= int(ops_.values.size()))
+      throw InputError("OpList.hidden: expected a value id, got " + text(ops_.hidden));
+    if (!written_[kFuture][std::size_t(ops_.hidden)] || ops_.hidden == ops_.future ||
+        ops_.hidden == ops_.quantiles)
+      throw InputError("OpList.hidden (" + ops_.values[std::size_t(ops_.hidden)].name +
+                       "): expected a value inside the network that an op writes on future rows");
   }
 
   const OpList& ops_;
   std::size_t op_ = 0;
   std::array<std::vector<bool>, kParts> written_;
 };
+
+void validate_train(const OpList& ops, const CompileOptions& o) {
+  const auto fail = [](const char* field, const std::string& expected, const std::string& got) {
+    throw InputError(std::string("CompileOptions.") + field + ": expected " + expected + ", got " + got);
+  };
+  if (o.loss == Loss::pinball) {
+    if (int(o.levels.size()) != ops.levels)
+      fail("levels", text(ops.levels) + " quantile levels", text(int(o.levels.size())));
+    for (std::size_t i = 0; i < o.levels.size(); ++i)
+      if (!(o.levels[i] > (i ? o.levels[i - 1] : 0.0f)) || !(o.levels[i] < 1))
+        fail(("levels[" + std::to_string(i) + "]").c_str(), "rising levels in (0, 1)",
+             std::to_string(o.levels[i]));
+  }
+  if (o.loss == Loss::huber && !(o.huber_delta > 0 && std::isfinite(o.huber_delta)))
+    fail("huber_delta", "a positive number", std::to_string(o.huber_delta));
+  if (!o.level_weights.empty()) {
+    if (int(o.level_weights.size()) != ops.levels)
+      fail("level_weights", text(ops.levels) + " weights, one per level", text(int(o.level_weights.size())));
+    double sum = 0;
+    for (const float w : o.level_weights) {
+      if (!(w >= 0 && std::isfinite(w))) fail("level_weights", "0 or positive numbers", std::to_string(w));
+      sum += double(w);
+    }
+    if (!(sum > 0)) fail("level_weights", "a positive number among them", "zeros only");
+  }
+  for (const auto& [name, c] : {std::pair{"multiscale", o.multiscale},
+                                {"distill", o.distill},
+                                {"distill_multiscale", o.distill_multiscale},
+                                {"hidden", o.hidden}})
+    if (!(c >= 0 && std::isfinite(c))) fail(name, "0 or a positive coefficient", std::to_string(c));
+  if (o.multiscale > 0 || o.distill_multiscale > 0) {
+    if (o.scales.empty()) fail("scales", "at least one for the multi-scale loss", "none");
+    for (const int scale : o.scales)
+      if (scale < 2) fail("scales", "2 or more steps each", text(scale));
+  }
+  if (o.hidden > 0 && ops.hidden < 0)
+    fail("hidden", "0, since the network names no OpList.hidden", std::to_string(o.hidden));
+  if (!o.trainable.empty()) {
+    if (o.trainable.size() != ops.parameters.size())
+      fail("trainable", std::to_string(ops.parameters.size()) + " entries, one per parameter",
+           std::to_string(o.trainable.size()));
+    if (std::none_of(o.trainable.begin(), o.trainable.end(), [](char t) { return t != 0; }))
+      fail("trainable", "at least one parameter to train", "none");
+  }
+}
 
 }  // namespace
 
@@ -206,19 +260,7 @@ void validate(const OpList& ops, const Shapes& shapes, const CompileOptions& opt
                      text(shapes.future_tokens));
   if (options.threads < 0)
     throw InputError("CompileOptions.threads: expected 0 or more, got " + text(options.threads));
-  if (options.mode == Mode::train && options.loss == Loss::pinball) {
-    if (int(options.levels.size()) != ops.levels)
-      throw InputError("CompileOptions.levels: expected " + text(ops.levels) + " quantile levels, got " +
-                       text(int(options.levels.size())));
-    for (std::size_t i = 0; i < options.levels.size(); ++i)
-      if (!(options.levels[i] > (i ? options.levels[i - 1] : 0.0f)) || !(options.levels[i] < 1))
-        throw InputError("CompileOptions.levels[" + std::to_string(i) +
-                         "]: expected rising levels in (0, 1), got " + std::to_string(options.levels[i]));
-  }
-  if (options.mode == Mode::train && options.loss == Loss::huber &&
-      !(options.huber_delta > 0 && std::isfinite(options.huber_delta)))
-    throw InputError("CompileOptions.huber_delta: expected a positive number, got " +
-                     std::to_string(options.huber_delta));
+  if (options.mode == Mode::train) validate_train(ops, options);
   if (options.mode != Mode::jacobian) return;
   if (shapes.batch != 1)
     throw InputError("Shapes.batch: expected 1 in jacobian mode, got " + text(shapes.batch));

@@ -22,6 +22,11 @@ struct BoundProgram {
   py::ssize_t history_width() const { return ops.history < 0 ? 0 : ops.values[ops.history].width; }
   py::ssize_t future_width() const { return ops.values[ops.future].width; }
   py::ssize_t quantile_width() const { return py::ssize_t{ops.outputs} * ops.levels; }
+  py::ssize_t hidden_width() const { return ops.values[static_cast<std::size_t>(ops.hidden)].width; }
+  void require(bool there, const char* what, const char* needs) const {
+    if (!there)
+      throw StateError(std::string("Program.") + what + ": expected a program with " + needs + ", got none");
+  }
   void require(Mode mode, const char* what) const {
     if (options.mode != mode)
       throw StateError(std::string("Program.") + what + ": not in this mode of the program");
@@ -48,7 +53,10 @@ ArrayF borrow_f(const py::object& self, const float* data, std::vector<py::ssize
 }
 
 BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, int future_tokens, Mode mode,
-                             Loss loss, std::vector<float> levels, int threads, Isa isa) {
+                             Loss loss, std::vector<float> levels, int threads, Isa isa,
+                             std::vector<float> level_weights, float multiscale, float distill,
+                             float distill_multiscale, float hidden, std::vector<int> scales,
+                             const std::vector<bool>& trainable) {
   BoundProgram bound;
   bound.ops = ops;
   bound.shapes = {batch, history_tokens, future_tokens};
@@ -56,6 +64,13 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
   bound.options.loss = loss;
   bound.options.levels = std::move(levels);
   bound.options.threads = threads;
+  bound.options.level_weights = std::move(level_weights);
+  bound.options.multiscale = multiscale;
+  bound.options.distill = distill;
+  bound.options.distill_multiscale = distill_multiscale;
+  bound.options.hidden = hidden;
+  bound.options.scales = std::move(scales);
+  bound.options.trainable.assign(trainable.begin(), trainable.end());
   bound.program = compile(bound.ops, bound.shapes, bound.options, isa);
   return bound;
 }
@@ -87,15 +102,17 @@ void bind_network(py::module_& m) {
           "levels"_a = 0, "middle"_a = 0, "Appends an op that reads the values x (and x2) and writes y.")
       .def(
           "set_io",
-          [](OpList& self, int future, int quantiles, int outputs, int levels, int middle, int history) {
+          [](OpList& self, int future, int quantiles, int outputs, int levels, int middle, int history,
+             int hidden) {
             self.history = history;
+            self.hidden = hidden;
             self.future = future;
             self.quantiles = quantiles;
             self.outputs = outputs;
             self.levels = levels;
             self.middle = middle;
           },
-          "future"_a, "quantiles"_a, "outputs"_a, "levels"_a, "middle"_a, "history"_a = -1,
+          "future"_a, "quantiles"_a, "outputs"_a, "levels"_a, "middle"_a, "history"_a = -1, "hidden"_a = -1,
           "Names the input and output values.")
       .def_property_readonly("parameter_count", &OpList::parameter_count, "Numbers in the contiguous buffer.")
       .def_property_readonly(
@@ -120,7 +137,10 @@ void bind_program(py::module_& m) {
       .value("huber", Loss::huber);
   py::class_<BoundProgram>(m, "Program", "A compiled network; its buffers are float32 arrays on one arena.")
       .def(py::init(&compile_program), "ops"_a, py::kw_only(), "batch"_a, "history_tokens"_a,
-           "future_tokens"_a, "mode"_a, "loss"_a, "levels"_a, "threads"_a, "isa"_a)
+           "future_tokens"_a, "mode"_a, "loss"_a, "levels"_a, "threads"_a, "isa"_a,
+           "level_weights"_a = std::vector<float>{}, "multiscale"_a = 0.0f, "distill"_a = 0.0f,
+           "distill_multiscale"_a = 0.0f, "hidden"_a = 0.0f, "scales"_a = CompileOptions{}.scales,
+           "trainable"_a = std::vector<bool>{})
       .def(
           "load",
           [](BoundProgram& self, const ArrayF& theta) {
@@ -195,6 +215,63 @@ void bind_program(py::module_& m) {
           "Train: gradient of the mean loss (parameter_count), overwritten by each run.")
       .def_property_readonly(
           "loss", [](BoundProgram& self) { return self.program->loss(); }, "Train: loss of the last run.")
+      .def_property_readonly(
+          "loss_parts",
+          [](BoundProgram& self) {
+            const LossParts parts = self.program->loss_parts();
+            py::dict named;
+            named["label"] = parts.label;
+            named["multiscale"] = parts.multiscale;
+            named["distill"] = parts.distill;
+            named["distill_multiscale"] = parts.distill_multiscale;
+            named["hidden"] = parts.hidden;
+            return named;
+          },
+          "Train: parts of that loss by name, each before its coefficient.")
+      .def_property_readonly(
+          "teacher",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->teacher() != nullptr, "teacher", "a coefficient distill above 0");
+            return borrow_f(self, p.program->teacher(),
+                            {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
+          },
+          "Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).")
+      .def_property_readonly(
+          "teacher_weight",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->teacher() != nullptr, "teacher_weight", "a coefficient distill above 0");
+            return borrow_f(self, p.program->teacher_weight(),
+                            {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
+          },
+          "Train, with distill: weights of the teacher's entries; 0 leaves an entry out.")
+      .def_property_readonly(
+          "hidden",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->hidden() != nullptr, "hidden", "a network that names a hidden value");
+            return borrow_f(self, p.program->hidden(),
+                            {p.shapes.batch, p.shapes.future_tokens, p.hidden_width()});
+          },
+          "Infer: the network's hidden output (batch, future_tokens, width).")
+      .def_property_readonly(
+          "hidden_target",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->hidden_target() != nullptr, "hidden_target", "a coefficient hidden above 0");
+            return borrow_f(self, p.program->hidden_target(),
+                            {p.shapes.batch, p.shapes.future_tokens, p.hidden_width()});
+          },
+          "Train, with hidden: what the hidden output should be.")
+      .def_property_readonly(
+          "hidden_weight",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->hidden_target() != nullptr, "hidden_weight", "a coefficient hidden above 0");
+            return borrow_f(self, p.program->hidden_weight(), {p.shapes.batch, p.shapes.future_tokens});
+          },
+          "Train, with hidden: weights of the rows (batch, future_tokens).")
       .def_property_readonly(
           "bytes", [](const BoundProgram& self) { return self.program->cost().bytes; }, "Size of the arena.");
 }

@@ -13,10 +13,13 @@ void bind_compliance(py::module_& m);  // compliance.cpp: conversions, substitut
 void bind_permit(py::module_& m);      // permit.cpp: permits as data, their evaluation
 void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
+void bind_online(py::module_& m);      // online.cpp: learning row by row
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
 void bind_risk(py::module_& m);        // risk.cpp: how likely running averages are to break their limits
+void bind_monitor_drift(py::module_& m);     // monitor_drift.cpp: drift detectors, run lengths, discoveries
+void bind_monitor_sensors(py::module_& m);   // monitor_sensors.cpp: sensors, envelope, process monitor
 void bind_monitor_coverage(py::module_& m);  // monitor_coverage.cpp: conformal correction, coverage
 
 }  // namespace emisopt::python

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "emisopt/train/emphasis.hpp"
 #include "emisopt/train/trainer.hpp"
 #include "module.hpp"
 
@@ -13,9 +14,13 @@ namespace {
 using namespace pybind11::literals;
 
 TrainConfig make_train_config(int steps, int batch, double rate, int warmup, double decay, double clip,
-                              double average, double level_shift, double input_shift, double unknown_plan,
-                              kernels::Loss loss, Index train_rows, Index validation_rows, int validate_every,
-                              int patience, int threads, std::uint64_t seed) {
+                              double average, double level_shift, double input_shift, double gain_shift,
+                              double slope_shift, double unknown_plan, int max_delay, int min_horizon,
+                              kernels::Loss loss, std::vector<double> level_weights, double multiscale,
+                              double exceed_weight, double exceed_quantile,
+                              std::vector<std::pair<std::string, double>> exceed_limits,
+                              std::vector<std::string> trainable, Index train_rows, Index validation_rows,
+                              int validate_every, int patience, int threads, std::uint64_t seed) {
   TrainConfig c;
   c.steps = steps;
   c.batch = batch;
@@ -26,8 +31,18 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
   c.average = average;
   c.level_shift = level_shift;
   c.input_shift = input_shift;
+  c.gain_shift = gain_shift;
+  c.slope_shift = slope_shift;
   c.unknown_plan = unknown_plan;
+  c.max_delay = max_delay;
+  c.min_horizon = min_horizon;
   c.loss = loss;
+  c.level_weights = std::move(level_weights);
+  c.multiscale = multiscale;
+  c.exceed_weight = exceed_weight;
+  c.exceed_quantile = exceed_quantile;
+  c.exceed_limits = std::move(exceed_limits);
+  c.trainable = std::move(trainable);
   c.train_rows = train_rows;
   c.validation_rows = validation_rows;
   c.validate_every = validate_every;
@@ -80,7 +95,11 @@ void bind_train(py::module_& m) {
       .def(py::init(&make_train_config), py::kw_only(), "steps"_a = d.steps, "batch"_a = d.batch,
            "rate"_a = d.rate, "warmup"_a = d.warmup, "decay"_a = d.decay, "clip"_a = d.clip,
            "average"_a = d.average, "level_shift"_a = d.level_shift, "input_shift"_a = d.input_shift,
-           "unknown_plan"_a = d.unknown_plan, "loss"_a = d.loss, "train_rows"_a = d.train_rows,
+           "gain_shift"_a = d.gain_shift, "slope_shift"_a = d.slope_shift, "unknown_plan"_a = d.unknown_plan,
+           "max_delay"_a = d.max_delay, "min_horizon"_a = d.min_horizon, "loss"_a = d.loss,
+           "level_weights"_a = d.level_weights, "multiscale"_a = d.multiscale,
+           "exceed_weight"_a = d.exceed_weight, "exceed_quantile"_a = d.exceed_quantile,
+           "exceed_limits"_a = d.exceed_limits, "trainable"_a = d.trainable, "train_rows"_a = d.train_rows,
            "validation_rows"_a = d.validation_rows, "validate_every"_a = d.validate_every,
            "patience"_a = d.patience, "threads"_a = d.threads, "seed"_a = d.seed)
       .def_readonly("train_rows", &TrainConfig::train_rows)
@@ -93,7 +112,20 @@ void bind_train(py::module_& m) {
       .def_readonly("best", &TrainProgress::best)
       .def_readonly("rate", &TrainProgress::rate, "Learning rate.")
       .def_readonly("seconds", &TrainProgress::seconds)
-      .def_readonly("windows_per_second", &TrainProgress::windows_per_second);
+      .def_readonly("windows_per_second", &TrainProgress::windows_per_second)
+      .def_readonly("seconds_left", &TrainProgress::seconds_left)
+      .def_property_readonly(
+          "parts",
+          [](const TrainProgress& p) {
+            py::dict named;
+            named["label"] = p.parts.label;
+            named["multiscale"] = p.parts.multiscale;
+            named["distill"] = p.parts.distill;
+            named["distill_multiscale"] = p.parts.distill_multiscale;
+            named["hidden"] = p.parts.hidden;
+            return named;
+          },
+          "Parts of this step's loss by name, each before its coefficient.");
   py::class_<TrainResult>(m, "TrainResult", "What a training came to.")
       .def_readonly("loss", &TrainResult::loss)
       .def_readonly("validation", &TrainResult::validation,
@@ -103,20 +135,28 @@ void bind_train(py::module_& m) {
       .def_readonly("stopped", &TrainResult::stopped, "By the callback or by Ctrl-C.")
       .def_readonly("diverged", &TrainResult::diverged,
                     "A loss was not finite; the last good weights are kept.")
+      .def_readonly("trouble", &TrainResult::trouble, "Then: which step, windows, rows and tag.")
+      .def_readonly("resumed", &TrainResult::resumed, "Steps that an earlier process had done.")
       .def_readonly("seconds", &TrainResult::seconds);
+  m.def("tail_weights", &tail_weights, "tail"_a, "levels"_a,
+        "Weights of quantile levels within the pinball loss: all, upper, lower or both.");
   m.def(
       "train",
-      [](Forecaster& forecaster, const History& history, const TrainConfig& config, py::object progress) {
+      [](Forecaster& forecaster, const History& history, const TrainConfig& config, py::object progress,
+         std::string state, int save_every, double save_seconds) {
         Reporter report(std::move(progress));
+        const TrainFile file{std::move(state), save_every, save_seconds};
         TrainResult result;
         {
           py::gil_scoped_release nogil;
-          result = train(forecaster, history, config, std::ref(report));
+          result = train(forecaster, history, config, std::ref(report), file);
         }
         return py::make_tuple(result, report.interrupted);
       },
-      "forecaster"_a, "history"_a, "config"_a, "progress"_a = py::none(),
-      "Trains in place; progress(TrainProgress) may return False to stop. Returns (TrainResult, "
+      "forecaster"_a, "history"_a, "config"_a, "progress"_a = py::none(), py::kw_only(), "state"_a = "",
+      "save_every"_a = TrainFile{}.every_steps, "save_seconds"_a = TrainFile{}.every_seconds,
+      "Trains in place; `state` names a file to keep the run's state in and to go on from; "
+      "progress(TrainProgress) may return False to stop. Returns (TrainResult, "
       "interrupted): "
       "Ctrl-C stops with the best weights so far instead of raising.");
 }

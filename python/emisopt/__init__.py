@@ -14,6 +14,7 @@ from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster, Sensitivity
 from emisopt.io import read_history
 from emisopt.objective import Limit, Objective, Setpoint, economic
+from emisopt.online import OnlineLearner, run_online
 from emisopt.risk import BreakRisk
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 
@@ -30,6 +31,7 @@ __all__ = [
     "InputError",
     "Limit",
     "Objective",
+    "OnlineLearner",
     "Sensitivity",
     "Setpoint",
     "ShapeError",
@@ -42,6 +44,7 @@ __all__ = [
     "metrics",
     "plants",
     "read_history",
+    "run_online",
     "shipped_tagmaps",
     "show_config",
 ]

@@ -1,4 +1,4 @@
-"""The command `emisopt`: fit, forecast, backtest, optimise, permit, demo, show-config.
+"""The command `emisopt`: fit, forecast, backtest, optimise, permit, monitor, demo, show-config.
 
 Bad input ends with one line on stderr and exit code 2, and leaves no half-written file.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import pandas as pd
 import typer
 
-from emisopt import _core, cli_permit
+from emisopt import _core, cli_monitor, cli_permit
 from emisopt._arguments import (
     assignment,
     bounds_of,
@@ -47,6 +47,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_permit.app, name="permit")
+app.add_typer(cli_monitor.app, name="monitor")
 
 Data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")]
 Tags = Annotated[
@@ -98,12 +99,18 @@ def fit(
     steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
     unknown_plan: Annotated[float, typer.Option(help="Share of windows without future operation.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the run's state here; go on from it when it is there."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
     from emisopt.forecaster import Forecaster
 
     _require_folder(output)
+    if resume is not None:
+        _require_folder(resume)
     tag_map = declare(load_tagmap(tags), setpoint or [], known_ahead)
     history, train_rows, held_rows = read_parts(
         tag_map, data, validate or [], validation_rows, test_rows=test_rows
@@ -119,7 +126,12 @@ def fit(
         seed=seed,
     )
     forecaster.fit(
-        history, tags=tag_map, train_rows=train_rows, validation_rows=held_rows, progress=not quiet
+        history,
+        tags=tag_map,
+        train_rows=train_rows,
+        validation_rows=held_rows,
+        progress=not quiet,
+        resume=resume,
     )
     forecaster.save(output)
     summary = forecaster.training_

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from emisopt import _core
-from emisopt._format import html_table
+from emisopt import _core, _training
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.progress import TrainBar
+from emisopt.sensitivity import Sensitivity
 from emisopt.tags import TagMap
 
 if TYPE_CHECKING:
@@ -29,51 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Forecaster", "Sensitivity"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """d forecast / d plan with its labels; `numpy.asarray` gives the bare array.
-
-    Attributes
-    ----------
-    values : ndarray of shape (H, O, H, U): unit of the output per unit of the setpoint; exactly 0 where the
-        setpoint's step is later than the output's
-    outputs, setpoints : names, O and U
-    units : names of both to units
-    index : labels of the H steps
-    quantile : the level that was differentiated
-    """
-
-    values: Floats
-    outputs: tuple[str, ...]
-    setpoints: tuple[str, ...]
-    units: dict[str, str]
-    index: pd.Index
-    quantile: float
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.values, dtype=dtype, copy=copy)
-
-    def frame(self, output: str, setpoint: str) -> pd.DataFrame:
-        """(H, H): rows are the steps of `output`, columns the steps at which `setpoint` changes."""
-        block = self.values[:, self._place(output, self.outputs), :, self._place(setpoint, self.setpoints)]
-        return pd.DataFrame(block, index=self.index, columns=self.index)
-
-    def step_response(self) -> pd.DataFrame:
-        """(H, O x U): change of each output when one setpoint is held one unit higher from now on."""
-        total = self.values.sum(axis=2)  # (H, O, U)
-        columns = pd.MultiIndex.from_product([self.outputs, self.setpoints], names=["output", "setpoint"])
-        return pd.DataFrame(total.reshape(len(self.index), -1), index=self.index, columns=columns)
-
-    def _place(self, name: str, names: tuple[str, ...]) -> int:
-        if name not in names:
-            raise _core.InputError(f"Sensitivity: expected one of {', '.join(names)}, got {name!r}")
-        return names.index(name)
-
-    def _repr_html_(self) -> str:
-        title = f"Step response of the {self.quantile:g} quantile, per unit of the setpoint"
-        return f"<p>{title}</p>" + html_table(self.step_response().iloc[[0, -1]])
 
 
 class Forecaster(BaseEstimator):  # type: ignore[misc]
@@ -94,7 +47,15 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     level_shift, input_shift : random shift of a window's outputs and inputs, in standard deviations: what
         makes the forecaster follow drift
     unknown_plan : share of windows trained with future operation unknown, for `predict` without a plan
+    max_delay : rows by which labels may be late: each window hides its newest 0..max_delay labels, so that
+        one model serves all delays up to there
+    min_horizon : windows that a gap cuts off after so many rows ahead train, too; 0: whole windows only
     loss : "pinball", or "squared" or "huber" for the median alone
+    tail : "all", or the quantiles that the pinball loss looks at more: "upper", "lower", "both"
+    multiscale : coefficient of the error of means over 2, 4 and 8 rows, which averaging limits are about
+    exceed_weight : weight of targets above `exceed_limits` or, for outputs not named there, above the
+        `exceed_quantile` of the training rows; more than 1 lifts the forecast (docs/learning.md)
+    exceed_limits, exceed_quantile : {output: limit} in physical units; a share, 0: none
     validate_every, patience : steps between validations; validations without gain before stopping, 0: never
     threads : 0: EMISOPT_THREADS, else the machine's; the result does not depend on it
     seed : of the initial weights and the order of windows: same seed, same bits
@@ -147,7 +108,14 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         level_shift: float = 1.0,
         input_shift: float = 0.3,
         unknown_plan: float = 0.2,
+        max_delay: int = 0,
+        min_horizon: int = 0,
         loss: str = "pinball",
+        tail: str = "all",
+        multiscale: float = 0.0,
+        exceed_weight: float = 1.0,
+        exceed_quantile: float = 0.95,
+        exceed_limits: Mapping[str, float] | None = None,
         validate_every: int = 100,
         patience: int = 0,
         threads: int = 0,
@@ -173,7 +141,14 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.level_shift = level_shift
         self.input_shift = input_shift
         self.unknown_plan = unknown_plan
+        self.max_delay = max_delay
+        self.min_horizon = min_horizon
         self.loss = loss
+        self.tail = tail
+        self.multiscale = multiscale
+        self.exceed_weight = exceed_weight
+        self.exceed_quantile = exceed_quantile
+        self.exceed_limits = exceed_limits
         self.validate_every = validate_every
         self.patience = patience
         self.threads = threads
@@ -190,6 +165,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         train_rows: int | None = None,
         validation_rows: int = 0,
         progress: bool = True,
+        resume: str | os.PathLike[str] | None = None,
+        save_every: float = 60.0,
     ) -> Forecaster:
         """Fixes scales and trains on the first rows of a history.
 
@@ -201,6 +178,10 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         train_rows : rows to learn from, None: all before the validation rows. No later row changes a weight.
         validation_rows : rows after `train_rows` by which the best weights are chosen; 0: the last are kept
         progress : show a bar with loss, validation, rate and time left (on stderr)
+        resume : file to keep the run's state in, and to go on from when it is there: a fit that was killed,
+            at any moment, so ends with the bits of one that was not. A state of other settings or data is
+            refused.
+        save_every : seconds between two writes of that file
 
         Returns
         -------
@@ -209,81 +190,26 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError : a parameter or a column is unusable, or no window fits into the rows.
+        FileError : `resume` names a file that is torn, or the state of another run; the text says what to do.
         """
         core_history = to_history(history, tags, where="Forecaster.fit(history)")
-        config, train_config = self._configs(core_history.rows, train_rows, validation_rows)
-        core = _core.Forecaster.make(core_history, config, train_config.train_rows)
+        train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
+        settings = _training.train_config(self, train_rows, validation_rows)
+        core = _core.Forecaster.make(core_history, _training.network_config(self), train_rows)
         with TrainBar("training", show=progress) as bar:
-            result, interrupted = _core.train(core, core_history, train_config, bar.update)
-        if interrupted:
-            warnings.warn(
-                f"Forecaster.fit was interrupted at step {result.steps} of {self.steps}; the best weights so "
-                f"far (step {result.best_step}) are kept",
-                stacklevel=2,
+            result, interrupted = _core.train(
+                core,
+                core_history,
+                settings,
+                bar.update,
+                state="" if resume is None else os.fspath(resume),
+                save_seconds=save_every,
             )
-        if result.diverged:
-            warnings.warn(
-                f"Forecaster.fit: the loss was not finite at step {result.steps}; the weights of step "
-                f"{result.best_step} are kept. Try a smaller rate than {self.rate:g}",
-                stacklevel=2,
-            )
+        _training.warn_of(result, interrupted, self.steps)
         self._adopt(core)
         self.interrupted_ = bool(interrupted)
-        self.training_ = {
-            "loss": result.loss,
-            "validation": result.validation,
-            "steps": result.steps,
-            "best_step": result.best_step,
-            "seconds": result.seconds,
-            "rows": train_config.train_rows,
-        }
+        self.training_ = _training.summary(result, train_rows)
         return self
-
-    def _configs(
-        self, rows: int, train_rows: int | None, validation_rows: int
-    ) -> tuple[_core.ForecasterConfig, _core.TrainConfig]:
-        if train_rows is None:
-            train_rows = rows - validation_rows
-        if not (0 < train_rows <= rows and 0 <= validation_rows <= rows - train_rows):
-            raise _core.InputError(
-                f"Forecaster.fit(train_rows, validation_rows): expected rows within the history's {rows}, "
-                f"got {train_rows} and {validation_rows}"
-            )
-        if self.loss not in _core.Loss.__members__:
-            names = ", ".join(_core.Loss.__members__)
-            raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {self.loss!r}")
-        config = _core.ForecasterConfig(
-            context=self.context,
-            horizon=self.horizon,
-            patch=self.patch,
-            width=self.width,
-            heads=self.heads,
-            kv_heads=self.kv_heads,
-            layers=self.layers,
-            feedforward=self.feedforward,
-            anchor_tau=self.anchor_tau,
-            quantiles=[float(q) for q in self.quantiles],
-            seed=self.seed,
-        )
-        return config, _core.TrainConfig(
-            steps=self.steps,
-            batch=self.batch,
-            rate=self.rate,
-            warmup=self.warmup,
-            decay=self.decay,
-            clip=self.clip,
-            average=self.average,
-            level_shift=self.level_shift,
-            input_shift=self.input_shift,
-            unknown_plan=self.unknown_plan,
-            loss=_core.Loss.__members__[self.loss],
-            train_rows=train_rows,
-            validation_rows=validation_rows,
-            validate_every=self.validate_every,
-            patience=self.patience,
-            threads=self.threads,
-            seed=self.seed,
-        )
 
     def _adopt(self, core: _core.Forecaster) -> None:
         """Takes a trained or loaded core as the learned state."""

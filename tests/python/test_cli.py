@@ -96,6 +96,19 @@ def test_fit_says_what_it_did_and_writes_one_file(folder, capsys, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_fit_goes_on_from_its_state_and_refuses_that_of_other_settings(folder, capsys, tmp_path):
+    state, out = tmp_path / "state.safetensors", tmp_path / "m.safetensors"
+    same = ("fit", folder / "plant.csv", "--tags", folder / "tags.yaml", "-o", out, *SMALL, "--resume", state)
+    assert run(*same) == 0
+    first = out.read_bytes()
+    assert run(*same) == 0
+    assert out.read_bytes() == first
+    capsys.readouterr()
+    assert run(*same, "--seed", 3) == 2
+    assert "got one with seed 0, not 3" in capsys.readouterr().err
+    assert out.read_bytes() == first
+
+
 def test_fit_leaves_out_the_rows_to_be_scored(folder, capsys, tmp_path):
     rows = ("--validation-rows", 100, "--test-rows", 150)
     same = (folder / "plant.csv", "--tags", folder / "tags.yaml", *rows)

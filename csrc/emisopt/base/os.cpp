@@ -88,9 +88,15 @@ bool file_exists(const std::string& path) {
 void write_file_atomic(const std::string& path, std::string_view bytes) {
   static std::atomic<unsigned> serial{0};
   const std::string target = follow_links(path);
-  const std::string temporary =
-      target + ".tmp." + std::to_string(process_id()) + "." + std::to_string(serial.fetch_add(1));
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  std::string temporary;
+  int descriptor = -1;
+  // A process that was killed while it wrote leaves such a file, and in a container its successor has its id.
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    temporary = target + ".tmp." + std::to_string(process_id()) + "." + std::to_string(serial.fetch_add(1));
+    descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0 || errno != EEXIST) break;
+  }
+  Descriptor file(descriptor);
   if (file.get() < 0) fail(path, "create a file beside it", errno);
   struct stat old = {};
   int error = 0;

@@ -5,6 +5,7 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
+#include "emisopt/data/frozen_run.hpp"
 
 namespace emisopt {
 namespace {
@@ -46,15 +47,12 @@ void put_run_aside(Matrix& values, const Tag& tag, Index column, Index first, In
 }
 
 void put_frozen_aside(Matrix& values, const std::vector<char>& gap, const Tag& tag, Index column) {
-  Index first = -1;
+  FrozenRun run;
   for (Index row = 0; row < values.rows; ++row) {
     const double value = values(row, column);
-    if (gap[static_cast<std::size_t>(row)]) first = -1;
-    if (std::isnan(value)) continue;
-    if (first < 0 || values(first, column) != value)
-      first = row;
-    else if (can_freeze(tag, value))
-      put_run_aside(values, tag, column, first, row);
+    if (gap[static_cast<std::size_t>(row)]) run.forget();
+    if (run.push(value, row) > 1 && can_freeze(tag, value))
+      put_run_aside(values, tag, column, run.first, row);
   }
 }
 
@@ -160,7 +158,7 @@ History History::slice(Index first, Index count) const {
   return out;
 }
 
-void History::append(const double* row, double time_s) {
+void History::append(const double* row, double time_s, bool breaks) {
   const bool stamped = !std::isnan(time_s);
   const auto width = static_cast<Index>(tags.tags.size());
   const std::string where = "History.append: row " + std::to_string(rows());
@@ -181,7 +179,7 @@ void History::append(const double* row, double time_s) {
 
   const bool broken = stamped && rows() > 0 && !follows(time.back(), time_s, tags.period);
   gap.resize(static_cast<std::size_t>(rows()), 0);  // a history made by hand may come without flags
-  gap.push_back(broken);
+  gap.push_back(broken || (breaks && rows() > 0));
   for (Index column = 0; column < width; ++column)
     values.values.push_back(
         clean(tags.tags[static_cast<std::size_t>(column)], row[column], rows(), Use::live));

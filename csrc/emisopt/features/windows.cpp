@@ -23,27 +23,30 @@ bool can_forecast(const History& history, const FeatureLayout& layout, Index ori
 }
 
 std::vector<Index> training_origins(const History& history, const FeatureLayout& layout, Index begin,
-                                    Index end) {
-  const Index context = layout.context(), horizon = layout.horizon(), rows = history.rows();
-  // known[o][r]: how many of the rows before r hold output o; start[r]: first row of the run that holds r.
-  std::vector<std::vector<Index>> known;
-  for (Index tag : layout.outputs()) {
-    auto& count = known.emplace_back(static_cast<std::size_t>(rows + 1), 0);
-    for (Index r = 0; r < rows; ++r)
-      count[static_cast<std::size_t>(r + 1)] =
-          count[static_cast<std::size_t>(r)] + !std::isnan(history.values(r, tag));
-  }
+                                    Index end, int shortest) {
+  const Index context = layout.context(), horizon = layout.horizon(), rows = std::min(end, history.rows());
+  const Index least = shortest > 0 ? std::min<Index>(shortest, horizon) : horizon;
   std::vector<Index> origins;
-  Index run = 0;  // first row of the run that holds row `last`
-  for (Index last = 0; last < std::min(end, rows); ++last) {
-    if (!history.gap.empty() && history.gap[static_cast<std::size_t>(last)]) run = last;
-    const Index origin = last - horizon + 1;
-    if (origin < begin || origin - context < run) continue;
-    const bool teaches = std::any_of(known.begin(), known.end(), [&](const std::vector<Index>& count) {
-      const auto at = [&](Index r) { return count[static_cast<std::size_t>(r)]; };
-      return at(origin) > at(origin - context) && at(last + 1) > at(origin);
-    });
-    if (teaches) origins.push_back(origin);
+  std::vector<std::vector<Index>> known(layout.outputs().size());
+  for (Index start = 0, stop = 0; start < rows; start = stop) {  // run by run: rows that follow each other
+    for (stop = start + 1; stop < rows; ++stop)
+      if (!history.gap.empty() && history.gap[static_cast<std::size_t>(stop)]) break;
+    // known[o][i]: how many of the run's first i rows hold output o
+    for (std::size_t o = 0; o < known.size(); ++o) {
+      known[o].assign(static_cast<std::size_t>(stop - start + 1), 0);
+      for (Index r = start; r < stop; ++r)
+        known[o][static_cast<std::size_t>(r - start + 1)] =
+            known[o][static_cast<std::size_t>(r - start)] +
+            !std::isnan(history.values(r, layout.outputs()[o]));
+    }
+    for (Index origin = std::max(begin, start + context); origin + least <= stop; ++origin) {
+      const Index last = std::min(origin + horizon, stop);
+      const bool teaches = std::any_of(known.begin(), known.end(), [&](const std::vector<Index>& count) {
+        const auto at = [&](Index r) { return count[static_cast<std::size_t>(r - start)]; };
+        return at(origin) > at(origin - context) && at(last) > at(origin);
+      });
+      if (teaches) origins.push_back(origin);
+    }
   }
   return origins;
 }

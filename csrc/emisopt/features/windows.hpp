@@ -15,11 +15,11 @@ bool unbroken(const History& history, Index first, Index count);
 bool can_forecast(const History& history, const FeatureLayout& layout, Index origin, int hidden = 0);
 
 /// Origins k (index of the first target row), rising, for which
-///   rows [k - context, k + horizon) are unbroken,
-///   target rows [k, k + horizon) lie in [begin, end), and
+///   rows [k - context, k + n) are unbroken and target rows [k, k + n) lie in [begin, end), n = horizon or,
+///   where `shortest` (1..horizon) says so, at least that many; and
 ///   at least one output has a known value in the context and a known target: otherwise nothing can be
 ///   learnt.
 std::vector<Index> training_origins(const History& history, const FeatureLayout& layout, Index begin,
-                                    Index end);
+                                    Index end, int shortest = 0);
 
 }  // namespace emisopt

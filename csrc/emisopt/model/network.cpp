@@ -3,7 +3,9 @@
 #include <cmath>
 #include <string>
 
+#include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
+#include "emisopt/base/text.hpp"
 
 namespace emisopt {
 namespace {
@@ -162,6 +164,21 @@ std::vector<float> decay_mask(const OpList& network) {
     if (parameter.decay)
       std::fill_n(mask.begin() + static_cast<std::ptrdiff_t>(parameter.offset), parameter.size(), 1.0f);
   return mask;
+}
+
+std::vector<char> trainable_by_name(const OpList& network, const std::vector<std::string>& prefixes) {
+  std::vector<char> chosen(network.parameters.size(), 0);
+  for (const std::string& prefix : prefixes) {
+    bool found = false;
+    for (std::size_t p = 0; p < chosen.size(); ++p)
+      if (network.parameters[p].name.starts_with(prefix)) chosen[p] = found = true;
+    if (found) continue;
+    std::vector<std::string> names;
+    for (const kernels::Parameter& parameter : network.parameters) names.push_back(parameter.name);
+    throw InputError("trainable_by_name(prefixes): expected the beginning of a parameter's name, got " +
+                     quote(prefix) + did_you_mean(prefix, names));
+  }
+  return chosen;
 }
 
 }  // namespace emisopt

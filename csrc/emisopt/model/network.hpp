@@ -1,5 +1,6 @@
 // The forecaster's network as data for the engine, and the weights it starts from.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "emisopt/model/config.hpp"
@@ -21,5 +22,10 @@ std::vector<float> initial_weights(const kernels::OpList& network, const Forecas
 
 /// 1 where weight decay applies, else 0: one float per weight, for kernels::adamw.
 std::vector<float> decay_mask(const kernels::OpList& network);
+
+/// For kernels::CompileOptions.trainable: 1 for each parameter whose name begins with one of `prefixes`, e.g.
+/// {"head.", "skip.", "norm."} for what stands behind the last block. Throws InputError for a prefix that no
+/// parameter has.
+std::vector<char> trainable_by_name(const kernels::OpList& network, const std::vector<std::string>& prefixes);
 
 }  // namespace emisopt

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "emisopt/base/error.hpp"
+#include "emisopt/base/text.hpp"
 #include "emisopt/train/trainer.hpp"
 
 namespace emisopt {
@@ -28,12 +29,59 @@ void TrainConfig::validate() const {
   expect(average >= 0 && average < 1, "average", "a share in [0, 1)", average);
   expect(from_zero(level_shift), "level_shift", "0 or a positive number", level_shift);
   expect(from_zero(input_shift), "input_shift", "0 or a positive number", input_shift);
+  expect(from_zero(gain_shift), "gain_shift", "0 or a positive number", gain_shift);
+  expect(from_zero(slope_shift), "slope_shift", "0 or a positive number", slope_shift);
   expect(unknown_plan >= 0 && unknown_plan <= 1, "unknown_plan", "a share in 0..1", unknown_plan);
+  expect(max_delay >= 0, "max_delay", "0 or more rows", max_delay);
+  expect(min_horizon >= 0, "min_horizon", "0 or more rows", min_horizon);
+  for (const double weight : level_weights)
+    expect(from_zero(weight), "level_weights", "0 or positive numbers", weight);
+  expect(from_zero(multiscale), "multiscale", "0 or a positive coefficient", multiscale);
+  expect(exceed_weight > 0 && std::isfinite(exceed_weight), "exceed_weight", "a positive number",
+         exceed_weight);
+  expect(exceed_quantile >= 0 && exceed_quantile < 1, "exceed_quantile", "a share in [0, 1)",
+         exceed_quantile);
+  for (const auto& [name, limit] : exceed_limits)
+    expect(std::isfinite(limit), "exceed_limits", ("a finite limit of '" + name + "'").c_str(), limit);
   expect(train_rows >= 0, "train_rows", "0 or more rows", static_cast<double>(train_rows));
   expect(validation_rows >= 0, "validation_rows", "0 or more rows", static_cast<double>(validation_rows));
   expect(validate_every >= 1, "validate_every", "at least 1 step", validate_every);
   expect(patience >= 0, "patience", "0 or more validations", patience);
   expect(threads >= 0, "threads", "0 or more", threads);
+}
+
+RunIdentity TrainConfig::identity() const {
+  RunIdentity id;
+  const auto number = [&](const char* name, double value) { id[name] = number_text(value); };
+  number("steps", steps);
+  number("batch", batch);
+  number("rate", rate);
+  number("warmup", warmup);
+  number("decay", decay);
+  number("clip", clip);
+  number("average", average);
+  number("level_shift", level_shift);
+  number("input_shift", input_shift);
+  number("unknown_plan", unknown_plan);
+  number("max_delay", max_delay);
+  number("min_horizon", min_horizon);
+  number("loss", static_cast<double>(loss));
+  number("multiscale", multiscale);
+  number("exceed_weight", exceed_weight);
+  number("exceed_quantile", exceed_quantile);
+  number("train_rows", static_cast<double>(train_rows));
+  number("validation_rows", static_cast<double>(validation_rows));
+  number("validate_every", validate_every);
+  number("patience", patience);
+  id["seed"] = std::to_string(seed);
+  std::string& levels = id["level_weights"] = "";
+  for (const double weight : level_weights) levels.append(number_text(weight)).append(1, ' ');
+  std::string& limits = id["exceed_limits"] = "";
+  for (const auto& [name, limit] : exceed_limits)
+    limits.append(quote(name)).append(1, ' ').append(number_text(limit)).append(1, ' ');
+  std::string& names = id["trainable"] = "";
+  for (const std::string& name : trainable) names.append(quote(name)).append(1, ' ');
+  return id;
 }
 
 }  // namespace emisopt

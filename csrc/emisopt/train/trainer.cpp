@@ -8,6 +8,8 @@
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/os.hpp"
 #include "emisopt/base/rng.hpp"
+#include "emisopt/base/sha256.hpp"
+#include "emisopt/base/text.hpp"
 #include "emisopt/features/windows.hpp"
 #include "emisopt/train/windows.hpp"
 
@@ -25,24 +27,27 @@ double rate_at(const TrainConfig& config, int step) {
   return config.rate * (0.01 + 0.99 * 0.5 * (1 + std::cos(M_PI * done)));
 }
 
-// The state of one run: weights and moments, their average, and the best weights met.
+// One run: settings and data, and the state that changes.
 class Run {
  public:
   Run(const Forecaster& forecaster, const History& history, const TrainConfig& config, Index train_rows,
       Index end)
       : config_(config),
-        windows_(forecaster, history, end),
-        origins_(training_origins(history, forecaster.layout, 0, train_rows)),
-        theta_(forecaster.theta),
-        average_(forecaster.theta),
-        m_(theta_.size()),
-        v_(theta_.size()),
+        forecaster_(forecaster),
+        history_(history),
+        windows_(forecaster, history, end,
+                 make_emphasis(forecaster, history, train_rows, config.exceed_weight, config.exceed_quantile,
+                               config.exceed_limits)),
+        origins_(training_origins(history, forecaster.layout, 0, train_rows, config.min_horizon)),
         mask_(decay_mask(forecaster.network)) {
+    state.theta = state.average = forecaster.theta;
+    state.m.resize(state.theta.size());
+    state.v.resize(state.theta.size());
+    const auto rows_text = [](Index rows) { return std::to_string(rows); };
     if (origins_.empty())
       throw InputError("train: expected at least one window of " + std::to_string(forecaster.config.context) +
                        " + " + std::to_string(forecaster.config.horizon) +
-                       " unbroken rows with a known label " + "among the first " +
-                       std::to_string(train_rows) +
+                       " unbroken rows with a known label among the first " + rows_text(train_rows) +
                        " rows, got none; give more rows or use a shorter context or horizon");
     const auto all = training_origins(history, forecaster.layout, train_rows, end);
     const auto count = static_cast<Index>(all.size());
@@ -50,60 +55,69 @@ class Run {
       held_out_.push_back(all[static_cast<std::size_t>(i * count / std::min(count, kValidationWindows))]);
     if (config.validation_rows > 0 && held_out_.empty())
       throw InputError("train: expected a window whose targets lie in the " +
-                       std::to_string(config.validation_rows) +
-                       " validation rows, got none; give more of them");
+                       rows_text(config.validation_rows) + " validation rows, got none; give more of them");
     kernels::CompileOptions options;
     options.mode = kernels::Mode::train;
     options.loss = config.loss;
     options.threads = config.threads;
+    options.multiscale = static_cast<float>(config.multiscale);
+    options.level_weights.assign(config.level_weights.begin(), config.level_weights.end());
     for (double level : forecaster.config.quantiles) options.levels.push_back(static_cast<float>(level));
+    if (!config.trainable.empty())
+      options.trainable = trainable_by_name(forecaster.network, config.trainable);
+    ranges_ = kernels::trainable_ranges(forecaster.network, options.trainable);
     program_ = kernels::compile(forecaster.network,
                                 {config.batch, forecaster.layout.history_tokens(), forecaster.config.horizon},
                                 options, kernels::isa_level());
   }
 
+  TrainState state;
+
   bool validates() const { return !held_out_.empty(); }
-  const std::vector<float>& average() const { return config_.average > 0 ? average_ : theta_; }
-  const std::vector<float>& last_good() const { return config_.average > 0 ? average_ : before_; }
+  const std::vector<float>& average() const { return config_.average > 0 ? state.average : state.theta; }
+  const std::vector<float>& last_good() const { return config_.average > 0 ? state.average : state.before; }
+  std::size_t window_count() const { return origins_.size(); }
+  kernels::LossParts parts() const { return program_->loss_parts(); }
 
   /// One step. False, and no weight changed, when loss or gradient is not finite.
-  bool step(int step, double& loss) {
-    const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan};
-    for (int slot = 0; slot < config_.batch; ++slot) {
-      // Streams in pairs: one for the choice of the window, one for its changes.
-      const auto stream = 2 * (static_cast<std::uint64_t>(step) * static_cast<std::uint64_t>(config_.batch) +
-                               static_cast<std::uint64_t>(slot));
-      const auto pick = Rng(config_.seed, stream).below(static_cast<std::int64_t>(origins_.size()));
-      windows_.fill(*program_, slot, origins_[static_cast<std::size_t>(pick)], augmentation, config_.seed,
-                    stream + 1);
-    }
-    program_->load(theta_.data());
+  bool step(double& loss) {
+    const int step = state.step;
+    const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan,
+                                    config_.gain_shift,  config_.slope_shift, config_.max_delay};
+    for (int slot = 0; slot < config_.batch; ++slot)
+      windows_.fill(*program_, slot, origin_of(step, slot), augmentation, config_.seed,
+                    stream(step, slot) + 1);
+    program_->load(state.theta.data());
     program_->run();
     loss = program_->loss();
-    const double norm = std::sqrt(kernels::squared_norm(program_->gradient(), theta_.size()));
-    if (!std::isfinite(loss) || !std::isfinite(norm)) return false;
+    norm_ = std::sqrt(kernels::squared_norm(program_->gradient(), state.theta.size()));
+    if (!std::isfinite(loss) || !std::isfinite(norm_)) return false;
 
-    if (config_.average == 0) before_ = theta_;
+    if (config_.average == 0) state.before = state.theta;
     kernels::AdamW adam;
     adam.rate = static_cast<float>(rate_at(config_, step));
     adam.decay = static_cast<float>(config_.decay);
     adam.clip_scale =
-        config_.clip > 0 && norm > config_.clip ? static_cast<float>(config_.clip / norm) : 1.0f;
+        config_.clip > 0 && norm_ > config_.clip ? static_cast<float>(config_.clip / norm_) : 1.0f;
     adam.step = step + 1;
-    kernels::adamw(theta_.data(), m_.data(), v_.data(), program_->gradient(), mask_.data(), nullptr, nullptr,
-                   theta_.size(), adam, kernels::isa_level());
-    if (config_.average > 0) {
-      // Slow only once there is something to average: the first steps would else stay in it for long.
-      const auto keep = static_cast<float>(std::min(config_.average, (1.0 + step) / (10.0 + step)));
-      for (std::size_t i = 0; i < theta_.size(); ++i)
-        average_[i] = keep * average_[i] + (1 - keep) * theta_[i];
+    // Slow only once there is something to average: the first steps would else stay in it for long.
+    const auto keep = static_cast<float>(std::min(config_.average, (1.0 + step) / (10.0 + step)));
+    for (const kernels::Range& range : ranges_) {
+      const std::size_t at = range.offset;
+      kernels::adamw(state.theta.data() + at, state.m.data() + at, state.v.data() + at,
+                     program_->gradient() + at, mask_.data() + at, nullptr, nullptr, range.count, adam,
+                     kernels::isa_level());
+      if (config_.average > 0)
+        for (std::size_t i = at; i < at + range.count; ++i)
+          state.average[i] = keep * state.average[i] + (1 - keep) * state.theta[i];
     }
+    ++state.step;
     return true;
   }
 
   /// Loss of the averaged weights on the held-out windows, unshifted.
   double validation_loss() {
-    const Augmentation none{0, 0, config_.unknown_plan};
+    const Augmentation none{.unknown_plan = config_.unknown_plan, .max_delay = config_.max_delay};
     program_->load(average().data());
     double sum = 0, weights = 0;
     for (std::size_t first = 0; first < held_out_.size(); first += static_cast<std::size_t>(config_.batch)) {
@@ -122,14 +136,71 @@ class Run {
     return sum / weights;
   }
 
-  std::size_t window_count() const { return origins_.size(); }
+  /// Which of the last step's windows gave a loss or gradient that is not finite, in one line.
+  std::string trouble(double loss) const {
+    std::string text = "step " + std::to_string(state.step + 1) + ": ";
+    text += std::isfinite(loss) ? "the gradient is not finite" : "the loss is " + number_text(loss);
+    int guilty = 0, first = -1;
+    for (int slot = 0; slot < config_.batch; ++slot)
+      if (!finite(slot)) {
+        if (first < 0) first = slot;
+        ++guilty;
+      }
+    if (guilty == config_.batch && config_.batch > 1)
+      return text +
+             " in every window of the batch: the weights have grown beyond measure; lower the rate or "
+             "set clip";
+    if (first < 0) return text + ", though every window's forecast is finite; lower the rate or set clip";
+    const Index origin = origin_of(state.step, first), begin = origin - forecaster_.config.context,
+                end = std::min<Index>(origin + forecaster_.config.horizon, history_.rows());
+    text += " in " + std::to_string(guilty) + " of " + std::to_string(config_.batch) +
+            " windows; the first holds rows " + std::to_string(begin) + ".." + std::to_string(end - 1);
+    if (!history_.time.empty())
+      text += " (from " + time_text(history_.time[static_cast<std::size_t>(begin)]) + ")";
+    double largest = 0;
+    Index row = begin, column = 0;
+    for (Index r = begin; r < end; ++r)
+      for (Index c = 0; c < history_.columns(); ++c) {
+        const double z =
+            std::abs(forecaster_.scaler.tags[static_cast<std::size_t>(c)].normalise(history_.values(r, c)));
+        if (z > largest) largest = z, row = r, column = c;
+      }
+    const Tag& tag = forecaster_.tags.tags[static_cast<std::size_t>(column)];
+    return text + ", in which tag '" + tag.name +
+           "' strays furthest: " + number_text(history_.values(row, column)) + " " + tag.unit + " in row " +
+           std::to_string(row) + "; correct it or give the tag a physical range";
+  }
 
  private:
+  // Streams in pairs: one for the choice of the window, one for its changes.
+  std::uint64_t stream(int step, int slot) const {
+    return 2 * (static_cast<std::uint64_t>(step) * static_cast<std::uint64_t>(config_.batch) +
+                static_cast<std::uint64_t>(slot));
+  }
+  Index origin_of(int step, int slot) const {
+    const auto pick = Rng(config_.seed, stream(step, slot)).below(static_cast<std::int64_t>(origins_.size()));
+    return origins_[static_cast<std::size_t>(pick)];
+  }
+  bool finite(int slot) const {
+    const auto all = [&](const float* x, Index count) {
+      return std::all_of(x + slot * count, x + (slot + 1) * count, [](float v) { return std::isfinite(v); });
+    };
+    const FeatureLayout& layout = forecaster_.layout;
+    return all(program_->future(), Index{layout.horizon()} * layout.future_width()) &&
+           all(program_->quantiles(),
+               Index{layout.horizon()} * forecaster_.network.outputs * forecaster_.network.levels) &&
+           std::isfinite(program_->window_parts()[slot].label);
+  }
+
   const TrainConfig& config_;
+  const Forecaster& forecaster_;
+  const History& history_;
   TrainingWindows windows_;
   std::vector<Index> origins_, held_out_;
-  std::vector<float> theta_, average_, before_, m_, v_, mask_;  // (weights); before_: one step ago
+  std::vector<float> mask_;  // (weights)
+  std::vector<kernels::Range> ranges_;
   std::unique_ptr<kernels::Program<float>> program_;
+  double norm_ = 0;  // of the last gradient
 };
 
 void check_history(const Forecaster& forecaster, const History& history) {
@@ -138,6 +209,63 @@ void check_history(const Forecaster& forecaster, const History& history) {
   if (forecaster.tags.to_json() != history.tags.to_json())
     throw InputError(
         "train(history): expected the tag map that the forecaster was made for, got another one");
+}
+
+void check_sizes(const Forecaster& forecaster, const TrainConfig& config) {
+  const ForecasterConfig& sizes = forecaster.config;
+  const auto below = [](const char* field, int value, const char* what, int limit) {
+    if (value > limit)
+      throw InputError(std::string("TrainConfig.") + field + ": expected at most " + std::to_string(limit) +
+                       " rows (" + what + "), got " + std::to_string(value));
+  };
+  below("max_delay", config.max_delay, "one less than the context", sizes.context - 1);
+  below("min_horizon", config.min_horizon, "the horizon", sizes.horizon);
+  if (!config.level_weights.empty() && config.level_weights.size() != sizes.quantiles.size())
+    throw InputError("TrainConfig.level_weights: expected " + std::to_string(sizes.quantiles.size()) +
+                     " weights, one per quantile level, got " + std::to_string(config.level_weights.size()));
+}
+
+// What the run's weights depend on beside its settings.
+RunIdentity identity_of(const Forecaster& forecaster, const History& history, const TrainConfig& config,
+                        Index end) {
+  RunIdentity id = config.identity();
+  const auto hash = [](auto... parts) {
+    Sha256 sha;
+    (sha.update(parts), ...);
+    return sha.hex();
+  };
+  const auto bytes = [](const auto* x, std::size_t count) {
+    return std::string_view(reinterpret_cast<const char*>(x), count * sizeof(*x));
+  };
+  id["tags"] = hash(std::string_view(forecaster.tags.to_json()));
+  id["initial weights"] = hash(bytes(forecaster.theta.data(), forecaster.theta.size()));
+  std::string sizes;
+  const auto put = [&](const std::string& part) { sizes.append(part).append(1, ' '); };
+  for (const kernels::Parameter& p : forecaster.network.parameters) {
+    put(p.name);
+    for (const int length : p.shape) put(std::to_string(length));
+  }
+  for (const double level : forecaster.config.quantiles) put(number_text(level));
+  for (const TagScale& s : forecaster.scaler.tags)
+    for (const double number : {s.mean, s.sd, s.offset}) put(number_text(number));
+  for (const int size : {forecaster.config.context, forecaster.config.horizon, forecaster.config.patch})
+    put(std::to_string(size));
+  put(number_text(forecaster.config.anchor_tau));
+  id["network or scales"] = hash(std::string_view(sizes));
+  const auto rows = static_cast<std::size_t>(end);
+  Sha256 data;
+  std::vector<double> row(static_cast<std::size_t>(history.columns()));
+  for (Index r = 0; r < end; ++r) {
+    for (Index c = 0; c < history.columns(); ++c) {
+      const double y = history.values(r, c);
+      row[static_cast<std::size_t>(c)] = std::isnan(y) ? kMissing : y;  // one NaN for all
+    }
+    data.update(bytes(row.data(), row.size()));
+  }
+  data.update(bytes(history.time.data(), history.time.empty() ? 0 : rows));
+  data.update(bytes(history.gap.data(), history.gap.empty() ? 0 : rows));
+  id["history"] = data.hex();
+  return id;
 }
 
 void set_note(Forecaster& forecaster, const std::string& key, const std::string& value) {
@@ -149,12 +277,27 @@ void set_note(Forecaster& forecaster, const std::string& key, const std::string&
   forecaster.notes.emplace_back(key, value);
 }
 
+void set_notes(Forecaster& forecaster, const TrainResult& result, const TrainConfig& config, Index train_rows,
+               const Run& run) {
+  set_note(forecaster, "train_rows", std::to_string(train_rows));
+  set_note(forecaster, "train_windows", std::to_string(run.window_count()));
+  set_note(forecaster, "train_steps", std::to_string(result.steps));
+  set_note(forecaster, "train_seed", std::to_string(config.seed));
+  set_note(forecaster, "best_step", std::to_string(result.best_step));
+  set_note(forecaster, "train_loss", std::to_string(result.loss));
+  if (run.validates()) set_note(forecaster, "validation_loss", std::to_string(result.validation));
+}
+
 }  // namespace
 
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
-                  const std::function<bool(const TrainProgress&)>& progress) {
+                  const std::function<bool(const TrainProgress&)>& progress, const TrainFile& file) {
   config.validate();
   check_history(forecaster, history);
+  check_sizes(forecaster, config);
+  if (file.every_steps < 0 || !(file.every_seconds >= 0))
+    throw InputError("train(file): expected every_steps and every_seconds of 0 or more, got " +
+                     std::to_string(file.every_steps) + " and " + number_text(file.every_seconds));
   const Index train_rows =
       config.train_rows > 0 ? config.train_rows : history.rows() - config.validation_rows;
   const Index end = train_rows + config.validation_rows;
@@ -165,62 +308,84 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
 
   const double start = os::monotonic_s();
   Run run(forecaster, history, config, train_rows, end);
-  std::vector<float> best;
+  TrainState& state = run.state;
+  RunIdentity identity;
+  if (!file.path.empty()) {
+    identity = identity_of(forecaster, history, config, end);
+    if (auto found = TrainState::load(file.path, identity, forecaster.theta.size()))
+      state = std::move(*found);
+  }
   TrainResult result;
-  TrainProgress state;
-  state.steps = config.steps;
-  int waited = 0, validated = -1;  // validations without gain; step of the last one
-  const auto validate = [&] {
-    validated = result.steps;
-    state.validation = run.validation_loss();
-    ++waited;
-    if (!(state.validation < (std::isnan(state.best) ? kInfinity : state.best))) return;
-    state.best = state.validation;
-    result.best_step = result.steps;
-    best = run.average();
-    waited = 0;
+  result.resumed = state.step;
+  const double spent = state.seconds;
+  double saved = start;
+  const auto save = [&] {
+    if (file.path.empty()) return;
+    state.seconds = spent + os::monotonic_s() - start;
+    state.save(file.path, identity);
+    saved = os::monotonic_s();
   };
-  for (int step = 0; step < config.steps && !result.stopped; ++step) {
+  const auto validate = [&] {
+    state.validated = state.step;
+    state.validation = run.validation_loss();
+    ++state.waited;
+    if (!(state.validation < (std::isnan(state.best_validation) ? kInfinity : state.best_validation))) return;
+    state.best_validation = state.validation;
+    state.best_step = state.step;
+    state.best = run.average();
+    state.waited = 0;
+  };
+  while (state.step < config.steps && !state.done && !result.stopped) {
     double loss = 0;
-    if (!run.step(step, loss)) {
+    if (!run.step(loss)) {
       result.diverged = true;
+      result.trouble = run.trouble(loss);
       break;
     }
-    result.steps = step + 1;
-    state.loss = step == 0 ? loss : kRunning * state.loss + (1 - kRunning) * loss;
-    const bool due = result.steps % config.validate_every == 0 || result.steps == config.steps;
+    const int step = state.step;
+    state.loss = step == 1 ? loss : kRunning * state.loss + (1 - kRunning) * loss;
+    TrainProgress report;
+    report.parts = run.parts();
+    const bool due = step % config.validate_every == 0 || step == config.steps;
     if (run.validates() && due) validate();
-    state.step = result.steps;
-    state.rate = rate_at(config, step);
-    state.seconds = os::monotonic_s() - start;
-    state.windows_per_second = static_cast<double>(result.steps) * config.batch / state.seconds;
-    result.stopped = progress && !progress(state);
-    if (config.patience > 0 && waited >= config.patience) break;
+    report.step = step;
+    report.steps = config.steps;
+    report.loss = state.loss;
+    report.validation = state.validation;
+    report.best = state.best_validation;
+    report.rate = rate_at(config, step - 1);
+    const double here = os::monotonic_s() - start;
+    report.seconds = spent + here;
+    report.windows_per_second = static_cast<double>(step - result.resumed) * config.batch / here;
+    report.seconds_left = here * (config.steps - step) / (step - result.resumed);
+    result.stopped = progress && !progress(report);
+    if (config.patience > 0 && state.waited >= config.patience) state.done = true;
+    if (step == config.steps) state.done = true;
+    const bool by_steps = file.every_steps > 0 && step % file.every_steps == 0;
+    if (result.stopped || state.done || by_steps || os::monotonic_s() - saved >= file.every_seconds) save();
   }
+  result.steps = state.step;
   if (result.diverged && result.steps == 0)
     throw Error(
         "train: the loss of the first step is not finite; check the history for absurd values and the "
-        "weights that the forecaster started from");
-  // Stopped between two validations: the newest weights may be the best of all.
-  if (run.validates() && !result.diverged && validated != result.steps) validate();
-  if (best.empty()) {
-    best = result.diverged ? run.last_good() : run.average();
-    result.best_step = result.steps;
+        "weights that the forecaster started from; " +
+        result.trouble);
+  // Stopped between two validations: the newest weights may be the best of all. The file, written before,
+  // does not know this validation: a run that goes on from it would not have made it.
+  if (run.validates() && !result.diverged && state.validated != state.step) validate();
+  if (state.best.empty()) {
+    state.best = result.diverged ? run.last_good() : run.average();
+    state.best_step = state.step;
   }
-  if (!std::all_of(best.begin(), best.end(), [](float w) { return std::isfinite(w); }))
+  if (!std::all_of(state.best.begin(), state.best.end(), [](float w) { return std::isfinite(w); }))
     throw Error("train: no finite weights are left after step " + std::to_string(result.steps) +
                 "; lower TrainConfig.rate or set TrainConfig.clip");
-  forecaster.theta = std::move(best);
   result.loss = state.loss;
-  result.validation = state.best;
-  result.seconds = os::monotonic_s() - start;
-  set_note(forecaster, "train_rows", std::to_string(train_rows));
-  set_note(forecaster, "train_windows", std::to_string(run.window_count()));
-  set_note(forecaster, "train_steps", std::to_string(result.steps));
-  set_note(forecaster, "train_seed", std::to_string(config.seed));
-  set_note(forecaster, "best_step", std::to_string(result.best_step));
-  set_note(forecaster, "train_loss", std::to_string(result.loss));
-  if (run.validates()) set_note(forecaster, "validation_loss", std::to_string(result.validation));
+  result.validation = state.best_validation;
+  result.best_step = state.best_step;
+  result.seconds = spent + os::monotonic_s() - start;
+  set_notes(forecaster, result, config, train_rows, run);
+  forecaster.theta = std::move(state.best);
   return result;
 }
 

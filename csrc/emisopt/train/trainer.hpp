@@ -1,8 +1,13 @@
-// Training of a forecaster on one history: windows streamed, gaps never crossed, missing labels masked.
+// Training of a forecaster on one history: windows streamed, gaps never crossed, missing labels masked, and a
+// run that was killed goes on with the same bits.
 #pragma once
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "emisopt/model/forecaster.hpp"
+#include "emisopt/train/state.hpp"
 
 namespace emisopt {
 
@@ -16,8 +21,18 @@ struct TrainConfig {
   double average = 0.995;     // of the weights (EMA), in [0, 1); 0: off
   double level_shift = 1.0;   // sd of the random shift of each window's outputs, normalised units, >= 0
   double input_shift = 0.3;   // the same for inputs; more on a plant that drifts (docs/forecaster.md)
+  double gain_shift = 0.0;    // sd of the log of a random factor on each window's swings of an output, >= 0
+  double slope_shift = 0.0;   // sd of a random dependence of an output on the inputs, normalised units, >= 0
   double unknown_plan = 0.0;  // share of windows trained with future operation unknown, 0..1
+  int max_delay = 0;          // labels of the newest 0..max_delay context rows are hidden, >= 0, < context
+  int min_horizon = 0;        // windows broken off after this many rows train, too; 0: whole windows only
   kernels::Loss loss = kernels::Loss::pinball;
+  std::vector<double> level_weights;  // of the quantile levels within the pinball loss, >= 0; empty: alike
+  double multiscale = 0;              // coefficient of the multi-scale loss (kernels::LossParts), >= 0
+  double exceed_weight = 1;           // weight of targets above their threshold (train/emphasis.hpp), > 0
+  double exceed_quantile = 0.95;      // threshold: this quantile of the training rows, in [0, 1); 0: none
+  std::vector<std::pair<std::string, double>> exceed_limits;  // or: a limit of an output, physical
+  std::vector<std::string> trainable;  // beginnings of parameter names; empty: all weights train
   Index train_rows = 0;       // windows whose last target row is < train_rows; 0: all before validation
   Index validation_rows = 0;  // rows after train_rows for early choice of the best weights; 0: none
   int validate_every = 100;   // steps, >= 1
@@ -25,32 +40,47 @@ struct TrainConfig {
   int threads = 0;            // 0: the machine's
   std::uint64_t seed = 0;     // of the windows and shifts
   void validate() const;      // throws InputError "TrainConfig.field: expected ..., got ..."
+  /// Every setting that decides the weights, as text by name; not the threads.
+  RunIdentity identity() const;
+};
+
+/// Where a run keeps its state.
+struct TrainFile {
+  std::string path;           // resumed from when it is there; "": no file
+  int every_steps = 0;        // steps between two writes; 0: by time alone
+  double every_seconds = 60;  // time between two writes, >= 0
 };
 
 struct TrainProgress {
   int step = 0, steps = 0;
   double loss = 0;               // running mean of the training loss
+  kernels::LossParts parts;      // of this step's loss
   double validation = kMissing;  // last validation loss
   double best = kMissing;
   double rate = 0, seconds = 0, windows_per_second = 0;
+  double seconds_left = 0;  // at the pace of this process so far
 };
 
 struct TrainResult {
   double loss = 0;               // running mean of the training loss at the end
   double validation = kMissing;  // loss of the weights kept, on the validation windows
   int steps = 0, best_step = 0;  // done; after which the weights kept were current
+  int resumed = 0;               // steps that an earlier process had done
   bool stopped = false;          // by the callback
   bool diverged = false;         // a loss or gradient was not finite: the last good weights are kept
+  std::string trouble;           // then: which step, windows, rows and tags
   double seconds = 0;
 };
 
 /// Trains `forecaster` in place, from the weights that it has. `progress` is called after each step;
 /// returning false stops and keeps the best weights so far: by validation loss, or without validation rows
-/// the newest average. Same seed, same bits, for any number of threads. No row at or after train_rows +
-/// validation_rows is read, no row at or after train_rows changes a gradient. Throws InputError for a bad
-/// config, for a history of other tags, when no window fits; Error when the very first step is not finite.
-/// The forecaster is unchanged then, and when `progress` throws.
+/// the newest average. Same seed, same bits, for any number of threads and any number of kills and
+/// resumptions. No row at or after train_rows + validation_rows is read, no row at or after train_rows
+/// changes a gradient. Throws InputError for a bad config, for a history of other tags, when no window fits;
+/// FileError for a state of another run (train/state.hpp); Error when the very first step is not finite. The
+/// forecaster is unchanged then, and when `progress` throws. A run that ended leaves its state: training
+/// again gives its result at once.
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
-                  const std::function<bool(const TrainProgress&)>& progress = {});
+                  const std::function<bool(const TrainProgress&)>& progress = {}, const TrainFile& file = {});
 
 }  // namespace emisopt

@@ -43,6 +43,15 @@ TEST_F(Os, AFailedWriteLeavesTheFolderAsItWas) {
   EXPECT_THROW(os::write_file_atomic(path("absent/file"), "x"), FileError);
 }
 
+// A killed writer leaves its file behind; a container's next process has the same id and counts from 0 again.
+TEST_F(Os, ALeftoverOfAKilledWriterIsNoObstacle) {
+  for (int serial = 0; serial < 100; ++serial)
+    std::ofstream(path("a") + ".tmp." + std::to_string(os::process_id()) + "." + std::to_string(serial))
+        << "half";
+  os::write_file_atomic(path("a"), "whole");
+  EXPECT_EQ(os::read_file(path("a")), "whole");
+}
+
 TEST_F(Os, ReplacesTheTargetOfALinkAndKeepsPermissions) {
   os::write_file_atomic(path("real"), "old");
   fs::permissions(path("real"), fs::perms::owner_read | fs::perms::owner_write);

@@ -42,6 +42,16 @@ TEST_F(Windows, TeachOnlyWithAKnownContextAndAKnownTarget) {
   EXPECT_EQ(training_origins(history, layout, 0, 10), (std::vector<Index>{4, 7, 9}));
 }
 
+TEST_F(Windows, MayBeShorterThanTheHorizonWhereThatIsAskedFor) {
+  const FeatureLayout four(history.tags, 2, 4, 1, 6);
+  EXPECT_TRUE(training_origins(history, four, 0, 10).empty());  // runs of 5 rows, windows of 6
+  EXPECT_EQ(training_origins(history, four, 0, 10, 2), (std::vector<Index>{2, 3, 7, 8}));
+  EXPECT_EQ(training_origins(history, four, 0, 10, 1), (std::vector<Index>{2, 3, 4, 7, 8, 9}));
+  EXPECT_EQ(training_origins(history, four, 0, 9, 2), (std::vector<Index>{2, 3, 7}));
+  history.values(9, 0) = kMissing;
+  EXPECT_EQ(training_origins(history, four, 0, 10, 1), (std::vector<Index>{2, 3, 4, 7, 8}));
+}
+
 TEST_F(Windows, CanBeForecastWhereEveryOutputIsKnownBeforeTheHiddenRows) {
   EXPECT_TRUE(can_forecast(history, layout, 4));
   EXPECT_TRUE(can_forecast(history, layout, 5));  // the gap lies at the origin: the context is whole

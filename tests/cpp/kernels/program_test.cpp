@@ -58,6 +58,31 @@ class EveryIsa : public testing::TestWithParam<Isa> {
     p->run_context();
     return p;
   }
+  // A train program whose loss has every part.
+  std::unique_ptr<Program<float>> make_distilling(int batch, int threads) const {
+    CompileOptions o;
+    o.mode = Mode::train;
+    o.threads = threads;
+    o.levels = test::tiny_levels(c);
+    o.level_weights = {0.1f, 0.2f, 0.4f, 0.7f, 1.0f};
+    o.multiscale = 0.3f;
+    o.distill = 0.5f;
+    o.distill_multiscale = 0.7f;
+    o.hidden = 0.2f;
+    const OpList tapped = test::tapped(net, "layers.0.add2", 7);
+    auto p = compile(tapped, {batch, kHistoryRows, kSteps}, o, GetParam());
+    p->load(test::tiny_weights<float>(tapped).data());
+    const auto windows = static_cast<std::size_t>(batch);
+    test::fill(p->history(), windows * history_size, 1);
+    test::fill(p->future(), windows * future_size, 2);
+    test::fill(p->target(), windows * target_size, 4);
+    test::fill(p->teacher(), windows * quantile_size, 5);
+    test::fill(p->hidden_target(), windows * kSteps * 7, 6);
+    std::fill_n(p->weight(), windows * target_size, 1.0f);
+    std::fill_n(p->teacher_weight(), windows * quantile_size, 1.0f);
+    std::fill_n(p->hidden_weight(), windows * kSteps, 1.0f);
+    return p;
+  }
   std::size_t seeds() const { return static_cast<std::size_t>(c.outputs * (c.levels + 1) / 2); }
 };
 
@@ -74,6 +99,14 @@ TEST_P(EveryIsa, OneTwoAndFiveThreadsGiveTheSameBits) {
       many->run();
       EXPECT_TRUE(same_bits(one->gradient(), many->gradient(), theta.size()));
       EXPECT_EQ(one->loss(), many->loss());
+      auto d1 = make_distilling(21, 1), dn = make_distilling(21, threads);
+      d1->run();
+      dn->run();
+      EXPECT_TRUE(
+          same_bits(d1->gradient(), dn->gradient(), test::tapped(net, "layers.0.add2", 7).parameter_count()));
+      const LossParts a = d1->loss_parts(), b = dn->loss_parts();
+      EXPECT_TRUE(same_bits(&a, &b, 1));
+      EXPECT_EQ(d1->loss(), dn->loss());
       auto j1 = make(Mode::jacobian, 1, 1), jn = make(Mode::jacobian, 1, threads);
       j1->run();
       jn->run();
@@ -208,6 +241,10 @@ TEST_P(EveryIsa, RunAllocatesNothing) {
     }
     EXPECT_EQ(test::allocations(), before) << "mode " << static_cast<int>(mode);
   }
+  auto distilling = make_distilling(5, 2);
+  const long before = test::allocations();
+  for (int i = 0; i < 50; ++i) distilling->run();
+  EXPECT_EQ(test::allocations(), before) << "all parts of the loss";
   EXPECT_GT(test::allocations(), 0) << "the counter is not linked in";
 }
 

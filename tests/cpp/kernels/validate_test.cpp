@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 #include <string>
 
 #include "emisopt/base/error.hpp"
@@ -144,6 +145,39 @@ TEST(Validate, RefusesShapesAndOptions) {
   EXPECT_NE(message(net, {1, 4, 3}, o).find("output below 2"), std::string::npos);
   o.seeds.clear();
   EXPECT_NE(message(net, {1, 4, 3}, o).find("at least one seed"), std::string::npos);
+}
+
+TEST(Validate, RefusesPartsOfTheLossByName) {
+  const OpList net = test::tiny_network({});
+  const auto refused = [&](auto spoil, const char* expected, const OpList& ops) {
+    CompileOptions o = options();
+    spoil(o);
+    const std::string got = message(ops, {1, 4, 3}, o);
+    EXPECT_NE(got.find(std::string("CompileOptions.") + expected), std::string::npos)
+        << expected << " / " << got;
+  };
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  refused([](auto& o) { o.distill = -1; }, "distill: expected 0 or a positive coefficient", net);
+  refused([&](auto& o) { o.distill_multiscale = nan; }, "distill_multiscale: expected 0 or", net);
+  refused([](auto& o) { o.multiscale = -0.1f; }, "multiscale: expected 0 or", net);
+  refused([](auto& o) { o.hidden = -1; }, "hidden: expected 0 or", net);
+  refused([](auto& o) { o.hidden = 1; }, "hidden: expected 0, since the network names no", net);
+  refused([](auto& o) { o.level_weights = {1, 1}; }, "level_weights: expected 3 weights", net);
+  refused([](auto& o) { o.level_weights = {1, -1, 1}; }, "level_weights: expected 0 or positive", net);
+  refused([](auto& o) { o.level_weights = {0, 0, 0}; }, "level_weights: expected a positive number", net);
+  refused([](auto& o) { o.multiscale = 1, o.scales = {2, 1}; }, "scales: expected 2 or more steps", net);
+  refused([](auto& o) { o.multiscale = 1, o.scales = {}; }, "scales: expected at least one", net);
+  refused([](auto& o) { o.trainable = {1}; }, "trainable: expected 22 entries", net);
+  refused([&](auto& o) { o.trainable.assign(net.parameters.size(), 0); }, "trainable: expected at least one",
+          net);
+  OpList tapped = test::tapped(net, "norm", 4);
+  EXPECT_EQ(message(tapped), "accepted");
+  tapped.hidden = 999;
+  EXPECT_NE(message(tapped).find("OpList.hidden: expected a value id, got 999"), std::string::npos);
+  tapped.hidden = tapped.history;
+  EXPECT_NE(message(tapped).find("OpList.hidden (history): expected a value inside"), std::string::npos);
+  tapped.hidden = tapped.quantiles;
+  EXPECT_NE(message(tapped).find("expected a value inside the network"), std::string::npos);
 }
 
 }  // namespace

@@ -131,5 +131,19 @@ TEST(Network, DepthDoesNotMoveTheWeightsBefore) {
   EXPECT_EQ(initial_weights(deep, c)[parameter(deep, "layers.0.qkv.weight").offset], first);
 }
 
+TEST(Network, ParametersAreChosenByTheBeginningOfTheirNames) {
+  const kernels::OpList ops = network(toy::config());
+  const std::vector<char> head = trainable_by_name(ops, {"head.", "skip."});
+  ASSERT_EQ(head.size(), ops.parameters.size());
+  for (std::size_t p = 0; p < head.size(); ++p) {
+    const std::string& name = ops.parameters[p].name;
+    EXPECT_EQ(head[p] != 0, name == "head.weight" || name == "head.bias" || name == "skip.weight") << name;
+  }
+  EXPECT_NE(toy::message_of<InputError>([&] {
+              trainable_by_name(ops, {"haed"});
+            }).find("expected the beginning of a parameter's name, got 'haed'"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace emisopt

@@ -94,6 +94,19 @@ inline kernels::OpList tiny_network(const TinyConfig& c) {
   return net;
 }
 
+/// The network with a second output: a linear projection of one of its values, by name, to `width` channels.
+inline kernels::OpList tapped(kernels::OpList net, const std::string& value, int width) {
+  using namespace kernels;
+  int x = 0;
+  while (net.values[static_cast<std::size_t>(x)].name != value) ++x;
+  Op op{.kind = OpKind::linear, .rows = Rows::future, .x = x};
+  op.w = net.add_parameter("projection.weight", {net.values[static_cast<std::size_t>(x)].width, width}, true);
+  op.b = net.add_parameter("projection.bias", {width}, false);
+  op.y = net.hidden = net.add_value("projection", width, Rows::future);
+  net.ops.push_back(op);
+  return net;
+}
+
 /// Quantile levels spread evenly over (0, 1).
 inline std::vector<float> tiny_levels(const TinyConfig& c) {
   std::vector<float> levels;

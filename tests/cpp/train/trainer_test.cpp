@@ -198,6 +198,155 @@ TEST(Train, NonFiniteLossNamesItselfOrKeepsGoodWeights) {
   for (float w : f.theta) ASSERT_TRUE(std::isfinite(w));
 }
 
+// An absurd setpoint passes the layout unclipped, a plan is never clipped: the loss of its windows is NaN.
+TEST(Train, NamesTheWindowThatSpoiltTheLossAndKeepsTheBest) {
+  History poisoned = plant();
+  poisoned.values(203, toy::kAmmonia) = 1e300;
+  Forecaster f = Forecaster::make(plant(), one_layer(), 400);
+  const std::vector<float> start = f.theta;
+  TrainConfig config = quick();
+  config.batch = 4;  // so that some steps pass first
+  config.steps = 200;
+  const TrainResult result = train(f, poisoned, config);
+  ASSERT_TRUE(result.diverged);
+  ASSERT_GT(result.steps, 0) << "the first batch held the row: choose another seed";
+  const std::string& text = result.trouble;
+  EXPECT_EQ(text.find("step " + std::to_string(result.steps + 1) + ": the "), 0u) << text;
+  EXPECT_NE(text.find("of 4 windows; the first holds rows "), std::string::npos) << text;
+  EXPECT_NE(text.find("tag 'ammonia' strays furthest: 1e+300 kg/h in row 203"), std::string::npos) << text;
+  EXPECT_NE(f.theta, start);
+  for (const float w : f.theta) ASSERT_TRUE(std::isfinite(w));
+}
+
+TEST(Train, BlamesTheRateWhenNoWindowIsToBlame) {
+  Forecaster f = untrained();
+  TrainConfig config = quick();
+  config.rate = 1e18;
+  config.warmup = 0;
+  config.average = 0;
+  const TrainResult result = train(f, plant(), config);
+  EXPECT_NE(result.trouble.find("lower the rate or set clip"), std::string::npos) << result.trouble;
+}
+
+TEST(Train, MixedDelaysHelpWhereLabelsComeLate) {
+  const auto error_at = [&](const Forecaster& f, int hidden) {  // of nox's median, in sd
+    ForecastSession session(f, kernels::isa_level(), 1);
+    double sum = 0, count = 0;
+    for (const Index origin : training_origins(plant(), f.layout, 400, 600)) {
+      if (!can_forecast(plant(), f.layout, origin, hidden)) continue;
+      session.set_history(plant(), origin, hidden);
+      const Matrix plan = toy::realised(plant(), f.layout.setpoints(), origin, 4);
+      const Matrix known = toy::realised(plant(), f.layout.disturbances(), origin, 4);
+      Matrix q(4, 6);
+      const ConstView view = plan;
+      session.predict(q, &view, known);
+      const TagScale& s = f.scaler.tags[toy::kNox];
+      for (Index t = 0; t < 4; ++t)
+        if (const double y = s.normalise(plant().values(origin + t, toy::kNox)); !std::isnan(y))
+          sum += std::abs(y - s.normalise(q(t, 1))), ++count;
+    }
+    return sum / count;
+  };
+  TrainConfig config = quick();
+  config.steps = 300;
+  config.rate = 5e-3;
+  Forecaster fresh = untrained(), mixed = untrained();
+  train(fresh, plant(), config);
+  config.max_delay = 6;
+  train(mixed, plant(), config);
+  EXPECT_LT(error_at(mixed, 6), 0.8 * error_at(fresh, 6));  // labels six rows late
+  EXPECT_LT(error_at(mixed, 0), 1.3 * error_at(fresh, 0));  // and it still serves labels in time
+}
+
+TEST(Train, ShortWindowsTeachWhereGapsLeaveNoWholeOnes) {
+  History gapped = plant();
+  gapped.gap.assign(600, 0);
+  for (std::size_t r = 15; r < 600; r += 15) gapped.gap[r] = 1;  // a whole window needs 12 + 4 rows
+  Forecaster f = untrained();
+  TrainConfig config = quick();
+  config.min_horizon = 2;
+  config.steps = 5;
+  const std::vector<float> start = f.theta;
+  EXPECT_EQ(train(f, gapped, config).steps, 5);
+  EXPECT_NE(f.theta, start);
+}
+
+TEST(Train, OnlyTheNamedWeightsMove) {
+  Forecaster f = untrained();
+  const std::vector<float> start = f.theta;
+  TrainConfig config = quick();
+  config.steps = 5;
+  config.trainable = {"head.", "skip."};
+  train(f, plant(), config);
+  for (const kernels::Parameter& p : f.network.parameters) {
+    const bool moved = !std::equal(start.begin() + static_cast<long>(p.offset),
+                                   start.begin() + static_cast<long>(p.offset + p.size()),
+                                   f.theta.begin() + static_cast<long>(p.offset));
+    EXPECT_EQ(moved, p.name.starts_with("head.") || p.name.starts_with("skip.")) << p.name;
+  }
+}
+
+TEST(Train, ExceedanceWeightsLiftTheUpperQuantile) {
+  const auto upper = [&](double weight) {
+    Forecaster f = untrained();
+    TrainConfig config = quick();
+    config.steps = 150;
+    config.rate = 5e-3;
+    config.exceed_weight = weight;
+    config.exceed_quantile = 0.8;
+    train(f, plant(), config);
+    ForecastSession session(f, kernels::isa_level(), 1);
+    double sum = 0;
+    for (Index origin = 420; origin < 596; origin += 7) {
+      session.set_history(plant(), origin);
+      Matrix q(4, 6);
+      session.predict(q, nullptr, {});
+      for (Index t = 0; t < 4; ++t) sum += q(t, 2);
+    }
+    return sum;
+  };
+  EXPECT_GT(upper(10), upper(1));
+}
+
+TEST(Train, TailWeightsAndTheMultiScaleLossChangeWhatIsLearnt) {
+  std::vector<std::vector<float>> weights;
+  for (int variant = 0; variant < 3; ++variant) {
+    Forecaster f = untrained();
+    TrainConfig config = quick();
+    config.steps = 5;
+    if (variant == 1) config.level_weights = {0.1, 0.3, 0.9};
+    if (variant == 2) config.multiscale = 0.5;
+    double multiscale = 0;
+    train(f, plant(), config, [&](const TrainProgress& p) {
+      multiscale = p.parts.multiscale;
+      return true;
+    });
+    EXPECT_EQ(multiscale > 0, variant == 2);
+    weights.push_back(f.theta);
+  }
+  EXPECT_NE(weights[0], weights[1]);
+  EXPECT_NE(weights[0], weights[2]);
+}
+
+TEST(Train, SizesThatDoNotFitTheForecasterAreRefused) {
+  Forecaster f = untrained();
+  const auto said = [&](auto spoil) {
+    TrainConfig config = quick();
+    spoil(config);
+    return toy::message_of<InputError>([&] { train(f, plant(), config); });
+  };
+  EXPECT_EQ(said([](TrainConfig& c) { c.max_delay = 12; }),
+            "TrainConfig.max_delay: expected at most 11 rows (one less than the context), got 12");
+  EXPECT_EQ(said([](TrainConfig& c) { c.min_horizon = 5; }),
+            "TrainConfig.min_horizon: expected at most 4 rows (the horizon), got 5");
+  EXPECT_EQ(said([](TrainConfig& c) { c.level_weights = {1, 1}; }),
+            "TrainConfig.level_weights: expected 3 weights, one per quantile level, got 2");
+  EXPECT_NE(said([](TrainConfig& c) { c.trainable = {"haed"}; }).find("trainable_by_name"),
+            std::string::npos);
+  EXPECT_NE(said([](TrainConfig& c) { c.exceed_limits = {{"nix", 3}}; }).find("exceed_limits"),
+            std::string::npos);
+}
+
 TEST(Train, NotesWhereTheWeightsComeFrom) {
   Forecaster f = untrained();
   TrainConfig config = quick();
@@ -266,6 +415,19 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"inputShift", [](TrainConfig& c) { c.input_shift = kMissing; }, "input_shift: expected"},
         Bad{"unknownPlan", [](TrainConfig& c) { c.unknown_plan = 1.5; },
             "unknown_plan: expected a share in 0..1"},
+        Bad{"maxDelay", [](TrainConfig& c) { c.max_delay = -1; },
+            "max_delay: expected 0 or more rows, got -1"},
+        Bad{"minHorizon", [](TrainConfig& c) { c.min_horizon = -1; }, "min_horizon: expected 0 or more rows"},
+        Bad{"levelWeights", [](TrainConfig& c) { c.level_weights = {1, -1, 1}; },
+            "level_weights: expected 0 or positive numbers, got -1"},
+        Bad{"multiscale", [](TrainConfig& c) { c.multiscale = -0.5; },
+            "multiscale: expected 0 or a positive coefficient, got -0.5"},
+        Bad{"exceedWeight", [](TrainConfig& c) { c.exceed_weight = 0; },
+            "exceed_weight: expected a positive"},
+        Bad{"exceedQuantile", [](TrainConfig& c) { c.exceed_quantile = 1; },
+            "exceed_quantile: expected a share in [0, 1), got 1"},
+        Bad{"exceedLimits", [](TrainConfig& c) { c.exceed_limits = {{"nox", kMissing}}; },
+            "exceed_limits: expected a finite limit of 'nox', got nan"},
         Bad{"trainRows", [](TrainConfig& c) { c.train_rows = -1; }, "train_rows: expected 0 or more rows"},
         Bad{"validationRows", [](TrainConfig& c) { c.validation_rows = -1; }, "validation_rows: expected"},
         Bad{"validateEvery", [](TrainConfig& c) { c.validate_every = 0; },

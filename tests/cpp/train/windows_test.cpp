@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
+#include "emisopt/base/error.hpp"
 #include "model/toy_plant.hpp"
 
 namespace emisopt {
@@ -93,6 +95,62 @@ TEST_F(Batch, UnknownPlansHideAllFutureOperation) {
   for (std::uint64_t stream = 0; stream < 400; ++stream)
     unknown += fill(0, 100, {.unknown_plan = 0.25}, stream).future[column("load known")] == 0.0f;
   EXPECT_NEAR(unknown, 100, 4 * std::sqrt(400 * 0.25 * 0.75));  // four standard deviations
+}
+
+TEST_F(Batch, DelaysHideTheNewestLabelsAsTheSessionDoes) {
+  std::vector<int> seen(4);
+  for (std::uint64_t stream = 0; stream < 200; ++stream) {
+    const Filled w = fill(0, 100, {.max_delay = 3}, stream);
+    bool matched = false;
+    for (int hidden = 0; hidden <= 3 && !matched; ++hidden) {
+      const Matrix z = forecaster.scaler.normalise(past, 88, 12);
+      std::vector<float> history(w.history.size());
+      const ContextSummary summary = forecaster.layout.summarise(z, hidden);
+      forecaster.layout.fill_history(history.data(), z, summary, past.time[88], hidden);
+      matched = history == w.history;
+      seen[static_cast<std::size_t>(hidden)] += matched;
+      if (!matched) continue;  // targets are changes against what was known
+      const double y = past.values(100, toy::kEfficiency);
+      EXPECT_FLOAT_EQ(w.target[1], static_cast<float>(forecaster.scaler.tags[toy::kEfficiency].normalise(y) -
+                                                      summary.anchor[toy::kEfficiency]));
+    }
+    EXPECT_TRUE(matched) << stream;
+  }
+  for (const int count : seen) EXPECT_NEAR(count, 50, 4 * std::sqrt(200 * 0.25 * 0.75));
+  EXPECT_EQ(fill(0, 100, {.level_shift = 1}, 1).history,
+            fill(1, 100, {.level_shift = 1, .max_delay = 0}, 1).history);
+}
+
+TEST_F(Batch, RowsBeyondAGapOrTheEndAreUnknownAndDoNotCount) {
+  History broken = past;
+  broken.gap.assign(200, 0);
+  broken.gap[102] = 1;
+  TrainingWindows reader(forecaster, broken, 200);
+  reader.fill(*program, 0, 100, {}, 0, 1);
+  const int width = forecaster.layout.future_width();
+  const auto known = [&](int h) { return program->future()[h * width + column("oxygen known")]; };
+  EXPECT_EQ(known(1), 1.0f);
+  EXPECT_EQ(known(2), 0.0f);
+  EXPECT_EQ(reader.weight(*program, 1), 4);      // two rows of two outputs
+  TrainingWindows early(forecaster, past, 103);  // rows from 103 on are not read
+  early.fill(*program, 0, 100, {}, 0, 1);
+  EXPECT_EQ(known(2), 1.0f);
+  EXPECT_EQ(known(3), 0.0f);
+  EXPECT_THROW(TrainingWindows(forecaster, past, 201), InputError);
+}
+
+TEST_F(Batch, TargetsAboveTheirThresholdWeighMore) {
+  const double limit = past.values(101, toy::kNox);  // itself not above
+  TrainingWindows heavy(forecaster, past, 200, {5.0, {limit, std::numeric_limits<double>::infinity()}});
+  heavy.fill(*program, 0, 100, {.level_shift = 3.0}, 0, 1);  // decided by what was measured, not by the shift
+  int above = 0;
+  for (int h = 0; h < 4; ++h) {
+    const double y = past.values(100 + h, toy::kNox);
+    EXPECT_EQ(program->weight()[2 * h], std::isnan(y) ? 0.0f : y > limit ? 5.0f : 1.0f) << h;
+    EXPECT_EQ(program->weight()[2 * h + 1], 1.0f);
+    above += y > limit;
+  }
+  EXPECT_GT(above, 0);
 }
 
 TEST_F(Batch, IsAFunctionOfSeedAndStream) {

@@ -1,0 +1,59 @@
+// How each tag differs from what its neighbours say, in the newest row and in exponentially weighted means.
+// Means are taken of the rows before they are reconstructed, so that any tag can be left out afterwards.
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "emisopt/monitor/factor_model.hpp"
+
+namespace emisopt {
+
+class ResidualFilter {
+ public:
+  /// memory: rows that each mean averages over (weight 2 / (memory + 1)). The model must live as long.
+  ResidualFilter(const FactorModel& model, const std::vector<double>& memory);
+
+  /// The newest row z (T), NaN = missing.
+  void take(const double* z);
+  /// What the readings in `use` (T) say of that row: sets expected, sd. May be asked again with another
+  /// choice.
+  void look(const char* use);
+  /// (z - expected) / sd of the newest row, NaN where there is no reading.
+  double residual(Index tag) const {
+    const auto t = static_cast<std::size_t>(tag);
+    return (z_[t] - expected_[t]) / sd_[t];
+  }
+  /// residual() less the tag's usual one of late: what is new in this row. NaN while the usual one is
+  /// unknown: at a start, after a gap, and when the tag was missing for longer than it looks back.
+  double jump(Index tag) const { return residual(tag) - level_[static_cast<std::size_t>(tag)]; }
+  const std::vector<double>& expected() const { return expected_; }  // (T) of the last look
+  const std::vector<double>& sd() const { return sd_; }
+
+  /// Takes the newest row into the means. believe (T): 0 puts what is expected in the reading's place and
+  /// leaves the tag's usual residual as it is.
+  void keep(const char* believe);
+  /// Residuals (T) of the mean over memory[m]; use (T): tags that inform the others, of which those that had
+  /// no reading for most of the memory are left out here.
+  void mean_residual(std::size_t m, const char* use, std::vector<double>& out);
+  /// Whether the last mean_residual() of a tag is one to judge by: it had readings for most of the memory,
+  /// and the tags that informed it say nearly as much as all of them do. (With fewer, what is left is the
+  /// process itself, which means do not average out as they do noise.)
+  bool informed(std::size_t m, Index tag) const;
+  /// The tag starts anew: its means agree with the others, its usual residual is unknown.
+  void restart(Index tag);
+  /// The next row does not follow.
+  void forget_levels();
+
+ private:
+  Reconstruction reconstruction_;
+  std::vector<double> weight_;             // (M)
+  std::vector<double> z_, expected_, sd_;  // (T)
+  std::vector<double> level_;              // (T) usual residual, NaN: unknown
+  std::vector<int> away_;                  // (T) rows since the last reading
+  Matrix mean_, known_;                    // (M, T) of the rows; share of rows with a reading
+  std::vector<char> use_;
+  std::vector<double> mean_expected_, mean_sd_;
+  std::vector<double> whole_sd_;  // (T) when all inform
+};
+
+}  // namespace emisopt

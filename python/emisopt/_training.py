@@ -1,0 +1,110 @@
+"""From an estimator's parameters to the core's settings, and from the core's result to words."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from emisopt import _core
+
+if TYPE_CHECKING:
+    from emisopt.forecaster import Forecaster
+
+__all__ = ["network_config", "rows_of", "summary", "train_config", "warn_of"]
+
+
+def rows_of(rows: int, train_rows: int | None, validation_rows: int) -> int:
+    """The training rows; refuses what the history does not hold."""
+    if train_rows is None:
+        train_rows = rows - validation_rows
+    if not (0 < train_rows <= rows and 0 <= validation_rows <= rows - train_rows):
+        raise _core.InputError(
+            f"Forecaster.fit(train_rows, validation_rows): expected rows within the history's {rows}, "
+            f"got {train_rows} and {validation_rows}"
+        )
+    return train_rows
+
+
+def network_config(f: Forecaster) -> _core.ForecasterConfig:
+    return _core.ForecasterConfig(
+        context=f.context,
+        horizon=f.horizon,
+        patch=f.patch,
+        width=f.width,
+        heads=f.heads,
+        kv_heads=f.kv_heads,
+        layers=f.layers,
+        feedforward=f.feedforward,
+        anchor_tau=f.anchor_tau,
+        quantiles=[float(q) for q in f.quantiles],
+        seed=f.seed,
+    )
+
+
+def train_config(f: Forecaster, train_rows: int, validation_rows: int) -> _core.TrainConfig:
+    if f.loss not in _core.Loss.__members__:
+        names = ", ".join(_core.Loss.__members__)
+        raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {f.loss!r}")
+    return _core.TrainConfig(
+        steps=f.steps,
+        batch=f.batch,
+        rate=f.rate,
+        warmup=f.warmup,
+        decay=f.decay,
+        clip=f.clip,
+        average=f.average,
+        level_shift=f.level_shift,
+        input_shift=f.input_shift,
+        unknown_plan=f.unknown_plan,
+        max_delay=f.max_delay,
+        min_horizon=f.min_horizon,
+        loss=_core.Loss.__members__[f.loss],
+        level_weights=_core.tail_weights(f.tail, [float(q) for q in f.quantiles]),
+        multiscale=f.multiscale,
+        exceed_weight=f.exceed_weight,
+        exceed_quantile=f.exceed_quantile,
+        exceed_limits=_limits(f.exceed_limits),
+        train_rows=train_rows,
+        validation_rows=validation_rows,
+        validate_every=f.validate_every,
+        patience=f.patience,
+        threads=f.threads,
+        seed=f.seed,
+    )
+
+
+def _limits(limits: object) -> list[tuple[str, float]]:
+    if limits is None:
+        return []
+    if not isinstance(limits, Mapping):
+        raise _core.InputError(
+            f"Forecaster(exceed_limits): expected a mapping of output to limit, got {type(limits).__name__}"
+        )
+    return [(str(name), float(value)) for name, value in limits.items()]
+
+
+def warn_of(result: _core.TrainResult, interrupted: bool, steps: int) -> None:
+    """Says, on the caller's line, why a fit ended before its steps."""
+    if interrupted:
+        warnings.warn(
+            f"Forecaster.fit was interrupted at step {result.steps} of {steps}; the best weights so "
+            f"far (step {result.best_step}) are kept",
+            stacklevel=3,
+        )
+    if result.diverged:
+        warnings.warn(
+            f"Forecaster.fit stopped at {result.trouble}. The weights of step {result.best_step} are kept",
+            stacklevel=3,
+        )
+
+
+def summary(result: _core.TrainResult, rows: int) -> dict[str, Any]:
+    return {
+        "loss": result.loss,
+        "validation": result.validation,
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "seconds": result.seconds,
+        "rows": rows,
+    }
