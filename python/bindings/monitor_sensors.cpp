@@ -31,7 +31,7 @@ py::dict findings_of(const SensorStream& stream) {
   const std::vector<Finding> found = stream.findings();
   const auto n = static_cast<py::ssize_t>(found.size());
   py::array_t<Index> tag(n), first(n), last(n), alarm(n);
-  Array value(n), expected(n), sd(n), strength(n);
+  Array averaged(n), value(n), expected(n), sd(n), strength(n);
   py::array_t<bool> open(n);
   py::list kind;
   for (py::ssize_t i = 0; i < n; ++i) {
@@ -41,6 +41,7 @@ py::dict findings_of(const SensorStream& stream) {
     first.mutable_at(i) = f.first_row;
     last.mutable_at(i) = f.last_row;
     alarm.mutable_at(i) = f.alarm_row;
+    averaged.mutable_at(i) = f.averaged;
     value.mutable_at(i) = f.value;
     expected.mutable_at(i) = f.expected;
     sd.mutable_at(i) = f.sd;
@@ -48,8 +49,8 @@ py::dict findings_of(const SensorStream& stream) {
     open.mutable_at(i) = f.open;
   }
   return py::dict("kind"_a = kind, "tag"_a = tag, "first_row"_a = first, "last_row"_a = last,
-                  "alarm_row"_a = alarm, "value"_a = value, "expected"_a = expected, "sd"_a = sd,
-                  "strength"_a = strength, "open"_a = open);
+                  "alarm_row"_a = alarm, "averaged"_a = averaged, "value"_a = value, "expected"_a = expected,
+                  "sd"_a = sd, "strength"_a = strength, "open"_a = open);
 }
 
 void bind_sensors(py::module_& m) {

@@ -47,6 +47,13 @@ class ResidualFilter {
   /// and the tags that informed it say nearly as much as all of them do. (With fewer, what is left is the
   /// process itself, which means do not average out as they do noise.)
   bool informed(std::size_t view, Index tag) const;
+  /// Of the last mean_residual(): the tag's mean, and by how much it differs from what is expected of it.
+  double mean_of(std::size_t view, Index tag) const {
+    return mean_(static_cast<Index>(view % memory_.size()), tag);
+  }
+  double mean_difference(Index tag) const {
+    return row_[static_cast<std::size_t>(tag)] - mean_expected_[static_cast<std::size_t>(tag)];
+  }
   /// The tag starts anew: its means agree with the others, its usual residual is unknown.
   void restart(Index tag);
   /// The next row does not follow.

@@ -307,8 +307,12 @@ void SensorStream::accuse(Index tag, std::size_t v, double strength) {
   s.view = static_cast<int>(v);
   trusted_[t] = 0;
   Finding& finding = findings_[static_cast<std::size_t>(s.open)];
-  finding.expected = model_->scales[t].physical(filter_->expected()[t]);
-  finding.sd = model_->scales[t].slope(filter_->expected()[t]) * band(tag);
+  const SensorScale& scale = model_->scales[t];
+  const double mean = filter_->mean_of(v, tag), expected = mean - filter_->mean_difference(tag);
+  finding.averaged = filter_->memory(v);
+  finding.value = scale.physical(mean);
+  finding.expected = scale.physical(expected);
+  finding.sd = scale.slope(expected) * band(tag);
 }
 
 // Of two tags that mirror each other the wrong one may be accused while the difference is small. As it grows,

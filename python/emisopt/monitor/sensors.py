@@ -25,7 +25,7 @@ __all__ = ["SensorMonitor", "SensorStream", "without_ranges"]
 _MONTH_S = 30 * 86400.0
 _COLUMNS = (
     "tag", "kind", "first_row", "last_row", "alarm_row", "first_time", "last_time",
-    "value", "expected", "sd", "strength", "open", "words",
+    "averaged", "value", "expected", "sd", "strength", "open", "words",
 )  # fmt: skip
 
 
@@ -166,8 +166,9 @@ class SensorMonitor:
         DataFrame, a row per finding, by first row: `tag` (None for kind "process"), `kind` (range, frozen,
         stuck, spike, disagrees, drift, process), `first_row` .. `last_row` (counted from 0; a drift's first
         is an estimate), `alarm_row` at whose arrival it was found, `first_time`, `last_time` (labels of the
-        index), `value` at the alarm, `expected` by the other tags with `sd`, `strength` (statistic over its
-        limit; NaN for runs), `open` (goes on at the end), `words`.
+        index), `value` at the alarm and what is `expected` by the other tags, means over `averaged` rows (1:
+        readings), `sd` of a healthy reading about it, `strength` (statistic over its limit; NaN for runs),
+        `open` (goes on at the end), `words`.
 
         Raises
         ------
@@ -345,6 +346,8 @@ class SensorStream:
         expected = ""
         if np.isfinite(row["expected"]):
             expected = f"; the other tags say {short(row['expected'])} ± {short(row['sd'])}{unit}"
+        if row["averaged"] > 1:
+            value += f" (mean of about {row['averaged']:g} rows)"
         return {
             "range": f"shows {value}, outside its range ({tag.range_text}); {long}{expected}",
             "frozen": f"hangs at {value}; {long}{expected}",
