@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,8 @@ class Score:
 
     def share(self, kind: str, size: float) -> float:
         return float(np.mean(self.found[kind, size]))
+
+    by_tag: Counter[str] = field(default_factory=Counter)  # false alarms
 
     @property
     def mean_share(self) -> float:
@@ -112,6 +115,7 @@ def _judge(
         rows = ground.test.iloc[: method.rows_looked_at]
         healthy = method.alarms(rows)
         score.false_alarms.append(len(healthy) / ground.months(rows))
+        score.by_tag.update(tag for _, tag in healthy)
     for fault, rows in cases:
         key = fault.kind, fault.size
         found = [
@@ -147,6 +151,8 @@ def table(plant: str, scores: Mapping[str, Score], row_hours: float) -> str:
         right = f"{np.mean(s.first_right):.2f}" if s.first_right else "-"
         cells = [f"{s.mean_share:.3f}", f"{s.mean_delay:.3f}", f"{np.mean(s.false_alarms):.2f}", right]
         lines.append(f"{name:34}" + "".join(f"{cell:>25}" for cell in cells))
+    by_tag = scores["SensorMonitor"].by_tag.most_common()
+    lines.append("false alarms of SensorMonitor by tag: " + ", ".join(f"{t} {n}" for t, n in by_tag))
     return "\n".join(lines)
 
 

@@ -31,9 +31,7 @@ def main() -> None:
     found = monitor.check(rows)
     drift = found[(found["tag"] == "nox_in") & found["kind"].isin(["drift", "disagrees"])].iloc[0]
     print(drift["words"])
-    print(
-        f"began in row {begin}, found in row {drift['alarm_row']}, seems to have begun in {drift['first_row']}"
-    )
+    print(f"began in row {begin}, found in {drift['alarm_row']}, first row {drift['first_row']}")
     expected, sd = monitor.reconstruct(rows, findings=found)
     shown = slice(2 * DAY, None)
     figure = expected_band(

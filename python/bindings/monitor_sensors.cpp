@@ -31,7 +31,7 @@ py::dict findings_of(const SensorStream& stream) {
   const std::vector<Finding> found = stream.findings();
   const auto n = static_cast<py::ssize_t>(found.size());
   py::array_t<Index> tag(n), first(n), last(n), alarm(n);
-  Array value(n), expected(n), sd(n), strength(n);
+  Array averaged(n), value(n), expected(n), sd(n), strength(n);
   py::array_t<bool> open(n);
   py::list kind;
   for (py::ssize_t i = 0; i < n; ++i) {
@@ -41,6 +41,7 @@ py::dict findings_of(const SensorStream& stream) {
     first.mutable_at(i) = f.first_row;
     last.mutable_at(i) = f.last_row;
     alarm.mutable_at(i) = f.alarm_row;
+    averaged.mutable_at(i) = f.averaged;
     value.mutable_at(i) = f.value;
     expected.mutable_at(i) = f.expected;
     sd.mutable_at(i) = f.sd;
@@ -48,8 +49,8 @@ py::dict findings_of(const SensorStream& stream) {
     open.mutable_at(i) = f.open;
   }
   return py::dict("kind"_a = kind, "tag"_a = tag, "first_row"_a = first, "last_row"_a = last,
-                  "alarm_row"_a = alarm, "value"_a = value, "expected"_a = expected, "sd"_a = sd,
-                  "strength"_a = strength, "open"_a = open);
+                  "alarm_row"_a = alarm, "averaged"_a = averaged, "value"_a = value, "expected"_a = expected,
+                  "sd"_a = sd, "strength"_a = strength, "open"_a = open);
 }
 
 void bind_sensors(py::module_& m) {
@@ -57,21 +58,21 @@ void bind_sensors(py::module_& m) {
       .def_static(
           "fit",
           [](const TagMap& tags, const Array& values, const Codes& status, const Flags& gap,
-             double false_alarms, double rows_per_month, std::vector<double> memory, int factors, int blocks,
-             int settle_rows, double most_accused, double confidence) {
+             double false_alarms, double rows_per_month, std::vector<double> memory, double baseline,
+             int factors, int blocks, int settle_rows, double most_accused, double confidence) {
             require_shape("SensorMonitor.fit(values)", values,
                           {{"N", -1}, {"tags", static_cast<long>(tags.tags.size())}});
             const std::vector<char> gaps = gaps_of(gap, values.shape(0), "SensorMonitor.fit(gap)");
             const std::uint8_t* codes = codes_of(status, values, "SensorMonitor.fit(status)");
-            const SensorOptions options{false_alarms, rows_per_month, std::move(memory), factors,
+            const SensorOptions options{false_alarms, rows_per_month, std::move(memory), baseline,  factors,
                                         blocks,       settle_rows,    most_accused,      confidence};
             const ConstView rows = view(values);
             py::gil_scoped_release nogil;
             return std::make_shared<SensorModel>(SensorModel::fit(tags, rows, codes, gaps, options));
           },
           "tags"_a, "values"_a.noconvert(), "status"_a.noconvert(), "gap"_a.noconvert(), py::kw_only(),
-          "false_alarms"_a, "rows_per_month"_a, "memory"_a, "factors"_a, "blocks"_a, "settle_rows"_a,
-          "most_accused"_a, "confidence"_a,
+          "false_alarms"_a, "rows_per_month"_a, "memory"_a, "baseline"_a, "factors"_a, "blocks"_a,
+          "settle_rows"_a, "most_accused"_a, "confidence"_a,
           "Reference rows (N, tags), NaN = missing; status (N, tags) uint8 or (0, 0); gap (N,).")
       .def_property_readonly(
           "factor_count", [](const SensorModel& s) { return s.factors.factors(); }, "Common causes.")
@@ -99,17 +100,18 @@ void bind_sensors(py::module_& m) {
       .def_property_readonly(
           "limits",
           [](const SensorModel& s) {
-            const auto memories = static_cast<Index>(s.options.memory.size());
-            Matrix out(s.size(), 2 + memories);
+            const auto views = static_cast<Index>(2 * s.options.memory.size());
+            Matrix out(s.size(), 2 + views);
             for (Index t = 0; t < s.size(); ++t) {
               const ResidualLimits& l = s.limits[static_cast<std::size_t>(t)];
               out(t, 0) = l.spread;
               out(t, 1) = l.jump;
-              for (Index k = 0; k < memories; ++k) out(t, 2 + k) = l.shift[static_cast<std::size_t>(k)];
+              for (Index v = 0; v < views; ++v) out(t, 2 + v) = l.shift[static_cast<std::size_t>(v)];
             }
             return to_array(std::move(out));
           },
-          "(T, 2 + memories): spread, limit of a jump, limit of each mean; model standard deviations.")
+          "(T, 2 + 2 memories): spread, limits of a jump, of each mean, of its change; model standard "
+          "deviations.")
       .def(
           "reconstruct",
           [](const SensorModel& self, const Array& values, const Codes& status, const Flags& gap) {

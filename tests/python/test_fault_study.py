@@ -115,6 +115,6 @@ def test_the_table_holds_every_method_kind_and_size(ground) -> None:
     cases = [(f, inject(ground, f, 1)) for f in faults(ground, 1)]
     fault_study._judge(score, ground, Ours(ground, 0.1), cases, first=True)
     text = fault_study.table("toy", {"SensorMonitor": score, "SensorMonitor equal": score}, 1.0)
-    assert text.count("SensorMonitor") == 4
+    assert text.count("\nSensorMonitor") == 4
     assert all(f"{k} {z:g}" in text for k in KINDS for z in SIZES[k])
     assert score.mean_share > 0.5

@@ -202,6 +202,7 @@ def small(n: int = 2000) -> tuple[pd.DataFrame, TagMap]:
         ({"memory": ()}, "memory: expected 1 to 8 numbers"),
         ({"memory": (5, 4)}, "memory: expected rising numbers"),
         ({"memory": (5, 900)}, "needs 18000 reference rows"),
+        ({"baseline": 20}, "baseline: expected more rows than the longest memory's 20"),
         ({"blocks": 1}, "blocks: expected 2 to 100"),
         ({"settle_rows": -1}, "settle_rows: expected 0 or more"),
         ({"most_accused": 2.0}, "most_accused"),

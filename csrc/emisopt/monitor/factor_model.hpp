@@ -31,6 +31,7 @@ class Reconstruction {
   /// Keeps a reference: the model must live as long.
   explicit Reconstruction(const FactorModel& model);
 
+  const FactorModel& model() const { return *model_; }
   /// z (T), NaN = missing; use (T): 1 where the reading may inform the other tags (missing ones never do).
   /// expected, sd (T): of each tag given all *other* tags in use; a tag's own reading never decides on it.
   void run(const double* z, const char* use, double* expected, double* sd);

@@ -13,13 +13,14 @@ const char* to_string(FindingKind kind);
 struct Finding {
   FindingKind kind = FindingKind::range;
   Index tag = -1;                     // column; -1: kind process
-  Index first_row = 0, last_row = 0;  // drift: first_row is where it seems to have begun
+  Index first_row = 0, last_row = 0;  // disagrees and drift by a mean: first_row is where it seems to begin
   Index alarm_row = 0;                // row at whose arrival it was found
+  double averaged = 1;                // rows that value and expected are means of
   double value = kMissing;            // reading at the alarm (spike: the farthest one), physical
-  double expected = kMissing;         // by the other tags, NaN: not modelled
-  double sd = kMissing;               // of value - expected in health, physical
-  double strength = kMissing;         // statistic over its limit at the alarm; NaN: a run of rows
-  bool open = true;                   // goes on in the newest row
+  double expected = kMissing;  // by the other tags (a change: and the tag's usual difference from them)
+  double sd = kMissing;        // of a reading about what is expected, in health, physical
+  double strength = kMissing;  // statistic over its limit at the alarm; NaN: a run of rows
+  bool open = true;            // goes on in the newest row
 };
 
 }  // namespace emisopt

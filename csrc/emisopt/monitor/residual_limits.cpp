@@ -103,7 +103,7 @@ std::vector<ResidualLimits> residual_limits(ConstView z, const std::vector<char>
   const std::size_t memories = options.memory.size();
   const auto blocks = static_cast<std::size_t>(options.blocks);
   std::vector<Blocks> size(tags, Blocks(blocks)), jump(size);
-  std::vector<std::vector<Blocks>> shift(memories, size);
+  std::vector<std::vector<Blocks>> shift(2 * memories, size);  // by view
   const std::vector<char> all(tags, 1);
   const Index step = std::max<Index>(1, z.rows * z.cols / kCalibrationCells);
   std::vector<Index> seen(tags, 0);  // readings of each tag: every step-th counts
@@ -113,7 +113,7 @@ std::vector<ResidualLimits> residual_limits(ConstView z, const std::vector<char>
     const Index begin = z.rows * static_cast<Index>(b) / options.blocks;
     const Index end = z.rows * static_cast<Index>(b + 1) / options.blocks;
     const FactorModel model = FactorModel::fit(thinned(without(z, begin, end)), factors);
-    ResidualFilter filter(model, options.memory);
+    ResidualFilter filter(model, options.memory, options.baseline);
     for (Index row = begin; row < end; ++row) {
       if (!gap.empty() && gap[static_cast<std::size_t>(row)]) filter.forget_levels();
       filter.take(z.row(row));
@@ -124,12 +124,13 @@ std::vector<ResidualLimits> residual_limits(ConstView z, const std::vector<char>
         size[t][b].push_back(std::abs(filter.residual(tag)));
         jump[t][b].push_back(std::abs(filter.jump(tag)));  // NaN at a start: left out by tail_limit
       }
-      filter.keep(all.data());
-      for (std::size_t m = 0; m < memories; ++m) {
-        const auto every = std::max<Index>(step, static_cast<Index>(options.memory[m] / 4));
-        if (static_cast<double>(row - begin) < options.memory[m] || (row - begin) % every != 0) continue;
-        filter.mean_residual(m, all.data(), means);
-        for (std::size_t t = 0; t < tags; ++t) shift[m][t][b].push_back(std::abs(means[t]));
+      filter.keep(all.data(), all.data());
+      for (std::size_t v = 0; v < filter.views(); ++v) {
+        const double memory = filter.memory(v);
+        const auto every = std::max<Index>(step, static_cast<Index>(memory / 4));
+        if (static_cast<double>(row - begin) < memory || (row - begin) % every != 0) continue;
+        filter.mean_residual(v, all.data(), means);
+        for (std::size_t t = 0; t < tags; ++t) shift[v][t][b].push_back(std::abs(means[t]));
       }
     }
   }
@@ -143,11 +144,11 @@ std::vector<ResidualLimits> residual_limits(ConstView z, const std::vector<char>
     limits[t].spread = spread_of(size[t]);
     limits[t].jump =
         std::max(limit_or_never(jump[t], kJumpShare * budget, tail), kLeastLimit * spread_of(jump[t]));
-    for (std::size_t m = 0; m < memories; ++m) {
+    for (std::size_t v = 0; v < 2 * memories; ++v) {
       // A mean stays beyond its limit for about its memory: so many rows are one alarm.
-      const double rows = std::max(1.0, options.memory[m] / 2);
-      const double share = kMemoryShare / static_cast<double>(memories);
-      limits[t].shift.push_back(limit_or_never(shift[m][t], share * budget * rows, tail));
+      const double rows = std::max(1.0, options.memory[v % memories] / 2);
+      const double share = kMemoryShare / static_cast<double>(2 * memories);
+      limits[t].shift.push_back(limit_or_never(shift[v][t], share * budget * rows, tail));
     }
   }
   return limits;

@@ -92,6 +92,9 @@ void SensorOptions::validate() const {
     if (!(memory[m] >= 2 && std::isfinite(memory[m])) || (m > 0 && memory[m] <= memory[m - 1]))
       fail("memory: expected rising numbers of rows from 2 on, got " + number_text(memory[m]) + " at place " +
            std::to_string(m));
+  if (!(baseline > memory.back() && std::isfinite(baseline)))
+    fail("baseline: expected more rows than the longest memory's " + number_text(memory.back()) + ", got " +
+         number_text(baseline));
   if (factors < 0) fail("factors: expected 0 or more, got " + std::to_string(factors));
   if (blocks < 2 || blocks > 100) fail("blocks: expected 2 to 100, got " + std::to_string(blocks));
   if (settle_rows < 0) fail("settle_rows: expected 0 or more, got " + std::to_string(settle_rows));

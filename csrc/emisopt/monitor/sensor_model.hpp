@@ -15,6 +15,7 @@ struct SensorOptions {
   double false_alarms = 0.1;    // per tag in 30 days, all checks together, as far as the reference tells
   double rows_per_month = 720;  // rows in 30 days
   std::vector<double> memory = {12, 144};  // rows of the means that look for lasting differences, rising
+  double baseline = 1000;                  // rows of the mean that those are compared with
   int factors = 0;                         // common causes; 0: chosen on the last fifth of the reference
   int blocks = 5;                          // stretches of the reference; each is held out once
   int settle_rows = 1;                     // not judged after a calibration or maintenance ends
@@ -29,7 +30,7 @@ struct SensorOptions {
 struct ResidualLimits {
   double spread = 1;          // of the residual itself, as a standard deviation
   double jump = 0;            // of one row against the tag's usual residual
-  std::vector<double> shift;  // of the mean over each memory
+  std::vector<double> shift;  // of the mean over each memory, then of each mean less the baseline
 };
 
 struct SensorModel {

@@ -53,14 +53,16 @@ SensorStream::SensorStream(std::shared_ptr<const SensorModel> model)
       trusted_(suspects_.size(), 1),
       believe_(suspects_.size()),
       shown_(suspects_.size()) {
-  const std::size_t memories = model_->options.memory.size();
-  if (model_->size() > 0) filter_ = std::make_unique<ResidualFilter>(model_->factors, model_->options.memory);
-  for (Suspect& s : suspects_) s.last_calm.assign(memories, 0);
-  process_.resize(memories + 1);
-  limits_.resize(memories + 1);
+  const std::size_t views = 2 * model_->options.memory.size();
+  if (model_->size() > 0)
+    filter_ =
+        std::make_unique<ResidualFilter>(model_->factors, model_->options.memory, model_->options.baseline);
+  for (Suspect& s : suspects_) s.last_calm.assign(views, 0);
+  process_.resize(views + 1);
+  limits_.resize(views + 1);
   for (const ResidualLimits& l : model_->limits) {
     limits_[0].push_back(l.jump);
-    for (std::size_t m = 0; m < memories; ++m) limits_[m + 1].push_back(l.shift[m]);
+    for (std::size_t v = 0; v < views; ++v) limits_[v + 1].push_back(l.shift[v]);
   }
   place_.assign(tags_.size(), -1);
   for (Index t = 0; t < model_->size(); ++t)
@@ -187,7 +189,7 @@ void SensorStream::judge_rows() {
     if (!std::isnan(z_[t])) follow_suspect(static_cast<Index>(t), strength_[t] > 0, strength_[t]);
   }
   note_process(process_[0], found.unexplained, kSpikeRows + 1, kCalmRows);
-  filter_->keep(believe_.data());
+  filter_->keep(believe_.data(), trusted_.data());
 }
 
 // Beyond once or twice is a spike; the third row in a row makes a disagreement. Neither goes into the means,
@@ -199,8 +201,8 @@ void SensorStream::follow_suspect(Index tag, bool accused, double strength) {
   const double jump = filter_->jump(tag);
   if (s.open >= 0) {
     findings_[static_cast<std::size_t>(s.open)].last_row = row_;
-    if (s.memory >= 0) return;  // its mean ends it
-    if (std::isnan(jump)) {     // what it would return to is no longer known; its means go on looking
+    if (s.view >= 0) return;  // its mean ends it
+    if (std::isnan(jump)) {   // what it would return to is no longer known; its means go on looking
       restart(tag);
       return;
     }
@@ -233,7 +235,7 @@ void SensorStream::follow_suspect(Index tag, bool accused, double strength) {
   Finding& finding = findings_[static_cast<std::size_t>(s.open)];
   finding.expected = model_->scales[t].physical(filter_->expected()[t]);
   finding.sd = s.sd;
-  s.memory = -1;
+  s.view = -1;
   s.calm = s.beyond = 0;
   s.far = 0;
   trusted_[t] = 0;
@@ -257,78 +259,83 @@ void SensorStream::end_spike(Suspect& s, Index tag) {
 
 void SensorStream::judge_means() {
   const SensorModel& model = *model_;
-  for (std::size_t m = 0; m < model.options.memory.size(); ++m) {
+  for (std::size_t v = 0; v < filter_->views(); ++v) {
     // A mean moves slowly: it is looked at a few times per memory.
-    const auto every = std::max<Index>(1, static_cast<Index>(model.options.memory[m] / 12));
+    const auto every = std::max<Index>(1, static_cast<Index>(filter_->memory(v) / 12));
     if (row_ % every != 0) continue;
     std::vector<double> residual;
     for (std::size_t t = 0; t < use_.size(); ++t) use_[t] = trusted_[t];
-    filter_->mean_residual(m, use_.data(), residual);
+    filter_->mean_residual(v, use_.data(), residual);
     for (std::size_t t = 0; t < shown_.size(); ++t) {
       const TagState& tag = tags_[static_cast<std::size_t>(model.modelled[t])];
       const bool accused = suspects_[t].open >= 0;  // it is let go by what little the others may say
       shown_[t] =
           !tag.flagged &&
-          (accused || (tag.state == ReadingState::good && filter_->informed(m, static_cast<Index>(t))));
+          (accused || (tag.state == ReadingState::good && filter_->informed(v, static_cast<Index>(t))));
     }
     const auto look = [&](const char* use, std::vector<double>& out) {
-      filter_->mean_residual(m, use, residual);
+      filter_->mean_residual(v, use, residual);
       for (std::size_t t = 0; t < out.size(); ++t) {
         out[t] = shown_[t] ? std::abs(residual[t]) : 0;
-        strength_[t] = out[t] / model.limits[t].shift[m];
+        strength_[t] = out[t] / model.limits[t].shift[v];
       }
     };
-    const Isolation found = isolate(look, limits_[m + 1], model.judged, use_, model.most_accused());
-    for (std::size_t i = 0; i < found.accused.size(); ++i) accuse(found.accused[i], m, found.strength[i]);
+    const Isolation found = isolate(look, limits_[v + 1], model.judged, use_, model.most_accused());
+    for (std::size_t i = 0; i < found.accused.size(); ++i) accuse(found.accused[i], v, found.strength[i]);
     for (std::size_t t = 0; t < suspects_.size(); ++t) {
       Suspect& s = suspects_[t];
       if (!shown_[t] || !(strength_[t] < kCalmShare)) continue;
-      s.last_calm[m] = row_;
-      if (s.open < 0 || s.memory != static_cast<int>(m)) continue;
+      s.last_calm[v] = row_;
+      if (s.open < 0 || s.view != static_cast<int>(v)) continue;
       close_finding(s.open);
       trusted_[t] = 1;
     }
     for (std::size_t t = 0; t < suspects_.size(); ++t)
-      if (suspects_[t].open >= 0 && suspects_[t].memory == static_cast<int>(m)) reconsider(m, t);
-    note_process(process_[m + 1], found.unexplained, 1, std::max<Index>(kCalmRows, every + 1));
+      if (suspects_[t].open >= 0 && suspects_[t].view == static_cast<int>(v)) reconsider(v, t);
+    note_process(process_[v + 1], found.unexplained, 1, std::max<Index>(kCalmRows, every + 1));
   }
 }
 
-void SensorStream::accuse(Index tag, std::size_t m, double strength) {
+void SensorStream::accuse(Index tag, std::size_t v, double strength) {
   const auto t = static_cast<std::size_t>(tag);
   Suspect& s = suspects_[t];
   end_spike(s, tag);
-  const bool longest = m > 0 && m + 1 == model_->options.memory.size();
+  const std::size_t memories = model_->options.memory.size();
+  const bool longest = memories > 1 && v % memories == memories - 1;
   s.open = open_finding(longest ? FindingKind::drift : FindingKind::disagrees, model_->modelled[t],
-                        std::min(s.last_calm[m] + 1, row_), strength);
-  s.memory = static_cast<int>(m);
+                        std::min(s.last_calm[v] + 1, row_), strength);
+  s.view = static_cast<int>(v);
   trusted_[t] = 0;
   Finding& finding = findings_[static_cast<std::size_t>(s.open)];
-  finding.expected = model_->scales[t].physical(filter_->expected()[t]);
-  finding.sd = model_->scales[t].slope(filter_->expected()[t]) * band(tag);
+  const SensorScale& scale = model_->scales[t];
+  const double mean = filter_->mean_of(v, tag), expected = mean - filter_->mean_difference(tag);
+  finding.averaged = filter_->memory(v);
+  finding.value = scale.physical(mean);
+  finding.expected = scale.physical(expected);
+  finding.sd = scale.slope(expected) * band(tag);
 }
 
 // Of two tags that mirror each other the wrong one may be accused while the difference is small. As it grows,
 // what the rest says decides: if another tag's fault explains clearly more, and this one then agrees, they
 // change places.
-void SensorStream::reconsider(std::size_t m, std::size_t accused) {
+void SensorStream::reconsider(std::size_t v, std::size_t accused) {
   std::vector<double> residual;
   for (std::size_t t = 0; t < use_.size(); ++t) use_[t] = trusted_[t];
   use_[accused] = 1;
-  filter_->mean_residual(m, use_.data(), residual);
+  filter_->mean_residual(v, use_.data(), residual);
   std::size_t other = accused;
   for (std::size_t t = 0; t < use_.size(); ++t) {
     const bool free = model_->judged[t] && use_[t] && !suspects_[t].flagged;
     if (free && std::abs(residual[t]) > std::abs(residual[other])) other = t;
   }
   if (std::abs(residual[other]) < kClearly * std::abs(residual[accused])) return;
-  const double strength = std::abs(residual[other]) / model_->limits[other].shift[m];
+  const double strength = std::abs(residual[other]) / model_->limits[other].shift[v];
   use_[other] = 0;
-  filter_->mean_residual(m, use_.data(), residual);
-  if (strength <= 1 || !(std::abs(residual[accused]) < kCalmShare * model_->limits[accused].shift[m])) return;
+  filter_->mean_residual(v, use_.data(), residual);
+  if (strength <= 1 || !(std::abs(residual[accused]) < kCalmShare * model_->limits[accused].shift[v])) return;
   close_finding(suspects_[accused].open);
   trusted_[accused] = 1;
-  accuse(static_cast<Index>(other), m, strength);
+  accuse(static_cast<Index>(other), v, strength);
 }
 
 // ---- findings -------------------------------------------------------------------------------------------
@@ -366,7 +373,7 @@ void SensorStream::restart(Index tag) {
   Suspect& s = suspects_[static_cast<std::size_t>(tag)];
   end_spike(s, tag);
   close_finding(s.open);
-  s.memory = -1;
+  s.view = -1;
   s.calm = 0;
   std::fill(s.last_calm.begin(), s.last_calm.end(), row_);
   trusted_[static_cast<std::size_t>(tag)] = 1;

@@ -43,8 +43,8 @@ class SensorStream {
     double far = 0;               // strength of the farthest of these rows, and what it showed
     double value = kMissing, expected = kMissing, sd = kMissing;
     Index open = -1;               // finding while accused
-    int memory = -1;               // that accused it; -1: rows did
-    std::vector<Index> last_calm;  // (M) row at which each mean was last well within its limit
+    int view = -1;                 // that accused it; -1: rows did
+    std::vector<Index> last_calm;  // (2 M) row at which each view was last well within its limit
   };
   struct Process {  // rows that no few sensors explain, per statistic: the row itself, each mean
     int beyond = 0;
@@ -57,8 +57,8 @@ class SensorStream {
   void follow_suspect(Index tag, bool accused, double strength);
   void end_spike(Suspect& s, Index tag);
   void judge_means();
-  void accuse(Index tag, std::size_t m, double strength);
-  void reconsider(std::size_t m, std::size_t accused);
+  void accuse(Index tag, std::size_t v, double strength);
+  void reconsider(std::size_t v, std::size_t accused);
   void note_process(Process& process, bool unexplained, int rows, Index patience);
   Index open_finding(FindingKind kind, Index column, Index first, double strength);
   void close_finding(Index& open);
@@ -72,7 +72,7 @@ class SensorStream {
   std::vector<Suspect> suspects_;           // (T)
   std::vector<Process> process_;
   std::vector<double> row_values_, z_, strength_;
-  std::vector<std::vector<double>> limits_;  // (1 + M, T): of a jump, of each mean
+  std::vector<std::vector<double>> limits_;  // (1 + 2 M, T): of a jump, of each view
   std::vector<char> use_, trusted_, believe_, shown_;
   std::vector<Finding> findings_;
   Index row_ = 0;

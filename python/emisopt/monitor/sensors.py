@@ -25,7 +25,7 @@ __all__ = ["SensorMonitor", "SensorStream", "without_ranges"]
 _MONTH_S = 30 * 86400.0
 _COLUMNS = (
     "tag", "kind", "first_row", "last_row", "alarm_row", "first_time", "last_time",
-    "value", "expected", "sd", "strength", "open", "words",
+    "averaged", "value", "expected", "sd", "strength", "open", "words",
 )  # fmt: skip
 
 
@@ -42,6 +42,8 @@ class SensorMonitor:
     false_alarms : wanted per tag in 30 days, all checks together; limits are set from held-out stretches of
         the reference, so it holds for a plant that goes on as it was
     memory : rows of the means that look for lasting differences, rising; the longest finds drifts
+    baseline : rows of a longer mean that these are compared with as well, so that what the plant has wandered
+        since the reference does not hide a change
     factors : common causes that tags share; None: chosen on the last fifth of the reference
     blocks : stretches of the reference, each held out once
     settle_rows : rows after a flag's end that are not judged either
@@ -75,6 +77,7 @@ class SensorMonitor:
         *,
         false_alarms: float = 0.1,
         memory: Sequence[float] = (12, 144),
+        baseline: float = 1000,
         factors: int | None = None,
         blocks: int = 5,
         settle_rows: int = 1,
@@ -84,6 +87,7 @@ class SensorMonitor:
     ) -> None:
         self.false_alarms = false_alarms
         self.memory = memory
+        self.baseline = baseline
         self.factors = factors
         self.blocks = blocks
         self.settle_rows = settle_rows
@@ -123,6 +127,7 @@ class SensorMonitor:
             false_alarms=float(self.false_alarms),
             rows_per_month=float(rows),
             memory=[float(m) for m in self.memory],
+            baseline=float(self.baseline),
             factors=0 if self.factors is None else int(self.factors),
             blocks=int(self.blocks),
             settle_rows=int(self.settle_rows),
@@ -136,9 +141,10 @@ class SensorMonitor:
     def limits_(self) -> pd.DataFrame:
         """A row per tag: `frozen_rows`, `stuck_rows` (rows with one value that are a fault; 0: never judged),
         and for modelled tags, in standard deviations of the reconstruction: `spread` of healthy readings,
-        limits of a `jump` and of the mean over each memory; NaN: not modelled, or a setpoint."""
+        limits of a `jump`, of the mean over each memory and of its change against the baseline; NaN: not
+        modelled, or a setpoint."""
         core = self._fitted()
-        heads = ["spread", "jump", *(f"mean of {m:g}" for m in self.memory)]
+        heads = ["spread", "jump", *(f"{what} of {m:g}" for what in ("mean", "change") for m in self.memory)]
         out = pd.DataFrame(np.nan, index=pd.Index(self.tags_.names, name="tag"), columns=heads)
         for row, place, judged in zip(core.limits, core.modelled, core.judged, strict=True):
             if judged:
@@ -160,8 +166,9 @@ class SensorMonitor:
         DataFrame, a row per finding, by first row: `tag` (None for kind "process"), `kind` (range, frozen,
         stuck, spike, disagrees, drift, process), `first_row` .. `last_row` (counted from 0; a drift's first
         is an estimate), `alarm_row` at whose arrival it was found, `first_time`, `last_time` (labels of the
-        index), `value` at the alarm, `expected` by the other tags with `sd`, `strength` (statistic over its
-        limit; NaN for runs), `open` (goes on at the end), `words`.
+        index), `value` at the alarm and what is `expected` by the other tags, means over `averaged` rows (1:
+        readings), `sd` of a healthy reading about it, `strength` (statistic over its limit; NaN for runs),
+        `open` (goes on at the end), `words`.
 
         Raises
         ------
@@ -339,6 +346,8 @@ class SensorStream:
         expected = ""
         if np.isfinite(row["expected"]):
             expected = f"; the other tags say {short(row['expected'])} ± {short(row['sd'])}{unit}"
+        if row["averaged"] > 1:
+            value += f" (mean of about {row['averaged']:g} rows)"
         return {
             "range": f"shows {value}, outside its range ({tag.range_text}); {long}{expected}",
             "frozen": f"hangs at {value}; {long}{expected}",

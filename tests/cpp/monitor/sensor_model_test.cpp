@@ -137,6 +137,8 @@ TEST(SensorModel, RefusesBadOptionsAndShortReferences) {
   refuses([](auto& o) { o.memory = {1}; });
   refuses([](auto& o) { o.memory = {20, 10}; });
   refuses([](auto& o) { o.memory = {12, 1000}; });
+  refuses([](auto& o) { o.baseline = 144; });
+  refuses([](auto& o) { o.baseline = kMissing; });
   refuses([](auto& o) { o.factors = -1; });
   refuses([](auto& o) { o.blocks = 1; });
   refuses([](auto& o) { o.settle_rows = -1; });

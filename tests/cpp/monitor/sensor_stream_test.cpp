@@ -141,6 +141,10 @@ TEST(SensorStream, ADriftIsFoundAndOnlyTheDriftingTagIsAccused) {
     ASSERT_GE(found.size(), 1u);
     for (const Finding& f : found) EXPECT_EQ(f.tag, bad) << text(found);
     EXPECT_LT(found[0].alarm_row, 1600) << text(found);
+    EXPECT_GE(found[0].averaged, 12);
+    const double off = found[0].value - found[0].expected;  // of a mean, so it lags behind the ramp
+    EXPECT_GT(off, 0);
+    EXPECT_LT(off, 0.008 * static_cast<double>(found[0].alarm_row - 1000));
     EXPECT_TRUE(found.back().open);
     EXPECT_EQ(found.back().last_row, 2999);
   }
