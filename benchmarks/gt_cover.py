@@ -1,10 +1,11 @@
 """80 % intervals of the gas turbine 1, 6 and 24 rows ahead: cover overall and over any 500 rows, and width.
 
-Cases gt-cover-h1, -h6, -h24 of the suite `accuracy`. The forecaster is trained on the years before the one
-that is scored; "refitted" is trained anew every 480 rows on all rows so far, what an online learner would do
-at least. Corrector and forecaster see labels when they are in. Its settings were chosen on 2012 and 2013.
+Cases gt-cover-h1, -h6, -h24 of the suite `accuracy`: trained to 2013, learning online through 2014, labels
+with their row or 24 rows late (-late24) for learner and corrector alike. The corrector's settings were chosen
+on 2012 and 2013, with a forecaster that stays as it was trained ("frozen") or is trained anew every 480 rows
+("refitted").
 
-    python -m benchmarks.gt_cover 2013        # the table of docs/monitor_coverage.md, with others' correctors
+    python -m benchmarks.gt_cover 2014 online    # year, kind: a table with others' correctors
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.harness import Row
 from emisopt import Forecaster, _core, datasets, metrics
 from emisopt.history import to_history
 from emisopt.monitor import ConformalCorrector
+from emisopt.online import run_online
 
 Floats = NDArray[np.float64]
 HORIZONS = (1, 6, 24)
@@ -38,18 +40,21 @@ class Forecasts:
     levels: tuple[float, ...]
 
 
-def forecasts(year: int, *, refit: int, steps: int = 1000) -> Forecasts:
-    """Trained on 2011 to year - 1, operation known; refit: train anew every so many rows, 0: never."""
+def forecasts(year: int, kind: str, delay: int = 0, steps: int = 1000) -> Forecasts:
+    """Trained on 2011 to year - 1, operation known; kind: frozen, refitted or online."""
     years = range(2011, year + 1)
     data = datasets.load("gas_turbine", files=[f"gt_{y}.csv" for y in years])
     tags = data.tags.with_known_ahead()
     begin = len(data.history) - len(datasets.load("gas_turbine", files=[f"gt_{year}.csv"]).history)
     history = to_history(data.history, tags)
     parts = []
-    for first in range(begin, history.rows, refit or history.rows):
+    for first in range(begin, history.rows, REFIT if kind == "refitted" else history.rows):
         forecaster = Forecaster(steps=steps, input_shift=0.6, unknown_plan=0.3)
         forecaster.fit(data.history, tags=tags, train_rows=first, progress=False)
-        origins = np.arange(first, min(history.rows, first + refit if refit else history.rows))
+        if kind == "online":
+            parts.append(run_online(forecaster, data.history, begin, delay=delay).quantiles)
+            continue
+        origins = np.arange(first, min(history.rows, first + REFIT) if kind == "refitted" else history.rows)
         parts.append(_core.forecast_origins(forecaster.core_, history, origins.tolist(), True, 0, 0))
     place = [tags.names.index(n) for n in forecaster.outputs_]
     levels = tuple(float(q) for q in forecaster.core_.config.quantiles)
@@ -112,24 +117,23 @@ def table(given: Forecasts, delay: int) -> pd.DataFrame:
 
 def rows(quick: bool) -> list[Row]:
     """2014: mean over both outputs in the cases gt-cover-h..., each output in its own."""
-    given = forecasts(2014, refit=0 if quick else REFIT, steps=100 if quick else 1000)
-    fit = "trained to 2013" + ("" if quick else f", refitted every {REFIT} rows")
     out = []
-    for delay in (0,) if quick else (0, 24):
+    for delay in (24,) if quick else (0, 24):
+        given = forecasts(2014, "online", delay, steps=100 if quick else 1000)
         ours = corrected(given, delay)
         for step in HORIZONS:
-            case = f"gt-cover-h{step}" + (f"-late{delay}" if delay else "")
+            late = f"-late{delay}" if delay else ""
             cells = [
                 (score(given, ours, o, step), score(given, given.fans, o, step),
                  peer_score(given, "half-width factors", o, step, delay))
                 for o in range(len(given.outputs))
             ]  # fmt: skip
-            note = f"{fit}; labels {delay} rows late"
+            note = f"trained to 2013, online; labels {delay} rows late"
             means = [np.mean([list(c[i].values()) for c in cells], axis=0) for i in range(3)]
-            out += _rows(case, means, note)
+            out += _rows(f"gt-cover-h{step}{late}", means, note)
             for output, cell in zip(given.outputs, cells, strict=True):
-                named = f"gt-cover-{output.lower()}-h{step}" + (f"-late{delay}" if delay else "")
-                out += _rows(named, [np.array(list(c.values())) for c in cell], note)
+                values = [np.array(list(c.values())) for c in cell]
+                out += _rows(f"gt-cover-{output.lower()}-h{step}{late}", values, note)
     return out
 
 
@@ -146,10 +150,9 @@ def _rows(case: str, found: list[Floats], note: str) -> list[Row]:
 
 
 if __name__ == "__main__":
-    for year in map(int, sys.argv[1:]):
-        for refit in (0, REFIT):
-            given = forecasts(year, refit=refit)
-            for delay in (0, 24):
-                kind = f"refitted every {refit} rows" if refit else "frozen"
-                print(f"\n{year}, {kind}, labels {delay} rows late")
-                print(table(given, delay).round(3).unstack("method").stack("method").to_string())
+    year, *kinds = sys.argv[1:] or ["2014"]
+    for kind in kinds or ["frozen", "online"]:
+        for delay in (0, 24):
+            given = forecasts(int(year), kind, delay)
+            print(f"\n{year}, {kind}, labels {delay} rows late")
+            print(table(given, delay).round(3).to_string())

@@ -118,9 +118,7 @@ class Backtest:
         if metric != "coverage":
             lines += ["", "80 % covers: share of values inside emisopt's 80 % interval"]
             if CORRECTED in self.scores.index.get_level_values("model"):
-                lines += [
-                    "corrected: the same after adaptive conformal correction, over any 500 rows, and its width"
-                ]
+                lines += ["corrected: the same after conformal correction (over any 500 rows), and its width"]
         return "\n".join(lines)
 
     def _corrected(self, operation: str) -> list[str]:
@@ -298,7 +296,7 @@ def _corrected_quantiles(
     known: bool,
     delay: int,
 ) -> Floats:
-    """As :func:`forecaster_quantiles`, corrected; `before`: earlier origins that the corrector learns from."""
+    """As :func:`forecaster_quantiles`, corrected; `before`: earlier origins that it learns from."""
     levels = [float(q) for q in forecaster.core_.config.quantiles]
     rows = np.concatenate([before[before < origins[0]], origins])
     fans = _core.forecast_origins(forecaster.core_, history, rows.tolist(), known, forecaster.threads, delay)

@@ -241,8 +241,8 @@ class Controller:
         except (EmisoptError, _core.InputError) as error:
             decision = self._core.step_blind(str(error), now, past)
         else:
-            coming = self._permit_rows(tail)
-            decision = self._core.step(self._mapped or self._predictor, now, past, coming)
+            permit = self._permit_rows(tail)
+            decision = self._core.step(self._mapped or self._predictor, now, past, *permit)
         self._last = self._wrap(decision, tail, now)
         if self._last.ok:
             count = len(tags.outputs)
@@ -280,10 +280,11 @@ class Controller:
         basis = self.permit.basis_map(names_of(own))
         return list(rows.core.limits), basis if basis.columns else None
 
-    def _permit_rows(self, tail: pd.DataFrame) -> _core.PermitRows | None:
+    def _permit_rows(self, tail: pd.DataFrame) -> list[_core.PermitRows]:
+        """What the permit still asks of the coming rows; none without a permit."""
         if self.permit is None:
-            return None
-        return coming_for(self.permit, self.forecaster, tail.index[-1], self.permit_options).core
+            return []
+        return [coming_for(self.permit, self.forecaster, tail.index[-1], self.permit_options).core]
 
     def _applied(self, tail: pd.DataFrame, applied: Mapping[str, float] | None) -> Floats:
         now = []

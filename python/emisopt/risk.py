@@ -50,12 +50,12 @@ def _per_unit(part: _Part, pollutant: str, unit: str) -> float:
         return 1.0
     if not pollutant:
         raise _core.InputError(
-            f"BreakRisk: the headroom of {part.output!r} in {own or 'no unit'} as {unit}: say which pollutant "
-            "it is, e.g. pollutant={'nox': 'NOx'}"
+            f"BreakRisk: the headroom of {part.output!r} in {own or 'no unit'} as {unit}: say which "
+            "pollutant it is, e.g. pollutant={'nox': 'NOx'}"
         )
     try:
-        bases = (_core.GasBasis(name, 0.0, True, np.nan) for name in (own, unit))
-        conversion = _core.GasConversion(pollutant, *bases, np.nan, True)
+        source, target = (_core.GasBasis(name, 0.0, True, np.nan) for name in (own, unit))
+        conversion = _core.GasConversion(pollutant, source, target, np.nan, True)
     except _core.InputError as error:
         raise _core.InputError(f"BreakRisk: the headroom of {part.output!r} as {unit}: {error}") from None
     return float(conversion.factor(np.nan, np.nan))

@@ -123,7 +123,8 @@ def test_a_backtest_with_noise_after_a_cut_is_the_same_before_it(small_forecaste
 def test_the_backtest_prints_cover_and_width_of_both(small_forecaster, boiler_history) -> None:
     result = backtest(
         small_forecaster, boiler_history[0], train_rows=2000, validation_rows=300, horizons=(6,),
-        operations=("known",), boosting={"interval": "residual", "iterations": 3}, fit_stride=3, corrector=True,
+        operations=("known",), boosting={"interval": "residual", "iterations": 3}, fit_stride=3,
+        corrector=True,
     )  # fmt: skip
     truth, fan = result.truth, result.forecasts["known", CORRECTED]
     row = result.scores.loc[("nox", 6, "known", CORRECTED)]
@@ -215,7 +216,7 @@ def test_a_record_of_any_interval() -> None:
         assert (row["least"], row["greatest"]) == metrics.local_coverage(y, -edge, edge, 20)
     with pytest.raises(DataError, match="no column 'nox'"):
         watch.update(frame(fans(1)[0]), pd.DataFrame({"co": np.zeros(H)}))
-    with pytest.raises(DataError, match="no quantile 0.2"):
+    with pytest.raises(DataError, match=r"no quantile 0\.2"):
         CoverageMonitor(low=0.2).update(frame(fans(1)[0]), pd.DataFrame({"nox": np.zeros(H)}))
     with pytest.raises(DataError, match="expected 4 rows"):
         watch.update(frame(fans(1)[0]), pd.DataFrame({"nox": [0.0]}))

@@ -255,8 +255,13 @@ def test_a_cpp_program_judges_a_permit_of_the_python_face_to_the_same_text(
     }  # fmt: skip
     signals = [{"tag": "nox", "pollutant": "NOx", "unit": "mg/Nm3"}]
     permit = Permit.from_dict(
-        {"name": "p", "zone": "Europe/Berlin", "signals": signals, "rules": [rule, {**rule, "name": "NOx 1 h", "average": None}]}
-    )  # fmt: skip
+        {
+            "name": "p",
+            "zone": "Europe/Berlin",
+            "signals": signals,
+            "rules": [rule, {**rule, "name": "NOx 1 h", "average": None}],
+        }
+    )
     index = pd.date_range("2024-10-25", periods=5000, freq="1min", tz="UTC")  # over the change of the clock
     values = 150 + 10 * np.sin(np.arange(5000.0)) + np.where(np.arange(5000) % 700 < 40, np.nan, 0)
     judged = permit.evaluate(pd.DataFrame({"nox": values}, index=index))

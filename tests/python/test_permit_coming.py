@@ -27,7 +27,7 @@ def stream_of(
     document: Permit, history: pd.DataFrame, signal: object = None, **options: object
 ) -> PermitStream:
     signals = {"nox": signal or Signal("NOx", "mg/Nm3")}
-    return PermitStream(document, signals, period=300, negative="missing", **options).push(history)
+    return PermitStream(document, signals, period=300, negative="missing").push(history)
 
 
 @pytest.fixture
@@ -134,7 +134,8 @@ def test_a_reference_oxygen_is_applied_to_the_forecast(with_oxygen, now) -> None
     forecast = with_oxygen.predict(history, plan, known)
     assert table["probability"].between(0, 1).all()
     assert list(table.columns) == [
-        "limit", "probability", "median", "high", "headroom", "closes", "spare", "headroom_ppm", "headroom_kg",
+        "limit", "probability", "median", "high", "headroom", "closes", "spare", "headroom_ppm",
+        "headroom_kg",
     ]  # fmt: skip
     mean = (forecast["nox", 0.5] * 15 / (21 - forecast["o2", 0.5])).mean()
     assert abs(table["median"].mean() - mean) < 0.25 * mean
@@ -174,7 +175,7 @@ def test_what_does_not_fit_is_said(stream, small_forecaster, now) -> None:
     first = history.index[-1] + pd.Timedelta("5min")
     with pytest.raises(InputError, match="tag 'nox' is no output of the forecast; did you mean 'nox_dry'"):
         stream.coming(first, seconds=300, steps=3, outputs=["nox_dry"])
-    with pytest.raises(InputError, match="the steps begin at .*, expected them after the data"):
+    with pytest.raises(InputError, match=r"the steps begin at .*, expected them after the data"):
         stream.coming(history.index[-1], seconds=300, steps=3, outputs=["nox"])
     empty = PermitStream(permit(HOURS), {"nox": Signal("NOx", "mg/Nm3")})
     with pytest.raises(DataError, match="no rows yet"):

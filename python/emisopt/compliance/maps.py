@@ -36,8 +36,8 @@ def lb_mmbtu_map(
     output : the one in ppm (dry with `o2`)
     pollutant : what it measures
     o2, fd : % dry, and dscf/MMBtu; or
-    co2, fc : % on the concentration's basis, and scf CO2/MMBtu. Each diluent is a name, of an output, setpoint
-        or disturbance, or a constant
+    co2, fc : % on the concentration's basis, and scf CO2/MMBtu. Each diluent is a name, of an output,
+        setpoint or disturbance, or a constant
     setpoints, disturbances : names of the others, where a diluent is one
 
     Returns

@@ -333,8 +333,8 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
             if (outputs, levels, horizon) != (self.outputs_, self.levels_, self.horizon_):
                 raise DataError(
                     f"ConformalCorrector: expected {self.horizon_} steps of {', '.join(self.outputs_)} at "
-                    f"levels {', '.join(f'{q:g}' for q in self.levels_)}, got {horizon} of {', '.join(outputs)} at "
-                    f"{', '.join(f'{q:g}' for q in levels)}"
+                    f"levels {_words(self.levels_)}, got {horizon} of {', '.join(outputs)} at "
+                    f"levels {_words(levels)}"
                 )
             return
         config = _core.CoverageConfig()
@@ -387,7 +387,7 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
             )
         first, step = self._grid
         try:
-            rows = (key - first) / step
+            rows = float((key - first) / step)
         except TypeError:
             raise DataError(
                 f"ConformalCorrector: expected stamps as in the first forecast ({first}), got {key}"
@@ -419,6 +419,10 @@ class ConformalCorrector(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "core_"):
             return f"<pre>{escape(repr(self))} (no forecast yet)</pre>"
         return html_table(self.coverage())
+
+
+def _words(levels: Sequence[float]) -> str:
+    return ", ".join(f"{level:g}" for level in levels)
 
 
 class CoverageMonitor:

@@ -194,8 +194,7 @@ class PermitStream:
         Parameters
         ----------
         first : time at which the first step begins (without a zone: UTC), after the last row pushed
-        seconds, steps : length of a step, how many; a step stands for as many samples as fit into it, at the
-            stream's `period` or the pace of its first rows
+        seconds, steps : length of a step (as many samples as fit into it at the stream's pace), how many
         outputs, setpoints, disturbances : names that the forecast knows; a rule's column must be an output,
             the oxygen that it is corrected by any of them
         rank : rule -> rank, 1 (the default) is most important
@@ -228,7 +227,7 @@ class PermitStream:
         """
         if self._core is None:
             raise DataError(f"permit {self.permit.name!r}: no rows yet")
-        start = pd.Timestamp(first)  # type: ignore[arg-type]
+        start = pd.Timestamp(first)
         start = start.tz_localize("UTC") if start.tz is None else start
         core = self._core.coming(
             round(start.timestamp()),
