@@ -1281,7 +1281,7 @@ class SensorModel:
     A plant's sensors in health.
     """
     @staticmethod
-    def fit(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool], *, false_alarms: typing.SupportsFloat | typing.SupportsIndex, rows_per_month: typing.SupportsFloat | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], factors: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, settle_rows: typing.SupportsInt | typing.SupportsIndex, most_accused: typing.SupportsFloat | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> SensorModel:
+    def fit(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool], *, false_alarms: typing.SupportsFloat | typing.SupportsIndex, rows_per_month: typing.SupportsFloat | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], baseline: typing.SupportsFloat | typing.SupportsIndex, factors: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, settle_rows: typing.SupportsInt | typing.SupportsIndex, most_accused: typing.SupportsFloat | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> SensorModel:
         """
         Reference rows (N, tags), NaN = missing; status (N, tags) uint8 or (0, 0); gap (N,).
         """
@@ -1307,7 +1307,7 @@ class SensorModel:
     @property
     def limits(self) -> numpy.typing.NDArray[numpy.float64]:
         """
-        (T, 2 + memories): spread, limit of a jump, limit of each mean; model standard deviations.
+        (T, 2 + 2 memories): spread, limits of a jump, of each mean, of its change; model standard deviations.
         """
     @property
     def modelled(self) -> list[int]:

@@ -11,8 +11,8 @@ namespace emisopt {
 namespace {
 
 // One window as a row; false when it will not count. `mean` is what is known of it, NaN unless all is.
-bool make_row(const Averaging& spec, const Outlook& ahead, const ComingWindow& w, RangeSum& sums, double bound,
-              LimitRow& row, double& mean) {
+bool make_row(const Averaging& spec, const Outlook& ahead, const ComingWindow& w, RangeSum& sums,
+              double bound, LimitRow& row, double& mean) {
   const std::vector<Tally>& tallies = ahead.base().tallies();
   int valid = tallies[w.last].valid - tallies[w.first].valid;
   int operating = tallies[w.last].operating - tallies[w.first].operating;

@@ -165,7 +165,7 @@ class Lister {
 }  // namespace
 
 Outlook::Outlook(const BaseSeries& base, const Zone& zone, const Ahead& ahead, double sample_s, Stamp stamp,
-        const Samples& waiting)
+                 const Samples& waiting)
     : base_(base), zone_(zone), ahead_(ahead), end_(ahead.from + Second{ahead.step_s} * ahead.steps) {
   BaseClock clock = base.clock().tail();
   BaseSeries tail = base.tail(clock);
@@ -198,7 +198,7 @@ std::size_t Outlook::first_from(Second begin) const {
 }
 
 void Outlook::add(Span span, int day, const BaseSeries* closed, std::size_t place, const BaseSeries* open,
-         double sample_s, Stamp stamp) {
+                  double sample_s, Stamp stamp) {
   Cell cell;
   cell.span = span;
   cell.day = day;
