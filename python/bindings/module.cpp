@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
   bind_data(m);
   bind_compliance(m);
   bind_permit(m);
+  bind_prior(m);
   bind_forecaster(m);
   bind_train(m);
   bind_control(m);

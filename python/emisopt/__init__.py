@@ -11,10 +11,12 @@ from emisopt._core import Error, FileError, InputError, ShapeError, StateError, 
 from emisopt.config import show_config
 from emisopt.control import Controller, Decision
 from emisopt.errors import ConfigError, DataError, EmisoptError
-from emisopt.forecaster import Forecaster, Sensitivity
+from emisopt.forecaster import Forecaster
 from emisopt.io import read_history
 from emisopt.objective import Limit, Objective, Setpoint, economic
+from emisopt.prior import FunctionPrior, TablePrior
 from emisopt.risk import BreakRisk
+from emisopt.sensitivity import Sensitivity
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Error",
     "FileError",
     "Forecaster",
+    "FunctionPrior",
     "InputError",
     "Limit",
     "Objective",
@@ -34,6 +37,7 @@ __all__ = [
     "Setpoint",
     "ShapeError",
     "StateError",
+    "TablePrior",
     "Tag",
     "TagMap",
     "__version__",

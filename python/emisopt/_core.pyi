@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Prior', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -1040,6 +1040,29 @@ class Evaluator:
         """
     def result(self) -> Evaluation:
         ...
+class Prior:
+    """
+    What is known of outputs without data, of one row's operation.
+    """
+    @staticmethod
+    def function(tags: TagMap, name: str) -> Prior:
+        """
+        A function that C++ code of this process registered.
+        """
+    @staticmethod
+    def table(tags: TagMap, tables: collections.abc.Sequence[tuple[str, collections.abc.Sequence[tuple[str, collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]]], collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]]]) -> Prior:
+        """
+        From [(output, [(tag, points), ...], values row-major), ...].
+        """
+    def evaluate(self, setpoints: numpy.typing.NDArray[numpy.float64], disturbances: numpy.typing.NDArray[numpy.float64]) -> tuple:
+        """
+        (N, U), (N, D) physical -> value (N, O), d value / d setpoint (N, O, U); NaN: not known.
+        """
+    @property
+    def json(self) -> str:
+        """
+        What a checkpoint keeps of it.
+        """
 class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
@@ -1099,7 +1122,7 @@ class Forecaster:
         Reads a checkpoint; FileError says what is wrong with it.
         """
     @staticmethod
-    def make(history: History, config: ForecasterConfig, train_rows: typing.SupportsInt | typing.SupportsIndex) -> Forecaster:
+    def make(history: History, config: ForecasterConfig, train_rows: typing.SupportsInt | typing.SupportsIndex, prior: Prior | None = None) -> Forecaster:
         """
         Fixes scales on the first train_rows rows and draws initial weights.
         """
@@ -1131,6 +1154,11 @@ class Forecaster:
     @property
     def parameter_count(self) -> int:
         ...
+    @property
+    def prior(self) -> str:
+        """
+        What its checkpoint keeps of the mechanistic prior, as JSON; empty: there is none.
+        """
     @property
     def tags(self) -> TagMap:
         ...

@@ -20,7 +20,8 @@ TrainingWindows::TrainingWindows(const Forecaster& forecaster, const History& hi
       emphasis_(std::move(emphasis)),
       window_(layout_.context() + layout_.horizon(), history.columns()),
       plan_(layout_.horizon(), static_cast<Index>(layout_.setpoints().size())),
-      known_(layout_.horizon(), static_cast<Index>(layout_.disturbances().size())) {
+      known_(layout_.horizon(), static_cast<Index>(layout_.disturbances().size())),
+      prior_(forecaster.prior, layout_, scaler_, forecaster.config.anchor_tau, tags_) {
   if (end < 0 || end > history.rows())
     throw InputError("TrainingWindows(end): expected 0.." + std::to_string(history.rows()) +
                      " rows of the history, got " + std::to_string(end));
@@ -72,6 +73,18 @@ void TrainingWindows::fill(kernels::Program<float>& program, int slot, Index ori
   const ConstView plan = plan_;
   layout_.fill_future(program.future() + slot * horizon * layout_.future_width(), summary,
                       unknown ? nullptr : &plan, known_, stamp(origin));
+  if (prior_.active()) {  // what is known of the plant holds for the values that were, not for shifted ones
+    prior_.set_context(ConstView(history_.values).slice(origin - context, context), hidden);
+    const auto measured = [&](Matrix& to, const std::vector<Index>& ids) {
+      for (Index h = 0; h < horizon; ++h)
+        for (std::size_t i = 0; i < ids.size(); ++i)
+          to(h, static_cast<Index>(i)) = context + h < rows ? history_.values(origin + h, ids[i]) : kMissing;
+    };
+    measured(plan_, layout_.setpoints());
+    measured(known_, layout_.disturbances());
+    prior_.fill(program.future() + slot * horizon * layout_.future_width(), unknown ? nullptr : &plan, known_,
+                nullptr);
+  }
 
   const auto outputs = static_cast<Index>(layout_.outputs().size());
   float* target = program.target() + slot * horizon * outputs;

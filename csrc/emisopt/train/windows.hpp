@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "emisopt/model/forecaster.hpp"
+#include "emisopt/model/prior_columns.hpp"
 #include "emisopt/train/emphasis.hpp"
 
 namespace emisopt {
@@ -43,6 +44,7 @@ class TrainingWindows {
   Emphasis emphasis_;
   Matrix window_;        // (context + horizon, tags), normalised: one window after its shifts
   Matrix plan_, known_;  // (H, U), (H, D)
+  PriorColumns prior_;
 };
 
 }  // namespace emisopt
