@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   bind_permit(m);
   bind_prior(m);
   bind_forecaster(m);
+  bind_distill(m);
   bind_train(m);
   bind_control(m);
   bind_risk(m);

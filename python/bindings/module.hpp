@@ -13,6 +13,7 @@ void bind_compliance(py::module_& m);  // compliance.cpp: conversions, substitut
 void bind_permit(py::module_& m);      // permit.cpp: permits as data, their evaluation
 void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
 void bind_prior(py::module_& m);       // prior.cpp: mechanistic priors, tables and registered functions
+void bind_distill(py::module_& m);     // distill.cpp: a teacher's stored forecasts, copied layers
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history

@@ -10,6 +10,7 @@ from emisopt import metrics, plants
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
 from emisopt.config import show_config
 from emisopt.control import Controller, Decision
+from emisopt.distillation import distill
 from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster
 from emisopt.io import read_history
@@ -18,6 +19,7 @@ from emisopt.prior import FunctionPrior, TablePrior
 from emisopt.risk import BreakRisk
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
+from emisopt.teacher import TeacherForecasts
 
 __all__ = [
     "BreakRisk",
@@ -40,7 +42,9 @@ __all__ = [
     "TablePrior",
     "Tag",
     "TagMap",
+    "TeacherForecasts",
     "__version__",
+    "distill",
     "economic",
     "load_tagmap",
     "metrics",

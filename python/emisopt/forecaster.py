@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted
 from emisopt import _core, _training
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
-from emisopt.progress import TrainBar
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import TagMap
 
@@ -195,22 +194,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """
         core_history = to_history(history, tags, where="Forecaster.fit(history)")
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
+        core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(self, train_rows, validation_rows)
-        prior = None if self.prior is None else self.prior.core(tags)
-        core = _core.Forecaster.make(core_history, _training.network_config(self), train_rows, prior)
-        with TrainBar("training", show=progress) as bar:
-            result, interrupted = _core.train(
-                core,
-                core_history,
-                settings,
-                bar.update,
-                state="" if resume is None else os.fspath(resume),
-                save_seconds=save_every,
-            )
-        _training.warn_of(result, interrupted, self.steps)
-        self._adopt(core)
-        self.interrupted_ = bool(interrupted)
-        self.training_ = _training.summary(result, train_rows)
+        _training.run(self, core, core_history, settings, progress, resume, save_every)
         return self
 
     def _adopt(self, core: _core.Forecaster) -> None:

@@ -5,6 +5,7 @@
 
 #include "emisopt/model/forecaster.hpp"
 #include "emisopt/model/prior_columns.hpp"
+#include "emisopt/train/distill.hpp"
 #include "emisopt/train/emphasis.hpp"
 
 namespace emisopt {
@@ -22,6 +23,10 @@ class TrainingWindows {
   /// No row at or after `end` is read. `forecaster` and `history` must outlive this. Throws InputError for an
   /// end outside the history.
   TrainingWindows(const Forecaster& forecaster, const History& history, Index end, Emphasis emphasis = {});
+  /// From now on fill() also writes what this teacher said of the window into the program's buffers, where it
+  /// has them; borrowed. He saw the plan and all labels: where the window hides either, his entries do not
+  /// count.
+  void set_teacher(const TeacherForecasts& teacher);
 
   /// Writes window `slot` of the batch into a train program's buffers: the window whose first target row is
   /// `origin`, changed as the generator (seed, stream) says. Pure in its arguments. Rows that do not follow,
@@ -35,6 +40,14 @@ class TrainingWindows {
 
  private:
   Index unbroken_from(Index origin) const;
+  void fill_teacher(kernels::Program<float>& program, int slot, Index origin, const ContextSummary& summary,
+                    bool heard) const;
+
+  // How one of the student's levels follows from two of the teacher's; share of the upper one.
+  struct Between {
+    int low = -1, high = -1;
+    double share = 0;
+  };
 
   const FeatureLayout& layout_;
   const TagMap& tags_;
@@ -45,6 +58,10 @@ class TrainingWindows {
   Matrix window_;        // (context + horizon, tags), normalised: one window after its shifts
   Matrix plan_, known_;  // (H, U), (H, D)
   PriorColumns prior_;
+  const std::vector<double>& levels_;  // the student's
+  const TeacherForecasts* teacher_ = nullptr;
+  std::vector<Between> between_;  // per student level
+  std::vector<double> shift_;     // of the last window, per tag, normalised
 };
 
 }  // namespace emisopt
