@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import permit_year
+from benchmarks import drift_batch, permit_year
 from benchmarks.harness import Row
 
 
 def run(quick: bool) -> list[Row]:
-    return permit_year.rows(quick)
+    return [*permit_year.rows(quick), *drift_batch.rows(quick)]

@@ -20,6 +20,7 @@ PACKAGES = (
     "osqp",
     "piqp",
     "scipy",
+    "river",
 )
 
 

@@ -12,9 +12,11 @@ PYBIND11_MODULE(_core, m) {
   bind_compliance(m);
   bind_permit(m);
   bind_prior(m);
+  bind_monitor_drift(m);
   bind_forecaster(m);
   bind_distill(m);
   bind_train(m);
+  bind_online(m);
   bind_control(m);
   bind_risk(m);
   bind_plant(m);

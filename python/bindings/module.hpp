@@ -15,9 +15,11 @@ void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, ses
 void bind_prior(py::module_& m);       // prior.cpp: mechanistic priors, tables and registered functions
 void bind_distill(py::module_& m);     // distill.cpp: a teacher's stored forecasts, copied layers
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
+void bind_online(py::module_& m);      // online.cpp: learning row by row
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
 void bind_risk(py::module_& m);        // risk.cpp: how likely running averages are to break their limits
+void bind_monitor_drift(py::module_& m);  // monitor_drift.cpp: drift detectors, run lengths, discoveries
 
 }  // namespace emisopt::python

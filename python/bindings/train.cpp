@@ -14,10 +14,10 @@ namespace {
 using namespace pybind11::literals;
 
 TrainConfig make_train_config(int steps, int batch, double rate, int warmup, double decay, double clip,
-                              double average, double level_shift, double input_shift, double unknown_plan,
-                              int max_delay, int min_horizon, kernels::Loss loss,
-                              std::vector<double> level_weights, double multiscale, double exceed_weight,
-                              double exceed_quantile,
+                              double average, double level_shift, double input_shift, double gain_shift,
+                              double slope_shift, double unknown_plan, int max_delay, int min_horizon,
+                              kernels::Loss loss, std::vector<double> level_weights, double multiscale,
+                              double exceed_weight, double exceed_quantile,
                               std::vector<std::pair<std::string, double>> exceed_limits,
                               std::vector<std::string> trainable, Index train_rows, Index validation_rows,
                               int validate_every, int patience, int threads, std::uint64_t seed) {
@@ -31,6 +31,8 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
   c.average = average;
   c.level_shift = level_shift;
   c.input_shift = input_shift;
+  c.gain_shift = gain_shift;
+  c.slope_shift = slope_shift;
   c.unknown_plan = unknown_plan;
   c.max_delay = max_delay;
   c.min_horizon = min_horizon;
@@ -93,8 +95,9 @@ void bind_train(py::module_& m) {
       .def(py::init(&make_train_config), py::kw_only(), "steps"_a = d.steps, "batch"_a = d.batch,
            "rate"_a = d.rate, "warmup"_a = d.warmup, "decay"_a = d.decay, "clip"_a = d.clip,
            "average"_a = d.average, "level_shift"_a = d.level_shift, "input_shift"_a = d.input_shift,
-           "unknown_plan"_a = d.unknown_plan, "max_delay"_a = d.max_delay, "min_horizon"_a = d.min_horizon,
-           "loss"_a = d.loss, "level_weights"_a = d.level_weights, "multiscale"_a = d.multiscale,
+           "gain_shift"_a = d.gain_shift, "slope_shift"_a = d.slope_shift, "unknown_plan"_a = d.unknown_plan,
+           "max_delay"_a = d.max_delay, "min_horizon"_a = d.min_horizon, "loss"_a = d.loss,
+           "level_weights"_a = d.level_weights, "multiscale"_a = d.multiscale,
            "exceed_weight"_a = d.exceed_weight, "exceed_quantile"_a = d.exceed_quantile,
            "exceed_limits"_a = d.exceed_limits, "trainable"_a = d.trainable, "train_rows"_a = d.train_rows,
            "validation_rows"_a = d.validation_rows, "validate_every"_a = d.validate_every,

@@ -15,6 +15,7 @@ from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster
 from emisopt.io import read_history
 from emisopt.objective import Limit, Objective, Setpoint, economic
+from emisopt.online import OnlineLearner, run_online
 from emisopt.prior import FunctionPrior, TablePrior
 from emisopt.risk import BreakRisk
 from emisopt.sensitivity import Sensitivity
@@ -35,6 +36,7 @@ __all__ = [
     "InputError",
     "Limit",
     "Objective",
+    "OnlineLearner",
     "Sensitivity",
     "Setpoint",
     "ShapeError",
@@ -50,6 +52,7 @@ __all__ = [
     "metrics",
     "plants",
     "read_history",
+    "run_online",
     "shipped_tagmaps",
     "show_config",
 ]

@@ -6,9 +6,11 @@ import importlib
 import pytest
 
 MODULES = (
+    "online",
     "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants", "risk",
     "compliance._rows", "compliance.audit", "compliance.conversion", "compliance.rata",
     "compliance.substitution", "permit.document", "permit.evaluation", "permit.signals", "permit.zones",
+    "monitor.drift", "monitor.drift_monitor",
 )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ History History::slice(Index first, Index count) const {
   return out;
 }
 
-void History::append(const double* row, double time_s) {
+void History::append(const double* row, double time_s, bool breaks) {
   const bool stamped = !std::isnan(time_s);
   const auto width = static_cast<Index>(tags.tags.size());
   const std::string where = "History.append: row " + std::to_string(rows());
@@ -181,7 +181,7 @@ void History::append(const double* row, double time_s) {
 
   const bool broken = stamped && rows() > 0 && !follows(time.back(), time_s, tags.period);
   gap.resize(static_cast<std::size_t>(rows()), 0);  // a history made by hand may come without flags
-  gap.push_back(broken);
+  gap.push_back(broken || (breaks && rows() > 0));
   for (Index column = 0; column < width; ++column)
     values.values.push_back(
         clean(tags.tags[static_cast<std::size_t>(column)], row[column], rows(), Use::live));

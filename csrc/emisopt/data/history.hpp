@@ -18,9 +18,9 @@ struct History {
   /// Rows [first, first + count) as a history of its own. Throws InputError when they are not all there.
   History slice(Index first, Index count) const;
   /// Appends one row of columns() values, cleaned as make_history(..., Use::live) does; opens a gap when the
-  /// step is not one period. Throws InputError for time that does not rise, for a stamp that is missing where
-  /// the rows before have one, and the reverse. On an error the history is as before.
-  void append(const double* row, double time_s = kMissing);
+  /// step is not one period or `breaks` says so. Throws InputError for time that does not rise, for a stamp
+  /// that is missing where the rows before have one, and the reverse. On an error the history is as before.
+  void append(const double* row, double time_s = kMissing, bool breaks = false);
   /// First row of the unbroken run that ends at `row` (included).
   Index run_start(Index row) const;
 };

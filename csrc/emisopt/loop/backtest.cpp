@@ -40,14 +40,19 @@ void forecast_share(Matrix& out, const Forecaster& forecaster, const History& hi
       session.predict(block, nullptr, {});
       continue;
     }
-    realised(plan, history, origins[i], layout.setpoints());
-    realised(coming, history, origins[i], layout.disturbances());
+    realised_operation(history, origins[i], layout, plan, coming);
     const ConstView realised_plan = plan;
     session.predict(block, &realised_plan, coming);
   }
 }
 
 }  // namespace
+
+void realised_operation(const History& history, Index origin, const FeatureLayout& layout, Matrix& plan,
+                        Matrix& coming) {
+  realised(plan, history, origin, layout.setpoints());
+  realised(coming, history, origin, layout.disturbances());
+}
 
 Matrix forecast_origins(const Forecaster& forecaster, const History& history,
                         const std::vector<Index>& origins, Known known, int threads, int hidden) {

@@ -11,6 +11,11 @@ namespace emisopt {
 /// known_ahead of the rows k .. k+H-1, as far as they follow row k-1 without a gap; never an output.
 enum class Known { nothing, operation };
 
+/// The realised operation of the rows from `origin` on: plan (H, U) and coming disturbances (H, D), NaN after
+/// the unbroken run's end. What Known::operation lets a forecast see.
+void realised_operation(const History& history, Index origin, const FeatureLayout& layout, Matrix& plan,
+                        Matrix& coming);
+
 /// Quantiles (n*H, O*Q), physical units; rows i*H .. i*H+H-1 belong to origins[i], the index of the first row
 /// forecast (0 .. rows; rows itself: what follows the end). A block is NaN where no forecast can be issued:
 /// too few unbroken rows before the origin, or an output never known in them. `hidden`: the newest rows of

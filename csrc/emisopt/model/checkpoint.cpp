@@ -7,6 +7,7 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/json.hpp"
+#include "emisopt/base/os.hpp"
 #include "emisopt/base/safetensors.hpp"
 #include "emisopt/base/text.hpp"
 #include "emisopt/model/forecaster.hpp"
@@ -139,7 +140,11 @@ void check_format(const SafeTensors& file, const std::string& where) {
 
 }  // namespace
 
-void Forecaster::save(const std::string& path) const {
+void Forecaster::save(const std::string& path) const { os::write_file_atomic(path, to_bytes()); }
+
+Forecaster Forecaster::load(const std::string& path) { return from_bytes(os::read_file(path), path); }
+
+std::string Forecaster::to_bytes() const {
   if (theta.empty() || theta.size() != network.parameter_count())
     throw StateError(
         "Forecaster.save: expected a forecaster with weights, it has none; make or train it first");
@@ -155,12 +160,11 @@ void Forecaster::save(const std::string& path) const {
   file.metadata["scaler"] = to_json(scaler).write();
   file.metadata["notes"] = to_json(notes).write();
   file.seal();
-  file.save(path);
+  return file.to_bytes();
 }
 
-Forecaster Forecaster::load(const std::string& path) {
-  const std::string& where = path;  // in full: quote() would cut a long path
-  const SafeTensors file = SafeTensors::load(path);
+Forecaster Forecaster::from_bytes(std::string_view bytes, const std::string& where) {
+  const SafeTensors file = SafeTensors::from_bytes(bytes, where);
   check_format(file, where);
   file.verify(where);
   try {

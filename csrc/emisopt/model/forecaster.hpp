@@ -1,7 +1,9 @@
 // The forecaster: tags, scales, layout, weights, and what it answers in physical units.
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +38,9 @@ struct Forecaster {
   /// Throws FileError naming the file and what is wrong with it: missing, truncated, a flipped bit, not of
   /// emisopt, of a newer format.
   static Forecaster load(const std::string& path);
+  /// The same file as bytes, to stand inside another one; `where` names it in errors.
+  std::string to_bytes() const;
+  static Forecaster from_bytes(std::string_view bytes, const std::string& where);
 };
 
 /// Compiled programs of one forecaster, for one thread of control. Physical units in and out.
@@ -49,6 +54,10 @@ class ForecastSession {
   ForecastSession(ForecastSession&&) noexcept;
   ForecastSession& operator=(ForecastSession&&) noexcept;
 
+  /// Other weights of the same network (parameter_count), e.g. after an online update. The history that is
+  /// set stays; its keys and values are computed anew when next needed. Throws ShapeError, and InputError for
+  /// weights that are not finite; the weights before stay then.
+  void set_weights(std::span<const float> theta);
   /// Reads the last `context` rows of the unbroken run that ends at row `end` (exclusive), and no other row;
   /// the newest `hidden` of them without their outputs (labels that are late). Throws InputError when the run
   /// is shorter than the context or an output was never known in it; the history set before then stays.

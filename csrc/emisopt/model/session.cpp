@@ -1,4 +1,5 @@
 // Programs are compiled when first asked for and kept: one per batch size, one per set of Jacobian levels.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
@@ -141,6 +142,23 @@ ForecastSession::ForecastSession(const Forecaster& forecaster, kernels::Isa isa,
 ForecastSession::~ForecastSession() = default;
 ForecastSession::ForecastSession(ForecastSession&&) noexcept = default;
 ForecastSession& ForecastSession::operator=(ForecastSession&&) noexcept = default;
+
+void ForecastSession::set_weights(std::span<const float> theta) {
+  State& s = *state_;
+  check_shape("ForecastSession.set_weights", {static_cast<long>(theta.size())},
+              {{"weights", static_cast<long>(s.theta.size())}});
+  if (!std::all_of(theta.begin(), theta.end(), [](float w) { return std::isfinite(w); }))
+    throw InputError("ForecastSession.set_weights: expected finite weights, got NaN or infinity among them");
+  s.theta.assign(theta.begin(), theta.end());
+  const auto reload = [&](auto& programs) {
+    for (auto& [key, compiled] : programs) {
+      compiled.program->load(s.theta.data());
+      compiled.history = 0;
+    }
+  };
+  reload(s.infer);
+  reload(s.jacobian);
+}
 
 void ForecastSession::set_history(const History& history, Index end, int hidden) {
   constexpr const char* kWhere = "ForecastSession.set_history";

@@ -29,6 +29,8 @@ void TrainConfig::validate() const {
   expect(average >= 0 && average < 1, "average", "a share in [0, 1)", average);
   expect(from_zero(level_shift), "level_shift", "0 or a positive number", level_shift);
   expect(from_zero(input_shift), "input_shift", "0 or a positive number", input_shift);
+  expect(from_zero(gain_shift), "gain_shift", "0 or a positive number", gain_shift);
+  expect(from_zero(slope_shift), "slope_shift", "0 or a positive number", slope_shift);
   expect(unknown_plan >= 0 && unknown_plan <= 1, "unknown_plan", "a share in 0..1", unknown_plan);
   expect(max_delay >= 0, "max_delay", "0 or more rows", max_delay);
   expect(min_horizon >= 0, "min_horizon", "0 or more rows", min_horizon);
@@ -61,6 +63,8 @@ RunIdentity TrainConfig::identity() const {
   number("level_shift", level_shift);
   number("input_shift", input_shift);
   number("unknown_plan", unknown_plan);
+  number("gain_shift", gain_shift);
+  number("slope_shift", slope_shift);
   number("max_delay", max_delay);
   number("min_horizon", min_horizon);
   number("loss", static_cast<double>(loss));

@@ -99,7 +99,7 @@ class Run {
   bool step(double& loss) {
     const int step = state.step;
     const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan,
-                                    config_.max_delay};
+                                    config_.gain_shift,  config_.slope_shift, config_.max_delay};
     for (int slot = 0; slot < config_.batch; ++slot)
       windows_.fill(*program_, slot, origin_of(step, slot), augmentation, config_.seed,
                     stream(step, slot) + 1);
@@ -133,7 +133,7 @@ class Run {
 
   /// Loss of the averaged weights on the held-out windows, unshifted.
   double validation_loss() {
-    const Augmentation none{0, 0, config_.unknown_plan, config_.max_delay};
+    const Augmentation none{.unknown_plan = config_.unknown_plan, .max_delay = config_.max_delay};
     program_->load(average().data());
     double sum = 0, weights = 0;
     for (std::size_t first = 0; first < held_out_.size(); first += static_cast<std::size_t>(config_.batch)) {

@@ -22,6 +22,8 @@ struct TrainConfig {
   double average = 0.995;     // of the weights (EMA), in [0, 1); 0: off
   double level_shift = 1.0;   // sd of the random shift of each window's outputs, normalised units, >= 0
   double input_shift = 0.3;   // the same for inputs; more on a plant that drifts (docs/forecaster.md)
+  double gain_shift = 0.0;    // sd of the log of a random factor on each window's swings of an output, >= 0
+  double slope_shift = 0.0;   // sd of a random dependence of an output on the inputs, normalised units, >= 0
   double unknown_plan = 0.0;  // share of windows trained with future operation unknown, 0..1
   int max_delay = 0;          // labels of the newest 0..max_delay context rows are hidden, >= 0, < context
   int min_horizon = 0;        // windows broken off after this many rows train, too; 0: whole windows only

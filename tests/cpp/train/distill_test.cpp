@@ -135,6 +135,31 @@ TEST(Distill, WindowsHoldWhatTheTeacherSaidWhateverTheirShift) {
   EXPECT_EQ(program->teacher_weight()[kH * kO * kQ], 0);
 }
 
+// A teacher who says exactly what came is the target itself, however the window is shifted and bent.
+TEST(Distill, ATeacherIsChangedAsHisWindowIs) {
+  const Forecaster f = untrained();
+  kernels::CompileOptions options;
+  options.mode = kernels::Mode::train;
+  options.levels = {0.1f, 0.5f, 0.9f};
+  options.distill = 1;
+  auto program = kernels::compile(f.network, {1, 6, kH}, options, kernels::Isa::ref);
+  TrainingWindows windows(f, plant(), 400);
+  TeacherForecasts said{{"nox", "efficiency"}, {0.5}, {1, 2, 3, 4}, {120}, {}, 0, {}};
+  for (Index h = 0; h < kH; ++h)
+    for (const Index tag : f.layout.outputs())
+      said.quantiles.push_back(static_cast<float>(plant().values(120 + h, tag)));
+  said.validate(f);
+  windows.set_teacher(said);
+  for (const Augmentation& a : {Augmentation{}, Augmentation{.level_shift = 1, .input_shift = 1},
+                                Augmentation{.level_shift = 1, .gain_shift = 0.5, .slope_shift = 0.7}}) {
+    windows.fill(*program, 0, 120, a, 0, 9);
+    for (int i = 0; i < kH * kO; ++i) {
+      ASSERT_EQ(program->weight()[i], 1);
+      EXPECT_NEAR(program->teacher()[i * kQ + 1], program->target()[i], 2e-5) << i;
+    }
+  }
+}
+
 TEST(Distill, LevelsBetweenTheTeachersAreInterpolatedAndThoseBeyondLeftOut) {
   const Forecaster f = untrained();  // levels 0.1, 0.5, 0.9
   kernels::CompileOptions options;
