@@ -121,7 +121,7 @@ def fit(
     history, train_rows, held_rows = read_parts(
         tag_map, data, validate or [], validation_rows, test_rows=test_rows
     )
-    chosen = {
+    chosen: dict[str, Any] = {
         "context": context,
         "horizon": horizon,
         "width": width,

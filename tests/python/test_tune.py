@@ -1,4 +1,4 @@
-"""emisopt.tune: order of time, trials that fail, resumption after a stop or kill; one test per bad input."""
+"""emisopt.tune: order of time, failing trials, resumption after a stop or kill; one test per bad input."""
 
 import sqlite3
 import sys
