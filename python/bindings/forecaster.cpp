@@ -8,6 +8,7 @@
 #include "arrays.hpp"
 #include "emisopt/features/windows.hpp"
 #include "module.hpp"
+#include "prior.hpp"
 
 namespace emisopt::python {
 namespace {
@@ -128,14 +129,24 @@ void bind_config(py::module_& m) {
 void bind_forecaster(py::module_& m) {
   bind_config(m);
   py::class_<Forecaster>(m, "Forecaster", "Tags, scales, network and weights.")
-      .def_static("make", &Forecaster::make, "history"_a, "config"_a, "train_rows"_a,
-                  py::call_guard<py::gil_scoped_release>(),
-                  "Fixes scales on the first train_rows rows and draws initial weights.")
+      .def_static(
+          "make",
+          [](const History& history, const ForecasterConfig& config, Index train_rows,
+             const std::optional<BoundPrior>& prior) {
+            const std::shared_ptr<const Prior> known = prior ? prior->prior : nullptr;
+            py::gil_scoped_release nogil;
+            return Forecaster::make(history, config, train_rows, known);
+          },
+          "history"_a, "config"_a, "train_rows"_a, "prior"_a = py::none(),
+          "Fixes scales on the first train_rows rows and draws initial weights.")
       .def_static("load", &Forecaster::load, "path"_a,
                   "Reads a checkpoint; FileError says what is wrong with it.")
       .def("save", &Forecaster::save, "path"_a, "Writes a checkpoint (safetensors), atomically.")
       .def_readonly("config", &Forecaster::config)
       .def_readonly("tags", &Forecaster::tags)
+      .def_property_readonly(
+          "prior", [](const Forecaster& f) { return f.prior ? f.prior->to_json().write() : std::string(); },
+          "What its checkpoint keeps of the mechanistic prior, as JSON; empty: there is none.")
       .def_readonly("notes", &Forecaster::notes, "Provenance: list of (name, text).")
       .def(
           "add_note",

@@ -11,10 +11,12 @@ PYBIND11_MODULE(_core, m) {
   bind_data(m);
   bind_compliance(m);
   bind_permit(m);
+  bind_prior(m);
   bind_monitor_drift(m);
   bind_monitor_sensors(m);
   bind_monitor_coverage(m);
   bind_forecaster(m);
+  bind_distill(m);
   bind_train(m);
   bind_online(m);
   bind_control(m);

@@ -12,6 +12,8 @@ void bind_data(py::module_& m);        // data.cpp: tags and histories
 void bind_compliance(py::module_& m);  // compliance.cpp: conversions, substitution, audit records, statistics
 void bind_permit(py::module_& m);      // permit.cpp: permits as data, their evaluation
 void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
+void bind_prior(py::module_& m);       // prior.cpp: mechanistic priors, tables and registered functions
+void bind_distill(py::module_& m);     // distill.cpp: a teacher's stored forecasts, copied layers
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
 void bind_online(py::module_& m);      // online.cpp: learning row by row
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions

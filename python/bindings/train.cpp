@@ -143,18 +143,23 @@ void bind_train(py::module_& m) {
   m.def(
       "train",
       [](Forecaster& forecaster, const History& history, const TrainConfig& config, py::object progress,
-         std::string state, int save_every, double save_seconds) {
+         std::string state, int save_every, double save_seconds, const TeacherForecasts* teacher,
+         double distill, double distill_multiscale, double hidden, std::string tap) {
         Reporter report(std::move(progress));
         const TrainFile file{std::move(state), save_every, save_seconds};
+        const Distillation distillation{teacher, distill, distill_multiscale, hidden, std::move(tap)};
         TrainResult result;
         {
           py::gil_scoped_release nogil;
-          result = train(forecaster, history, config, std::ref(report), file);
+          result =
+              train(forecaster, history, config, std::ref(report), file, teacher ? &distillation : nullptr);
         }
         return py::make_tuple(result, report.interrupted);
       },
       "forecaster"_a, "history"_a, "config"_a, "progress"_a = py::none(), py::kw_only(), "state"_a = "",
       "save_every"_a = TrainFile{}.every_steps, "save_seconds"_a = TrainFile{}.every_seconds,
+      "teacher"_a = py::none(), "distill"_a = Distillation{}.distill, "distill_multiscale"_a = 0.0,
+      "hidden"_a = 0.0, "tap"_a = "",
       "Trains in place; `state` names a file to keep the run's state in and to go on from; "
       "progress(TrainProgress) may return False to stop. Returns (TrainResult, "
       "interrupted): "

@@ -10,13 +10,17 @@ from emisopt import metrics, plants
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
 from emisopt.config import show_config
 from emisopt.control import Controller, Decision
+from emisopt.distillation import distill
 from emisopt.errors import ConfigError, DataError, EmisoptError
-from emisopt.forecaster import Forecaster, Sensitivity
+from emisopt.forecaster import Forecaster
 from emisopt.io import read_history
 from emisopt.objective import Limit, Objective, Setpoint, economic
 from emisopt.online import OnlineLearner, run_online
+from emisopt.prior import FunctionPrior, TablePrior
 from emisopt.risk import BreakRisk
+from emisopt.sensitivity import Sensitivity
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
+from emisopt.teacher import TeacherForecasts
 
 __all__ = [
     "BreakRisk",
@@ -28,6 +32,7 @@ __all__ = [
     "Error",
     "FileError",
     "Forecaster",
+    "FunctionPrior",
     "InputError",
     "Limit",
     "Objective",
@@ -36,9 +41,12 @@ __all__ = [
     "Setpoint",
     "ShapeError",
     "StateError",
+    "TablePrior",
     "Tag",
     "TagMap",
+    "TeacherForecasts",
     "__version__",
+    "distill",
     "economic",
     "load_tagmap",
     "metrics",

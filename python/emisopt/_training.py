@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from emisopt import _core
+from emisopt.progress import TrainBar
 
 if TYPE_CHECKING:
     from emisopt.forecaster import Forecaster
+    from emisopt.tags import TagMap
 
-__all__ = ["network_config", "rows_of", "summary", "train_config", "warn_of"]
+__all__ = ["fresh_core", "network_config", "rows_of", "run", "train_config"]
 
 
 def rows_of(rows: int, train_rows: int | None, validation_rows: int) -> int:
@@ -74,6 +77,56 @@ def train_config(f: Forecaster, train_rows: int, validation_rows: int) -> _core.
     )
 
 
+def fresh_core(f: Forecaster, history: _core.History, tags: TagMap, train_rows: int) -> _core.Forecaster:
+    """Scales of the training rows and initial weights."""
+    prior = None if f.prior is None else f.prior.core(tags)
+    return _core.Forecaster.make(history, network_config(f), train_rows, prior)
+
+
+def run(
+    f: Forecaster,
+    core: _core.Forecaster,
+    history: _core.History,
+    settings: _core.TrainConfig,
+    progress: bool,
+    resume: str | os.PathLike[str] | None,
+    save_every: float,
+    **distillation: Any,
+) -> None:
+    """Trains `core` and makes it what `f` has learned; the caller of `fit` or `distill` is warned."""
+    with TrainBar("training", show=progress) as bar:
+        result, interrupted = _core.train(
+            core,
+            history,
+            settings,
+            bar.update,
+            state="" if resume is None else os.fspath(resume),
+            save_seconds=save_every,
+            **distillation,
+        )
+    if interrupted:
+        warnings.warn(
+            f"Forecaster.fit was interrupted at step {result.steps} of {f.steps}; the best weights so far "
+            f"(step {result.best_step}) are kept",
+            stacklevel=3,
+        )
+    if result.diverged:
+        warnings.warn(
+            f"Forecaster.fit stopped at {result.trouble}. The weights of step {result.best_step} are kept",
+            stacklevel=3,
+        )
+    f._adopt(core)
+    f.interrupted_ = bool(interrupted)
+    f.training_ = {
+        "loss": result.loss,
+        "validation": result.validation,
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "seconds": result.seconds,
+        "rows": settings.train_rows,
+    }
+
+
 def _limits(limits: object) -> list[tuple[str, float]]:
     if limits is None:
         return []
@@ -82,29 +135,3 @@ def _limits(limits: object) -> list[tuple[str, float]]:
             f"Forecaster(exceed_limits): expected a mapping of output to limit, got {type(limits).__name__}"
         )
     return [(str(name), float(value)) for name, value in limits.items()]
-
-
-def warn_of(result: _core.TrainResult, interrupted: bool, steps: int) -> None:
-    """Says, on the caller's line, why a fit ended before its steps."""
-    if interrupted:
-        warnings.warn(
-            f"Forecaster.fit was interrupted at step {result.steps} of {steps}; the best weights so "
-            f"far (step {result.best_step}) are kept",
-            stacklevel=3,
-        )
-    if result.diverged:
-        warnings.warn(
-            f"Forecaster.fit stopped at {result.trouble}. The weights of step {result.best_step} are kept",
-            stacklevel=3,
-        )
-
-
-def summary(result: _core.TrainResult, rows: int) -> dict[str, Any]:
-    return {
-        "loss": result.loss,
-        "validation": result.validation,
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "seconds": result.seconds,
-        "rows": rows,
-    }

@@ -1,4 +1,4 @@
-"""The command `emisopt`: fit, forecast, backtest, optimise, permit, monitor, demo, show-config.
+"""The command `emisopt`: fit, tune, forecast, backtest, optimise, permit, monitor, demo, show-config.
 
 Bad input ends with one line on stderr and exit code 2, and leaves no half-written file.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import pandas as pd
 import typer
 
-from emisopt import _core, cli_monitor, cli_permit
+from emisopt import _core, cli_monitor, cli_permit, cli_tune
 from emisopt._arguments import (
     assignment,
     bounds_of,
@@ -48,6 +48,7 @@ app = typer.Typer(
 
 app.add_typer(cli_permit.app, name="permit")
 app.add_typer(cli_monitor.app, name="monitor")
+app.command()(cli_tune.tune)
 
 Data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")]
 Tags = Annotated[
@@ -72,6 +73,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
 @app.command()
 def fit(
+    given: typer.Context,
     data: Data,
     tags: Tags,
     output: Annotated[
@@ -99,6 +101,10 @@ def fit(
     steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
     unknown_plan: Annotated[float, typer.Option(help="Share of windows without future operation.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML of `tune` or your own; options given here go before it."),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the run's state here; go on from it when it is there."),
@@ -106,6 +112,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
+    from emisopt._settings import read_settings
     from emisopt.forecaster import Forecaster
 
     _require_folder(output)
@@ -115,16 +122,21 @@ def fit(
     history, train_rows, held_rows = read_parts(
         tag_map, data, validate or [], validation_rows, test_rows=test_rows
     )
-    forecaster = Forecaster(
-        context=context,
-        horizon=horizon,
-        width=width,
-        heads=heads,
-        layers=layers,
-        steps=steps,
-        unknown_plan=unknown_plan,
-        seed=seed,
-    )
+    chosen: dict[str, Any] = {
+        "context": context,
+        "horizon": horizon,
+        "width": width,
+        "heads": heads,
+        "layers": layers,
+        "steps": steps,
+        "unknown_plan": unknown_plan,
+        "seed": seed,
+    }
+    for name, value in ({} if settings is None else read_settings(settings)).items():
+        source = given.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            chosen[name] = value
+    forecaster = Forecaster(**chosen)
     forecaster.fit(
         history,
         tags=tag_map,

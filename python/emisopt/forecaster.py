@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
 from emisopt.history import future_index, known_array, plan_array, to_history
-from emisopt.progress import TrainBar
+from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import TagMap
 
@@ -56,6 +56,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     exceed_weight : weight of targets above `exceed_limits` or, for outputs not named there, above the
         `exceed_quantile` of the training rows; more than 1 lifts the forecast (docs/learning.md)
     exceed_limits, exceed_quantile : {output: limit} in physical units; a share, 0: none
+    prior : what is known before any data, see :class:`emisopt.TablePrior`; training starts from it
     validate_every, patience : steps between validations; validations without gain before stopping, 0: never
     threads : 0: EMISOPT_THREADS, else the machine's; the result does not depend on it
     seed : of the initial weights and the order of windows: same seed, same bits
@@ -116,6 +117,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         exceed_weight: float = 1.0,
         exceed_quantile: float = 0.95,
         exceed_limits: Mapping[str, float] | None = None,
+        prior: TablePrior | FunctionPrior | None = None,
         validate_every: int = 100,
         patience: int = 0,
         threads: int = 0,
@@ -149,6 +151,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.exceed_weight = exceed_weight
         self.exceed_quantile = exceed_quantile
         self.exceed_limits = exceed_limits
+        self.prior = prior
         self.validate_every = validate_every
         self.patience = patience
         self.threads = threads
@@ -194,21 +197,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """
         core_history = to_history(history, tags, where="Forecaster.fit(history)")
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
+        core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(self, train_rows, validation_rows)
-        core = _core.Forecaster.make(core_history, _training.network_config(self), train_rows)
-        with TrainBar("training", show=progress) as bar:
-            result, interrupted = _core.train(
-                core,
-                core_history,
-                settings,
-                bar.update,
-                state="" if resume is None else os.fspath(resume),
-                save_seconds=save_every,
-            )
-        _training.warn_of(result, interrupted, self.steps)
-        self._adopt(core)
-        self.interrupted_ = bool(interrupted)
-        self.training_ = _training.summary(result, train_rows)
+        _training.run(self, core, core_history, settings, progress, resume, save_every)
         return self
 
     def _adopt(self, core: _core.Forecaster) -> None:
@@ -358,6 +349,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             anchor_tau=c.anchor_tau,
             quantiles=tuple(c.quantiles),
             seed=c.seed,
+            prior=prior_from_json(core.prior),
         )
         self._adopt(core)
         return self

@@ -29,7 +29,8 @@ void one_hot(T* x, double z, int categories) {
 
 }  // namespace
 
-FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int patch, double anchor_tau)
+FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int patch, double anchor_tau,
+                             bool prior)
     : context_(context),
       horizon_(horizon),
       patch_(patch),
@@ -77,7 +78,12 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
     }
   future_levels_ = column;
   future_calendar_ = future_levels_ + (1 + kFadeCount) * static_cast<int>(outputs_.size());
-  future_row_ = future_calendar_ + (period_ > 0 ? kCalendar : 0) + 1 + kFadeCount;
+  future_step_ = future_calendar_ + (period_ > 0 ? kCalendar : 0);
+  future_row_ = future_step_ + 1 + kFadeCount;
+  if (prior) {
+    prior_ = future_row_;
+    future_row_ += static_cast<int>(outputs_.size());
+  }
 }
 
 ContextSummary FeatureLayout::summarise(ConstView z, int hidden) const {
@@ -188,7 +194,7 @@ void FeatureLayout::fill_future(T* x, const ContextSummary& summary, const Const
       for (const double rows : kFadeRows) *out++ = T(ahead * std::exp(-h / rows));
     }
     if (period_ > 0) fill_calendar(row + future_calendar_, time0 + h * period_);
-    T* step = row + future_row_ - 1 - kFadeCount;
+    T* step = row + future_step_;
     *step++ = T((h + 1.0) / horizon_);
     for (const double rows : kFadeRows) *step++ = T(std::exp(-h / rows));
   }
@@ -233,6 +239,8 @@ std::vector<std::string> FeatureLayout::future_names() const {
   if (period_ > 0) names.insert(names.end(), {"hour sin", "hour cos", "week sin", "week cos"});
   names.push_back("step");
   for (const int rows : kFadeRows) names.push_back("step fading over " + std::to_string(rows));
+  if (prior_ >= 0)
+    for (const Slot& slot : history_outputs_) names.push_back(slot.name + " prior");
   return names;
 }
 

@@ -32,6 +32,7 @@ struct ContextSummary {
 ///   per other disturbance                           [last, last - anchor], categorical [one-hot of the last]
 ///   per output                                      [anchor, (last - anchor) e^(-step / r) for r of
 ///   kFadeRows] calendar as above, [(step + 1) / horizon, e^(-step / r) for r of kFadeRows], step from 0
+///   per output, where a prior is given (model/prior_columns.hpp)    [its change]
 /// last is the newest known value of the context. A measured value that is missing is put at its anchor, a
 /// coming one that is not known at the last, each with known = 0: the best guess that the history allows.
 /// A disturbance that is not known ahead has no column for coming values, so none can leak.
@@ -42,7 +43,9 @@ class FeatureLayout {
   FeatureLayout() = default;
   /// Throws InputError for a tag map without outputs. Roles and kinds that do not go together are refused by
   /// TagMap::validate, sizes by ForecasterConfig::validate.
-  FeatureLayout(const TagMap& tags, int context, int horizon, int patch, double anchor_tau);
+  /// prior: keep a column per output for a mechanistic prior, which fill_future leaves alone.
+  FeatureLayout(const TagMap& tags, int context, int horizon, int patch, double anchor_tau,
+                bool prior = false);
 
   int context() const { return context_; }
   int horizon() const { return horizon_; }
@@ -76,6 +79,8 @@ class FeatureLayout {
     int level, change;
   };
   PlanColumns plan_columns(int setpoint) const;
+  /// Column of a future row that holds the prior's change of output `output`; -1: there is no prior.
+  int prior_column(int output) const { return prior_ < 0 ? -1 : prior_ + output; }
 
  private:
   // Where a tag stands in a row, and what it needs to be written.
@@ -94,9 +99,10 @@ class FeatureLayout {
   int context_ = 0, horizon_ = 0, patch_ = 1, history_row_ = 0, future_row_ = 0;
   double anchor_tau_ = 6, period_ = 0;
   std::vector<Index> outputs_, setpoints_, disturbances_;
-  std::vector<Slot> history_outputs_, history_inputs_;                  // columns of a history row
-  std::vector<Slot> future_inputs_;                                     // setpoints, then disturbances
-  int history_calendar_ = 0, future_levels_ = 0, future_calendar_ = 0;  // first columns
+  std::vector<Slot> history_outputs_, history_inputs_;  // columns of a history row
+  std::vector<Slot> future_inputs_;                     // setpoints, then disturbances
+  int history_calendar_ = 0, future_levels_ = 0, future_calendar_ = 0, future_step_ = 0;  // first columns
+  int prior_ = -1;
   Index tags_ = 0;
 };
 

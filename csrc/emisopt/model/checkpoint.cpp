@@ -152,7 +152,8 @@ std::string Forecaster::to_bytes() const {
   for (const kernels::Parameter& p : network.parameters)
     file.add(p.name, shape_of(p), std::span<const float>(theta).subspan(p.offset, p.size()));
   file.metadata["format"] = kCheckpointFormat;
-  file.metadata["format_version"] = std::to_string(kCheckpointVersion);
+  file.metadata["format_version"] = prior ? "2" : "1";
+  if (prior) file.metadata["prior"] = prior->to_json().write();
   file.metadata["library_version"] = kLibraryVersion;
   file.metadata["tags"] = tags.to_json();
   file.metadata["config"] = to_json(config).write();
@@ -173,7 +174,9 @@ Forecaster Forecaster::from_bytes(std::string_view bytes, const std::string& whe
     f.tags = TagMap::from_json(file.note("tags", where));
     f.scaler = scaler_from(part("scaler"), f.tags.tags.size());
     f.notes = notes_from(part("notes"));
-    f.layout = FeatureLayout(f.tags, f.config.context, f.config.horizon, f.config.patch, f.config.anchor_tau);
+    if (file.metadata.contains("prior")) f.prior = make_prior(part("prior"), f.tags);
+    f.layout = FeatureLayout(f.tags, f.config.context, f.config.horizon, f.config.patch, f.config.anchor_tau,
+                             f.prior != nullptr);
     f.network = make_network(f.config, f.layout.history_width(), f.layout.future_width(),
                              static_cast<int>(f.layout.outputs().size()));
     for (const kernels::Parameter& p : f.network.parameters) {

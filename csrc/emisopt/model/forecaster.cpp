@@ -2,17 +2,28 @@
 
 namespace emisopt {
 
-Forecaster Forecaster::make(const History& history, const ForecasterConfig& config, Index train_rows) {
+Forecaster Forecaster::make(const History& history, const ForecasterConfig& config, Index train_rows,
+                            std::shared_ptr<const Prior> prior) {
   config.validate();
   history.tags.validate();
   Forecaster f;
   f.config = config;
   f.tags = history.tags;
-  f.layout = FeatureLayout(f.tags, config.context, config.horizon, config.patch, config.anchor_tau);
+  f.layout = FeatureLayout(f.tags, config.context, config.horizon, config.patch, config.anchor_tau,
+                           prior != nullptr);
   f.scaler = Scaler::fit(history, train_rows);
   f.network = make_network(config, f.layout.history_width(), f.layout.future_width(),
                            static_cast<int>(f.layout.outputs().size()));
   f.theta = initial_weights(f.network, config);
+  if (prior) {
+    check_slopes(*prior, history, train_rows);
+    f.prior = std::move(prior);
+    for (const kernels::Parameter& p : f.network.parameters)
+      if (p.name == "skip.weight")
+        for (int o = 0; o < f.network.outputs; ++o)
+          f.theta[p.offset + static_cast<std::size_t>(f.layout.prior_column(o) * p.shape[1] +
+                                                      o * f.network.levels + f.network.middle)] = 1.0f;
+  }
   return f;
 }
 

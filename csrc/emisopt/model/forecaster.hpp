@@ -10,6 +10,7 @@
 #include "emisopt/features/layout.hpp"
 #include "emisopt/model/config.hpp"
 #include "emisopt/model/network.hpp"
+#include "emisopt/model/prior.hpp"
 #include "kernels/backend.hpp"
 
 namespace emisopt {
@@ -20,12 +21,16 @@ struct Forecaster {
   Scaler scaler;
   FeatureLayout layout;
   kernels::OpList network;
+  std::shared_ptr<const Prior> prior;                      // mechanistic, of the skip path; null: none
   std::vector<float> theta;                                // canonical layout; empty only before make or load
   std::vector<std::pair<std::string, std::string>> notes;  // provenance: trained rows, losses, versions
 
   /// Fixes scales on rows [0, train_rows) and draws initial weights. Does not train (see train/trainer.hpp).
   /// Throws InputError for a bad config or tag map and for what Scaler::fit refuses.
-  static Forecaster make(const History& history, const ForecasterConfig& config, Index train_rows);
+  /// A prior enters the skip path with gain 1, which training may change: the first forecast is then the
+  /// anchor moved by the prior. Its slopes are compared with differences on the training rows (check_slopes).
+  static Forecaster make(const History& history, const ForecasterConfig& config, Index train_rows,
+                         std::shared_ptr<const Prior> prior = nullptr);
 
   /// One safetensors file: weights by name, and in its metadata tags, units, scaler, config, notes, format
   /// version, library version and the SHA-256 of all the rest. Atomic: a torn write leaves the old file.

@@ -23,12 +23,15 @@ void quantiles_to_physical(View quantiles, const T* q, const FeatureLayout& layo
 
 /// out (L*H*O, H*U), physical, from raw (L*O, H t, H s, width): d quantile / d future row, seeds ordered
 /// level by level, and q (H, O*Q) at which it was taken. `levels` (L) are indexes into the Q levels.
-///   d y/d u = y'(anchor + q) * (d q/d column_level + d q/d column_change) / sd_u
+///   d y/d u = y'(anchor + q) * [(d q/d column_level + d q/d column_change) / sd_u
+///                               + sum over outputs p of d q/d column_prior_p * d column_prior_p/d u]
+/// prior_slopes (H, O, U): the last factor (PriorColumns::fill), null without a prior
 /// plan (H, U): NaN marks steps whose setpoint is unknown; nothing depends on it there.
 template <class T>
 void jacobian_to_physical(View out, const T* raw, const T* q, ConstView plan, const std::vector<int>& levels,
                           int level_count, const FeatureLayout& layout, const Scaler& scaler,
-                          const std::vector<double>& anchors) {
+                          const std::vector<double>& anchors,
+                          const std::vector<double>* prior_slopes = nullptr) {
   const Index horizon = layout.horizon(), width = layout.future_width();
   const auto outputs = static_cast<Index>(layout.outputs().size());
   const auto setpoints = static_cast<Index>(layout.setpoints().size());
@@ -46,8 +49,13 @@ void jacobian_to_physical(View out, const T* raw, const T* q, ConstView plan, co
             const T* at = block + (t * horizon + s) * width;
             const auto input = static_cast<std::size_t>(layout.setpoints()[static_cast<std::size_t>(u)]);
             const double inner = static_cast<double>(at[level]) + static_cast<double>(at[delta]);
+            double through_prior = 0;
+            for (Index p = 0; prior_slopes && p < outputs; ++p)
+              through_prior += static_cast<double>(at[layout.prior_column(static_cast<int>(p))]) *
+                               (*prior_slopes)[static_cast<std::size_t>((s * outputs + p) * setpoints + u)];
             const bool free = s <= t && !std::isnan(plan(s, u));
-            out(row, s * setpoints + u) = free ? slope * inner / scaler.tags[input].sd : 0.0;
+            out(row, s * setpoints + u) =
+                free ? slope * inner / scaler.tags[input].sd + slope * through_prior : 0.0;
           }
       }
     }

@@ -8,6 +8,7 @@
 #include "emisopt/features/windows.hpp"
 #include "emisopt/model/forecaster.hpp"
 #include "emisopt/model/physical.hpp"
+#include "emisopt/model/prior_columns.hpp"
 
 namespace emisopt {
 namespace {
@@ -47,6 +48,8 @@ struct ForecastSession::State {
   ContextSummary summary;                         // of that context
   double time0 = kMissing;                        // of the first future row, s
   Matrix plan_z, known_z;                         // (H, U), (H, D)
+  PriorColumns prior;
+  std::vector<double> prior_slopes;  // (H, O, U) of the last jacobian
 
   Index horizon() const { return layout.horizon(); }
   Index outputs() const { return static_cast<Index>(layout.outputs().size()); }
@@ -107,12 +110,13 @@ struct ForecastSession::State {
             physical(r, c));
   }
 
-  void fill_future(float* x, const ConstView* plan, ConstView known) {
+  void fill_future(float* x, const ConstView* plan, ConstView known, std::vector<double>* slopes = nullptr) {
     if (plan) normalise(plan_z, *plan, scaler, layout.setpoints());
     if (known.rows > 0) normalise(known_z, known, scaler, layout.disturbances());
     const ConstView z = plan_z;
     layout.fill_future(x, summary, plan ? &z : nullptr, known.rows > 0 ? ConstView(known_z) : ConstView(),
                        time0);
+    prior.fill(x, plan, known, slopes);
   }
 };
 
@@ -132,6 +136,7 @@ ForecastSession::ForecastSession(const Forecaster& forecaster, kernels::Isa isa,
   s.threads = threads;
   s.plan_z = Matrix(s.horizon(), s.setpoints());
   s.known_z = Matrix(s.horizon(), s.disturbances());
+  s.prior = PriorColumns(forecaster.prior, s.layout, s.scaler, s.config.anchor_tau, forecaster.tags);
 }
 
 ForecastSession::~ForecastSession() = default;
@@ -184,6 +189,7 @@ void ForecastSession::set_history(const History& history, Index end, int hidden)
                        s.names[static_cast<std::size_t>(tag)] + "' in the " + std::to_string(context) +
                        " rows before row " + std::to_string(end) + ", all are missing");
   s.summary = summary;
+  s.prior.set_context(ConstView(history.values).slice(first, context), hidden);
   const bool stamped = !history.time.empty();
   const auto stamp = [&](Index r) { return stamped ? history.time[static_cast<std::size_t>(r)] : kMissing; };
   s.context.resize(static_cast<std::size_t>(s.layout.history_tokens() * s.layout.history_width()));
@@ -242,10 +248,10 @@ void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
   expect("ForecastSession.jacobian(plan)", plan, "H", s.horizon(), "U", s.setpoints());
   s.expect_known("ForecastSession.jacobian(known)", known);
   Program<float>& program = s.jacobian_program(levels);
-  s.fill_future(program.future(), &plan, known);
+  s.fill_future(program.future(), &plan, known, &s.prior_slopes);
   program.run();
   jacobian_to_physical(jacobian, program.jacobian(), program.quantiles(), plan, levels, s.config.levels(),
-                       s.layout, s.scaler, s.summary.anchor);
+                       s.layout, s.scaler, s.summary.anchor, s.prior.active() ? &s.prior_slopes : nullptr);
 }
 
 std::vector<double> ForecastSession::anchors() const {

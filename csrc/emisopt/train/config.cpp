@@ -63,6 +63,8 @@ RunIdentity TrainConfig::identity() const {
   number("level_shift", level_shift);
   number("input_shift", input_shift);
   number("unknown_plan", unknown_plan);
+  number("gain_shift", gain_shift);
+  number("slope_shift", slope_shift);
   number("max_delay", max_delay);
   number("min_horizon", min_horizon);
   number("loss", static_cast<double>(loss));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "emisopt/base/sha256.hpp"
 #include "emisopt/base/text.hpp"
 #include "emisopt/features/windows.hpp"
+#include "emisopt/model/projection.hpp"
 #include "emisopt/train/windows.hpp"
 
 namespace emisopt {
@@ -31,7 +33,7 @@ double rate_at(const TrainConfig& config, int step) {
 class Run {
  public:
   Run(const Forecaster& forecaster, const History& history, const TrainConfig& config, Index train_rows,
-      Index end)
+      Index end, const Distillation* distillation)
       : config_(config),
         forecaster_(forecaster),
         history_(history),
@@ -39,8 +41,14 @@ class Run {
                  make_emphasis(forecaster, history, train_rows, config.exceed_weight, config.exceed_quantile,
                                config.exceed_limits)),
         origins_(training_origins(history, forecaster.layout, 0, train_rows, config.min_horizon)),
-        mask_(decay_mask(forecaster.network)) {
-    state.theta = state.average = forecaster.theta;
+        network_(forecaster.network) {
+    state.theta = forecaster.theta;
+    if (distillation && distillation->hidden > 0) {
+      network_ = with_projection(forecaster.network, distillation->tap, distillation->teacher->hidden_width);
+      state.theta = with_projection_weights(network_, forecaster.theta, config.seed);
+    }
+    mask_ = decay_mask(network_);
+    state.average = state.theta;
     state.m.resize(state.theta.size());
     state.v.resize(state.theta.size());
     const auto rows_text = [](Index rows) { return std::to_string(rows); };
@@ -56,17 +64,25 @@ class Run {
     if (config.validation_rows > 0 && held_out_.empty())
       throw InputError("train: expected a window whose targets lie in the " +
                        rows_text(config.validation_rows) + " validation rows, got none; give more of them");
+    if (distillation) listen_to(*distillation->teacher);
     kernels::CompileOptions options;
+    if (distillation) {
+      options.distill = static_cast<float>(distillation->distill);
+      options.distill_multiscale = static_cast<float>(distillation->multiscale);
+      options.hidden = static_cast<float>(distillation->hidden);
+    }
     options.mode = kernels::Mode::train;
     options.loss = config.loss;
     options.threads = config.threads;
     options.multiscale = static_cast<float>(config.multiscale);
     options.level_weights.assign(config.level_weights.begin(), config.level_weights.end());
     for (double level : forecaster.config.quantiles) options.levels.push_back(static_cast<float>(level));
-    if (!config.trainable.empty())
+    if (!config.trainable.empty()) {
       options.trainable = trainable_by_name(forecaster.network, config.trainable);
-    ranges_ = kernels::trainable_ranges(forecaster.network, options.trainable);
-    program_ = kernels::compile(forecaster.network,
+      options.trainable.resize(network_.parameters.size(), 1);  // a projection always trains
+    }
+    ranges_ = kernels::trainable_ranges(network_, options.trainable);
+    program_ = kernels::compile(network_,
                                 {config.batch, forecaster.layout.history_tokens(), forecaster.config.horizon},
                                 options, kernels::isa_level());
   }
@@ -172,6 +188,20 @@ class Run {
   }
 
  private:
+  // Draws windows from those that the teacher spoke of.
+  void listen_to(const TeacherForecasts& teacher) {
+    std::vector<Index> both;
+    std::set_intersection(origins_.begin(), origins_.end(), teacher.origins.begin(), teacher.origins.end(),
+                          std::back_inserter(both));
+    if (both.empty())
+      throw InputError(
+          "train(distillation): expected a teacher's forecasts from rows of the training windows (" +
+          std::to_string(origins_.front()) + ".." + std::to_string(origins_.back()) +
+          "), got them from rows " + std::to_string(teacher.origins.front()) + ".." +
+          std::to_string(teacher.origins.back()));
+    origins_ = std::move(both);
+    windows_.set_teacher(teacher);
+  }
   // Streams in pairs: one for the choice of the window, one for its changes.
   std::uint64_t stream(int step, int slot) const {
     return 2 * (static_cast<std::uint64_t>(step) * static_cast<std::uint64_t>(config_.batch) +
@@ -197,6 +227,7 @@ class Run {
   const History& history_;
   TrainingWindows windows_;
   std::vector<Index> origins_, held_out_;
+  kernels::OpList network_;  // the forecaster's, with a projection behind it where hidden states are compared
   std::vector<float> mask_;  // (weights)
   std::vector<kernels::Range> ranges_;
   std::unique_ptr<kernels::Program<float>> program_;
@@ -291,10 +322,15 @@ void set_notes(Forecaster& forecaster, const TrainResult& result, const TrainCon
 }  // namespace
 
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
-                  const std::function<bool(const TrainProgress&)>& progress, const TrainFile& file) {
+                  const std::function<bool(const TrainProgress&)>& progress, const TrainFile& file,
+                  const Distillation* distillation) {
   config.validate();
   check_history(forecaster, history);
   check_sizes(forecaster, config);
+  if (distillation) {
+    distillation->validate();
+    distillation->teacher->validate(forecaster);
+  }
   if (file.every_steps < 0 || !(file.every_seconds >= 0))
     throw InputError("train(file): expected every_steps and every_seconds of 0 or more, got " +
                      std::to_string(file.every_steps) + " and " + number_text(file.every_seconds));
@@ -307,13 +343,19 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
                      std::to_string(config.train_rows) + " + " + std::to_string(config.validation_rows));
 
   const double start = os::monotonic_s();
-  Run run(forecaster, history, config, train_rows, end);
+  Run run(forecaster, history, config, train_rows, end, distillation);
   TrainState& state = run.state;
   RunIdentity identity;
   if (!file.path.empty()) {
     identity = identity_of(forecaster, history, config, end);
-    if (auto found = TrainState::load(file.path, identity, forecaster.theta.size()))
-      state = std::move(*found);
+    if (distillation) {
+      identity["teacher"] = distillation->teacher->hash();
+      identity["distill"] = number_text(distillation->distill);
+      identity["distill_multiscale"] = number_text(distillation->multiscale);
+      identity["hidden"] = number_text(distillation->hidden);
+      identity["tap"] = distillation->tap;
+    }
+    if (auto found = TrainState::load(file.path, identity, state.theta.size())) state = std::move(*found);
   }
   TrainResult result;
   result.resumed = state.step;
@@ -385,6 +427,7 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
   result.best_step = state.best_step;
   result.seconds = spent + os::monotonic_s() - start;
   set_notes(forecaster, result, config, train_rows, run);
+  state.best.resize(forecaster.theta.size());  // without a projection
   forecaster.theta = std::move(state.best);
   return result;
 }

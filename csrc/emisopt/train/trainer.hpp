@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "emisopt/model/forecaster.hpp"
+#include "emisopt/train/distill.hpp"
 #include "emisopt/train/state.hpp"
 
 namespace emisopt {
@@ -80,7 +81,11 @@ struct TrainResult {
 /// FileError for a state of another run (train/state.hpp); Error when the very first step is not finite. The
 /// forecaster is unchanged then, and when `progress` throws. A run that ended leaves its state: training
 /// again gives its result at once.
+/// With `distillation` windows are drawn from those that its teacher spoke of, and its terms are added to the
+/// loss; the projection of a hidden state trains along and is dropped at the end. Validation looks at labels
+/// alone.
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
-                  const std::function<bool(const TrainProgress&)>& progress = {}, const TrainFile& file = {});
+                  const std::function<bool(const TrainProgress&)>& progress = {}, const TrainFile& file = {},
+                  const Distillation* distillation = nullptr);
 
 }  // namespace emisopt

@@ -5,6 +5,8 @@
 
 #include "emisopt/base/rng.hpp"
 #include "emisopt/model/forecaster.hpp"
+#include "emisopt/model/prior_columns.hpp"
+#include "emisopt/train/distill.hpp"
 #include "emisopt/train/emphasis.hpp"
 
 namespace emisopt {
@@ -36,13 +38,28 @@ class WindowWriter {
   /// Sum of the weights of a batch: what its mean loss counts when batches are averaged.
   double weight(kernels::Program<float>& program, int batch) const;
 
+  /// What the last write() made of its window.
+  struct Written {
+    ContextSummary summary;
+    bool unknown = false;      // the plan is hidden
+    int hidden = 0;            // newest rows without their outputs
+    std::vector<double> gain;  // per output: its normalised values were multiplied by this, then in coming
+    Matrix offset;             // row h moved by offset (H, O)
+  };
+  const Written& written() const { return written_; }
+
  private:
   void bend(const Augmentation& augmentation, Rng& rng);
 
   const FeatureLayout& layout_;
   const TagMap& tags_;
+  const Scaler& scaler_;
   Emphasis emphasis_;  // thresholds normalised
   Matrix window_;
+  PriorColumns prior_;
+  Index level_count_;
+  Matrix physical_;  // the window before any change, where a prior looks at it
+  Written written_;
   Matrix plan_, known_;   // (H, U), (H, D)
   MatrixOf<char> heavy_;  // (H, O): targets above their threshold, before any shift
 };
@@ -53,6 +70,10 @@ class TrainingWindows {
   /// No row at or after `end` is read. `forecaster` and `history` must outlive this. Throws InputError for an
   /// end outside the history.
   TrainingWindows(const Forecaster& forecaster, const History& history, Index end, Emphasis emphasis = {});
+  /// From now on fill() also writes what this teacher said of the window into the program's buffers, where it
+  /// has them; borrowed. He saw the plan and all labels: where the window hides either, his entries do not
+  /// count.
+  void set_teacher(const TeacherForecasts& teacher);
 
   /// Writes the window whose first target row is `origin`, as WindowWriter::write does. Rows that do not
   /// follow, beyond a gap or the end, count as unknown operation without labels.
@@ -63,12 +84,22 @@ class TrainingWindows {
 
  private:
   Index unbroken_from(Index origin) const;
+  void fill_teacher(kernels::Program<float>& program, int slot, Index origin) const;
+
+  // How one of the student's levels follows from two of the teacher's; share of the upper one.
+  struct Between {
+    int low = -1, high = -1;
+    double share = 0;
+  };
 
   const FeatureLayout& layout_;
   const Scaler& scaler_;
   const History& history_;
   Index end_;
   WindowWriter writer_;
+  const std::vector<double>& levels_;  // the student's
+  const TeacherForecasts* teacher_ = nullptr;
+  std::vector<Between> between_;  // per student level
 };
 
 }  // namespace emisopt

@@ -207,5 +207,25 @@ TEST(FeatureLayout, NeedsAnOutput) {
             std::string::npos);
 }
 
+TEST(Layout, APriorAddsAColumnPerOutputBehindAllOthers) {
+  const FeatureLayout plain(toy::tags(), 12, 4, 2, 6), with(toy::tags(), 12, 4, 2, 6, true);
+  EXPECT_EQ(plain.prior_column(0), -1);
+  EXPECT_EQ(with.future_width(), plain.future_width() + 2);
+  EXPECT_EQ(with.prior_column(1), plain.future_width() + 1);
+  std::vector<std::string> names = plain.future_names();
+  names.insert(names.end(), {"nox prior", "efficiency prior"});
+  EXPECT_EQ(with.future_names(), names);
+  const Matrix z(12, toy::kTags);
+  const ContextSummary summary = plain.summarise(z);
+  std::vector<double> a(std::size_t(4 * plain.future_width())), b(std::size_t(4 * with.future_width()), 7.0);
+  plain.fill_future(a.data(), summary, nullptr, {}, 0);
+  with.fill_future(b.data(), summary, nullptr, {}, 0);
+  for (int h = 0; h < 4; ++h) {
+    for (int i = 0; i < plain.future_width(); ++i)
+      EXPECT_EQ(a[std::size_t(h * plain.future_width() + i)], b[std::size_t(h * with.future_width() + i)]);
+    EXPECT_EQ(b[std::size_t(h * with.future_width() + with.prior_column(0))], 7.0);
+  }
+}
+
 }  // namespace
 }  // namespace emisopt

@@ -105,14 +105,14 @@ TEST_F(Checkpoint, ForeignFilesAreNamed) {
 
 TEST_F(Checkpoint, ANewerFormatAsksForAnUpgrade) {
   edit([](SafeTensors& file) {
-    file.metadata["format_version"] = "2";
+    file.metadata["format_version"] = "3";
     file.metadata["library_version"] = "9.1.0";
   });
   const std::string message = refusal();
-  EXPECT_NE(message.find("checkpoint format 2 by emisopt 9.1.0"), std::string::npos) << message;
+  EXPECT_NE(message.find("checkpoint format 3 by emisopt 9.1.0"), std::string::npos) << message;
   EXPECT_NE(message.find("upgrade emisopt"), std::string::npos);
   edit([](SafeTensors& file) { file.metadata["format_version"] = "one"; });
-  EXPECT_NE(refusal().find("expected format_version 1..1, got 'one'"), std::string::npos);
+  EXPECT_NE(refusal().find("expected format_version 1..2, got 'one'"), std::string::npos);
 }
 
 TEST_F(Checkpoint, PartsThatDoNotFitAreRefused) {

@@ -172,6 +172,8 @@ TEST_F(State, StateOfAnotherRunIsRefusedNamingTheDifference) {
   differs([](TrainConfig& c) { c.rate = 1e-3; }, "rate 0.002, not 0.001");
   differs([](TrainConfig& c) { c.seed = 9; }, "seed 0, not 9");
   differs([](TrainConfig& c) { c.max_delay = 1; }, "max_delay 2, not 1");
+  differs([](TrainConfig& c) { c.gain_shift = 0.1; }, "gain_shift 0, not 0.1");
+  differs([](TrainConfig& c) { c.slope_shift = 0.1; }, "slope_shift 0, not 0.1");
   differs([](TrainConfig& c) { c.level_weights = {1, 2, 3}; }, "level_weights , not 1 2 3");
   differs([](TrainConfig& c) { c.loss = kernels::Loss::huber; }, "loss 0, not 2");
   EXPECT_NE(refusal(settings(), plant(), 4).find("another initial weights"), std::string::npos);

@@ -66,6 +66,33 @@ TEST_F(Batch, EqualsWhatTheSessionSees) {
   EXPECT_EQ(w.history, history);
 }
 
+TEST_F(Batch, APriorsColumnsAreThoseOfTheSessionWhateverTheShift) {
+  const TablePrior::Table table{
+      "nox", {{"oxygen", {1, 3, 6}}, {"load", {150, 450}}}, {90, 110, 130, 170, 300, 420}};
+  const Forecaster f =
+      Forecaster::make(past, toy::config(), 200,
+                       std::make_shared<TablePrior>(past.tags, std::vector<TablePrior::Table>{table}));
+  kernels::CompileOptions options;
+  options.mode = kernels::Mode::train;
+  options.levels = {0.1f, 0.5f, 0.9f};
+  auto train = kernels::compile(f.network, {1, 6, 4}, options, kernels::Isa::ref);
+  TrainingWindows reader(f, past, 200);
+  PriorColumns columns(f.prior, f.layout, f.scaler, f.config.anchor_tau, f.tags);
+  columns.set_context(ConstView(past.values).slice(88, 12), 0);
+  const Matrix u = toy::realised(past, f.layout.setpoints(), 100, 4);
+  const Matrix d = toy::realised(past, f.layout.disturbances(), 100, 4);
+  for (const bool unknown : {false, true}) {
+    reader.fill(*train, 0, 100, {.level_shift = 1, .input_shift = 1, .unknown_plan = unknown ? 1.0 : 0.0}, 0,
+                1);
+    std::vector<float> expected(train->future(), train->future() + 4 * f.layout.future_width());
+    const ConstView view = u;
+    columns.fill(expected.data(), unknown ? nullptr : &view, d, nullptr);
+    for (int i = 0; i < 4 * f.layout.future_width(); ++i)
+      EXPECT_NEAR(train->future()[i], expected[std::size_t(i)], 1e-5);
+    EXPECT_NE(train->future()[f.layout.prior_column(0)], 0);
+  }
+}
+
 TEST_F(Batch, ALevelShiftMovesTheAnchorColumnsAndNothingElseThatIsLearnt) {
   const Filled plain = fill(0, 100, {}, 1), shifted = fill(0, 100, {.level_shift = 1.0}, 1);
   const int nox = column("nox anchor"), efficiency = column("efficiency anchor");
