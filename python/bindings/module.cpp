@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   bind_permit(m);
   bind_forecaster(m);
   bind_train(m);
+  bind_corrector(m);
   bind_control(m);
   bind_risk(m);
   bind_plant(m);
