@@ -149,6 +149,14 @@ void bind_corrector(py::module_& m) {
             return c.observe(history, row, now);
           },
           "history"_a, "row"_a, "now"_a)
+      .def(
+          "catch_up",
+          [](Corrector& c, const History& history, Index now) {
+            py::gil_scoped_release nogil;
+            return c.catch_up(history, now);
+          },
+          "history"_a, "now"_a, "Takes in all labels that are new by row `now`; how many.")
+      .def("restart", &Corrector::restart, "Forgets all labels; keeps what fit learnt of operation.")
       .def("forecast", &forecast, "history"_a, "plan"_a.noconvert(), "known"_a.noconvert(),
            "Normalised mean and variance (H, O) of the rows after the history.")
       .def("jacobian", &jacobian, "history"_a, "plan"_a.noconvert(), "known"_a.noconvert(),

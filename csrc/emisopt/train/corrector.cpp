@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "emisopt/base/distribution.hpp"
 #include "emisopt/base/error.hpp"
@@ -14,10 +15,6 @@ constexpr double kLargestResidual = 8;    // sd of the output: a spike of an ana
 constexpr double kSpreadGain = 0.005;     // per label: the last few hundred decide how wide intervals are
 constexpr double kLargestInnovation = 4;  // sd, in the running mean of their squares
 constexpr double kLeastSpread = 0.01;
-
-OperationKernel kernel_of(const CorrectorConfig& config, const CorrectorColumns& columns) {
-  return OperationKernel(config.kernel, columns.width());
-}
 
 }  // namespace
 
@@ -61,20 +58,30 @@ Corrector Corrector::fit(const History& history, Index rows, const CorrectorConf
     for (Index o = 0; o < outputs; ++o)
       z(r, o) = c.output_scale(o).normalise(history.values(r, c.outputs_[static_cast<std::size_t>(o)]));
   c.map_ = OperationMap::fit(x, z, config.map);
-  c.spread_.assign(static_cast<std::size_t>(outputs), 1.0);
-  if (config.method == CorrectorConfig::Method::gp) {
-    std::vector<Index> all(static_cast<std::size_t>(outputs));
-    for (Index o = 0; o < outputs; ++o) all[static_cast<std::size_t>(o)] = o;
-    c.groups_.push_back({all, LabelWindow(kernel_of(config, c.columns_), config.noise, config.window, outputs)});
-  } else {
-    const RecursiveLeastSquares fresh(1 + c.columns_.width(), config.forgetting, config.prior);
-    c.rls_.assign(static_cast<std::size_t>(outputs), fresh);
-  }
+  c.restart();
   // The end of the training rows fills the window, or brings the recursion into its swing.
   for (Index r = std::max<Index>(0, labelled - 2 * config.window); r < labelled; ++r)
     c.take(row_time(history, r), x.row(r), z.row(r));
   c.now_ = row_time(history, labelled - 1) + 1 + config.delay;
   return c;
+}
+
+void Corrector::restart() {
+  const Index outputs = output_count();
+  spread_.assign(static_cast<std::size_t>(outputs), 1.0);
+  groups_.clear();
+  rls_.clear();
+  now_ = newest_ = kNever;
+  labels_ = since_refactor_ = 0;
+  if (config_.method == CorrectorConfig::Method::rls) {
+    const RecursiveLeastSquares fresh(1 + columns_.width(), config_.forgetting, config_.prior);
+    rls_.assign(static_cast<std::size_t>(outputs), fresh);
+    return;
+  }
+  std::vector<Index> all(static_cast<std::size_t>(outputs));
+  std::iota(all.begin(), all.end(), Index{0});
+  groups_.push_back({all, LabelWindow(OperationKernel(config_.kernel, columns_.width()), config_.noise,
+                                      config_.window, outputs)});
 }
 
 void Corrector::check_tags(const History& history, const char* where) const {

@@ -59,6 +59,12 @@ class Corrector {
   /// The same for a row of a history with the tags of fit; `now` a row's number, too.
   bool observe(const History& history, Index row, Index now);
 
+  /// All labels of the history's rows < now - delay that are newer than the newest taken, at most two windows of
+  /// them; returns how many were taken. Rows from `now` on are not read.
+  Index catch_up(const History& history, Index now);
+  /// Forgets all labels and the clock, keeps what fit learnt of operation: to live through a past again.
+  void restart();
+
   /// Normalised mean (n, O) and, unless null, variance (n, O; of a new measurement, noise included) at times t
   /// (n) and operations x (n, columns).
   void predict(View mean, View* variance, const double* t, ConstView x) const;
@@ -77,8 +83,7 @@ class Corrector {
   /// Goes through rows [begin, end) of a history as a plant would: before origin k all labels of rows
   /// < k - delay that are new are taken in, then the rows k + lead - 1 are forecast with the setpoints and
   /// known-ahead disturbances that came there, other disturbances held at their newest value before k. mean, variance (origins, leads*O), normalised; origins are begin, begin + stride, ...; rows
-  /// beyond the history are NaN. Labels before `begin` that were not taken in yet are taken, too, as far as a
-  /// window holds them. Throws InputError.
+  /// beyond the history are NaN. Throws InputError.
   void replay(View mean, View* variance, const History& history, Index begin, Index end, Index stride,
               const std::vector<int>& leads);
 
@@ -92,6 +97,7 @@ class Corrector {
     LabelWindow window;
   };
   void take(double t, const double* x, const double* z);
+  Index first_new(const History& history, Index now) const;
   void take_gp(double t, const double* x, const std::vector<double>& residual);
   void take_rls(const double* x, const std::vector<double>& residual);
   void innovate(Index output, double innovation);
@@ -111,8 +117,9 @@ class Corrector {
   std::vector<Group> groups_;                // gp: outputs known in the same rows share a window
   std::vector<RecursiveLeastSquares> rls_;   // rls: one per output
   std::vector<double> spread_;               // (O) running mean of squared innovations, 1 when well set
-  double now_ = -1e300;
-  double newest_ = -1e300;                   // time of the newest label handed in
+  static constexpr double kNever = -1e300;
+  double now_ = kNever;
+  double newest_ = kNever;                   // time of the newest label handed in
   Index labels_ = 0, since_refactor_ = 0;
 };
 

@@ -40,6 +40,30 @@ void Corrector::jacobian(View out, const History& history, ConstView plan, Const
   }
 }
 
+// The first row whose label is newer than all that were handed in, or the end of those that may be by now.
+Index Corrector::first_new(const History& history, Index now) const {
+  const Index end = std::max<Index>(0, std::min(now, history.rows()) - config_.delay);
+  Index row = std::max<Index>(0, end - 2 * config_.window);
+  while (row < end && row_time(history, row) <= newest_) ++row;
+  return row;
+}
+
+Index Corrector::catch_up(const History& history, Index now) {
+  check_tags(history, "catch_up");
+  if (now < 0 || now > history.rows())
+    throw InputError("Corrector.catch_up(now): expected 0.." + std::to_string(history.rows()) + ", got " +
+                     std::to_string(now));
+  const Index first = first_new(history, now), end = std::max<Index>(first, now - config_.delay);
+  const Matrix x = columns_.rows(history, scaler_, first, end - first);
+  std::vector<double> y(outputs_.size());
+  Index taken = 0;
+  for (Index r = first; r < end; ++r) {
+    for (std::size_t o = 0; o < y.size(); ++o) y[o] = history.values(r, outputs_[o]);
+    taken += observe(row_time(history, r), x.row(r - first), y.data(), row_time(history, now)) ? 1 : 0;
+  }
+  return taken;
+}
+
 void Corrector::replay(View mean, View* variance, const History& history, Index begin, Index end, Index stride,
                        const std::vector<int>& leads) {
   check_tags(history, "replay");
@@ -50,13 +74,13 @@ void Corrector::replay(View mean, View* variance, const History& history, Index 
   for (const int lead : leads)
     if (lead < 1) throw InputError("Corrector.replay(leads): expected rows >= 1, got " + std::to_string(lead));
   const Index outputs = output_count(), count = static_cast<Index>(leads.size());
+  catch_up(history, begin);
   const Matrix x = columns_.rows(history, scaler_, 0, history.rows());
   Matrix at(count, x.cols), m(count, outputs), v(count, outputs);
   std::vector<double> times(static_cast<std::size_t>(count)), y(static_cast<std::size_t>(outputs));
-  Index next = std::max<Index>(0, begin - config_.delay - 2 * config_.window);
-  while (next < history.rows() && row_time(history, next) <= newest_) ++next;
   View v_view = v;
   const bool hides = columns_.hides(tags_);
+  Index next = first_new(history, begin);
   for (Index k = begin, i = 0; k < end; k += stride, ++i) {
     for (; next < k - config_.delay; ++next) {
       for (Index o = 0; o < outputs; ++o)
