@@ -10,6 +10,7 @@ from emisopt import metrics, plants
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
 from emisopt.config import show_config
 from emisopt.control import Controller, Decision
+from emisopt.corrector import Corrector, blend_weights
 from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster, Sensitivity
 from emisopt.io import read_history
@@ -21,6 +22,7 @@ __all__ = [
     "BreakRisk",
     "ConfigError",
     "Controller",
+    "Corrector",
     "DataError",
     "Decision",
     "EmisoptError",
@@ -37,6 +39,7 @@ __all__ = [
     "Tag",
     "TagMap",
     "__version__",
+    "blend_weights",
     "economic",
     "load_tagmap",
     "metrics",

