@@ -13,6 +13,7 @@ namespace {
 using namespace pybind11::literals;
 
 using Terms = std::vector<std::array<double, 3>>;
+using Daily = std::array<double, 4>;
 
 Terms terms_of(const CorrectorConfig& c) {
   Terms out;
@@ -20,8 +21,12 @@ Terms terms_of(const CorrectorConfig& c) {
   return out;
 }
 
-CorrectorConfig make_config(const std::string& method, int delay, int window, const Terms& kernel, double noise,
-                            int refactor, double forgetting, double prior, double ridge, int waves,
+Daily daily_of(const CorrectorConfig& c) {
+  return {c.daily.variance, c.daily.time, c.daily.length, c.daily.ripple};
+}
+
+CorrectorConfig make_config(const std::string& method, int delay, int window, const Terms& kernel, const Daily& daily,
+                            double noise, int refactor, double forgetting, double prior, double ridge, int waves,
                             double wave_length, double wave_ridge, std::uint64_t seed, Index most_rows,
                             const std::vector<int>& lags, bool calendar) {
   CorrectorConfig c;
@@ -32,6 +37,7 @@ CorrectorConfig make_config(const std::string& method, int delay, int window, co
   c.window = window;
   c.kernel.clear();
   for (const auto& t : kernel) c.kernel.push_back({t[0], t[1], t[2]});
+  c.daily = {daily[0], daily[1], daily[2], 1, daily[3]};
   c.noise = noise;
   c.refactor = refactor;
   c.forgetting = forgetting;
@@ -115,7 +121,7 @@ void bind_corrector(py::module_& m) {
   const CorrectorConfig d;  // the defaults that the signature shows
   py::class_<CorrectorConfig>(m, "CorrectorConfig", "Settings of the corrector; checked when made.")
       .def(py::init(&make_config), py::kw_only(), "method"_a = to_string(d.method), "delay"_a = d.delay,
-           "window"_a = d.window, "kernel"_a = terms_of(d), "noise"_a = d.noise, "refactor"_a = d.refactor,
+           "window"_a = d.window, "kernel"_a = terms_of(d), "daily"_a = daily_of(d), "noise"_a = d.noise, "refactor"_a = d.refactor,
            "forgetting"_a = d.forgetting, "prior"_a = d.prior, "ridge"_a = d.map.ridge, "waves"_a = d.map.waves,
            "wave_length"_a = d.map.wave_length, "wave_ridge"_a = d.map.wave_ridge, "seed"_a = d.map.seed,
            "most_rows"_a = d.map.most_rows, "lags"_a = d.lags, "calendar"_a = d.calendar)
@@ -124,6 +130,7 @@ void bind_corrector(py::module_& m) {
       .def_readonly("noise", &CorrectorConfig::noise)
       .def_readonly("lags", &CorrectorConfig::lags)
       .def_property_readonly("kernel", &terms_of, "(variance, time, length) of each term.")
+      .def_property_readonly("daily", &daily_of, "(variance, days, length, ripple) of the daily term.")
       .def_property_readonly("method", [](const CorrectorConfig& c) { return std::string(to_string(c.method)); });
   py::class_<Corrector>(m, "Corrector", "Operation map and closed-form correction; see emisopt.Corrector.")
       .def_static(

@@ -23,7 +23,9 @@ from emisopt.tags import TagMap
 __all__ = ["Corrector", "blend_weights"]
 
 Floats = NDArray[np.float64]
-KERNEL = tuple(_core.CorrectorConfig().kernel)
+_DEFAULT = _core.CorrectorConfig()
+KERNEL = tuple(tuple(term) for term in _DEFAULT.kernel)
+DAILY = tuple(_DEFAULT.daily)
 
 
 class Corrector(BaseEstimator):  # type: ignore[misc]
@@ -44,6 +46,8 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
     window : labels that the process conditions on; the work per label grows with its square
     kernel : terms (variance, time, length): variance exp(-dt / time) m(d / length) with the Matérn 3/2 kernel m
         and d the root mean square difference of the inputs in standard deviations; length 0: m = 1
+    daily : (variance, days, length, ripple) of one more term where rows have stamps: variance exp(-dt / days)
+        m(d / length) exp(-2 (sin(pi dt / 1 day) / ripple)^2); variance 0: none
     noise : variance of a measurement around all that; unit, as the kernel's: the output's training variance
     forgetting, prior : of "rls": weight of a label per later label; precision of the weights around 0, in labels
     ridge, waves, wave_length, wave_ridge, seed : of g: penalty of the line, number of waves, the length over
@@ -81,7 +85,8 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         quantiles: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),
         window: int = 1000,
         kernel: Sequence[tuple[float, float, float]] = KERNEL,
-        noise: float = _core.CorrectorConfig().noise,
+        daily: tuple[float, float, float, float] = DAILY,
+        noise: float = _DEFAULT.noise,
         forgetting: float = 0.998,
         prior: float = 30.0,
         ridge: float = 10.0,
@@ -98,6 +103,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         self.quantiles = quantiles
         self.window = window
         self.kernel = kernel
+        self.daily = daily
         self.noise = noise
         self.forgetting = forgetting
         self.prior = prior
@@ -139,6 +145,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
             delay=self.delay,
             window=self.window,
             kernel=[(float(v), float(t), float(n)) for v, t, n in self.kernel],
+            daily=[float(v) for v in self.daily],
             noise=self.noise,
             refactor=max(1, self.window),
             forgetting=self.forgetting,
@@ -318,7 +325,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         """
         core = _core.Corrector.load(os.fspath(path))
         c = core.config
-        self = cls(method=c.method, delay=c.delay, window=c.window, kernel=c.kernel, noise=c.noise,
+        self = cls(method=c.method, delay=c.delay, window=c.window, kernel=c.kernel, daily=c.daily, noise=c.noise,
                    forgetting=c.forgetting, prior=c.prior, lags=c.lags, calendar=c.calendar,
                    **parameters)  # fmt: skip
         self._adopt(core)

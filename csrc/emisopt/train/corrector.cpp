@@ -15,6 +15,7 @@ constexpr double kLargestResidual = 8;    // sd of the output: a spike of an ana
 constexpr double kSpreadGain = 0.005;     // per label: the last few hundred decide how wide intervals are
 constexpr double kLargestInnovation = 4;  // sd, in the running mean of their squares
 constexpr double kLeastSpread = 0.01;
+constexpr double kLeastRowsOfADay = 4;
 
 }  // namespace
 
@@ -36,6 +37,7 @@ void CorrectorConfig::validate() const {
   check("prior", prior, prior > 0, "a precision > 0");
   map.validate();
   OperationKernel(kernel, 0);
+  if (daily.variance != 0) OperationKernel({daily}, 0);
 }
 
 Corrector Corrector::fit(const History& history, Index rows, const CorrectorConfig& config) {
@@ -67,6 +69,18 @@ Corrector Corrector::fit(const History& history, Index rows, const CorrectorConf
   return c;
 }
 
+OperationKernel Corrector::kernel() const {
+  std::vector<KernelTerm> terms = config_.kernel;
+  const double day = tags_.period > 0 ? 86400 / tags_.period : 0;  // rows
+  if (config_.daily.variance > 0 && day >= kLeastRowsOfADay) {
+    KernelTerm daily = config_.daily;
+    daily.time *= day;
+    daily.period *= day;
+    terms.push_back(daily);
+  }
+  return OperationKernel(std::move(terms), columns_.width());
+}
+
 void Corrector::restart() {
   const Index outputs = output_count();
   spread_.assign(static_cast<std::size_t>(outputs), 1.0);
@@ -81,8 +95,7 @@ void Corrector::restart() {
   }
   std::vector<Index> all(static_cast<std::size_t>(outputs));
   std::iota(all.begin(), all.end(), Index{0});
-  groups_.push_back({all, LabelWindow(OperationKernel(config_.kernel, columns_.width()), config_.noise,
-                                      config_.window, outputs)});
+  groups_.push_back({all, LabelWindow(kernel(), config_.noise, config_.window, outputs)});
 }
 
 void Corrector::check_tags(const History& history, const char* where) const {

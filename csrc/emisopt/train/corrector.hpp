@@ -18,8 +18,12 @@ struct CorrectorConfig {
   Method method = Method::gp;
   int delay = 0;                    // rows by which labels come late, >= 0
   int window = 1000;                // gp: labels kept, 2..5000
-  std::vector<KernelTerm> kernel = {{0.08, 1600, 0}, {0.2, 12000, 1.6}, {0.03, 150, 1.8}};
-  double noise = 0.1;               // gp: variance of what no term explains, > 0
+  std::vector<KernelTerm> kernel = {
+      {0.06, 1500, 0}, {0.76, 4500, 1.5}, {0.09, 155, 2.5}, {0.09, 2.3, 0.85}};
+  /// gp: one more term where rows have stamps and a day has at least four of them, its time and period in days;
+  /// variance 0: none.
+  KernelTerm daily = {0.1, 60, 1.5, 1, 0.5};
+  double noise = 0.01;              // gp: variance of what no term explains, > 0
   int refactor = 1000;              // gp: labels after which the factor is made anew, >= 1
   double forgetting = 0.998;        // rls: per label, in (0.5, 1]
   double prior = 30;                // rls: precision of a weight around 0, in labels, > 0
@@ -96,6 +100,7 @@ class Corrector {
     std::vector<Index> outputs;  // places among the outputs, rising
     LabelWindow window;
   };
+  OperationKernel kernel() const;
   void take(double t, const double* x, const double* z);
   Index first_new(const History& history, Index now) const;
   void take_gp(double t, const double* x, const std::vector<double>& residual);

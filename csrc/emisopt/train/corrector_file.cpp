@@ -29,7 +29,14 @@ Json to_json(const CorrectorConfig& c) {
 CorrectorConfig config_from(const Json& json, const Matrix& kernel) {
   CorrectorConfig c;
   c.kernel.clear();
-  for (Index i = 0; i < kernel.rows; ++i) c.kernel.push_back({kernel(i, 0), kernel(i, 1), kernel(i, 2)});
+  for (Index i = 0; i < kernel.rows; ++i) {
+    const double* t = kernel.row(i);
+    const KernelTerm term{t[0], t[1], t[2], t[3], t[4]};
+    if (i == 0)
+      c.daily = term;
+    else
+      c.kernel.push_back(term);
+  }
   const auto number = [&](const char* field) { return json.at(field, "config").as_number(field); };
   const auto integer = [&](const Json& value, const char* field) {
     const std::int64_t v = value.as_integer(field);
@@ -109,13 +116,13 @@ void Corrector::save(const std::string& path) const {
   const auto list = [&](const std::string& name, const std::vector<double>& v) {
     file.add(name, shape({static_cast<Index>(v.size())}), std::span<const double>(v));
   };
-  Matrix kernel(static_cast<Index>(config_.kernel.size()), 3);
-  for (Index i = 0; i < kernel.rows; ++i) {
-    const KernelTerm& t = config_.kernel[static_cast<std::size_t>(i)];
-    const double row[] = {t.variance, t.time, t.length};
-    std::copy(std::begin(row), std::end(row), kernel.row(i));
+  Matrix terms(1 + static_cast<Index>(config_.kernel.size()), 5);  // the daily one first
+  for (Index i = 0; i < terms.rows; ++i) {
+    const KernelTerm& t = i == 0 ? config_.daily : config_.kernel[static_cast<std::size_t>(i - 1)];
+    const double row[] = {t.variance, t.time, t.length, t.period, t.ripple};
+    std::copy(std::begin(row), std::end(row), terms.row(i));
   }
-  put("kernel", kernel);
+  put("kernel", terms);
   put("scales", scales_of(scaler_));
   put("map.weights", map_.weights());
   put("map.omega", map_.omega());
@@ -154,8 +161,8 @@ Corrector Corrector::load(const std::string& path) {
   file.verify(path);
   try {
     Corrector c;
-    const Index terms = length(file, "kernel", path) / 3;
-    c.config_ = config_from(Json::parse(file.note("config", path), "config"), matrix(file, "kernel", path, terms, 3));
+    const Index terms = length(file, "kernel", path) / 5;
+    c.config_ = config_from(Json::parse(file.note("config", path), "config"), matrix(file, "kernel", path, terms, 5));
     c.tags_ = TagMap::from_json(file.note("tags", path));
     c.columns_ = CorrectorColumns(c.tags_, c.config_.lags, c.config_.calendar);
     c.outputs_ = c.tags_.outputs();
@@ -172,7 +179,7 @@ Corrector Corrector::load(const std::string& path) {
     c.newest_ = clock[1];
     c.labels_ = static_cast<Index>(clock[2]);
     c.since_refactor_ = static_cast<Index>(clock[3]);
-    const OperationKernel kernel(c.config_.kernel, width);
+    const OperationKernel kernel = c.kernel();
     std::vector<char> seen(static_cast<std::size_t>(outputs), 0);
     for (std::size_t g = 0; file.tensors.count("window." + std::to_string(g) + ".times") > 0; ++g) {
       const std::string name = "window." + std::to_string(g) + ".";

@@ -39,6 +39,8 @@ OperationKernel::OperationKernel(std::vector<KernelTerm> terms, Index inputs)
     check("variance", t.variance, t.variance >= 0, "0 or more");
     check("time", t.time, t.time > 0, "rows > 0");
     check("length", t.length, t.length >= 0, "0 or more");
+    check("period", t.period, t.period >= 0, "rows, 0 or more");
+    check("ripple", t.ripple, t.ripple > 0, "a number > 0");
     variance_ += t.variance;
     operation_ = operation_ || t.length > 0;
   }
@@ -48,15 +50,31 @@ OperationKernel::OperationKernel(std::vector<KernelTerm> terms, Index inputs)
 double OperationKernel::distance(const double* a, const double* b) const {
   if (!operation_ || inputs_ == 0) return 0;
   double sum = 0;
-  for (Index i = 0; i < inputs_; ++i) sum += squared(a[i], b[i]);
+  for (Index i = 0; i < inputs_; ++i) {
+    const double d = a[i] - b[i];
+    sum += d * d;
+  }
+  if (std::isnan(sum)) {  // rare, and so the test for it is not in the loop above
+    sum = 0;
+    for (Index i = 0; i < inputs_; ++i) sum += squared(a[i], b[i]);
+  }
   return std::sqrt(sum / static_cast<double>(inputs_));
+}
+
+double OperationKernel::over_time(const KernelTerm& term, double dt) {
+  double exponent = -dt / term.time;
+  if (term.period > 0) {
+    const double wave = std::sin(M_PI * dt / term.period) / term.ripple;
+    exponent -= 2 * wave * wave;
+  }
+  return term.variance * std::exp(exponent);
 }
 
 double OperationKernel::value(double ta, const double* a, double tb, const double* b) const {
   const double dt = std::abs(ta - tb), d = distance(a, b);
   double sum = 0;
   for (const KernelTerm& t : terms_) {
-    const double then = t.variance * std::exp(-dt / t.time);
+    const double then = over_time(t, dt);
     sum += t.length > 0 ? then * matern(d / t.length) : then;
   }
   return sum;
@@ -74,8 +92,7 @@ void OperationKernel::add_slope(double* out, double weight, double ta, const dou
   double common = 0;  // d value / d x_i = common * (a_i - b_i)
   for (const KernelTerm& t : terms_)
     if (t.length > 0)
-      common -= t.variance * std::exp(-dt / t.time) * 3 * std::exp(-kRoot3 * d / t.length) /
-                (t.length * t.length * static_cast<double>(inputs_));
+      common -= over_time(t, dt) * 3 * std::exp(-kRoot3 * d / t.length) / (t.length * t.length * static_cast<double>(inputs_));
   for (Index i = 0; i < inputs_; ++i) {
     if (std::isnan(a[i])) continue;
     out[i] += weight * common * (std::isnan(b[i]) ? a[i] : a[i] - b[i]);
