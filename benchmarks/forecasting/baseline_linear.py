@@ -92,6 +92,8 @@ class RLinear:
         horizon = max(task.steps)
         keep = [h - 1 for h in task.steps]
         filled = carried(task)
+        # A window that hardly moves must not blow up what follows it.
+        least = 0.1 * filled[:rows].std(axis=0) + 1e-9
         origins = np.arange(self.window, rows - horizon + 1)
         origins = origins[task.table.run_start[origins + horizon - 1] <= origins - self.window]
         origins = origins[:: max(1, len(origins) // MOST_ROWS)]
@@ -99,7 +101,7 @@ class RLinear:
         maps: list[Floats] = []
         grams, rights = [], []
         for o in outputs:
-            x, centre, spread = self._windows(filled[:, o], origins)
+            x, centre, spread = self._windows(filled[:, o], least[o], origins)
             y = np.stack([task.values[origins + s, o] for s in keep], axis=1)
             valid = np.isfinite(y).all(axis=1)
             x, y = x[valid], ((y - centre[:, None]) / spread[:, None])[valid]
@@ -114,17 +116,17 @@ class RLinear:
         def of(at: Ints) -> Floats:
             steps = []
             for o in outputs:
-                x, centre, spread = self._windows(filled[:, o], at)
+                x, centre, spread = self._windows(filled[:, o], least[o], at)
                 steps.append(x @ maps[o] * spread[:, None] + centre[:, None])
             return np.stack(steps, axis=-1)
 
         return of
 
-    def _windows(self, column: Floats, origins: Ints) -> tuple[Floats, Floats, Floats]:
+    def _windows(self, column: Floats, least: float, origins: Ints) -> tuple[Floats, Floats, Floats]:
         rows = origins[:, None] - self.window + np.arange(self.window)
         x = column[np.maximum(rows, 0)]
         centre = x.mean(axis=1)
-        spread = np.maximum(x.std(axis=1), 1e-3 * np.abs(centre) + 1e-9)
+        spread = np.maximum(x.std(axis=1), least)
         return (x - centre[:, None]) / spread[:, None], centre, spread
 
 

@@ -161,9 +161,11 @@ class DieboldMariano:
 def diebold_mariano(loss_a: Floats, loss_b: Floats, lag: int) -> DieboldMariano:
     """Whether two forecasts differ in mean loss (Diebold, Mariano 1995).
 
-    The variance of the mean counts autocovariances up to `lag` with Bartlett weights (Newey, West 1987): h - 1
-    rows for forecasts h rows ahead, row by row; the statistic is corrected for small samples and compared with
-    Student's t (Harvey, Leybourne, Newbold 1997).
+    The variance of the mean counts the autocovariances up to `lag` in full: h - 1 rows for forecasts h rows ahead,
+    issued row by row, as errors of optimal forecasts have. Losses of plants that drift go on resembling each other
+    longer; where Bartlett weights over four times the lag (Newey, West 1987) give a larger variance, that one
+    counts. The statistic is corrected for small samples and compared with Student's t (Harvey, Leybourne, Newbold
+    1997).
 
     Parameters
     ----------
@@ -176,9 +178,11 @@ def diebold_mariano(loss_a: Floats, loss_b: Floats, lag: int) -> DieboldMariano:
     if n < 2 * h + 2:
         return DieboldMariano(float("nan"), float("nan"))
     c = d - d.mean()
-    variance = float(c @ c) / n
-    for j in range(1, lag + 1):
-        variance += 2.0 * (1.0 - j / (lag + 1)) * float(c[j:] @ c[:-j]) / n
+    wide = min(max(4 * lag, round(n ** (1 / 3))), n // 4)
+    covariance = np.array([float(c[j:] @ c[: n - j]) / n for j in range(max(lag, wide) + 1)])
+    full = covariance[0] + 2.0 * covariance[1 : lag + 1].sum()
+    bartlett = covariance[0] + 2.0 * ((1.0 - np.arange(1, wide + 1) / (wide + 1)) * covariance[1 : wide + 1]).sum()
+    variance = max(full, bartlett)
     if variance <= 0:
         return DieboldMariano(0.0, 1.0)
     correction = np.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)

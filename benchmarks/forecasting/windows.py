@@ -26,7 +26,7 @@ QUOTED = {"ETTh1": {"PatchTST-quoted": 0.370, "DLinear-quoted": 0.375},
 
 
 def baselines(quick: bool, *, look_back: int = 168, squared: bool = False, shared: bool = False) -> dict[str, Model]:
-    pooled = Pooled(iterations=30 if quick else 200, pairs=10_000 if quick else 60_000, squared=squared)
+    pooled = Pooled(iterations=10 if quick else 200, pairs=5_000 if quick else 60_000, squared=squared)
     return {
         "last value": LastValue(),
         "seasonal naive": SeasonalNaive(),

@@ -25,8 +25,8 @@ struct CorrectorConfig {
   KernelTerm daily = {0.1, 60, 1.5, 1, 0.5};
   double noise = 0.01;              // gp: variance of what no term explains, > 0
   int refactor = 1000;              // gp: labels after which the factor is made anew, >= 1
-  double forgetting = 0.998;        // rls: per label, in (0.5, 1]
-  double prior = 30;                // rls: precision of a weight around 0, in labels, > 0
+  double forgetting = 0.99;         // rls: per label, in (0.5, 1]
+  double prior = 3;                 // rls: precision of a weight around 0, in labels, > 0
   OperationMapConfig map;
   std::vector<int> lags = {0};      // rows back at which operation is looked at
   bool calendar = true;             // hour and weekday beside operation, where rows have stamps
