@@ -1,4 +1,5 @@
-"""Accuracy on real data beside baselines: gas turbine, air quality, ETT, sulphur unit, steel, Tennessee Eastman."""
+"""Accuracy on real data beside baselines: gas turbine, air quality, ETT, sulphur unit, steel, Tennessee
+Eastman."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ def run(quick: bool) -> list[Row]:
 
 
 def rows(tasks: Sequence[str], quick: bool) -> list[Row]:
-    """The rows of some tasks; quick: few windows, one station, one of the ETT sets, small boosters, one seed."""
+    """The rows of some tasks; quick: few windows, one station, one of the ETT sets, small boosters, one
+    seed."""
     seeds = 1 if quick else SEEDS
     models = ours.models()
     stations = data.STATIONS[-1:] if quick else data.STATIONS

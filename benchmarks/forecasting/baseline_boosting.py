@@ -1,7 +1,7 @@
 """Gradient boosting on our lags and plan: quantiles, error tracking, refits through the test year.
 
-Few rows ahead: a model per row ahead, on the change from the last value (`emisopt.lags`). Many rows ahead: one
-model for all, whose features are relative to the target's time of day (`baseline_pooled.py`).
+Few rows ahead: a model per row ahead, on the change from the last value (`emisopt.lags`). Many rows ahead:
+one model for all, whose features are relative to the target's time of day (`baseline_pooled.py`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,23 @@ from emisopt.lags import lag_features
 CONTEXT = 96
 
 
-def booster(level: float | None, iterations: int, leaves: int = 31, rate: float = 0.06) -> HistGradientBoostingRegressor:
+def booster(
+    level: float | None, iterations: int, leaves: int = 31, rate: float = 0.06
+) -> HistGradientBoostingRegressor:
     """The package's booster (emisopt.baselines.Boosting); level None: squared error."""
     loss = {"loss": "squared_error"} if level is None else {"loss": "absolute_error"}
     if level not in (None, 0.5):
         loss = {"loss": "quantile", "quantile": level}
-    return HistGradientBoostingRegressor(max_iter=iterations, learning_rate=rate, max_leaf_nodes=leaves,
-                                         min_samples_leaf=40, l2_regularization=1.0, early_stopping=False,
-                                         random_state=0, **loss)  # fmt: skip
+    return HistGradientBoostingRegressor(
+        max_iter=iterations,
+        learning_rate=rate,
+        max_leaf_nodes=leaves,
+        min_samples_leaf=40,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=0,
+        **loss,
+    )
 
 
 @dataclass(frozen=True)
@@ -44,24 +53,36 @@ class Direct:
     iterations: int = 200
     stride: int = 1
 
-    def fit(self, task: Task, rows: int, levels: Sequence[float]) -> list[list[list[HistGradientBoostingRegressor]]]:
+    def fit(
+        self, task: Task, rows: int, levels: Sequence[float]
+    ) -> list[list[list[HistGradientBoostingRegressor]]]:
         """[step][output][level], learnt from targets in the first `rows` rows."""
         origins = task.fit_origins(rows, self.stride)
         models = []
         for h in task.steps if self.features == "lags" else task.steps[:1]:
             x, base = self.inputs(task, origins, h)
             y = task.table.target(origins, h) - base
-            models.append([[_fit(booster(q, self.iterations), x, y[:, o]) for q in levels]
-                           for o in range(y.shape[1])])  # fmt: skip
+            models.append(
+                [[_fit(booster(q, self.iterations), x, y[:, o]) for q in levels] for o in range(y.shape[1])]
+            )
         return models if self.features == "lags" else models * len(task.steps)
 
-    def predict(self, task: Task, models: list[list[list[HistGradientBoostingRegressor]]], origins: Ints) -> Floats:
+    def predict(
+        self, task: Task, models: list[list[list[HistGradientBoostingRegressor]]], origins: Ints
+    ) -> Floats:
         """(n, H, O, levels)"""
         steps = []
         for h, per_output in zip(task.steps, models, strict=True):
             x, base = self.inputs(task, origins, h)
-            steps.append(np.stack([np.column_stack([base[:, o] + m.predict(x) for m in row])
-                                   for o, row in enumerate(per_output)], axis=1))  # fmt: skip
+            steps.append(
+                np.stack(
+                    [
+                        np.column_stack([base[:, o] + m.predict(x) for m in row])
+                        for o, row in enumerate(per_output)
+                    ],
+                    axis=1,
+                )
+            )
         return np.stack(steps, axis=1)
 
     def inputs(self, task: Task, origins: Ints, h: int) -> tuple[Floats, Floats]:
@@ -84,8 +105,8 @@ class Direct:
 class Tracked:
     """A booster's median plus the weighted mean of its newest errors, with intervals from its past residuals.
 
-    The error of row t made h rows ahead counts from origin t + 1 on: labels are h rows late to a forecast h rows
-    ahead. The weights halve every `halflife` rows. Levels are running quantiles of the corrected errors.
+    The error of row t made h rows ahead counts from origin t + 1 on: labels are h rows late to a forecast h
+    rows ahead. The weights halve every `halflife` rows. Levels are running quantiles of the corrected errors.
 
     Parameters
     ----------
@@ -139,9 +160,15 @@ class Exceedance:
         y = task.table.target(origins, self.step)
         for o, limit in enumerate(self.limits):
             valid = np.isfinite(y[:, o])
-            model = HistGradientBoostingClassifier(max_iter=self.iterations, learning_rate=0.06, max_leaf_nodes=31,
-                                                   min_samples_leaf=40, l2_regularization=1.0,
-                                                   early_stopping=False, random_state=0)  # fmt: skip
+            model = HistGradientBoostingClassifier(
+                max_iter=self.iterations,
+                learning_rate=0.06,
+                max_leaf_nodes=31,
+                min_samples_leaf=40,
+                l2_regularization=1.0,
+                early_stopping=False,
+                random_state=0,
+            )
             model.fit(x[valid], y[valid, o] > limit)
             out[:, o] = model.predict_proba(at)[:, 1]
         return out
@@ -149,7 +176,9 @@ class Exceedance:
 
 def _fit(model: HistGradientBoostingRegressor, x: Floats, y: Floats) -> HistGradientBoostingRegressor:
     valid = np.isfinite(y)
-    with threadpool_limits(1, user_api="openmp"):  # a shared machine: threads that wait cost more than they bring
+    with threadpool_limits(
+        1, user_api="openmp"
+    ):  # a shared machine: threads that wait cost more than they bring
         return model.fit(x[valid], y[valid])
 
 
@@ -166,7 +195,12 @@ def track(error: Floats, late: int, halflife: float) -> Floats:
 
 
 def spread_levels(
-    point: Floats, residual: Floats, steps: Sequence[int], asked: Ints, levels: Sequence[float], memory: int = 2000
+    point: Floats,
+    residual: Floats,
+    steps: Sequence[int],
+    asked: Ints,
+    levels: Sequence[float],
+    memory: int = 2000,
 ) -> Floats:
     """(n, H, O, Q): points plus quantiles of the last `memory` residuals that are known at each origin."""
     out = np.repeat(point[asked][..., None], len(levels), axis=-1)

@@ -1,7 +1,7 @@
 """Linear regression and a Gaussian process on its residuals: the recipe of the prototype study, in NumPy.
 
-Independent of the package's corrector (csrc/emisopt/train/corrector.cpp), whose first form it was: exponential
-kernels, 600 labels, a fresh factorisation every four rows.
+Independent of the package's corrector (csrc/emisopt/train/corrector.cpp), whose first form it was:
+exponential kernels, 600 labels, a fresh factorisation every four rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from benchmarks.forecasting.task import Floats, Ints, Task
 
 
 class Normalised:
-    """Operation x (N, F) and outputs z (N, O) in standard deviations of the first rows; skewed outputs in log."""
+    """Operation x (N, F) and outputs z (N, O) in standard deviations of the first rows; skewed outputs in
+    log."""
 
     def __init__(self, task: Task, rows: int) -> None:
         table = task.table
@@ -27,10 +28,14 @@ class Normalised:
         for c in ahead:
             column = table.values[:, c]
             if c in table.categorical:
-                columns += [(column == v).astype(float) for v in range(len(task.tags[table.names[c]].categories))]
+                columns += [
+                    (column == v).astype(float) for v in range(len(task.tags[table.names[c]].categories))
+                ]
             else:
                 columns.append(column)
-        lagged = [np.concatenate([np.full(lag, np.nan), c[: len(c) - lag]]) for lag in task.lags for c in columns]
+        lagged = [
+            np.concatenate([np.full(lag, np.nan), c[: len(c) - lag]]) for lag in task.lags for c in columns
+        ]
         if table.time is not None:
             time = row_time(task, np.arange(table.rows))
             lagged += [f(2 * np.pi * time / 86400.0) for f in (np.sin, np.cos)]
@@ -52,7 +57,9 @@ class Normalised:
         """z (..., O, Q) back in units."""
         y = z * self.sd[:, None] + self.mean[:, None]
         log = np.isfinite(self.offset)
-        return np.where(log[:, None], np.exp(np.where(log[:, None], y, 0.0)) - np.nan_to_num(self.offset)[:, None], y)
+        return np.where(
+            log[:, None], np.exp(np.where(log[:, None], y, 0.0)) - np.nan_to_num(self.offset)[:, None], y
+        )
 
 
 def kernel(dt: Floats, dx: Floats) -> Floats:
@@ -92,10 +99,15 @@ class LinearGP:
         mean, variance = self._predict(task, data, base, held, 1)
         truth = np.stack([data.z[held + h - 1] for h in task.steps], axis=1)
         with np.errstate(invalid="ignore"):
-            scale = np.sqrt(np.nanmedian((truth - mean) ** 2 / variance, axis=0) / norm.ppf(0.75) ** 2)  # (H, O)
+            scale = np.sqrt(
+                np.nanmedian((truth - mean) ** 2 / variance, axis=0) / norm.ppf(0.75) ** 2
+            )  # (H, O)
         base = self._line(data, task.fit_rows)
         mean, variance = self._predict(task, data, base, task.origins, self.refresh)
-        z = mean[..., None] + norm.ppf(task.levels) * (np.nan_to_num(scale, nan=1.0) * np.sqrt(variance))[..., None]
+        z = (
+            mean[..., None]
+            + norm.ppf(task.levels) * (np.nan_to_num(scale, nan=1.0) * np.sqrt(variance))[..., None]
+        )
         return data.physical(z)
 
     def _line(self, data: Normalised, rows: int) -> Floats:
@@ -135,7 +147,9 @@ class LinearGP:
                 cov[np.diag_indices(labels.size)] += self.noise
                 factor = cho_factor(cov, lower=True, check_finite=False, overwrite_a=True)
                 weights = cho_solve(factor, residual[np.ix_(labels, group)], check_finite=False)
-                cross = kernel(np.abs(rows[:, None] - clock[labels]), distances(data.x[inside], data.x[labels]))
+                cross = kernel(
+                    np.abs(rows[:, None] - clock[labels]), distances(data.x[inside], data.x[labels])
+                )
                 half = solve_triangular(factor[0], cross.T, lower=True, check_finite=False)
                 left = 0.6 + self.noise - (half * half).sum(axis=0)
                 for i, o in enumerate(group):

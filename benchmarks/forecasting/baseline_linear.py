@@ -15,7 +15,8 @@ MOST_ROWS = 25_000  # origins that a ridge learns from
 
 
 def solve_ridge(x: Floats, y: Floats, penalty: float) -> tuple[Floats, Floats, Floats]:
-    """(mean, scale, weights (F + 1, O)) of standardised ridge regression; missing features count as the mean."""
+    """(mean, scale, weights (F + 1, O)) of standardised ridge regression; missing features count as the
+    mean."""
     mean = np.nan_to_num(np.nanmean(np.vstack([x, np.zeros((1, x.shape[1]))]), axis=0))
     z = np.where(np.isfinite(x), x - mean, 0.0)
     scale = np.maximum(z.std(axis=0), 1e-9)

@@ -95,7 +95,9 @@ class Pooled:
 
     def _fit(self, task: Task, features: Features, rows: int) -> list[list[HistGradientBoostingRegressor]]:
         longest = max(task.steps)
-        origins = np.arange(28 * task.season if rows > 60 * task.season else 7 * task.season, rows - longest + 1)
+        origins = np.arange(
+            28 * task.season if rows > 60 * task.season else 7 * task.season, rows - longest + 1
+        )
         per_step = max(1, self.pairs // len(task.steps))
         stride = max(1, -(-origins.size // per_step))
         models = []
@@ -107,7 +109,9 @@ class Pooled:
                 y.append(task.table.target(at, h)[:, o] - features.base(at, h)[:, o])
             inputs, targets = np.concatenate(x), np.concatenate(y)
             levels = [None if self.squared and q == 0.5 else q for q in task.levels]
-            models.append([_fit(booster(q, self.iterations, self.leaves, self.rate), inputs, targets) for q in levels])
+            models.append(
+                [_fit(booster(q, self.iterations, self.leaves, self.rate), inputs, targets) for q in levels]
+            )
         return models
 
 
@@ -135,7 +139,9 @@ class PooledTracked:
         base = features.base(every, season)
         truth = task.table.target(every, season)
         for o in range(len(task.outputs)):
-            error[:, o] = truth[:, o] - base[:, o] - models[o][task.median].predict(features(every, season, o))
+            error[:, o] = (
+                truth[:, o] - base[:, o] - models[o][task.median].predict(features(every, season, o))
+            )
         shift = track(error, season, self.halflife * season)[task.origins - first]
         forecast = self.base(task)
         fading = 0.5 ** (np.asarray(task.steps) / (self.fade * season))

@@ -114,7 +114,10 @@ class SlotQuantiles:
         back[~inside] = np.nan
         weekend = is_weekend(task, rows)
         self.quantiles = np.stack(
-            [_sorted_quantiles(np.where((weekend == kind)[..., None], back, np.nan), levels) for kind in (False, True)],
+            [
+                _sorted_quantiles(np.where((weekend == kind)[..., None], back, np.nan), levels)
+                for kind in (False, True)
+            ],
             axis=1,
         )  # (N, 2, O, Q)
         either = _sorted_quantiles(back, levels)[:, None]

@@ -42,11 +42,30 @@ def code_version() -> str:
 def forecast(name: str, model: Model, task: Task) -> tuple[Floats, float]:
     """The model's checked forecast and the seconds that it took when it was computed."""
     digest = hashlib.sha256(
-        "|".join(map(str, (code_version(), task.key, task.name, task.train_rows, task.validation_rows, task.steps,
-                           task.levels, task.season, task.lags, task.tags.to_json(), name, repr(model)))).encode()
-    )  # fmt: skip
+        "|".join(
+            map(
+                str,
+                (
+                    code_version(),
+                    task.key,
+                    task.name,
+                    task.train_rows,
+                    task.validation_rows,
+                    task.steps,
+                    task.levels,
+                    task.season,
+                    task.lags,
+                    task.tags.to_json(),
+                    name,
+                    repr(model),
+                ),
+            )
+        ).encode()
+    )
     digest.update(task.origins.tobytes())
-    path = folder() / f"{task.name}-{name.replace(' ', '_').replace('+', 'and')}-{digest.hexdigest()[:16]}.npz"
+    path = (
+        folder() / f"{task.name}-{name.replace(' ', '_').replace('+', 'and')}-{digest.hexdigest()[:16]}.npz"
+    )
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
             return np.asarray(kept["forecast"]), float(kept["seconds"])

@@ -19,44 +19,10 @@ from emisopt.errors import MissingFileError
 from emisopt.io import read_history
 from emisopt.tags import Tag, TagMap, load_tagmap
 
-# File -> SHA-256. A file that differs is another data set: its figures would not be comparable.
-CHECKSUMS = {
-    "gas_turbine/gt_2011.csv": "d87ceef9aa59533cc7d924d10de241b1b06ecd11f9b26bab59191ea0f8a76b9a",
-    "gas_turbine/gt_2012.csv": "be54b9d0e1a7de40c55d32fa489e75de892b000c066b5a09f09a19124ee29100",
-    "gas_turbine/gt_2013.csv": "13c437bb440ec2045bd12057e6654c41dd4107a661eac16ba2e878e897a08f9e",
-    "gas_turbine/gt_2014.csv": "c2a03c92c9c3207aad0c6be7de8d9b5b4bfa4720ad0efb2c1f21b6cec4d3f3fa",
-    "air_quality/AirQualityUCI_head5997.csv": "da787fe845638a22a5b1bb44f4caf060d746ae9752f6dfbf74a2afe297253110",
-    "beijing_air/PRSA_Data_Aotizhongxin_20130301-20170228.csv": "a94fbcfc71708b6ffdc033360163d91efb7f675e496f6b5860929aa96b96351b",
-    "beijing_air/PRSA_Data_Changping_20130301-20170228.csv": "a2e21402a6d95fb7043f87959e6e3dcbecb957aac356a6f8028a85b047c772e7",
-    "beijing_air/PRSA_Data_Dingling_20130301-20170228.csv": "3d8dff81f18a80d9f455876a785642bffe1e9b9924ec1e6b7ce8cca790432eeb",
-    "beijing_air/PRSA_Data_Dongsi_20130301-20170228.csv": "9c0020214425e5ee2a64d42f97a1f632e1d8f6b53ad50edd85a686cc7999f27e",
-    "ett/ETTh1.csv": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
-    "ett/ETTm1.csv": "6ce1759b1a18e3328421d5d75fadcb316c449fcd7cec32820c8dafda71986c9e",
-    "sru/SRU_data_head.txt": "c4c4e100e40836cfdc615b96bae4713ba89348242120dde4669ee79fcfd16dfb",
-    "steel/Steel_industry_data.csv": "d878899862a6c2f6e4ade0149ce8acabaf313c2242824a8bd5b4f89ab10e66f1",
-    "tep/d00.dat": "4c3c0b11eefacf93e5d2529e2866d7a625e37aa9153d0f95fae17a6c9e560deb",
-    "tep/d00_te.dat": "57d56da4199e3d73582855d810be1d13d931386fd728bf1694798c7b0a03678c",
-    "tep/d01.dat": "b0da22ac7561d82b0ba0b48bf87d2b3a8655cb23a3dc37330dd03cdd126c387c",
-    "tep/d01_te.dat": "e7e6992fb39664e739fccbc001a1c5d5f7cb21829544f734ca3f282c26f680e5",
-    "tep/d02.dat": "af1a46ba3a5482be3e7b143606f22ae509138544af2a2d0eb7389459257f8179",
-    "tep/d02_te.dat": "a34bd9c3693fa96bd3ee533fb7fbe29a9d226a4e3250b585ef1308e1136dbfb0",
-    "tep/d03.dat": "df39c57bdac7ea476ee236c289e0f59b0cbf868adfbbbaf213f692d8cd96e52a",
-    "tep/d03_te.dat": "b7bf6f2ed7cff0a5577898b009edd252b9bdf6ee9ff7dbeacf9af9aa4c6abace",
-    "tep/d04.dat": "346702fce33d9707f0b4ec5b8f533ccb08be60313607d5156d7e237b80a87b3f",
-    "tep/d04_te.dat": "1ccb488dd5feac11aad54623451168abef066229e685872597897800363916f9",
-    "tep/d05.dat": "3a47bfce4010ce0c634ae828409cce657ecd03bf0c4d59f8dd4a3d4f792f493f",
-    "tep/d05_te.dat": "1def7258a2865aeead699d52c8cf926fbf34c1467aaf298121987ab858fd0888",
-    "tep/d06.dat": "ff0882a44bb74f5d2d1a864425ac7e5ae82420391c7060232cefc08ad5bf7331",
-    "tep/d06_te.dat": "8a3adc7121eaa9b9300c27f9c57a8ab356315401cb964310a4a8244dd34bf79d",
-    "tep/d07.dat": "e3fd272ed53f899ab0c8278c7eede55418b01a2339b5fcff14a87fefaa3d181d",
-    "tep/d07_te.dat": "e01b7c81daf9fccc4495cbde5658296918276b3c078044893f6e945dd91d3446",
-    "tep/d08.dat": "4817735e339449bec909d1cbe77e421acc79c7357b8c6b5bb82c6e5788b72449",
-    "tep/d08_te.dat": "c0637f02f23b79890b43cfee9604818ad6d7f81532223d76acf1da0d6e2a2cc1",
-    "tep/d09.dat": "cb9146da760cdd52cad575d745413a5cfb4b447af2db9fb6a424cf6881ff0fcd",
-    "tep/d09_te.dat": "513df6c3a4fd48e0eaddb0002cd8cdab3a78a5c83c47883bb52d2dc6c2472428",
-    "tep/d10.dat": "e08697b5d074aea2345434bc4d26296f5dbdbb7efbf37a1bbee292b2ce765e8f",
-    "tep/d10_te.dat": "3a278be79d8d111fc60be3cfb4f961c28e2dc632f17eb519886aa0f95864ffc6",
-}
+# File -> SHA-256, as `sha256sum --check SHA256SUMS` in the folder of the data reads them. A file that
+# differs is another data set: its figures would not be comparable.
+_LINES = Path(__file__).with_name("SHA256SUMS").read_text(encoding="utf-8").splitlines()
+CHECKSUMS = {name: digest for digest, name in (line.split() for line in _LINES)}
 STATIONS = ("Aotizhongxin", "Changping", "Dingling", "Dongsi")
 YEARS = (2011, 2012, 2013, 2014)
 TEP_INPUTS = tuple(f"XMEAS{i}" for i in range(1, 23)) + tuple(f"XMV{i}" for i in range(1, 12))
@@ -145,7 +111,8 @@ def ett(name: str) -> Data:
 
 @cache
 def sru() -> Data:
-    """Sulphur recovery unit: five flows in, H2S and SO2 of the tail gas out; a row a minute, scaled 0 to 1."""
+    """Sulphur recovery unit: five flows in, H2S and SO2 of the tail gas out; a row a minute, scaled 0 to
+    1."""
     name = "sru/SRU_data_head.txt"
     lines = [line.split() for line in file(name).read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
     columns = ["u1", "u2", "u3", "u4", "u5", "H2S", "SO2"]
@@ -160,7 +127,8 @@ def sru() -> Data:
 
 @cache
 def tep() -> Data:
-    """Tennessee Eastman: the training runs d00 to d10, then their test runs; the product's analysis is forecast.
+    """Tennessee Eastman: the training runs d00 to d10, then their test runs; the product's analysis is
+    forecast.
 
     Runs do not follow each other: between two, one row number is left out.
     """

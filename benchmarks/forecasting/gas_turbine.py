@@ -1,8 +1,9 @@
-"""UCI gas turbine: trained on 2011-13 (settings chosen on 2013), run through 2014 with labels 1 to 168 rows late.
+"""UCI gas turbine: trained on 2011-13 (settings chosen on 2013), run through 2014 with labels 1 to 168 rows
+late.
 
-One forecast serves all of the issue's turbine tables: at origin k, outputs of rows < k are known, and for the row
-k + h - 1 the operation up to it. That is the what-if forecast h rows ahead, and the soft sensor whose labels are h
-rows late. "Late 0" is h = 1: the row before is known.
+One forecast serves all of the issue's turbine tables: at origin k, outputs of rows < k are known, and for the
+row k + h - 1 the operation up to it. That is the what-if forecast h rows ahead, and the soft sensor whose
+labels are h rows late. "Late 0" is h = 1: the row before is known.
 """
 
 from __future__ import annotations
@@ -31,8 +32,17 @@ def task(quick: bool = False) -> Task:
     source = data.gas_turbine()
     begin, end = source.starts[3], len(source.history)
     origins = np.arange(begin, begin + 1600, 8) if quick else np.arange(begin, end)
-    return Task("gas_turbine", source.history, source.tags, source.key, source.starts[2],
-                begin - source.starts[2], origins, STEPS, LEVELS)  # fmt: skip
+    return Task(
+        "gas_turbine",
+        source.history,
+        source.tags,
+        source.key,
+        source.starts[2],
+        begin - source.starts[2],
+        origins,
+        STEPS,
+        LEVELS,
+    )
 
 
 def baselines(quick: bool) -> dict[str, Model]:
@@ -54,7 +64,8 @@ def baselines(quick: bool) -> dict[str, Model]:
 
 
 def score(task: Task, forecast: Floats) -> Mapping[str, float]:
-    """MAE, RMSE, mean pinball and 80 % coverage of each output and step; relative accuracy and exceedance 24 late."""
+    """MAE, RMSE, mean pinball and 80 % coverage of each output and step; relative accuracy and exceedance 24
+    late."""
     out: dict[str, float] = {}
     point = forecast[..., task.median]
     absolute, squared = scores.mae(task.truth, point), scores.rmse(task.truth, point)
@@ -65,10 +76,15 @@ def score(task: Task, forecast: Floats) -> Mapping[str, float]:
         for i, h in enumerate(task.steps):
             key = f"{name} h{h}"
             covered = scores.coverage(task.truth[:, i, o], forecast[:, i, o, low], forecast[:, i, o, high])
-            out |= {f"mae {key}": float(absolute[i, o]), f"rmse {key}": float(squared[i, o]),
-                    f"pinball {key}": float(loss[i, o]), f"cover {key}": covered.share,
-                    f"width {key}": covered.width, f"least cover {key}": covered.least,
-                    f"largest cover {key}": covered.largest}  # fmt: skip
+            out |= {
+                f"mae {key}": float(absolute[i, o]),
+                f"rmse {key}": float(squared[i, o]),
+                f"pinball {key}": float(loss[i, o]),
+                f"cover {key}": covered.share,
+                f"width {key}": covered.width,
+                f"least cover {key}": covered.least,
+                f"largest cover {key}": covered.largest,
+            }
         late = task.steps.index(LATE)
         y = task.truth[:, late, o]
         event = np.where(np.isfinite(y), y > limits[o], np.nan)
@@ -94,7 +110,10 @@ def classifier_scores(task: Task, quick: bool) -> dict[str, dict[str, float]]:
         for o, name in enumerate(task.outputs):
             y = task.truth[:, late, o]
             event = np.where(np.isfinite(y), y > limits[o], np.nan)
-            out[model] |= {f"brier {name}": scores.brier(event, p[:, o]), f"hits {name}": scores.hit_rate(event, p[:, o])}
+            out[model] |= {
+                f"brier {name}": scores.brier(event, p[:, o]),
+                f"hits {name}": scores.hit_rate(event, p[:, o]),
+            }
     return out
 
 
@@ -105,7 +124,9 @@ def rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
     for output, short in (("NOX", "nox"), ("CO", "co")):
         for h, late in ((24, 24), (1, 0), (168, 168)):
             test = significance(table, output, h)
-            out.append(table.row(f"gt-{short}-2014-late{late}", "mae", f"mae {output} h{h}", unit="mg/m3", note=test))
+            out.append(
+                table.row(f"gt-{short}-2014-late{late}", "mae", f"mae {output} h{h}", unit="mg/m3", note=test)
+            )
     for output, short in (("NOX", "nox"), ("CO", "co")):
         for h in (1, 6, 24):
             key = f"mae {output} h{h}"
@@ -114,13 +135,19 @@ def rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
             table.spread[f"over persistence {output} h{h}"] = (
                 table.spread[key] / table.scores.loc["last value", key]
             )
-            out.append(table.row(f"gt-{short}-whatif-h{h}", "mae_over_persistence", f"over persistence {output} h{h}"))
+            out.append(
+                table.row(
+                    f"gt-{short}-whatif-h{h}", "mae_over_persistence", f"over persistence {output} h{h}"
+                )
+            )
     for h in (1, 6, 24):
         out += coverage_rows(table, h)
     classifiers = classifier_scores(t, quick)
     for output, short in (("NOX", "nox"), ("CO", "co")):
         out += exceedance_rows(table, classifiers, output, short)
-    out.append(table.row("rata", "share", "rata NOX", better="higher", note="blocks of 9 rows within 20 %, 24 late"))
+    out.append(
+        table.row("rata", "share", "rata NOX", better="higher", note="blocks of 9 rows within 20 %, 24 late")
+    )
     return out
 
 
@@ -138,7 +165,10 @@ def significance(table: tables.Table, output: str, h: int) -> str:
 def coverage_rows(table: tables.Table, h: int) -> list[Row]:
     """80 % intervals: share inside (NOx and CO averaged); the least and largest share in any 500 rows."""
     outputs = table.task.outputs
-    mean = {m: float(np.mean([table.scores.loc[m, f"cover {o} h{h}"] for o in outputs])) for m in table.scores.index}
+    mean = {
+        m: float(np.mean([table.scores.loc[m, f"cover {o} h{h}"] for o in outputs]))
+        for m in table.scores.index
+    }
     least = min(table.scores.loc[table.main, f"least cover {o} h{h}"] for o in outputs)
     largest = max(table.scores.loc[table.main, f"largest cover {o} h{h}"] for o in outputs)
     note = f"500 rows: {least:.3f} to {largest:.3f}; " + ", ".join(
@@ -152,13 +182,31 @@ def exceedance_rows(
 ) -> list[Row]:
     """Above the 95th percentile of 2013, 24 rows ahead."""
     out = []
-    for metric, key, better in (("brier", f"brier {output}", "lower"), ("hit_rate", f"hits {output}", "higher")):
-        every = {m: float(v) for m, v in table.scores[key].items()} | {m: s[key] for m, s in classifiers.items()}
+    for metric, key, better in (
+        ("brier", f"brier {output}", "lower"),
+        ("hit_rate", f"hits {output}", "higher"),
+    ):
+        every = {m: float(v) for m, v in table.scores[key].items()} | {
+            m: s[key] for m, s in classifiers.items()
+        }
         others = {m: v for m, v in every.items() if m not in table.ours}
-        best = min(others, key=others.__getitem__) if better == "lower" else max(others, key=others.__getitem__)
-        note = ("at 5 % false alarms; " if metric == "hit_rate" else "") + ", ".join(
-            f"{m} {v:.4g}" for m, v in sorted(every.items(), key=lambda x: x[1]) if m not in (table.main, best)
+        best = (
+            min(others, key=others.__getitem__) if better == "lower" else max(others, key=others.__getitem__)
         )
-        out.append(Row(f"gt-exceed-{short}", metric, every[table.main], others[best], best.replace(" ", "_"),
-                       better=better, note=note))  # type: ignore[arg-type] # fmt: skip
+        note = ("at 5 % false alarms; " if metric == "hit_rate" else "") + ", ".join(
+            f"{m} {v:.4g}"
+            for m, v in sorted(every.items(), key=lambda x: x[1])
+            if m not in (table.main, best)
+        )
+        out.append(
+            Row(
+                f"gt-exceed-{short}",
+                metric,
+                every[table.main],
+                others[best],
+                best.replace(" ", "_"),
+                better=better,
+                note=note,
+            )
+        )  # type: ignore[arg-type]
     return out

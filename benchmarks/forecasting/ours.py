@@ -1,5 +1,5 @@
-"""The models under test. Whatever is added to `models()` is scored beside every baseline, with five seeds where
-it is random: a name and a callable of (task, seed) that issues forecasts as `task.py` says."""
+"""The models under test. Whatever is added to `models()` is scored beside every baseline, with five seeds
+where it is random: a name and a callable of (task, seed) that issues forecasts as `task.py` says."""
 
 from __future__ import annotations
 

@@ -52,9 +52,9 @@ def scaled_scores(
 ) -> tuple[float, float]:
     """(SQL, MASE) as fev-bench has them (autogluon/fev, metrics.py).
 
-    Per window the loss is divided by the seasonal error of all rows before it and averaged over the known rows;
-    then over the targets, then over the windows. SQL is the mean over levels of twice the pinball loss, so that
-    for a point forecast it equals MASE.
+    Per window the loss is divided by the seasonal error of all rows before it and averaged over the known
+    rows; then over the targets, then over the windows. SQL is the mean over levels of twice the pinball loss,
+    so that for a point forecast it equals MASE.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ def coverage(truth: Floats, low: Floats, high: Floats, window: int = 500) -> Cov
 
 
 def exceedance(forecast: Floats, levels: Sequence[float], limit: float) -> Floats:
-    """P(output > limit) of quantiles (..., Q): linear between levels, exponential tails beyond the outer ones.
+    """P(output > limit) of quantiles (..., Q): linear between levels, exponential tails beyond the outer
+    ones.
 
     The tails' slopes are those of the outermost pair of levels, so probabilities stay comparable where limits
     lie outside all quantiles (every one of them then 0.95 or more away).
@@ -140,8 +141,8 @@ def hit_rate(event: Floats, probability: Floats, false_alarms: float = 0.05) -> 
 
 
 def relative_accuracy(truth: Floats, point: Floats, block: int = 9) -> Floats:
-    """(blocks,) relative accuracy of consecutive blocks of `block` rows: (|mean d| + t s_d / sqrt n) / mean of
-    the reference (EPA PS-2, eq. 2-6; t = 2.306 for nine). A block with a missing row is NaN."""
+    """(blocks,) relative accuracy of consecutive blocks of `block` rows: (|mean d| + t s_d / sqrt n) / mean
+    of the reference (EPA PS-2, eq. 2-6; t = 2.306 for nine). A block with a missing row is NaN."""
     n = len(truth) // block * block
     y, p = truth[:n].reshape(-1, block), point[:n].reshape(-1, block)
     d = p - y
@@ -161,11 +162,11 @@ class DieboldMariano:
 def diebold_mariano(loss_a: Floats, loss_b: Floats, lag: int) -> DieboldMariano:
     """Whether two forecasts differ in mean loss (Diebold, Mariano 1995).
 
-    The variance of the mean counts the autocovariances up to `lag` in full: h - 1 rows for forecasts h rows ahead,
-    issued row by row, as errors of optimal forecasts have. Losses of plants that drift go on resembling each other
-    longer; where Bartlett weights over four times the lag (Newey, West 1987) give a larger variance, that one
-    counts. The statistic is corrected for small samples and compared with Student's t (Harvey, Leybourne, Newbold
-    1997).
+    The variance of the mean counts the autocovariances up to `lag` in full: h - 1 rows for forecasts h rows
+    ahead, issued row by row, as errors of optimal forecasts have. Losses of plants that drift go on
+    resembling each other longer; where Bartlett weights over four times the lag (Newey, West 1987) give a
+    larger variance, that one counts. The statistic is corrected for small samples and compared with Student's
+    t (Harvey, Leybourne, Newbold 1997).
 
     Parameters
     ----------
@@ -181,7 +182,9 @@ def diebold_mariano(loss_a: Floats, loss_b: Floats, lag: int) -> DieboldMariano:
     wide = min(max(4 * lag, round(n ** (1 / 3))), n // 4)
     covariance = np.array([float(c[j:] @ c[: n - j]) / n for j in range(max(lag, wide) + 1)])
     full = covariance[0] + 2.0 * covariance[1 : lag + 1].sum()
-    bartlett = covariance[0] + 2.0 * ((1.0 - np.arange(1, wide + 1) / (wide + 1)) * covariance[1 : wide + 1]).sum()
+    bartlett = (
+        covariance[0] + 2.0 * ((1.0 - np.arange(1, wide + 1) / (wide + 1)) * covariance[1 : wide + 1]).sum()
+    )
     variance = max(full, bartlett)
     if variance <= 0:
         return DieboldMariano(0.0, 1.0)

@@ -1,5 +1,5 @@
-"""Soft sensors whose labels come late: tail gas of the sulphur unit, product analysis of the Tennessee Eastman
-process. Root mean squared error, as their literature has it."""
+"""Soft sensors whose labels come late: tail gas of the sulphur unit, product analysis of the Tennessee
+Eastman process. Root mean squared error, as their literature has it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from benchmarks.forecasting import data, scores, tables
 from benchmarks.forecasting.baseline_boosting import Direct, Tracked
 from benchmarks.forecasting.baseline_gp import LinearGP
 from benchmarks.forecasting.baseline_linear import Ridge, RLinear, apply_ridge, solve_ridge
-from benchmarks.forecasting.baseline_simple import Climatology, LastValue, SeasonalNaive, residual_levels, with_levels
+from benchmarks.forecasting.baseline_simple import (
+    Climatology,
+    LastValue,
+    SeasonalNaive,
+    residual_levels,
+    with_levels,
+)
 from benchmarks.forecasting.ours import Seeded
 from benchmarks.forecasting.task import Floats, Ints, Model, Task
 from benchmarks.harness import Row
@@ -43,7 +49,9 @@ class OperationRidge:
         y = task.values[:rows]
         valid = np.isfinite(y).all(axis=1)
         model = solve_ridge(inputs(np.arange(rows))[valid], y[valid], self.penalty)
-        return np.stack([apply_ridge(inputs(np.minimum(at + h - 1, table.rows - 1)), model) for h in task.steps], axis=1)
+        return np.stack(
+            [apply_ridge(inputs(np.minimum(at + h - 1, table.rows - 1)), model) for h in task.steps], axis=1
+        )
 
 
 def sru_task(quick: bool = False) -> Task:
@@ -52,23 +60,46 @@ def sru_task(quick: bool = False) -> Task:
     rows = len(source.history)
     train, test = rows // 2, int(0.7 * rows)
     origins = np.arange(test, test + 800, 8) if quick else np.arange(test, rows)
-    return Task("sru", source.history, source.tags, source.key, train, test - train, origins,
-                SRU_LATE, lags=SRU_LAGS, season=1440)  # fmt: skip
+    return Task(
+        "sru",
+        source.history,
+        source.tags,
+        source.key,
+        train,
+        test - train,
+        origins,
+        SRU_LATE,
+        lags=SRU_LAGS,
+        season=1440,
+    )
 
 
 def tep_task(quick: bool = False) -> Task:
-    """Trained on the runs d00 to d10 (the last two choose settings), tested on the 960 rows of each test run."""
+    """Trained on the runs d00 to d10 (the last two choose settings), tested on the 960 rows of each test
+    run."""
     source = data.tep()
     runs = len(data.TEP_TRAIN)
     train, test = source.starts[runs - 2], source.starts[runs]
     rows = np.arange(test, len(source.history))
     late = max(TEP_LATE)
     starts = np.repeat(source.starts[runs:], np.diff([*source.starts[runs:], len(source.history)]))
-    ends = np.repeat([*source.starts[runs + 1 :], len(source.history)],
-                     np.diff([*source.starts[runs:], len(source.history)]))  # fmt: skip
+    ends = np.repeat(
+        [*source.starts[runs + 1 :], len(source.history)],
+        np.diff([*source.starts[runs:], len(source.history)]),
+    )
     inside = (rows >= starts + 2 * late) & (rows + late <= ends)
-    return Task("tep", source.history, source.tags, source.key, train, test - train, rows[inside][:900:16] if quick else rows[inside],
-                TEP_LATE, lags=(0, 5), season=480)  # fmt: skip
+    return Task(
+        "tep",
+        source.history,
+        source.tags,
+        source.key,
+        train,
+        test - train,
+        rows[inside][:900:16] if quick else rows[inside],
+        TEP_LATE,
+        lags=(0, 5),
+        season=480,
+    )
 
 
 def baselines(quick: bool) -> dict[str, Model]:
@@ -104,8 +135,11 @@ def score(task: Task, forecast: Floats) -> Mapping[str, float]:
 
 def sru_rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
     table = tables.run(sru_task(quick), baselines(quick), ours, score, seeds)
-    return [table.row(f"sru-{name.lower()}-late{h}", "rmse", f"rmse {name} late{h}") for name in ("H2S", "SO2")
-            for h in (24, 1, 168)]  # fmt: skip
+    return [
+        table.row(f"sru-{name.lower()}-late{h}", "rmse", f"rmse {name} late{h}")
+        for name in ("H2S", "SO2")
+        for h in (24, 1, 168)
+    ]
 
 
 def tep_rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
@@ -115,4 +149,6 @@ def tep_rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
     few = {n: m for n, m in baselines(quick).items() if n not in left_out}
     table = tables.run(task, few, ours, score, seeds)
     note = "mean over the five analyses of the product, in their sd"
-    return [table.row(f"tep-quality-late{h}", "rmse_over_sd", f"rmse/sd late{h}", note=note) for h in TEP_LATE]
+    return [
+        table.row(f"tep-quality-late{h}", "rmse_over_sd", f"rmse/sd late{h}", note=note) for h in TEP_LATE
+    ]

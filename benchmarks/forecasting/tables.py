@@ -47,19 +47,32 @@ class Table:
         others = self.scores.drop(index=list(self.ours))[score]
         return str(others.idxmin() if better == "lower" else others.idxmax())
 
-    def row(self, case: str, metric: str, score: str, *, better: str = "lower", unit: str = "", note: str = "") -> Row:
-        """Ours beside the best baseline; the note names all others with their scores, those ahead of us too."""
+    def row(
+        self, case: str, metric: str, score: str, *, better: str = "lower", unit: str = "", note: str = ""
+    ) -> Row:
+        """Ours beside the best baseline; the note names all others with their scores, those ahead of us
+        too."""
         best = self.best(score, better)
         column = self.scores[score].sort_values(ascending=better == "lower")
         others = ", ".join(f"{n} {v:.4g}" for n, v in column.items() if n not in (self.main, best))
         sd = self.spread.loc[self.main, score]
         text = (f"±{sd:.2g} over seeds; " if np.isfinite(sd) else "") + (f"{note}; " if note else "") + others
-        return Row(case, metric, float(self.scores.loc[self.main, score]), float(self.scores.loc[best, score]),
-                   best.replace(" ", "_"), unit=unit, better=better, note=text)  # type: ignore[arg-type] # fmt: skip
+        return Row(
+            case,
+            metric,
+            float(self.scores.loc[self.main, score]),
+            float(self.scores.loc[best, score]),
+            best.replace(" ", "_"),
+            unit=unit,
+            better=better,
+            note=text,
+        )  # type: ignore[arg-type]
 
     def text(self) -> str:
         """For people."""
-        with pd.option_context("display.width", 200, "display.max_columns", 40, "display.float_format", "{:.4g}".format):
+        with pd.option_context(
+            "display.width", 200, "display.max_columns", 40, "display.float_format", "{:.4g}".format
+        ):
             return f"{self.task.name}\n{self.scores.to_string()}\n"
 
 
@@ -68,8 +81,8 @@ def run(
 ) -> Table:
     """Baselines from the cache or computed once; the models under test always computed.
 
-    A row is scored for every model alike: a value that some model has no forecast for is an error here, unless
-    the truth is missing.
+    A row is scored for every model alike: a value that some model has no forecast for is an error here,
+    unless the truth is missing.
     """
     forecasts: dict[str, Floats] = {}
     scores: dict[str, Mapping[str, float]] = {}

@@ -31,8 +31,8 @@ class Task:
     train_rows, validation_rows : settings are chosen with the first and scored on the second; what is scored
         here was fitted on both. Rows after them are the test
     origins : row numbers k at which forecasts are issued; outputs of rows < k are known
-    steps : rows ahead h; row k + h - 1 is forecast, with setpoints and known-ahead disturbances of the rows up
-        to it given. "Labels 24 rows late" is h = 24
+    steps : rows ahead h; row k + h - 1 is forecast, with setpoints and known-ahead disturbances of the rows
+        up to it given. "Labels 24 rows late" is h = 24
     levels : of the quantiles, with 0.5
     season : rows in a day;   utc_offset : hours of local time, for weekdays
     lags : rows back at which operation matters, for soft sensors
@@ -58,7 +58,9 @@ class Task:
         if not (self.origins.size and 1 <= self.origins.min() and self.origins.max() <= len(self.history)):
             raise ValueError(f"Task(origins): expected row numbers 1..{len(self.history)}")
         if self.fit_rows > self.origins.min():
-            raise ValueError(f"Task: origin {self.origins.min()} lies in the {self.fit_rows} rows for fitting")
+            raise ValueError(
+                f"Task: origin {self.origins.min()} lies in the {self.fit_rows} rows for fitting"
+            )
 
     @property
     def fit_rows(self) -> int:
@@ -102,8 +104,13 @@ class Task:
         """The same task one part earlier: fitted on the training rows, scored on the validation rows."""
         spacing = int(np.median(np.diff(self.origins))) if len(self.origins) > 1 else 1
         origins = np.arange(self.train_rows, self.fit_rows - max(self.steps) + 1, spacing * stride)
-        return replace(self, name=f"{self.name}-validation", validation_rows=0, origins=origins,
-                       history=self.history.iloc[: self.fit_rows])  # fmt: skip
+        return replace(
+            self,
+            name=f"{self.name}-validation",
+            validation_rows=0,
+            origins=origins,
+            history=self.history.iloc[: self.fit_rows],
+        )
 
     def thinned(self, stride: int) -> Task:
         """Every so many origins, for --quick."""
@@ -135,15 +142,18 @@ def checked(forecast: Floats, task: Task, who: str) -> Floats:
 def find_leak(model: Model, task: Task, cuts: Sequence[int], seed: int = 0) -> str:
     """Runs a model with noise in all that it may not have read, and compares bits.
 
-    For each cut k, outputs of rows >= k, and disturbances not known ahead, become noise (some missing); all that
-    was issued at origins <= k must be as before. Returns "" or what changed.
+    For each cut k, outputs of rows >= k, and disturbances not known ahead, become noise (some missing); all
+    that was issued at origins <= k must be as before. Returns "" or what changed.
     """
     before = model(task)
     rng = np.random.default_rng(seed)
     for cut in cuts:
         noisy = task.history.copy()
-        hidden = [n for n in task.tags.names
-                  if n in task.outputs or (n in task.tags.disturbances and not task.tags[n].known_ahead)]  # fmt: skip
+        hidden = [
+            n
+            for n in task.tags.names
+            if n in task.outputs or (n in task.tags.disturbances and not task.tags[n].known_ahead)
+        ]
         for name in hidden:
             column = noisy[name].to_numpy(copy=True)
             spread = np.nanstd(column)

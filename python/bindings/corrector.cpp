@@ -1,10 +1,11 @@
 // The closed-form corrector: fit, labels in, forecasts out, the past as it was lived.
+#include "emisopt/train/corrector.hpp"
+
 #include <pybind11/stl.h>
 
 #include <array>
 
 #include "arrays.hpp"
-#include "emisopt/train/corrector.hpp"
 #include "module.hpp"
 
 namespace emisopt::python {
@@ -25,10 +26,11 @@ Daily daily_of(const CorrectorConfig& c) {
   return {c.daily.variance, c.daily.time, c.daily.length, c.daily.ripple};
 }
 
-CorrectorConfig make_config(const std::string& method, int delay, int window, const Terms& kernel, const Daily& daily,
-                            double noise, int refactor, double forgetting, double prior, double ridge, int waves,
-                            double wave_length, double wave_ridge, std::uint64_t seed, Index most_rows,
-                            const std::vector<int>& lags, bool calendar) {
+CorrectorConfig make_config(const std::string& method, int delay, int window, const Terms& kernel,
+                            const Daily& daily, double noise, int refactor, double forgetting, double prior,
+                            double ridge, int waves, double wave_length, double wave_ridge,
+                            std::uint64_t seed, Index most_rows, const std::vector<int>& lags,
+                            bool calendar) {
   CorrectorConfig c;
   if (method != "gp" && method != "rls")
     throw InputError("CorrectorConfig.method: expected 'gp' or 'rls', got '" + method + "'");
@@ -49,11 +51,11 @@ CorrectorConfig make_config(const std::string& method, int delay, int window, co
   return c;
 }
 
-
 void check_coming(const Corrector& c, const Array& plan, const Array& known) {
   require_shape("Corrector(plan)", plan, {{"H", -1}, {"U", static_cast<long>(c.tags().setpoints().size())}});
-  require_shape("Corrector(known)", known,
-                {{"H", static_cast<long>(plan.shape(0))}, {"D", static_cast<long>(c.tags().disturbances().size())}});
+  require_shape(
+      "Corrector(known)", known,
+      {{"H", static_cast<long>(plan.shape(0))}, {"D", static_cast<long>(c.tags().disturbances().size())}});
 }
 
 py::tuple forecast(const Corrector& c, const History& history, const Array& plan, const Array& known) {
@@ -98,14 +100,16 @@ py::tuple replay(Corrector& c, const History& history, Index begin, Index end, I
 }
 
 // (..., O) normalised mean and variance as (..., O, Q) physical quantiles.
-Array quantiles(const Corrector& c, const Array& mean, const Array& variance, const std::vector<double>& levels) {
+Array quantiles(const Corrector& c, const Array& mean, const Array& variance,
+                const std::vector<double>& levels) {
   const auto outputs = static_cast<py::ssize_t>(c.outputs().size());
   if (mean.ndim() < 1 || mean.shape(mean.ndim() - 1) != outputs || shape_of(mean) != shape_of(variance))
     throw ShapeError("Corrector.quantiles: expected mean and variance of one shape that ends with O=" +
                      std::to_string(outputs));
   for (const double level : levels)
     if (!(level > 0 && level < 1))
-      throw InputError("Corrector.quantiles(levels): expected levels between 0 and 1, got " + std::to_string(level));
+      throw InputError("Corrector.quantiles(levels): expected levels between 0 and 1, got " +
+                       std::to_string(level));
   const Index rows = outputs > 0 ? mean.size() / outputs : 0, q = static_cast<Index>(levels.size());
   std::vector<py::ssize_t> shape(mean.shape(), mean.shape() + mean.ndim());
   shape.push_back(q);
@@ -121,10 +125,11 @@ void bind_corrector(py::module_& m) {
   const CorrectorConfig d;  // the defaults that the signature shows
   py::class_<CorrectorConfig>(m, "CorrectorConfig", "Settings of the corrector; checked when made.")
       .def(py::init(&make_config), py::kw_only(), "method"_a = to_string(d.method), "delay"_a = d.delay,
-           "window"_a = d.window, "kernel"_a = terms_of(d), "daily"_a = daily_of(d), "noise"_a = d.noise, "refactor"_a = d.refactor,
-           "forgetting"_a = d.forgetting, "prior"_a = d.prior, "ridge"_a = d.map.ridge, "waves"_a = d.map.waves,
-           "wave_length"_a = d.map.wave_length, "wave_ridge"_a = d.map.wave_ridge, "seed"_a = d.map.seed,
-           "most_rows"_a = d.map.most_rows, "lags"_a = d.lags, "calendar"_a = d.calendar)
+           "window"_a = d.window, "kernel"_a = terms_of(d), "daily"_a = daily_of(d), "noise"_a = d.noise,
+           "refactor"_a = d.refactor, "forgetting"_a = d.forgetting, "prior"_a = d.prior,
+           "ridge"_a = d.map.ridge, "waves"_a = d.map.waves, "wave_length"_a = d.map.wave_length,
+           "wave_ridge"_a = d.map.wave_ridge, "seed"_a = d.map.seed, "most_rows"_a = d.map.most_rows,
+           "lags"_a = d.lags, "calendar"_a = d.calendar)
       .def_readonly("delay", &CorrectorConfig::delay)
       .def_readonly("window", &CorrectorConfig::window)
       .def_readonly("noise", &CorrectorConfig::noise)
@@ -134,7 +139,8 @@ void bind_corrector(py::module_& m) {
       .def_readonly("lags", &CorrectorConfig::lags)
       .def_property_readonly("kernel", &terms_of, "(variance, time, length) of each term.")
       .def_property_readonly("daily", &daily_of, "(variance, days, length, ripple) of the daily term.")
-      .def_property_readonly("method", [](const CorrectorConfig& c) { return std::string(to_string(c.method)); });
+      .def_property_readonly("method",
+                             [](const CorrectorConfig& c) { return std::string(to_string(c.method)); });
   py::class_<Corrector>(m, "Corrector", "Operation map and closed-form correction; see emisopt.Corrector.")
       .def_static(
           "fit",
@@ -147,8 +153,7 @@ void bind_corrector(py::module_& m) {
       .def_property_readonly("config", &Corrector::config)
       .def_property_readonly("tags", &Corrector::tags)
       .def_property_readonly("labels", &Corrector::labels)
-      .def_property_readonly("column_names",
-                             [](const Corrector& c) { return c.columns().names(c.tags()); })
+      .def_property_readonly("column_names", [](const Corrector& c) { return c.columns().names(c.tags()); })
       .def(
           "observe",
           [](Corrector& c, const History& history, Index row, Index now) {

@@ -13,7 +13,7 @@ void bind_compliance(py::module_& m);  // compliance.cpp: conversions, substitut
 void bind_permit(py::module_& m);      // permit.cpp: permits as data, their evaluation
 void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
-void bind_corrector(py::module_& m);  // corrector.cpp: the closed-form forecaster that follows the labels
+void bind_corrector(py::module_& m);   // corrector.cpp: the closed-form forecaster that follows the labels
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops

@@ -31,11 +31,11 @@ DAILY = tuple(_DEFAULT.daily)
 class Corrector(BaseEstimator):  # type: ignore[misc]
     """What operation implies, corrected by the newest labels; no training, a few milliseconds a label.
 
-    z = g(x) + w(x, t): g is a ridge regression on operation x (a line and random Fourier waves), fitted once on
-    training rows; w is a Gaussian process over operation and time on the newest residuals of g, or a recursive
-    least-squares fit with forgetting. Outputs are those of the forecaster's scales, in log space where
-    emissions are skewed. Use it beside a network (:func:`blend_weights`) or under it (:meth:`under`). On top of
-    a network that sees the labels itself it made forecasts worse.
+    z = g(x) + w(x, t): g is a ridge regression on operation x (a line and random Fourier waves), fitted once
+    on training rows; w is a Gaussian process over operation and time on the newest residuals of g, or a
+    recursive least-squares fit with forgetting. Outputs are those of the forecaster's scales, in log space
+    where emissions are skewed. Use it beside a network (:func:`blend_weights`) or under it (:meth:`under`).
+    On top of a network that sees the labels itself it made forecasts worse.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
     horizon : rows that :meth:`predict` says ahead when no plan tells
     quantiles : levels of :meth:`predict`
     window : labels that the process conditions on; the work per label grows with its square
-    kernel : terms (variance, time, length): variance exp(-dt / time) m(d / length) with the Matérn 3/2 kernel m
-        and d the root mean square difference of the inputs in standard deviations; length 0: m = 1
+    kernel : terms (variance, time, length): variance exp(-dt / time) m(d / length) with the Matérn 3/2 kernel
+        m and d the root mean square difference of the inputs in standard deviations; length 0: m = 1
     daily : (variance, days, length, ripple) of one more term where rows have stamps: variance exp(-dt / days)
         m(d / length) exp(-2 (sin(pi dt / 1 day) / ripple)^2); variance 0: none
     noise : variance of a measurement around all that; unit, as the kernel's: the output's training variance
-    forgetting, prior : of "rls": weight of a label per later label; precision of the weights around 0, in labels
-    ridge, waves, wave_length, wave_ridge, seed : of g: penalty of the line, number of waves, the length over
-        which they bend (as `kernel`'s), their penalty, their random numbers
+    forgetting, prior : of "rls": weight of a label per later label; precision of the weights around 0, in
+    labels ridge, waves, wave_length, wave_ridge, seed : of g: penalty of the line, number of waves, the
+        length over which they bend (as `kernel`'s), their penalty, their random numbers
     lags : rows back at which operation is looked at; 0 is the row itself
     calendar : hour and weekday beside operation, where rows have stamps
 
@@ -62,8 +62,9 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
 
     References
     ----------
-    Rasmussen, Williams 2006, alg. 2.1 and eq. 4.17; Rahimi, Recht 2007 (waves); Sayed 2008, ch. 35 (square-root
-    recursive least squares). docs/learning.md has the equations and how the defaults were chosen.
+    Rasmussen, Williams 2006, alg. 2.1 and eq. 4.17; Rahimi, Recht 2007 (waves); Sayed 2008, ch. 35
+    (square-root recursive least squares). docs/learning.md has the equations and how the defaults were
+    chosen.
 
     Examples
     --------
@@ -174,8 +175,8 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
     def update(self, history: pd.DataFrame) -> int:
         """Takes in all labels that are new in a history that ends now; returns how many rows had one.
 
-        The last `delay` rows are not read: their labels have not arrived. Rows are told apart by their stamps,
-        or without stamps by their place in the history, so hand in the history from its beginning.
+        The last `delay` rows are not read: their labels have not arrived. Rows are told apart by their
+        stamps, or without stamps by their place in the history, so hand in the history from its beginning.
         """
         core_history = self._history(history, "Corrector.update(history)")
         return int(self.core_.catch_up(core_history, core_history.rows))
@@ -273,14 +274,18 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         stop = core_history.rows if end is None else end
         only_median = levels == [0.5]
         mean, variance = core.replay(core_history, begin, stop, stride, list(leads), not only_median)
-        return np.asarray(self.core_.quantiles(mean, np.zeros_like(mean) if only_median else variance, levels))
+        return np.asarray(
+            self.core_.quantiles(mean, np.zeros_like(mean) if only_median else variance, levels)
+        )
 
     def under(self, history: pd.DataFrame, lead: int = 1) -> pd.DataFrame:
-        """A column per output for a network's inputs: the median for each row, issued `lead` rows before its end.
+        """A column per output for a network's inputs: the median for each row, issued `lead` rows before its
+        end.
 
-        A row's value rests on the labels of rows < row + 1 - lead - delay and on the operation of the row. Name:
-        "OUTPUT corrector". The first rows, before 20 labels are in, are NaN. g was fitted on the training rows,
-        so there the values are a little better than they will be; the process over time is not.
+        A row's value rests on the labels of rows < row + 1 - lead - delay and on the operation of the row.
+        Name: "OUTPUT corrector". The first rows, before 20 labels are in, are NaN. g was fitted on the
+        training rows, so there the values are a little better than they will be; the process over time is
+        not.
         """
         core_history = self._history(history, "Corrector.under(history)")
         if lead < 1 or lead > core_history.rows:
@@ -311,13 +316,15 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
     # ---- files ------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the whole state to one safetensors file, atomically; a loaded one goes on with the same bits."""
+        """Writes the whole state to one safetensors file, atomically; a loaded one goes on with the same
+        bits."""
         check_is_fitted(self, "core_")
         self.core_.save(os.fspath(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **parameters: Any) -> Corrector:
-        """A fitted corrector from a file; `parameters`: horizon and quantiles, which are not part of its state.
+        """A fitted corrector from a file; `parameters`: horizon and quantiles, which are not part of its
+        state.
 
         Raises
         ------
@@ -325,9 +332,19 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         """
         core = _core.Corrector.load(os.fspath(path))
         c = core.config
-        self = cls(method=c.method, delay=c.delay, window=c.window, kernel=c.kernel, daily=c.daily, noise=c.noise,
-                   forgetting=c.forgetting, prior=c.prior, lags=c.lags, calendar=c.calendar,
-                   **parameters)  # fmt: skip
+        self = cls(
+            method=c.method,
+            delay=c.delay,
+            window=c.window,
+            kernel=c.kernel,
+            daily=c.daily,
+            noise=c.noise,
+            forgetting=c.forgetting,
+            prior=c.prior,
+            lags=c.lags,
+            calendar=c.calendar,
+            **parameters,
+        )
         self._adopt(core)
         return self
 
@@ -359,8 +376,8 @@ def _levels(quantiles: Sequence[float], where: str) -> list[float]:
 def blend_weights(truth: ArrayLike, forecasts: Sequence[ArrayLike], *, steps: int = 400) -> Floats:
     """Weights of several forecasts, each >= 0, together 1, that give the blend the least mean absolute error.
 
-    Exponentiated gradient (Kivinen, Warmuth 1997) on the convex loss, from equal weights. Find them on validation
-    rows and hold them: weights that followed the stream were no better.
+    Exponentiated gradient (Kivinen, Warmuth 1997) on the convex loss, from equal weights. Find them on
+    validation rows and hold them: weights that followed the stream were no better.
 
     Parameters
     ----------
@@ -383,7 +400,9 @@ def blend_weights(truth: ArrayLike, forecasts: Sequence[ArrayLike], *, steps: in
     y = np.asarray(truth, dtype=np.float64)
     f = np.array([np.asarray(forecast, dtype=np.float64) for forecast in forecasts])
     if y.ndim != 1 or f.ndim != 2 or f.shape[1:] != y.shape or not len(f):
-        raise _core.InputError(f"blend_weights: expected (n,) and K forecasts (n,), got {y.shape} and {f.shape}")
+        raise _core.InputError(
+            f"blend_weights: expected (n,) and K forecasts (n,), got {y.shape} and {f.shape}"
+        )
     known = np.isfinite(y) & np.isfinite(f).all(axis=0)
     if not known.any():
         raise _core.InputError("blend_weights: expected rows where truth and forecasts are known, got none")

@@ -88,7 +88,7 @@ def test_the_task_refuses_origins_that_were_learnt_from() -> None:
     task = small_task()
     with pytest.raises(ValueError, match="lies in the 1100 rows"):
         Task("x", task.history, TAGS, "k", 800, 300, np.array([1099]), (1,))
-    with pytest.raises(ValueError, match="with 0.5"):
+    with pytest.raises(ValueError, match=r"with 0\.5"):
         Task("x", task.history, TAGS, "k", 800, 300, np.array([1100]), (1,), (0.1, 0.9))
     with pytest.raises(ValueError, match="row numbers"):
         Task("x", task.history, TAGS, "k", 800, 300, np.array([5000]), (1,))

@@ -242,7 +242,8 @@ void Corrector::predict(View mean, View* variance, const double* t, ConstView x)
   } else {
     std::vector<double> f(static_cast<std::size_t>(1 + columns_.width()), 1.0);
     for (Index r = 0; r < x.rows; ++r) {
-      for (Index i = 0; i < x.cols; ++i) f[static_cast<std::size_t>(1 + i)] = std::isnan(x(r, i)) ? 0 : x(r, i);
+      for (Index i = 0; i < x.cols; ++i)
+        f[static_cast<std::size_t>(1 + i)] = std::isnan(x(r, i)) ? 0 : x(r, i);
       for (Index o = 0; o < output_count(); ++o) {
         const auto p = rls_[static_cast<std::size_t>(o)].predict(f.data());
         mean(r, o) = p.mean;
@@ -269,10 +270,12 @@ void Corrector::slope(View out, double t, const double* x) const {
   }
   for (std::size_t o = 0; o < rls_.size(); ++o)
     for (Index c = 0; c < width; ++c)
-      if (!std::isnan(x[c])) out(static_cast<Index>(o), c) += rls_[o].weights()[static_cast<std::size_t>(1 + c)];
+      if (!std::isnan(x[c]))
+        out(static_cast<Index>(o), c) += rls_[o].weights()[static_cast<std::size_t>(1 + c)];
 }
 
-void Corrector::quantiles(View out, ConstView mean, ConstView variance, const std::vector<double>& levels) const {
+void Corrector::quantiles(View out, ConstView mean, ConstView variance,
+                          const std::vector<double>& levels) const {
   for (std::size_t q = 0; q < levels.size(); ++q) {
     const double away = normal_quantile(levels[q]);
     for (Index r = 0; r < mean.rows; ++r)

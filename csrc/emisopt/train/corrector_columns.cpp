@@ -11,17 +11,22 @@ namespace {
 
 constexpr double kDay = 86400, kWeek = 7 * kDay;
 constexpr double kMonday = 4 * kDay;  // 1970-01-01 was a Thursday, 1970-01-05 a Monday
-constexpr Index kHeld = 10'000;  // rows after which a held value is forgotten
+constexpr Index kHeld = 10'000;       // rows after which a held value is forgotten
 constexpr const char* kCalendar[] = {"day sine", "day cosine", "week sine", "week cosine", "weekend"};
 
 double calendar(int which, double time) {
   const double week = (time - kMonday) / kWeek;
   switch (which) {
-    case 0: return std::sin(2 * M_PI * time / kDay);
-    case 1: return std::cos(2 * M_PI * time / kDay);
-    case 2: return std::sin(2 * M_PI * week);
-    case 3: return std::cos(2 * M_PI * week);
-    default: return week - std::floor(week) >= 5.0 / 7 ? 1.0 : -0.4;  // mean 0 over a week
+    case 0:
+      return std::sin(2 * M_PI * time / kDay);
+    case 1:
+      return std::cos(2 * M_PI * time / kDay);
+    case 2:
+      return std::sin(2 * M_PI * week);
+    case 3:
+      return std::cos(2 * M_PI * week);
+    default:
+      return week - std::floor(week) >= 5.0 / 7 ? 1.0 : -0.4;  // mean 0 over a week
   }
 }
 

@@ -37,8 +37,8 @@ class CorrectorColumns {
   void ahead(double* x, const History& history, const Scaler& scaler, Index origin, Index row) const;
   /// Whether `ahead` differs from `rows`: some disturbance is not known ahead.
   bool hides(const TagMap& tags) const;
-  /// x (H, width), normalised, of the H rows after the history. plan (H, U), known (H, D), physical, in the tag
-  /// map's order of setpoints and disturbances; NaN: held at the newest known value of the history.
+  /// x (H, width), normalised, of the H rows after the history. plan (H, U), known (H, D), physical, in the
+  /// tag map's order of setpoints and disturbances; NaN: held at the newest known value of the history.
   Matrix coming(const History& history, const Scaler& scaler, ConstView plan, ConstView known) const;
 
  private:

@@ -56,14 +56,18 @@ CorrectorConfig config_from(const Json& json, const Matrix& kernel) {
   c.prior = number("prior");
   c.calendar = json.at("calendar", "config").as_bool("config.calendar");
   c.lags.clear();
-  for (const Json& lag : json.at("lags", "config").as_array("config.lags")) c.lags.push_back(integer(lag, "lags"));
+  for (const Json& lag : json.at("lags", "config").as_array("config.lags"))
+    c.lags.push_back(integer(lag, "lags"));
   c.validate();
   return c;
 }
 
-std::vector<std::int64_t> shape(std::initializer_list<Index> lengths) { return {lengths.begin(), lengths.end()}; }
+std::vector<std::int64_t> shape(std::initializer_list<Index> lengths) {
+  return {lengths.begin(), lengths.end()};
+}
 
-Matrix matrix(const SafeTensors& file, const std::string& name, const std::string& where, Index rows, Index cols) {
+Matrix matrix(const SafeTensors& file, const std::string& name, const std::string& where, Index rows,
+              Index cols) {
   const std::vector<std::int64_t> expected = shape({rows, cols});
   const std::vector<double> values = file.f64(name, where, &expected);
   Matrix m(rows, cols);
@@ -98,8 +102,9 @@ Scaler scaler_from(const Matrix& m) {
 void check_format(const SafeTensors& file, const std::string& where) {
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat)
-    throw FileError(where + ": expected a file that Corrector.save wrote, got a safetensors file " +
-                    (format == file.metadata.end() ? "without a format" : "of format " + quote(format->second)));
+    throw FileError(
+        where + ": expected a file that Corrector.save wrote, got a safetensors file " +
+        (format == file.metadata.end() ? "without a format" : "of format " + quote(format->second)));
   if (const std::string& version = file.note("format_version", where); version != kVersion)
     throw FileError(where + ": written in corrector format " + quote(version) + ", this emisopt reads " +
                     kVersion + "; upgrade emisopt to load it");
@@ -136,7 +141,8 @@ void Corrector::save(const std::string& path) const {
     for (Index i = 0; i < w.size(); ++i)
       for (Index o = 0; o < w.outputs(); ++o) r.push_back(w.residual(i, o));
     const std::vector<std::int64_t> places(groups_[g].outputs.begin(), groups_[g].outputs.end());
-    file.add(name + "outputs", {static_cast<std::int64_t>(places.size())}, std::span<const std::int64_t>(places));
+    file.add(name + "outputs", {static_cast<std::int64_t>(places.size())},
+             std::span<const std::int64_t>(places));
     list(name + "times", w.times());
     list(name + "inputs", x);
     list(name + "residuals", r);
@@ -162,7 +168,8 @@ Corrector Corrector::load(const std::string& path) {
   try {
     Corrector c;
     const Index terms = length(file, "kernel", path) / 5;
-    c.config_ = config_from(Json::parse(file.note("config", path), "config"), matrix(file, "kernel", path, terms, 5));
+    c.config_ =
+        config_from(Json::parse(file.note("config", path), "config"), matrix(file, "kernel", path, terms, 5));
     c.tags_ = TagMap::from_json(file.note("tags", path));
     c.columns_ = CorrectorColumns(c.tags_, c.config_.lags, c.config_.calendar);
     c.outputs_ = c.tags_.outputs();
@@ -183,8 +190,9 @@ Corrector Corrector::load(const std::string& path) {
     std::vector<char> seen(static_cast<std::size_t>(outputs), 0);
     for (std::size_t g = 0; file.tensors.count("window." + std::to_string(g) + ".times") > 0; ++g) {
       const std::string name = "window." + std::to_string(g) + ".";
-      Group group{{}, LabelWindow(kernel, c.config_.noise, c.config_.window,
-                                  static_cast<Index>(file.i64(name + "outputs", path).size()))};
+      Group group{{},
+                  LabelWindow(kernel, c.config_.noise, c.config_.window,
+                              static_cast<Index>(file.i64(name + "outputs", path).size()))};
       for (const std::int64_t o : file.i64(name + "outputs", path)) {
         if (o < 0 || o >= outputs || seen[static_cast<std::size_t>(o)]++)
           throw InputError(name + "outputs: expected each output once, got " + std::to_string(o));

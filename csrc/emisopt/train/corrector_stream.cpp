@@ -64,15 +64,16 @@ Index Corrector::catch_up(const History& history, Index now) {
   return taken;
 }
 
-void Corrector::replay(View mean, View* variance, const History& history, Index begin, Index end, Index stride,
-                       const std::vector<int>& leads) {
+void Corrector::replay(View mean, View* variance, const History& history, Index begin, Index end,
+                       Index stride, const std::vector<int>& leads) {
   check_tags(history, "replay");
   if (begin < 0 || begin > end || end > history.rows() || stride < 1)
-    throw InputError("Corrector.replay: expected rows 0 <= begin <= end <= " + std::to_string(history.rows()) +
-                     " and stride >= 1, got " + std::to_string(begin) + ", " + std::to_string(end) + " and " +
-                     std::to_string(stride));
+    throw InputError("Corrector.replay: expected rows 0 <= begin <= end <= " +
+                     std::to_string(history.rows()) + " and stride >= 1, got " + std::to_string(begin) +
+                     ", " + std::to_string(end) + " and " + std::to_string(stride));
   for (const int lead : leads)
-    if (lead < 1) throw InputError("Corrector.replay(leads): expected rows >= 1, got " + std::to_string(lead));
+    if (lead < 1)
+      throw InputError("Corrector.replay(leads): expected rows >= 1, got " + std::to_string(lead));
   const Index outputs = output_count(), count = static_cast<Index>(leads.size());
   catch_up(history, begin);
   const Matrix x = columns_.rows(history, scaler_, 0, history.rows());
@@ -100,7 +101,7 @@ void Corrector::replay(View mean, View* variance, const History& history, Index 
       for (Index o = 0; o < outputs; ++o) {
         const bool there = k + leads[static_cast<std::size_t>(l)] - 1 < history.rows();
         mean(i, l * outputs + o) = there ? m(l, o) : kMissing;
-        if (variance != nullptr) (*variance)(i, l * outputs + o) = there ? v(l, o) : kMissing;
+        if (variance != nullptr) (*variance)(i, l* outputs + o) = there ? v(l, o) : kMissing;
       }
   }
 }

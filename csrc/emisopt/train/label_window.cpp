@@ -84,7 +84,8 @@ void LabelWindow::predict(View mean, double* variance, const double* t, ConstVie
         mean(row, o) = sum;
       }
       if (variance != nullptr)
-        for (Index i = 0; i < n; ++i) batch[static_cast<std::size_t>(i * rows + c)] = k[static_cast<std::size_t>(i)];
+        for (Index i = 0; i < n; ++i)
+          batch[static_cast<std::size_t>(i * rows + c)] = k[static_cast<std::size_t>(i)];
     }
     if (variance == nullptr) continue;
     factor_.forward(batch.data(), rows);
@@ -109,7 +110,8 @@ void LabelWindow::add_slope(View out, double t, const double* x) const {
 void LabelWindow::refactor() {
   const Index n = size();
   factor_.clear();
-  for (Index i = 0; i < n; ++i) append(times_[static_cast<std::size_t>(i)], inputs(i), r_.data() + i * outputs());
+  for (Index i = 0; i < n; ++i)
+    append(times_[static_cast<std::size_t>(i)], inputs(i), r_.data() + i * outputs());
 }
 
 LabelWindow LabelWindow::with_outputs(const std::vector<Index>& kept) const {
@@ -135,7 +137,8 @@ void LabelWindow::merge(const LabelWindow& other) {
   }
   factor_ = SlidingCholesky(factor_.capacity(), before + other.outputs());
   r_ = std::move(both);
-  for (Index i = 0; i < n; ++i) append(times_[static_cast<std::size_t>(i)], inputs(i), r_.data() + i * outputs());
+  for (Index i = 0; i < n; ++i)
+    append(times_[static_cast<std::size_t>(i)], inputs(i), r_.data() + i * outputs());
 }
 
 void LabelWindow::restore(std::vector<double> times, std::vector<double> x, std::vector<double> r,
@@ -143,9 +146,9 @@ void LabelWindow::restore(std::vector<double> times, std::vector<double> x, std:
   const auto n = static_cast<Index>(times.size());
   if (sides.cols != n || static_cast<Index>(x.size()) != n * kernel_.inputs() ||
       static_cast<Index>(r.size()) != n * outputs())
-    throw ShapeError("LabelWindow.restore: expected " + std::to_string(n) + " rows of inputs, residuals and " +
-                     "factor, got " + std::to_string(x.size()) + ", " + std::to_string(r.size()) + " and " +
-                     std::to_string(sides.cols) + " numbers");
+    throw ShapeError("LabelWindow.restore: expected " + std::to_string(n) +
+                     " rows of inputs, residuals and " + "factor, got " + std::to_string(x.size()) + ", " +
+                     std::to_string(r.size()) + " and " + std::to_string(sides.cols) + " numbers");
   factor_.restore(packed, sides);
   times_ = std::move(times);
   x_ = std::move(x);

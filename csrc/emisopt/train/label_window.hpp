@@ -18,10 +18,12 @@ class LabelWindow {
   Index outputs() const { return factor_.sides(); }
   const std::vector<double>& times() const { return times_; }  // (n), in the order of arrival
   const double* inputs(Index row) const { return x_.data() + row * kernel_.inputs(); }
-  double residual(Index row, Index output) const { return r_[static_cast<std::size_t>(row * outputs() + output)]; }
+  double residual(Index row, Index output) const {
+    return r_[static_cast<std::size_t>(row * outputs() + output)];
+  }
 
-  /// Takes a label in; x (inputs), r (outputs). A label of the same time is replaced; when the window is full,
-  /// the oldest leaves, or the new one is not taken if it is the oldest itself (false). `innovation`
+  /// Takes a label in; x (inputs), r (outputs). A label of the same time is replaced; when the window is
+  /// full, the oldest leaves, or the new one is not taken if it is the oldest itself (false). `innovation`
   /// (outputs): what came minus what the labels before said, in standard deviations.
   bool add(double t, const double* x, const double* r, double* innovation);
 
@@ -39,7 +41,8 @@ class LabelWindow {
   void merge(const LabelWindow& other);
 
   const SlidingCholesky& factor() const { return factor_; }
-  /// The whole state: times (n), inputs (n, F), residuals (n, outputs) and the factor. ShapeError, InputError.
+  /// The whole state: times (n), inputs (n, F), residuals (n, outputs) and the factor. ShapeError,
+  /// InputError.
   void restore(std::vector<double> times, std::vector<double> x, std::vector<double> r,
                const std::vector<double>& packed, const Matrix& sides);
 

@@ -92,7 +92,8 @@ void OperationKernel::add_slope(double* out, double weight, double ta, const dou
   double common = 0;  // d value / d x_i = common * (a_i - b_i)
   for (const KernelTerm& t : terms_)
     if (t.length > 0)
-      common -= over_time(t, dt) * 3 * std::exp(-kRoot3 * d / t.length) / (t.length * t.length * static_cast<double>(inputs_));
+      common -= over_time(t, dt) * 3 * std::exp(-kRoot3 * d / t.length) /
+                (t.length * t.length * static_cast<double>(inputs_));
   for (Index i = 0; i < inputs_; ++i) {
     if (std::isnan(a[i])) continue;
     out[i] += weight * common * (std::isnan(b[i]) ? a[i] : a[i] - b[i]);

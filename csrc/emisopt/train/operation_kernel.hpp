@@ -6,16 +6,16 @@
 
 namespace emisopt {
 
-/// variance * exp(-|dt| / time) * m(d / length) * p(dt / period). m(v) = (1 + sqrt(3) v) exp(-sqrt(3) v) is the
-/// Matérn kernel of order 3/2 (Rasmussen, Williams 2006, eq. 4.17), once differentiable, so that a plan has a
-/// gradient everywhere; p(v) = exp(-2 (sin(pi v) / ripple)^2) their periodic one (eq. 4.31): a row is like those
-/// of the same time of day.
+/// variance * exp(-|dt| / time) * m(d / length) * p(dt / period). m(v) = (1 + sqrt(3) v) exp(-sqrt(3) v) is
+/// the Matérn kernel of order 3/2 (Rasmussen, Williams 2006, eq. 4.17), once differentiable, so that a plan
+/// has a gradient everywhere; p(v) = exp(-2 (sin(pi v) / ripple)^2) their periodic one (eq. 4.31): a row is
+/// like those of the same time of day.
 struct KernelTerm {
   double variance = 0;  // of the target's own variance, >= 0
   double time = 1000;   // rows after which the likeness has fallen to 1/e, > 0
-  double length = 0;    // root mean square of the inputs' differences, in their sd; 0: operation does not count
-  double period = 0;      // rows, >= 0; 0: time does not come again
-  double ripple = 0.5;    // how fine the pattern within a period may be, > 0
+  double length = 0;  // root mean square of the inputs' differences, in their sd; 0: operation does not count
+  double period = 0;  // rows, >= 0; 0: time does not come again
+  double ripple = 0.5;  // how fine the pattern within a period may be, > 0
 };
 
 /// Sum of terms. A distance is the root of the mean, not of the sum, of squared differences: a length then

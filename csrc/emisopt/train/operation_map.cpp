@@ -25,7 +25,8 @@ std::vector<std::vector<Index>> by_mask(ConstView z) {
     return true;
   };
   for (Index o = 0; o < z.cols; ++o) {
-    const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return same(g[0], o); });
+    const auto found =
+        std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return same(g[0], o); });
     if (found == groups.end())
       groups.push_back({o});
     else

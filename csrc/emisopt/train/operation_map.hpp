@@ -8,13 +8,13 @@
 namespace emisopt {
 
 struct OperationMapConfig {
-  double ridge = 10;           // penalty on the linear weights, > 0
-  int waves = 200;             // random Fourier features beside the linear part, 0..2000
-  double wave_length = 3;      // of their kernel: root mean square of input differences in sd, > 0
-  double wave_ridge = 1;       // penalty on their weights, > 0
-  std::uint64_t seed = 0;      // of the features
-  Index most_rows = 50'000;    // evenly spread training rows that are read at most, >= 2
-  void validate() const;       // InputError "OperationMapConfig.field: expected ..., got ..."
+  double ridge = 10;         // penalty on the linear weights, > 0
+  int waves = 200;           // random Fourier features beside the linear part, 0..2000
+  double wave_length = 3;    // of their kernel: root mean square of input differences in sd, > 0
+  double wave_ridge = 1;     // penalty on their weights, > 0
+  std::uint64_t seed = 0;    // of the features
+  Index most_rows = 50'000;  // evenly spread training rows that are read at most, >= 2
+  void validate() const;     // InputError "OperationMapConfig.field: expected ..., got ..."
 };
 
 /// z(x) = w0 + w'x + sum_j v_j sqrt(2 / M) cos(omega_j'x + phi_j): a line, and a smooth bend on it. The waves
@@ -29,7 +29,7 @@ class OperationMap {
 
   Index inputs() const { return omega_.cols; }
   Index outputs() const { return weights_.rows; }
-  void value(double* z, const double* x) const;      // z (O)
+  void value(double* z, const double* x) const;  // z (O)
   /// out (O, F): d z / d x, 0 for a missing input.
   void slope(View out, const double* x) const;
 

@@ -15,7 +15,8 @@ RecursiveLeastSquares::RecursiveLeastSquares(Index features, double forgetting, 
                      got);
   };
   if (features < 1 || features > 2000) refuse("features", "1..2000", std::to_string(features));
-  if (!(forgetting > 0.5 && forgetting <= 1)) refuse("forgetting", "above 0.5, up to 1", number_text(forgetting));
+  if (!(forgetting > 0.5 && forgetting <= 1))
+    refuse("forgetting", "above 0.5, up to 1", number_text(forgetting));
   if (!(prior > 0 && std::isfinite(prior))) refuse("prior", "a precision > 0", number_text(prior));
   root_ = Matrix(features, features + 1);
   for (Index i = 0; i < features; ++i) root_(i, i) = std::sqrt(prior);
@@ -44,8 +45,7 @@ void RecursiveLeastSquares::update(const double* f, double y) {
     const double keep = std::sqrt(forgetting_);
     for (double& v : root_.values) v *= keep;
     row_.assign(static_cast<std::size_t>(p + 1), 0.0);
-    row_[static_cast<std::size_t>(next_)] =
-        std::sqrt((1 - forgetting_) * prior_ * static_cast<double>(p));
+    row_[static_cast<std::size_t>(next_)] = std::sqrt((1 - forgetting_) * prior_ * static_cast<double>(p));
     rotate_in(row_, next_);
     next_ = (next_ + 1) % p;
   }
@@ -91,8 +91,9 @@ void RecursiveLeastSquares::restore(const Matrix& root, Index next) {
   for (Index i = 0; i < root.rows; ++i)
     for (Index j = 0; j < root.cols; ++j)
       if (!std::isfinite(root(i, j)) || (i == j && !(root(i, j) > 0)))
-        throw InputError("RecursiveLeastSquares.restore: expected finite numbers and a diagonal above 0, got " +
-                         number_text(root(i, j)) + " in row " + std::to_string(i));
+        throw InputError(
+            "RecursiveLeastSquares.restore: expected finite numbers and a diagonal above 0, got " +
+            number_text(root(i, j)) + " in row " + std::to_string(i));
   root_ = root;
   next_ = next;
   stale_ = true;

@@ -29,8 +29,7 @@ double dot(const double* a, const double* b, Index n) {
 SlidingCholesky::SlidingCholesky(Index capacity, Index sides) : capacity_(capacity), sides_(sides) {
   if (capacity < 1 || capacity > 20000)
     throw InputError("SlidingCholesky(capacity): expected 1..20000 rows, got " + std::to_string(capacity));
-  if (sides < 0)
-    throw InputError("SlidingCholesky(sides): expected 0 or more, got " + std::to_string(sides));
+  if (sides < 0) throw InputError("SlidingCholesky(sides): expected 0 or more, got " + std::to_string(sides));
   values_.resize(static_cast<std::size_t>(stride() * stride()));
   side_ = Matrix(sides, stride());
 }
@@ -101,8 +100,7 @@ void SlidingCholesky::close(Index p) {
     const double* from = column(j + 1);
     std::copy(from, from + (size_ - j - 1), column(j));
   }
-  for (Index s = 0; s < sides_; ++s)
-    std::copy(side_at(s) + p + 1, side_at(s) + size_, side_at(s) + p);
+  for (Index s = 0; s < sides_; ++s) std::copy(side_at(s) + p + 1, side_at(s) + size_, side_at(s) + p);
   --size_;
 }
 

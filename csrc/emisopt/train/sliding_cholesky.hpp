@@ -1,4 +1,5 @@
-// The Cholesky factor of a covariance whose rows come and go: append at the end, remove anywhere, O(n^2) each.
+// The Cholesky factor of a covariance whose rows come and go: append at the end, remove anywhere, O(n^2)
+// each.
 #pragma once
 #include <vector>
 
@@ -6,9 +7,9 @@
 
 namespace emisopt {
 
-/// L with L L' = K (n, n), and b = L^-1 r for S right sides r, kept while rows join and leave (Golub, Van Loan
-/// 2013, 6.5.4). Appending is a forward substitution; removing a row adds the square of its column back to
-/// what follows, a rank-one update by Givens rotations, which never subtracts and so never loses positive
+/// L with L L' = K (n, n), and b = L^-1 r for S right sides r, kept while rows join and leave (Golub, Van
+/// Loan 2013, 6.5.4). Appending is a forward substitution; removing a row adds the square of its column back
+/// to what follows, a rank-one update by Givens rotations, which never subtracts and so never loses positive
 /// definiteness. A right side is carried along as one more row of the factor. Stored by columns, so that all
 /// inner loops run over neighbouring numbers. Deterministic: the same calls give the same bits.
 class SlidingCholesky {
@@ -20,13 +21,13 @@ class SlidingCholesky {
   Index size() const { return size_; }
   Index capacity() const { return capacity_; }
   Index sides() const { return sides_; }
-  double at(Index i, Index j) const { return values_[place(i, j)]; }  // L(i, j), i >= j
+  double at(Index i, Index j) const { return values_[place(i, j)]; }   // L(i, j), i >= j
   const double* side(Index s) const { return side_.row(s) + first_; }  // b of side s (n)
 
-  /// Adds a row. `covariance` (n) with the rows that are there becomes L^-1 covariance in place; `variance` is
-  /// its own, `right` (S) its right sides. The square of the new pivot is at least `least`, which the noise on
-  /// the diagonal guarantees in exact arithmetic. Returns that square: the variance of the new row given the
-  /// others. side(s)[n] is then its innovation in standard deviations. StateError when full.
+  /// Adds a row. `covariance` (n) with the rows that are there becomes L^-1 covariance in place; `variance`
+  /// is its own, `right` (S) its right sides. The square of the new pivot is at least `least`, which the
+  /// noise on the diagonal guarantees in exact arithmetic. Returns that square: the variance of the new row
+  /// given the others. side(s)[n] is then its innovation in standard deviations. StateError when full.
   double append(double* covariance, double variance, double least, const double* right = nullptr);
   /// Takes row `p` out. InputError when there is none.
   void remove(Index p);

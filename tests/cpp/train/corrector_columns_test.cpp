@@ -59,10 +59,12 @@ TEST_F(Columns, ComingRowsAreThoseOfTheHistoryThatCame) {
   const auto& tags = past.tags;
   const Matrix plan = toy::realised(past, tags.setpoints(), 100, 6);
   const Matrix disturbances = toy::realised(past, tags.disturbances(), 100, 6);
-  const Matrix coming = columns.coming(known, scaler, plan, disturbances), came = columns.rows(past, scaler, 100, 6);
+  const Matrix coming = columns.coming(known, scaler, plan, disturbances),
+               came = columns.rows(past, scaler, 100, 6);
   for (Index h = 0; h < 6; ++h)
     for (Index c = 0; c < columns.width(); ++c)
-      if (c != place(names, "fuel")) EXPECT_EQ(coming(h, c), came(h, c)) << names[static_cast<std::size_t>(c)];
+      if (c != place(names, "fuel"))
+        EXPECT_EQ(coming(h, c), came(h, c)) << names[static_cast<std::size_t>(c)];
 }
 
 TEST_F(Columns, WhatIsNotKnownIsHeld) {
@@ -79,8 +81,8 @@ TEST_F(Columns, AheadHidesWhatNobodyKnows) {
   EXPECT_TRUE(columns.hides(past.tags));
   std::vector<double> x(static_cast<std::size_t>(columns.width()));
   columns.ahead(x.data(), past, scaler, 60, 64);
-  EXPECT_EQ(x[static_cast<std::size_t>(place(names, "load"))], z(64, toy::kLoad));      // known ahead
-  EXPECT_EQ(x[static_cast<std::size_t>(place(names, "inlet"))], z(59, toy::kInlet));    // not
+  EXPECT_EQ(x[static_cast<std::size_t>(place(names, "load"))], z(64, toy::kLoad));    // known ahead
+  EXPECT_EQ(x[static_cast<std::size_t>(place(names, "inlet"))], z(59, toy::kInlet));  // not
   EXPECT_EQ(x[static_cast<std::size_t>(place(names, "inlet[-3]"))], z(59, toy::kInlet));
   columns.ahead(x.data(), past, scaler, 60, 61);
   EXPECT_EQ(x[static_cast<std::size_t>(place(names, "inlet[-3]"))], z(58, toy::kInlet));

@@ -60,7 +60,8 @@ TEST(Corrector, NothingFromTheFutureReachesAForecast) {
         const Lived after = live(noisy, config, leads);
         for (Index i = 0; i <= cut - kTrain; ++i)
           for (Index c = 0; c < before.mean.cols; ++c) {
-            ASSERT_TRUE(toy::same_bits(before.mean(i, c), after.mean(i, c))) << delay << " " << cut << " " << i;
+            ASSERT_TRUE(toy::same_bits(before.mean(i, c), after.mean(i, c)))
+                << delay << " " << cut << " " << i;
             ASSERT_TRUE(toy::same_bits(before.variance(i, c), after.variance(i, c)));
           }
         bool changed = false;
@@ -79,7 +80,8 @@ TEST(Corrector, ReplayIsWhatAPlantWouldHaveLived) {
   for (Index k = kTrain; k < kTrain + 60; ++k) {
     const History past = h.slice(0, k);
     c.catch_up(past, k);
-    Matrix plan = toy::realised(h, h.tags.setpoints(), k, 4), known = toy::realised(h, h.tags.disturbances(), k, 4);
+    Matrix plan = toy::realised(h, h.tags.setpoints(), k, 4),
+           known = toy::realised(h, h.tags.disturbances(), k, 4);
     for (Index s = 0; s < 4; ++s)
       for (const Index hidden : {1, 3}) known(s, hidden) = kMissing;  // inlet and fuel: nobody knows
     Matrix mean(4, 2), variance(4, 2);
@@ -123,7 +125,9 @@ TEST(Corrector, TheJacobianIsThatOfFiniteDifferencesAndCausal) {
         down(s, u) -= step;
         const auto a = median(up), b = median(down);
         for (Index row = 0; row < horizon * 2; ++row) {
-          const double got = out(row, s * 2 + u), right = (a[static_cast<std::size_t>(row)] - b[static_cast<std::size_t>(row)]) / (2 * step);
+          const double got = out(row, s * 2 + u),
+                       right =
+                           (a[static_cast<std::size_t>(row)] - b[static_cast<std::size_t>(row)]) / (2 * step);
           if (std::isnan(plan(s, u)))
             EXPECT_EQ(got, 0);
           else

@@ -25,7 +25,8 @@ CorrectorConfig small(CorrectorConfig::Method method = CorrectorConfig::Method::
 // One setpoint, one output that follows it, wanders and jumps once.
 History drifting(Index rows, std::uint64_t seed = 1, double jump = 15) {
   TagMap map;
-  map.tags = {{.name = "u", .unit = "%", .role = Role::setpoint}, {.name = "y", .unit = "mg/m3", .role = Role::emission}};
+  map.tags = {{.name = "u", .unit = "%", .role = Role::setpoint},
+              {.name = "y", .unit = "mg/m3", .role = Role::emission}};
   Rng rng(seed);
   Matrix values(rows, 2);
   double level = 50, u = 0;
@@ -57,7 +58,8 @@ TEST(Corrector, FollowsDriftThatOperationDoesNotExplain) {
   const double without = error_of(h, frozen, 1);
   EXPECT_LT(error_of(h, small(), 1), 0.3 * without);
   EXPECT_LT(error_of(h, small(CorrectorConfig::Method::rls), 1), 0.5 * without);
-  EXPECT_LT(error_of(h, small(), 1), error_of(h, small(CorrectorConfig::Method::gp, 24), 1));  // late labels cost
+  EXPECT_LT(error_of(h, small(), 1),
+            error_of(h, small(CorrectorConfig::Method::gp, 24), 1));  // late labels cost
 }
 
 TEST(Corrector, ALabelThatComesTooEarlyIsRefused) {
@@ -66,9 +68,10 @@ TEST(Corrector, ALabelThatComesTooEarlyIsRefused) {
   const auto says = [&](Index row, Index now) {
     return toy::message_of<InputError>([&] { c.observe(h, row, now); });
   };
-  EXPECT_EQ(says(376, 400),
-            "Corrector.observe: the label of row 376 comes too early: expected row 401 or later (labels are 24 "
-            "rows late), got row 400");
+  EXPECT_EQ(
+      says(376, 400),
+      "Corrector.observe: the label of row 376 comes too early: expected row 401 or later (labels are 24 "
+      "rows late), got row 400");
   EXPECT_TRUE(c.observe(h, 376, 401));
   EXPECT_NE(says(376, 400).find("a clock that does not go back"), std::string::npos);
 }

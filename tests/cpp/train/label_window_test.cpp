@@ -35,14 +35,15 @@ bool add(LabelWindow& window, const Label& label) {
 }
 
 // The textbook: solve (K + noise I) a = r by Gaussian elimination on the labels themselves.
-std::vector<double> textbook(const std::vector<Label>& rows, double t, const std::vector<double>& x, Index output,
-                             double* variance) {
+std::vector<double> textbook(const std::vector<Label>& rows, double t, const std::vector<double>& x,
+                             Index output, double* variance) {
   const std::size_t n = rows.size();
   const auto solve = [&](std::vector<double> right) {
     std::vector<std::vector<double>> m(n, std::vector<double>(n));
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j)
-        m[i][j] = kKernel.value(rows[i].t, rows[i].x.data(), rows[j].t, rows[j].x.data()) + (i == j ? kNoise : 0);
+        m[i][j] =
+            kKernel.value(rows[i].t, rows[i].x.data(), rows[j].t, rows[j].x.data()) + (i == j ? kNoise : 0);
     for (std::size_t k = 0; k < n; ++k)
       for (std::size_t i = 0; i < n; ++i) {
         if (i == k) continue;

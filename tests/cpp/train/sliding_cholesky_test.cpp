@@ -44,7 +44,8 @@ struct Rows {
       for (Index s = 0; s < factor.sides(); ++s) {
         double sum = 0;
         for (Index k = 0; k <= i; ++k) sum += factor.at(i, k) * factor.side(s)[k];
-        worst = std::max(worst, std::abs(sum - right[static_cast<std::size_t>(i)][static_cast<std::size_t>(s)]));
+        worst =
+            std::max(worst, std::abs(sum - right[static_cast<std::size_t>(i)][static_cast<std::size_t>(s)]));
       }
     }
     return worst;
