@@ -27,8 +27,8 @@ Daily daily_of(const CorrectorConfig& c) {
 }
 
 CorrectorConfig make_config(const std::string& method, int delay, int window, const Terms& kernel,
-                            const Daily& daily, double noise, int refactor, double forgetting, double prior,
-                            double ridge, int waves, double wave_length, double wave_ridge,
+                            const Daily& daily, double noise, double spike, int refactor, double forgetting,
+                            double prior, double ridge, int waves, double wave_length, double wave_ridge,
                             std::uint64_t seed, Index most_rows, const std::vector<int>& lags,
                             bool calendar) {
   CorrectorConfig c;
@@ -41,6 +41,7 @@ CorrectorConfig make_config(const std::string& method, int delay, int window, co
   for (const auto& t : kernel) c.kernel.push_back({t[0], t[1], t[2]});
   c.daily = {daily[0], daily[1], daily[2], 1, daily[3]};
   c.noise = noise;
+  c.spike = spike;
   c.refactor = refactor;
   c.forgetting = forgetting;
   c.prior = prior;
@@ -126,13 +127,14 @@ void bind_corrector(py::module_& m) {
   py::class_<CorrectorConfig>(m, "CorrectorConfig", "Settings of the corrector; checked when made.")
       .def(py::init(&make_config), py::kw_only(), "method"_a = to_string(d.method), "delay"_a = d.delay,
            "window"_a = d.window, "kernel"_a = terms_of(d), "daily"_a = daily_of(d), "noise"_a = d.noise,
-           "refactor"_a = d.refactor, "forgetting"_a = d.forgetting, "prior"_a = d.prior,
+           "spike"_a = d.spike, "refactor"_a = d.refactor, "forgetting"_a = d.forgetting, "prior"_a = d.prior,
            "ridge"_a = d.map.ridge, "waves"_a = d.map.waves, "wave_length"_a = d.map.wave_length,
            "wave_ridge"_a = d.map.wave_ridge, "seed"_a = d.map.seed, "most_rows"_a = d.map.most_rows,
            "lags"_a = d.lags, "calendar"_a = d.calendar)
       .def_readonly("delay", &CorrectorConfig::delay)
       .def_readonly("window", &CorrectorConfig::window)
       .def_readonly("noise", &CorrectorConfig::noise)
+      .def_readonly("spike", &CorrectorConfig::spike)
       .def_readonly("forgetting", &CorrectorConfig::forgetting)
       .def_readonly("prior", &CorrectorConfig::prior)
       .def_readonly("calendar", &CorrectorConfig::calendar)

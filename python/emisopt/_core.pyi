@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -1217,6 +1217,101 @@ class TrainResult:
         """
         Loss of the weights kept; NaN: no validation rows.
         """
+class CorrectorConfig:
+    """
+    Settings of the corrector; checked when made.
+    """
+    def __init__(self, *, method: str = 'gp', delay: typing.SupportsInt | typing.SupportsIndex = 0, window: typing.SupportsInt | typing.SupportsIndex = 1000, kernel: collections.abc.Sequence[typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"]] = [[0.06, 1500.0, 0.0], [0.76, 4500.0, 1.5], [0.09, 155.0, 2.5], [0.09, 2.3, 0.85]], daily: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(4)"] = [0.1, 60.0, 1.5, 0.5], noise: typing.SupportsFloat | typing.SupportsIndex = 0.01, spike: typing.SupportsFloat | typing.SupportsIndex = 3.0, refactor: typing.SupportsInt | typing.SupportsIndex = 1000, forgetting: typing.SupportsFloat | typing.SupportsIndex = 0.99, prior: typing.SupportsFloat | typing.SupportsIndex = 3.0, ridge: typing.SupportsFloat | typing.SupportsIndex = 10.0, waves: typing.SupportsInt | typing.SupportsIndex = 200, wave_length: typing.SupportsFloat | typing.SupportsIndex = 3.0, wave_ridge: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex = 0, most_rows: typing.SupportsInt | typing.SupportsIndex = 50000, lags: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [0], calendar: bool = True) -> None:
+        ...
+    @property
+    def calendar(self) -> bool:
+        ...
+    @property
+    def daily(self) -> typing.Annotated[list[float], "FixedSize(4)"]:
+        """
+        (variance, days, length, ripple) of the daily term.
+        """
+    @property
+    def delay(self) -> int:
+        ...
+    @property
+    def forgetting(self) -> float:
+        ...
+    @property
+    def kernel(self) -> list[typing.Annotated[list[float], "FixedSize(3)"]]:
+        """
+        (variance, time, length) of each term.
+        """
+    @property
+    def lags(self) -> list[int]:
+        ...
+    @property
+    def method(self) -> str:
+        ...
+    @property
+    def noise(self) -> float:
+        ...
+    @property
+    def prior(self) -> float:
+        ...
+    @property
+    def spike(self) -> float:
+        ...
+    @property
+    def window(self) -> int:
+        ...
+class Corrector:
+    """
+    Operation map and closed-form correction; see emisopt.Corrector.
+    """
+    @staticmethod
+    def fit(history: History, rows: typing.SupportsInt | typing.SupportsIndex, config: CorrectorConfig) -> Corrector:
+        ...
+    @staticmethod
+    def load(path: str) -> Corrector:
+        ...
+    def __copy__(self) -> Corrector:
+        ...
+    def catch_up(self, history: History, now: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Takes in all labels that are new by row `now`; how many.
+        """
+    def forecast(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64]) -> tuple:
+        """
+        Normalised mean and variance (H, O) of the rows after the history.
+        """
+    def jacobian(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O, H, U): d physical median / d setpoint.
+        """
+    def observe(self, history: History, row: typing.SupportsInt | typing.SupportsIndex, now: typing.SupportsInt | typing.SupportsIndex) -> bool:
+        ...
+    def quantiles(self, mean: numpy.typing.NDArray[numpy.float64], variance: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (..., O, Q), physical.
+        """
+    def replay(self, history: History, begin: typing.SupportsInt | typing.SupportsIndex, end: typing.SupportsInt | typing.SupportsIndex, stride: typing.SupportsInt | typing.SupportsIndex, leads: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], variance: bool = True) -> tuple:
+        """
+        Normalised mean and variance (origins, leads, O); the corrector moves on.
+        """
+    def restart(self) -> None:
+        """
+        Forgets all labels; keeps what fit learnt of operation.
+        """
+    def save(self, path: str) -> None:
+        ...
+    @property
+    def column_names(self) -> list[str]:
+        ...
+    @property
+    def config(self) -> CorrectorConfig:
+        ...
+    @property
+    def labels(self) -> int:
+        ...
+    @property
+    def tags(self) -> TagMap:
+        ...
 class SpikeGate:
     """
     Puts lone readings aside that lie far from what was forecast.

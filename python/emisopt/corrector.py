@@ -49,6 +49,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
     daily : (variance, days, length, ripple) of one more term where rows have stamps: variance exp(-dt / days)
         m(d / length) exp(-2 (sin(pi dt / 1 day) / ripple)^2); variance 0: none
     noise : variance of a measurement around all that; unit, as the kernel's: the output's training variance
+    spike : standard deviations beyond which a label that surprises counts no more
     forgetting, prior : of "rls": weight of a label per later label; precision of the weights around 0, in
     labels ridge, waves, wave_length, wave_ridge, seed : of g: penalty of the line, number of waves, the
         length over which they bend (as `kernel`'s), their penalty, their random numbers
@@ -88,6 +89,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         kernel: Sequence[tuple[float, float, float]] = KERNEL,
         daily: tuple[float, float, float, float] = DAILY,
         noise: float = _DEFAULT.noise,
+        spike: float = _DEFAULT.spike,
         forgetting: float = _DEFAULT.forgetting,
         prior: float = _DEFAULT.prior,
         ridge: float = 10.0,
@@ -106,6 +108,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         self.kernel = kernel
         self.daily = daily
         self.noise = noise
+        self.spike = spike
         self.forgetting = forgetting
         self.prior = prior
         self.ridge = ridge
@@ -148,6 +151,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
             kernel=[(float(v), float(t), float(n)) for v, t, n in self.kernel],
             daily=[float(v) for v in self.daily],
             noise=self.noise,
+            spike=self.spike,
             refactor=max(1, self.window),
             forgetting=self.forgetting,
             prior=self.prior,
@@ -339,6 +343,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
             kernel=c.kernel,
             daily=c.daily,
             noise=c.noise,
+            spike=c.spike,
             forgetting=c.forgetting,
             prior=c.prior,
             lags=c.lags,

@@ -32,6 +32,7 @@ void CorrectorConfig::validate() const {
   check("delay", delay, delay >= 0 && delay <= 1'000'000, "0 rows or more");
   check("window", window, window >= 2 && window <= 5000, "2..5000 labels");
   check("noise", noise, noise > 0, "a variance > 0");
+  check("spike", spike, spike > 0, "standard deviations > 0");
   check("refactor", refactor, refactor >= 1, "1 label or more");
   check("forgetting", forgetting, forgetting > 0.5 && forgetting <= 1, "above 0.5, up to 1");
   check("prior", prior, prior > 0, "a precision > 0");
@@ -174,9 +175,12 @@ void Corrector::take_gp(double t, const double* x, const std::vector<double>& re
       groups_.push_back(std::move(rest));
     }
     Group& group = groups_[g];
-    std::vector<double> r, innovation(group.outputs.size());
-    for (const Index o : group.outputs) r.push_back(residual[static_cast<std::size_t>(o)]);
-    if (!group.window.add(t, x, r.data(), innovation.data())) continue;
+    std::vector<double> r, bounds, innovation(group.outputs.size());
+    for (const Index o : group.outputs) {
+      r.push_back(residual[static_cast<std::size_t>(o)]);
+      bounds.push_back(config_.spike * std::sqrt(spread_[static_cast<std::size_t>(o)]));
+    }
+    if (!group.window.add(t, x, r.data(), bounds.data(), innovation.data())) continue;
     taken = true;
     for (std::size_t i = 0; i < group.outputs.size(); ++i) innovate(group.outputs[i], innovation[i]);
   }
@@ -213,8 +217,10 @@ void Corrector::take_rls(const double* x, const std::vector<double>& residual) {
     if (!std::isfinite(r)) continue;
     RecursiveLeastSquares& rls = rls_[static_cast<std::size_t>(o)];
     const auto before = rls.predict(f.data());
-    innovate(o, (r - before.mean) / std::sqrt(config_.noise * (1 + before.leverage)));
-    rls.update(f.data(), r);
+    const double sd = std::sqrt(config_.noise * (1 + before.leverage));
+    const double bound = config_.spike * std::sqrt(spread_[static_cast<std::size_t>(o)]) * sd;
+    innovate(o, (r - before.mean) / sd);
+    rls.update(f.data(), before.mean + std::clamp(r - before.mean, -bound, bound));
   }
   ++labels_;
 }

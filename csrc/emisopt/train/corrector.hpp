@@ -23,6 +23,7 @@ struct CorrectorConfig {
   /// days; variance 0: none.
   KernelTerm daily = {0.1, 60, 1.5, 1, 0.5};
   double noise = 0.01;       // gp: variance of what no term explains, > 0
+  double spike = 3;          // standard deviations beyond which a label that surprises counts no more, > 0
   int refactor = 1000;       // gp: labels after which the factor is made anew, >= 1
   double forgetting = 0.99;  // rls: per label, in (0.5, 1]
   double prior = 3;          // rls: precision of a weight around 0, in labels, > 0

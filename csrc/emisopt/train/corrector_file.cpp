@@ -19,6 +19,7 @@ Json to_json(const CorrectorConfig& c) {
                       {"delay", c.delay},
                       {"window", c.window},
                       {"noise", c.noise},
+                      {"spike", c.spike},
                       {"refactor", c.refactor},
                       {"forgetting", c.forgetting},
                       {"prior", c.prior},
@@ -52,6 +53,7 @@ CorrectorConfig config_from(const Json& json, const Matrix& kernel) {
   c.window = integer(json.at("window", "config"), "window");
   c.refactor = integer(json.at("refactor", "config"), "refactor");
   c.noise = number("noise");
+  c.spike = number("spike");
   c.forgetting = number("forgetting");
   c.prior = number("prior");
   c.calendar = json.at("calendar", "config").as_bool("config.calendar");

@@ -32,7 +32,7 @@ double LabelWindow::append(double t, const double* x, const double* r) {
   return variance;
 }
 
-bool LabelWindow::add(double t, const double* x, const double* r, double* innovation) {
+bool LabelWindow::add(double t, const double* x, const double* r, const double* bounds, double* innovation) {
   const auto found = std::find(times_.begin(), times_.end(), t);
   if (found != times_.end()) {
     remove(found - times_.begin());
@@ -44,8 +44,11 @@ bool LabelWindow::add(double t, const double* x, const double* r, double* innova
   append(t, x, r);
   times_.push_back(t);
   x_.insert(x_.end(), x, x + kernel_.inputs());
-  r_.insert(r_.end(), r, r + outputs());
-  for (Index o = 0; o < outputs(); ++o) innovation[o] = factor_.side(o)[size() - 1];
+  for (Index o = 0; o < outputs(); ++o) {
+    innovation[o] = factor_.side(o)[size() - 1];
+    const bool within = std::abs(innovation[o]) <= bounds[o];
+    r_.push_back(within ? r[o] : factor_.limit_newest(o, bounds[o]));
+  }
   return true;
 }
 

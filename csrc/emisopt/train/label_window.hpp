@@ -24,8 +24,10 @@ class LabelWindow {
 
   /// Takes a label in; x (inputs), r (outputs). A label of the same time is replaced; when the window is
   /// full, the oldest leaves, or the new one is not taken if it is the oldest itself (false). `innovation`
-  /// (outputs): what came minus what the labels before said, in standard deviations.
-  bool add(double t, const double* x, const double* r, double* innovation);
+  /// (outputs): what came minus what the labels before said, in standard deviations; beyond `bounds`
+  /// (outputs) the label counts as if it had come at the bound: a spike pulls no further, a step is caught up
+  /// with.
+  bool add(double t, const double* x, const double* r, const double* bounds, double* innovation);
 
   /// mean (n, outputs); variance (n), noise included, or null: it costs n^2 a row.
   void predict(View mean, double* variance, const double* t, ConstView x) const;

@@ -49,6 +49,15 @@ double SlidingCholesky::append(double* covariance, double variance, double least
   return rest;
 }
 
+double SlidingCholesky::limit_newest(Index s, double bound) {
+  double* b = side_at(s);
+  const Index n = size_ - 1;
+  b[n] = std::clamp(b[n], -bound, bound);
+  double right = 0;
+  for (Index j = 0; j <= n; ++j) right += values_[place(n, j)] * b[j];
+  return right;
+}
+
 void SlidingCholesky::remove(Index p) {
   if (p < 0 || p >= size_)
     throw InputError("SlidingCholesky.remove(row): expected 0.." + std::to_string(size_ - 1) + ", got " +

@@ -29,6 +29,9 @@ class SlidingCholesky {
   /// noise on the diagonal guarantees in exact arithmetic. Returns that square: the variance of the new row
   /// given the others. side(s)[n] is then its innovation in standard deviations. StateError when full.
   double append(double* covariance, double variance, double least, const double* right = nullptr);
+  /// Cuts the newest row's innovation of side s to at most `bound` in size; returns the right side that it
+  /// now stands for.
+  double limit_newest(Index s, double bound);
   /// Takes row `p` out. InputError when there is none.
   void remove(Index p);
   void clear() { first_ = size_ = 0; }

@@ -158,6 +158,8 @@ TEST(Corrector, ConfigIsRefusedWithTheField) {
   refused([](auto& c) { c.delay = -1; }, "CorrectorConfig.delay: expected 0 rows or more, got -1");
   refused([](auto& c) { c.window = 1; }, "window");
   refused([](auto& c) { c.noise = 0; }, "noise");
+  refused([](auto& c) { c.spike = 0; }, "spike");
+  refused([](auto& c) { c.daily.variance = -1; }, "variance");
   refused([](auto& c) { c.refactor = 0; }, "refactor");
   refused([](auto& c) { c.forgetting = 0.2; }, "forgetting");
   refused([](auto& c) { c.prior = kMissing; }, "prior");

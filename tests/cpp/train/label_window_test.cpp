@@ -30,8 +30,8 @@ std::vector<Label> labels(int count, std::uint64_t seed = 1) {
 }
 
 bool add(LabelWindow& window, const Label& label) {
-  std::vector<double> innovation(label.r.size());
-  return window.add(label.t, label.x.data(), label.r.data(), innovation.data());
+  std::vector<double> innovation(label.r.size()), bounds(label.r.size(), 1e300);
+  return window.add(label.t, label.x.data(), label.r.data(), bounds.data(), innovation.data());
 }
 
 // The textbook: solve (K + noise I) a = r by Gaussian elimination on the labels themselves.
@@ -152,11 +152,38 @@ TEST(LabelWindow, InnovationsOfItsOwnModelAreStandardNormal) {
     times.push_back(t);
     xs.insert(xs.end(), x, x + 2);
     double innovation = 0;
-    window.add(t, x, &r, &innovation);
+    const double bound = 1e300;
+    window.add(t, x, &r, &bound, &innovation);
     EXPECT_NEAR(innovation, white.back(), 1e-8);
     squares += innovation * innovation;
   }
   EXPECT_NEAR(squares / 400, 1, 0.2);
+}
+
+TEST(LabelWindow, ASurpriseBeyondTheBoundCountsAsTheBoundAlsoAfterFactoringAnew) {
+  LabelWindow window(kKernel, kNoise, 40, 2), tame(kKernel, kNoise, 40, 2);
+  for (const Label& label : labels(30)) {
+    add(window, label);
+    add(tame, label);
+  }
+  const Label spike{30, {0, 0}, {500, 0.1}};
+  const double bounds[] = {3, 3};
+  double innovation[2];
+  window.add(spike.t, spike.x.data(), spike.r.data(), bounds, innovation);
+  EXPECT_GT(innovation[0], 100);  // said as it came
+  EXPECT_EQ(window.factor().side(0)[30], 3);
+  const double capped[] = {window.residual(30, 0), 0.1};
+  EXPECT_EQ(window.residual(30, 1), 0.1);
+  EXPECT_LT(capped[0], 10);
+  const double open[] = {1e300, 1e300};
+  tame.add(spike.t, spike.x.data(), capped, open, innovation);
+  EXPECT_NEAR(innovation[0], 3, 1e-9);
+  window.refactor();
+  const double t = 31;
+  Matrix x(1, 2), a(1, 2), b(1, 2);
+  window.predict(a, nullptr, &t, x);
+  tame.predict(b, nullptr, &t, x);
+  EXPECT_NEAR(a(0, 0), b(0, 0), 1e-10);
 }
 
 TEST(LabelWindow, ItsSlopeIsThatOfFiniteDifferences) {
