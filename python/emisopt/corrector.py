@@ -317,6 +317,9 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
             plan = np.full((horizon, len(self.setpoints_)), np.nan)
         return core_history, plan_array(plan, self.tags_, horizon), known_array(known, self.tags_, horizon)
 
+    _stored = ("method", "delay", "window", "kernel", "daily", "noise", "spike", "forgetting", "prior", "ridge",
+               "waves", "wave_length", "wave_ridge", "lags", "calendar", "seed")  # fmt: skip
+
     # ---- files ------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -335,21 +338,8 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         FileError : missing, truncated, changed, foreign, or written by a newer version.
         """
         core = _core.Corrector.load(os.fspath(path))
-        c = core.config
-        self = cls(
-            method=c.method,
-            delay=c.delay,
-            window=c.window,
-            kernel=c.kernel,
-            daily=c.daily,
-            noise=c.noise,
-            spike=c.spike,
-            forgetting=c.forgetting,
-            prior=c.prior,
-            lags=c.lags,
-            calendar=c.calendar,
-            **parameters,
-        )
+        stored = {n: getattr(core.config, n) for n in cls._stored}
+        self = cls(**{**stored, **parameters})
         self._adopt(core)
         return self
 

@@ -1,4 +1,5 @@
 // The corrector as one safetensors file: numbers as tensors, settings as canonical JSON, a hash over all.
+#include <algorithm>
 #include <charconv>
 
 #include "emisopt/base/error.hpp"
@@ -23,6 +24,12 @@ Json to_json(const CorrectorConfig& c) {
                       {"refactor", c.refactor},
                       {"forgetting", c.forgetting},
                       {"prior", c.prior},
+                      {"ridge", c.map.ridge},
+                      {"waves", c.map.waves},
+                      {"wave_length", c.map.wave_length},
+                      {"wave_ridge", c.map.wave_ridge},
+                      {"seed", std::to_string(c.map.seed)},  // text: a JSON number skips integers beyond 2^53
+                      {"most_rows", static_cast<double>(c.map.most_rows)},
                       {"lags", std::move(lags)},
                       {"calendar", c.calendar}};
 }
@@ -56,6 +63,15 @@ CorrectorConfig config_from(const Json& json, const Matrix& kernel) {
   c.spike = number("spike");
   c.forgetting = number("forgetting");
   c.prior = number("prior");
+  c.map.ridge = number("ridge");
+  c.map.waves = integer(json.at("waves", "config"), "waves");
+  c.map.wave_length = number("wave_length");
+  c.map.wave_ridge = number("wave_ridge");
+  c.map.most_rows = integer(json.at("most_rows", "config"), "most_rows");
+  const std::string& seed = json.at("seed", "config").as_string("config.seed");
+  const auto [end, error] = std::from_chars(seed.data(), seed.data() + seed.size(), c.map.seed);
+  if (error != std::errc() || end != seed.data() + seed.size())
+    throw InputError("config.seed: expected a whole number as text, got " + quote(seed));
   c.calendar = json.at("calendar", "config").as_bool("config.calendar");
   c.lags.clear();
   for (const Json& lag : json.at("lags", "config").as_array("config.lags"))
