@@ -17,6 +17,13 @@ constexpr double kLargestInnovation = 4;  // sd, in the running mean of their sq
 constexpr double kLeastSpread = 0.01;
 constexpr double kLeastRowsOfADay = 4;
 
+[[noreturn]] void refuse_early(double row, double now, int delay) {
+  throw InputError("Corrector.observe: the label of row " + number_text(row) +
+                   " comes too early: expected row " + number_text(row + 1 + delay) +
+                   " or later (labels are " + std::to_string(delay) + " rows late), got row " +
+                   number_text(now));
+}
+
 }  // namespace
 
 const char* to_string(CorrectorConfig::Method method) {
@@ -100,41 +107,47 @@ void Corrector::restart() {
 }
 
 void Corrector::check_tags(const History& history, const char* where) const {
-  if (history.tags.names() != tags_.names())
-    throw InputError(std::string("Corrector.") + where + ": expected a history of the tags of fit");
+  const auto same = [](const Tag& a, const Tag& b) {
+    return a.name == b.name && a.role == b.role && a.kind == b.kind && a.known_ahead == b.known_ahead;
+  };
+  const auto &ours = tags_.tags, &theirs = history.tags.tags;
+  if (ours.empty()) throw StateError(std::string("Corrector.") + where + ": expected a fitted corrector");
+  if (!std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), same))
+    throw InputError(std::string("Corrector.") + where +
+                     ": expected a history of the tags of fit, in their order and roles");
 }
 
 bool Corrector::observe(double t, const double* x, const double* y, double now) {
   if (!std::isfinite(t) || !std::isfinite(now))
     throw InputError("Corrector.observe: expected finite times, got t=" + number_text(t) +
                      " and now=" + number_text(now));
-  if (now < now_)
-    throw InputError("Corrector.observe(now): expected a clock that does not go back, " + number_text(now_) +
-                     " or later, got " + number_text(now));
-  const double allowed = t + 1 + config_.delay;
-  if (now < allowed - 1e-6)
-    throw InputError("Corrector.observe: the label of row " + number_text(t) + " comes too early: expected " +
-                     "row " + number_text(allowed) + " or later (labels are " +
-                     std::to_string(config_.delay) + " rows late), got row " + number_text(now));
-  now_ = now;
-  std::vector<double> z;
-  bool any = false;
-  for (Index o = 0; o < output_count(); ++o) {
-    z.push_back(std::isfinite(y[o]) ? output_scale(o).normalise(y[o]) : kMissing);
-    any = any || std::isfinite(z.back());
-  }
-  newest_ = std::max(newest_, t);
-  const Index before = labels_;
-  if (any) take(t, x, z.data());
-  return labels_ > before;
+  if (now < t + 1 + config_.delay) refuse_early(t, now, config_.delay);
+  return accept(t, x, y, now);
 }
 
 bool Corrector::observe(const History& history, Index row, Index now) {
   check_tags(history, "observe");
   const Matrix x = columns_.rows(history, scaler_, row, 1);
+  // In the history's rows, not in periods since 1970: stamps may jitter.
+  if (now < row + 1 + config_.delay)
+    refuse_early(static_cast<double>(row), static_cast<double>(now), config_.delay);
   std::vector<double> y;
   for (const Index o : outputs_) y.push_back(history.values(row, o));
-  return observe(row_time(history, row), x.row(0), y.data(), row_time(history, now));
+  return accept(row_time(history, row), x.row(0), y.data(), row_time(history, now));
+}
+
+bool Corrector::accept(double t, const double* x, const double* y, double now) {
+  if (now < now_)
+    throw InputError("Corrector.observe(now): expected a clock that does not go back, " + number_text(now_) +
+                     " or later, got " + number_text(now));
+  now_ = now;
+  newest_ = std::max(newest_, t);
+  std::vector<double> z;
+  for (Index o = 0; o < output_count(); ++o)
+    z.push_back(std::isfinite(y[o]) ? output_scale(o).normalise(y[o]) : kMissing);
+  const Index before = labels_;
+  take(t, x, z.data());
+  return labels_ > before;
 }
 
 // z (O), normalised, NaN = missing.

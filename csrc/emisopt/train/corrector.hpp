@@ -60,7 +60,8 @@ class Corrector {
   /// it; one older than a full window is not taken (false), nor one without any value. Throws InputError for
   /// t or now that is not finite, for `now` that goes back, and for a label that comes before t + 1 + delay.
   bool observe(double t, const double* x, const double* y, double now);
-  /// The same for a row of a history with the tags of fit; `now` a row's number, too.
+  /// The same for a row of a history with the tags of fit; `now` a row's number, too, and the delay counted
+  /// in rows of the history, whatever the stamps say.
   bool observe(const History& history, Index row, Index now);
 
   /// All labels of the history's rows < now - delay that are newer than the newest taken, at most two windows
@@ -102,6 +103,7 @@ class Corrector {
     LabelWindow window;
   };
   OperationKernel kernel() const;
+  bool accept(double t, const double* x, const double* y, double now);
   void take(double t, const double* x, const double* z);
   Index first_new(const History& history, Index now) const;
   void take_gp(double t, const double* x, const std::vector<double>& residual);

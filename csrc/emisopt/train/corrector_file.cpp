@@ -1,6 +1,8 @@
 // The corrector as one safetensors file: numbers as tensors, settings as canonical JSON, a hash over all.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <utility>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/json.hpp"
@@ -200,6 +202,10 @@ Corrector Corrector::load(const std::string& path) {
     const std::vector<std::int64_t> four{4}, all{static_cast<std::int64_t>(outputs)}, one{1};
     c.spread_ = file.f64("spread", path, &all);
     const std::vector<double> clock = file.f64("clock", path, &four);
+    for (const auto* part : {&std::as_const(c.spread_), &clock})
+      for (const double v : *part)
+        if (!std::isfinite(v))
+          throw InputError("spread, clock: expected finite numbers, got " + number_text(v));
     c.now_ = clock[0];
     c.newest_ = clock[1];
     c.labels_ = static_cast<Index>(clock[2]);

@@ -59,7 +59,7 @@ Index Corrector::catch_up(const History& history, Index now) {
   Index taken = 0;
   for (Index r = first; r < end; ++r) {
     for (std::size_t o = 0; o < y.size(); ++o) y[o] = history.values(r, outputs_[o]);
-    taken += observe(row_time(history, r), x.row(r - first), y.data(), row_time(history, now)) ? 1 : 0;
+    taken += accept(row_time(history, r), x.row(r - first), y.data(), row_time(history, now)) ? 1 : 0;
   }
   return taken;
 }
@@ -86,7 +86,7 @@ void Corrector::replay(View mean, View* variance, const History& history, Index 
     for (; next < k - config_.delay; ++next) {
       for (Index o = 0; o < outputs; ++o)
         y[static_cast<std::size_t>(o)] = history.values(next, outputs_[static_cast<std::size_t>(o)]);
-      observe(row_time(history, next), x.row(next), y.data(), row_time(history, k));
+      accept(row_time(history, next), x.row(next), y.data(), row_time(history, k));
     }
     for (Index l = 0; l < count; ++l) {
       const Index row = std::min(k + leads[static_cast<std::size_t>(l)] - 1, history.rows() - 1);

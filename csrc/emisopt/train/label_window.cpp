@@ -152,6 +152,11 @@ void LabelWindow::restore(std::vector<double> times, std::vector<double> x, std:
     throw ShapeError("LabelWindow.restore: expected " + std::to_string(n) +
                      " rows of inputs, residuals and " + "factor, got " + std::to_string(x.size()) + ", " +
                      std::to_string(r.size()) + " and " + std::to_string(sides.cols) + " numbers");
+  for (const std::vector<double>* part : {&times, &r})
+    for (const double v : *part)
+      if (!std::isfinite(v))
+        throw InputError("LabelWindow.restore: expected finite times and residuals, got " +
+                         std::to_string(v));
   factor_.restore(packed, sides);
   times_ = std::move(times);
   x_ = std::move(x);

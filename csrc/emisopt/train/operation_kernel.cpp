@@ -13,12 +13,12 @@ constexpr double kRoot3 = 1.7320508075688772;
 
 double matern(double v) { return (1 + kRoot3 * v) * std::exp(-kRoot3 * v); }
 
-// Squared difference of one input; NaN is a point one sd off the axis, the same for all rows.
+// Squared difference of one input; what is no finite number is a point one sd off the axis, the same for all.
 double squared(double a, double b) {
-  const double d = a - b;
-  if (!std::isnan(d)) return d * d;
-  if (std::isnan(a) && std::isnan(b)) return 0;
-  const double known = std::isnan(a) ? b : a;
+  const bool left = std::isfinite(a), right = std::isfinite(b);
+  if (left && right) return (a - b) * (a - b);
+  if (left == right) return 0;
+  const double known = left ? a : b;
   return known * known + 1;
 }
 
@@ -54,7 +54,7 @@ double OperationKernel::distance(const double* a, const double* b) const {
     const double d = a[i] - b[i];
     sum += d * d;
   }
-  if (std::isnan(sum)) {  // rare, and so the test for it is not in the loop above
+  if (!std::isfinite(sum)) {  // rare, and so the test for it is not in the loop above
     sum = 0;
     for (Index i = 0; i < inputs_; ++i) sum += squared(a[i], b[i]);
   }
@@ -95,8 +95,8 @@ void OperationKernel::add_slope(double* out, double weight, double ta, const dou
       common -= over_time(t, dt) * 3 * std::exp(-kRoot3 * d / t.length) /
                 (t.length * t.length * static_cast<double>(inputs_));
   for (Index i = 0; i < inputs_; ++i) {
-    if (std::isnan(a[i])) continue;
-    out[i] += weight * common * (std::isnan(b[i]) ? a[i] : a[i] - b[i]);
+    if (!std::isfinite(a[i])) continue;
+    out[i] += weight * common * (std::isfinite(b[i]) ? a[i] - b[i] : a[i]);
   }
 }
 

@@ -19,8 +19,9 @@ struct KernelTerm {
 };
 
 /// Sum of terms. A distance is the root of the mean, not of the sum, of squared differences: a length then
-/// means the same on a plant with 3 inputs and on one with 30. A missing input (NaN) lies off the axis of its
-/// column: at one sd from the mean, and at no distance from another missing one; so the kernel stays one.
+/// means the same on a plant with 3 inputs and on one with 30. A missing input (NaN, and an infinite one)
+/// lies off the axis of its column: at one sd from the mean, and at no distance from another missing one; so
+/// the kernel stays one.
 class OperationKernel {
  public:
   OperationKernel() = default;

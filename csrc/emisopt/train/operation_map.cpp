@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kFreeIntercept = 1e-6;  // its penalty: none, but the system stays solvable without rows
 
-double known(double x) { return std::isnan(x) ? 0 : x; }
+double known(double x) { return std::isfinite(x) ? x : 0; }
 
 // Which outputs are known in exactly the same rows: they share one factor.
 std::vector<std::vector<Index>> by_mask(ConstView z) {
@@ -131,7 +131,7 @@ void OperationMap::slope(View out, const double* x) const {
       for (Index i = 0; i < inputs; ++i) out(o, i) += weights_(o, 1 + inputs + m) * down * omega_(m, i);
   }
   for (Index i = 0; i < inputs; ++i)
-    if (std::isnan(x[i]))
+    if (!std::isfinite(x[i]))
       for (Index o = 0; o < outputs(); ++o) out(o, i) = 0;
 }
 
@@ -141,6 +141,10 @@ OperationMap OperationMap::restore(Matrix weights, Matrix omega, std::vector<dou
                      std::to_string(weights.rows) + ", " + std::to_string(weights.cols) + "), (" +
                      std::to_string(omega.rows) + ", " + std::to_string(omega.cols) + ") and " +
                      std::to_string(phase.size()));
+  for (const std::vector<double>* part : {&weights.values, &omega.values, &phase})
+    for (const double v : *part)
+      if (!std::isfinite(v))
+        throw InputError("OperationMap.restore: expected finite numbers, got " + number_text(v));
   OperationMap map;
   map.weights_ = std::move(weights);
   map.omega_ = std::move(omega);

@@ -37,7 +37,7 @@ class OperationMap {
   const Matrix& weights() const { return weights_; }
   const Matrix& omega() const { return omega_; }
   const std::vector<double>& phase() const { return phase_; }
-  /// ShapeError when they do not fit.
+  /// ShapeError when they do not fit, InputError for what is no finite number.
   static OperationMap restore(Matrix weights, Matrix omega, std::vector<double> phase);
 
  private:

@@ -140,6 +140,34 @@ TEST(Corrector, TheJacobianIsThatOfFiniteDifferencesAndCausal) {
   }
 }
 
+TEST(Corrector, StampsThatJitterDoNotMakeALabelEarly) {
+  History h = toy::history(kRows, 8);
+  for (Index r = 1; r < kRows; ++r)  // every step 1 % short: no gap, but 168 rows are two rows less of time
+    h.time[static_cast<std::size_t>(r)] = h.time[0] + 297.0 * static_cast<double>(r);
+  Corrector c = Corrector::fit(h, kTrain, small(CorrectorConfig::Method::gp, 168));
+  EXPECT_EQ(c.catch_up(h, kTrain + 10), 10);
+  EXPECT_TRUE(c.observe(h, kTrain + 10 - 168, kTrain + 11));
+  EXPECT_THROW(c.observe(h, kTrain + 12 - 168, kTrain + 12), InputError);
+}
+
+TEST(Corrector, InfiniteInputsCountAsMissing) {
+  const History h = toy::history(kRows, 9);
+  Corrector a = Corrector::fit(h, kTrain, small(CorrectorConfig::Method::gp, 0)), b = a;
+  const Index width = a.columns().width();
+  std::vector<double> infinite(static_cast<std::size_t>(width), 0.1), missing = infinite;
+  infinite[0] = std::numeric_limits<double>::infinity();
+  missing[0] = kMissing;
+  const double y[] = {60, 41}, t = row_time(h, kTrain) + 5;
+  a.observe(t, infinite.data(), y, t + 1);
+  b.observe(t, missing.data(), y, t + 1);
+  Matrix ma(1, 2), mb(1, 2);
+  const double next = t + 1;
+  a.predict(ma, nullptr, &next, ConstView(infinite.data(), 1, width));
+  b.predict(mb, nullptr, &next, ConstView(missing.data(), 1, width));
+  EXPECT_TRUE(std::isfinite(ma(0, 0)));
+  EXPECT_EQ(ma(0, 0), mb(0, 0));
+}
+
 TEST(Corrector, APastCanBeLivedAgain) {
   const History h = toy::history(kRows, 6);
   Corrector c = Corrector::fit(h, kRows, small(CorrectorConfig::Method::gp, 0));
@@ -165,6 +193,10 @@ TEST(Corrector, BadRowsLeadsAndTagsAreRefused) {
   History other = h;
   other.tags.tags[0].name = "other";
   EXPECT_THROW(c.catch_up(other, 400), InputError);
+  other = h;
+  other.tags.tags[toy::kLoad].known_ahead = false;
+  EXPECT_THROW(c.catch_up(other, 400), InputError);
+  EXPECT_THROW(Corrector().catch_up(h, 400), StateError);
 }
 
 }  // namespace
