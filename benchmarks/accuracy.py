@@ -1,57 +1,36 @@
-"""Forecasts of the UCI gas turbine: trained 2011-12, chosen on 2013, scored on 2014, beside baselines."""
+"""Accuracy on real data beside baselines: gas turbine, air quality, ETT, sulphur unit, steel, Tennessee
+Eastman."""
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Callable, Sequence
 
-from benchmarks import gt_cover
+from benchmarks import gt_backtest, gt_cover
+from benchmarks.forecasting import data, gas_turbine, ours, soft_sensors, windows
+from benchmarks.forecasting.tables import SEEDS
 from benchmarks.harness import Row
-from emisopt import datasets
-from emisopt.backtest import backtest
-from emisopt.forecaster import Forecaster
 
-YEARS = (2011, 2012, 2013, 2014)
-HORIZONS = (1, 6, 24)
+TASKS = ("gas_turbine", "air_quality", "beijing", "ett", "sru", "tep", "steel")
 
 
 def run(quick: bool) -> list[Row]:
-    data = datasets.load("gas_turbine", files=[f"gt_{year}.csv" for year in YEARS])
-    tags = data.tags.with_known_ahead()
-    rows = [len(datasets.load("gas_turbine", files=[f"gt_{year}.csv"]).history) for year in YEARS]
-    train_rows, validation_rows = rows[0] + rows[1], rows[2]
-    forecaster = Forecaster(steps=100 if quick else 1000, input_shift=0.6, unknown_plan=0.3)
-    forecaster.fit(
-        data.history, tags=tags, train_rows=train_rows, validation_rows=validation_rows, progress=False
-    )
-    scores = backtest(
-        forecaster,
-        data.history,
-        train_rows=train_rows,
-        validation_rows=validation_rows,
-        horizons=HORIZONS,
-        stride=8 if quick else 1,
-        fit_stride=8 if quick else 1,
-        # MAE is compared, so one booster a target does: its interval comes from residuals.
-        boosting={"interval": "residual", **({"iterations": 30} if quick else {})},
-    ).scores
-    return [
-        row
-        for output, case in (("NOX", "gt-nox-2014"), ("CO", "gt-co-2014"))
-        for h in HORIZONS
-        for row in _rows(f"{case}-h{h}", scores.loc[output, h])
-    ] + gt_cover.rows(quick)
+    return [*gt_backtest.rows(quick), *gt_cover.rows(quick), *rows(TASKS, quick)]
 
 
-def _rows(case: str, scores: pd.DataFrame) -> list[Row]:
-    """Both settings of one output and horizon; the peer is the best of all baselines, named."""
-    rows = []
-    for operation in ("known", "unknown"):
-        part = scores.loc[operation]
-        ours, others = part.loc["emisopt"], part.drop(index="emisopt")
-        best = others["mae"].idxmin()
-        note = f"RMSE {ours.rmse:.3g} to {others.rmse.min():.3g}; 80 % interval covers {ours.coverage:.3f}"
-        name = str(best).replace(" ", "_")
-        rows.append(
-            Row(case, f"mae_{operation}", ours.mae, others.loc[best, "mae"], name, unit="mg/m3", note=note)
-        )
-    return rows
+def rows(tasks: Sequence[str], quick: bool) -> list[Row]:
+    """The rows of some tasks; quick: few windows, one station, one of the ETT sets, small boosters, one
+    seed."""
+    seeds = 1 if quick else SEEDS
+    models = ours.models()
+    stations = data.STATIONS[-1:] if quick else data.STATIONS
+    ett = ("ETTh1",) if quick else ("ETTh1", "ETTm1")
+    each: dict[str, Callable[[], list[Row]]] = {
+        "gas_turbine": lambda: gas_turbine.rows(quick, models, seeds),
+        "air_quality": lambda: windows.air_quality_rows(quick, models, seeds),
+        "beijing": lambda: windows.beijing_rows(quick, models, seeds, stations),
+        "ett": lambda: windows.ett_rows(quick, models, seeds, ett),
+        "sru": lambda: soft_sensors.sru_rows(quick, models, seeds),
+        "tep": lambda: soft_sensors.tep_rows(quick, models, seeds),
+        "steel": lambda: windows.steel_rows(quick, models, seeds),
+    }
+    return [row for task in tasks for row in each[task]()]

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_core, m) {
   bind_distill(m);
   bind_train(m);
   bind_online(m);
+  bind_corrector(m);
   bind_control(m);
   bind_risk(m);
   bind_plant(m);

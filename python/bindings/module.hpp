@@ -16,6 +16,7 @@ void bind_prior(py::module_& m);       // prior.cpp: mechanistic priors, tables 
 void bind_distill(py::module_& m);     // distill.cpp: a teacher's stored forecasts, copied layers
 void bind_train(py::module_& m);       // train.cpp: training with progress and Ctrl-C
 void bind_online(py::module_& m);      // online.cpp: learning row by row
+void bind_corrector(py::module_& m);   // corrector.cpp: the closed-form forecaster that follows the labels
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops

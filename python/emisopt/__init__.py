@@ -10,6 +10,7 @@ from emisopt import metrics, plants
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
 from emisopt.config import show_config
 from emisopt.control import Controller, Decision
+from emisopt.corrector import Corrector, blend_weights
 from emisopt.distillation import distill
 from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster
@@ -26,6 +27,7 @@ __all__ = [
     "BreakRisk",
     "ConfigError",
     "Controller",
+    "Corrector",
     "DataError",
     "Decision",
     "EmisoptError",
@@ -46,6 +48,7 @@ __all__ = [
     "TagMap",
     "TeacherForecasts",
     "__version__",
+    "blend_weights",
     "distill",
     "economic",
     "load_tagmap",

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Prior', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -204,7 +204,7 @@ class OpList:
         """
         Adds an activation of `width` numbers per token row; returns its id.
         """
-    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1, hidden: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
+    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
         """
         Names the input and output values.
         """
@@ -322,7 +322,7 @@ class Program:
     """
     A compiled network; its buffers are float32 arrays on one arena.
     """
-    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = []) -> None:
+    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa) -> None:
         ...
     def load(self, theta: numpy.typing.NDArray[numpy.float32]) -> None:
         """
@@ -352,21 +352,6 @@ class Program:
         Train: gradient of the mean loss (parameter_count), overwritten by each run.
         """
     @property
-    def hidden(self) -> numpy.typing.NDArray[numpy.float32]:
-        """
-        Infer: the network's hidden output (batch, future_tokens, width).
-        """
-    @property
-    def hidden_target(self) -> numpy.typing.NDArray[numpy.float32]:
-        """
-        Train, with hidden: what the hidden output should be.
-        """
-    @property
-    def hidden_weight(self) -> numpy.typing.NDArray[numpy.float32]:
-        """
-        Train, with hidden: weights of the rows (batch, future_tokens).
-        """
-    @property
     def history(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Input buffer (1, history_tokens, width); train mode: (batch, ...).
@@ -377,11 +362,6 @@ class Program:
         Train: loss of the last run.
         """
     @property
-    def loss_parts(self) -> dict:
-        """
-        Train: parts of that loss by name, each before its coefficient.
-        """
-    @property
     def quantiles(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Output buffer (batch, future_tokens, outputs * levels).
@@ -390,16 +370,6 @@ class Program:
     def target(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Train: (batch, future_tokens, outputs).
-        """
-    @property
-    def teacher(self) -> numpy.typing.NDArray[numpy.float32]:
-        """
-        Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).
-        """
-    @property
-    def teacher_weight(self) -> numpy.typing.NDArray[numpy.float32]:
-        """
-        Train, with distill: weights of the teacher's entries; 0 leaves an entry out.
         """
     @property
     def weight(self) -> numpy.typing.NDArray[numpy.float32]:
@@ -1040,173 +1010,6 @@ class Evaluator:
         """
     def result(self) -> Evaluation:
         ...
-class Prior:
-    """
-    What is known of outputs without data, of one row's operation.
-    """
-    @staticmethod
-    def function(tags: TagMap, name: str) -> Prior:
-        """
-        A function that C++ code of this process registered.
-        """
-    @staticmethod
-    def table(tags: TagMap, tables: collections.abc.Sequence[tuple[str, collections.abc.Sequence[tuple[str, collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]]], collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]]]) -> Prior:
-        """
-        From [(output, [(tag, points), ...], values row-major), ...].
-        """
-    def evaluate(self, setpoints: numpy.typing.NDArray[numpy.float64], disturbances: numpy.typing.NDArray[numpy.float64]) -> tuple:
-        """
-        (N, U), (N, D) physical -> value (N, O), d value / d setpoint (N, O, U); NaN: not known.
-        """
-    @property
-    def json(self) -> str:
-        """
-        What a checkpoint keeps of it.
-        """
-class CusumOptions:
-    """
-    Two-sided tabular CUSUM of standardised values.
-    """
-    def __init__(self, *, slack: typing.SupportsFloat | typing.SupportsIndex = 0.5, limit: typing.SupportsFloat | typing.SupportsIndex = 5.0) -> None:
-        ...
-    @property
-    def limit(self) -> float:
-        ...
-    @property
-    def slack(self) -> float:
-        ...
-class EwmaOptions:
-    """
-    EWMA chart of standardised values.
-    """
-    def __init__(self, *, weight: typing.SupportsFloat | typing.SupportsIndex = 0.1, limit: typing.SupportsFloat | typing.SupportsIndex = 2.8) -> None:
-        ...
-    @property
-    def limit(self) -> float:
-        ...
-    @property
-    def weight(self) -> float:
-        ...
-class PageHinkleyOptions:
-    """
-    Page-Hinkley test of values as they are.
-    """
-    def __init__(self, *, min_instances: typing.SupportsInt | typing.SupportsIndex = 30, delta: typing.SupportsFloat | typing.SupportsIndex = 0.005, limit: typing.SupportsFloat | typing.SupportsIndex = 50.0, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.9999, mode: str = 'both', variant: str = 'river') -> None:
-        ...
-    @property
-    def limit(self) -> float:
-        ...
-class AdwinOptions:
-    """
-    ADWIN2, adaptive windowing.
-    """
-    def __init__(self, *, delta: typing.SupportsFloat | typing.SupportsIndex = 0.002, clock: typing.SupportsInt | typing.SupportsIndex = 32, max_buckets: typing.SupportsInt | typing.SupportsIndex = 5, min_window: typing.SupportsInt | typing.SupportsIndex = 5, grace: typing.SupportsInt | typing.SupportsIndex = 10, variant: str = 'river') -> None:
-        ...
-    @property
-    def delta(self) -> float:
-        ...
-class KswinOptions:
-    """
-    KSWIN, a windowed Kolmogorov-Smirnov test on drawn samples.
-    """
-    def __init__(self, *, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.005, window: typing.SupportsInt | typing.SupportsIndex = 100, sample: typing.SupportsInt | typing.SupportsIndex = 30, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
-        ...
-    @property
-    def alpha(self) -> float:
-        ...
-    @property
-    def critical(self) -> int:
-        """
-        Least distance that alarms, in samples.
-        """
-class TwoWindowKsOptions:
-    """
-    Exact incremental Kolmogorov-Smirnov distance.
-    """
-    def __init__(self, *, reference: typing.SupportsInt | typing.SupportsIndex = 500, recent: typing.SupportsInt | typing.SupportsIndex = 100, limit: typing.SupportsFloat | typing.SupportsIndex = 0.25) -> None:
-        ...
-    @property
-    def limit(self) -> float:
-        ...
-class DriftBank:
-    """
-    One detector per tag over (rows, tags) tables.
-    """
-    def __init__(self, options: CusumOptions | EwmaOptions | PageHinkleyOptions | AdwinOptions | KswinOptions | TwoWindowKsOptions, names: collections.abc.Sequence[str], keep_peaks: bool = False) -> None:
-        ...
-    def push(self, values: numpy.typing.NDArray[numpy.float64], time: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> dict:
-        """
-        values (N, tags), NaN = missing; time (N) UTC seconds for messages. Alarms as arrays.
-        """
-    def restart(self, tag: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def restart_all(self) -> None:
-        ...
-    def set_limits(self, limits: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
-        """
-        Per tag; NaN: not judged.
-        """
-    def take_peaks(self) -> dict:
-        ...
-    @property
-    def alarms(self) -> numpy.typing.NDArray[numpy.int64]:
-        ...
-    @property
-    def limits(self) -> numpy.typing.NDArray[numpy.float64]:
-        ...
-    @property
-    def missing(self) -> numpy.typing.NDArray[numpy.int64]:
-        ...
-    @property
-    def names(self) -> list[str]:
-        ...
-    @property
-    def rows(self) -> int:
-        ...
-class ScoreBank:
-    """
-    Values as pre-whitened normal scores against a reference period.
-    """
-    def __init__(self, reference: numpy.typing.NDArray[numpy.float64], gap: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8] | None, names: collections.abc.Sequence[str], *, max_order: typing.SupportsInt | typing.SupportsIndex = 8, least_values: typing.SupportsInt | typing.SupportsIndex = 100, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
-        ...
-    def inflations(self, reference: numpy.typing.NDArray[numpy.float64], gap: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8] | None, chart: CusumOptions | EwmaOptions | PageHinkleyOptions | AdwinOptions | KswinOptions | TwoWindowKsOptions, *, run_length: typing.SupportsFloat | typing.SupportsIndex, block: typing.SupportsInt | typing.SupportsIndex = 0, values: typing.SupportsInt | typing.SupportsIndex = 100000, seed: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
-        ...
-    def push(self, values: numpy.typing.NDArray[numpy.float64], gap: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8] | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
-        ...
-    @property
-    def table(self) -> dict:
-        ...
-class RunLengthCurve:
-    """
-    In-control run length by limit.
-    """
-    @staticmethod
-    def cusum(slack: typing.SupportsFloat | typing.SupportsIndex) -> RunLengthCurve:
-        ...
-    @staticmethod
-    def ewma(weight: typing.SupportsFloat | typing.SupportsIndex) -> RunLengthCurve:
-        ...
-    def p_value(self, peak: typing.SupportsFloat | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex) -> float:
-        ...
-    def run_length(self, limit: typing.SupportsFloat | typing.SupportsIndex) -> float:
-        ...
-class LordPlusPlus:
-    """
-    LORD++, online control of false discoveries.
-    """
-    def __init__(self, level: typing.SupportsFloat | typing.SupportsIndex, start_wealth: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> None:
-        ...
-    def test(self, p_value: typing.SupportsFloat | typing.SupportsIndex) -> bool:
-        ...
-    @property
-    def discoveries(self) -> int:
-        ...
-    @property
-    def next_level(self) -> float:
-        ...
-    @property
-    def tests(self) -> int:
-        ...
 class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
@@ -1266,7 +1069,7 @@ class Forecaster:
         Reads a checkpoint; FileError says what is wrong with it.
         """
     @staticmethod
-    def make(history: History, config: ForecasterConfig, train_rows: typing.SupportsInt | typing.SupportsIndex, prior: Prior | None = None) -> Forecaster:
+    def make(history: History, config: ForecasterConfig, train_rows: typing.SupportsInt | typing.SupportsIndex) -> Forecaster:
         """
         Fixes scales on the first train_rows rows and draws initial weights.
         """
@@ -1298,11 +1101,6 @@ class Forecaster:
     @property
     def parameter_count(self) -> int:
         ...
-    @property
-    def prior(self) -> str:
-        """
-        What its checkpoint keeps of the mechanistic prior, as JSON; empty: there is none.
-        """
     @property
     def tags(self) -> TagMap:
         ...
@@ -1338,45 +1136,11 @@ class ForecastSession:
         """
         (O,) physical: what the forecast is a change from.
         """
-class TeacherForecasts:
-    """
-    What a teacher said of a history, physical units.
-    """
-    def __init__(self, outputs: collections.abc.Sequence[str], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], steps: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float32]) -> None:
-        ...
-    def validate(self, student: Forecaster) -> None:
-        """
-        Refuses forecasts that do not fit the student.
-        """
-    @property
-    def hidden_width(self) -> int:
-        ...
-    @property
-    def levels(self) -> list[float]:
-        ...
-    @property
-    def origins(self) -> list[int]:
-        """
-        First target row of each forecast.
-        """
-    @property
-    def outputs(self) -> list[str]:
-        ...
-    @property
-    def quantiles(self) -> numpy.typing.NDArray[numpy.float32]:
-        """
-        (origins, steps, outputs, levels), float32, no copy.
-        """
-    @property
-    def steps(self) -> list[int]:
-        """
-        Rows ahead, from 1.
-        """
 class TrainConfig:
     """
     How to train; checked when made.
     """
-    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, gain_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, slope_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_delay: typing.SupportsInt | typing.SupportsIndex = 0, min_horizon: typing.SupportsInt | typing.SupportsIndex = 0, loss: Loss = Loss.pinball, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, exceed_weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, exceed_quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, exceed_limits: collections.abc.Sequence[tuple[str, typing.SupportsFloat | typing.SupportsIndex]] = [], trainable: collections.abc.Sequence[str] = [], train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, loss: Loss = Loss.pinball, train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def train_rows(self) -> int:
@@ -1397,20 +1161,12 @@ class TrainProgress:
         Running mean of the training loss.
         """
     @property
-    def parts(self) -> dict:
-        """
-        Parts of this step's loss by name, each before its coefficient.
-        """
-    @property
     def rate(self) -> float:
         """
         Learning rate.
         """
     @property
     def seconds(self) -> float:
-        ...
-    @property
-    def seconds_left(self) -> float:
         ...
     @property
     def step(self) -> int:
@@ -1444,11 +1200,6 @@ class TrainResult:
     def loss(self) -> float:
         ...
     @property
-    def resumed(self) -> int:
-        """
-        Steps that an earlier process had done.
-        """
-    @property
     def seconds(self) -> float:
         ...
     @property
@@ -1462,342 +1213,119 @@ class TrainResult:
         By the callback or by Ctrl-C.
         """
     @property
-    def trouble(self) -> str:
-        """
-        Then: which step, windows, rows and tag.
-        """
-    @property
     def validation(self) -> float:
         """
         Loss of the weights kept; NaN: no validation rows.
         """
-class UpdateScope:
+class CorrectorConfig:
     """
-    Which weights an update may move.
-
-    Members:
-
-      full
-
-      lora
-
-      head
+    Settings of the corrector; checked when made.
     """
-    __members__: typing.ClassVar[dict[str, UpdateScope]]
-    full: typing.ClassVar[UpdateScope]
-    head: typing.ClassVar[UpdateScope]
-    lora: typing.ClassVar[UpdateScope]
-    @typing.overload
-    def __eq__(self, other: UpdateScope) -> bool:
-        ...
-    @typing.overload
-    def __eq__(self, other: typing.Any) -> bool:
-        ...
-    def __getstate__(self) -> int:
-        ...
-    def __hash__(self) -> int:
-        ...
-    def __index__(self) -> int:
-        ...
-    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def __int__(self) -> int:
-        ...
-    @typing.overload
-    def __ne__(self, other: UpdateScope) -> bool:
-        ...
-    @typing.overload
-    def __ne__(self, other: typing.Any) -> bool:
-        ...
-    def __repr__(self) -> str:
-        ...
-    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def __str__(self) -> str:
+    def __init__(self, *, method: str = 'gp', delay: typing.SupportsInt | typing.SupportsIndex = 0, window: typing.SupportsInt | typing.SupportsIndex = 1000, kernel: collections.abc.Sequence[typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"]] = [[0.06, 1500.0, 0.0], [0.76, 4500.0, 1.5], [0.09, 155.0, 2.5], [0.09, 2.3, 0.85]], daily: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(4)"] = [0.1, 60.0, 1.5, 0.5], noise: typing.SupportsFloat | typing.SupportsIndex = 0.01, spike: typing.SupportsFloat | typing.SupportsIndex = 3.0, refactor: typing.SupportsInt | typing.SupportsIndex = 1000, forgetting: typing.SupportsFloat | typing.SupportsIndex = 0.99, prior: typing.SupportsFloat | typing.SupportsIndex = 3.0, ridge: typing.SupportsFloat | typing.SupportsIndex = 10.0, waves: typing.SupportsInt | typing.SupportsIndex = 200, wave_length: typing.SupportsFloat | typing.SupportsIndex = 3.0, wave_ridge: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex = 0, most_rows: typing.SupportsInt | typing.SupportsIndex = 50000, lags: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [0], calendar: bool = True) -> None:
         ...
     @property
-    def name(self) -> str:
+    def calendar(self) -> bool:
         ...
     @property
-    def value(self) -> int:
-        ...
-class OnlineConfig:
-    """
-    How to learn online.
-    """
-    learn: bool
-    update: UpdateScope
-    def __init__(self, **kwargs) -> None:
+    def daily(self) -> typing.Annotated[list[float], "FixedSize(4)"]:
         """
-        Fields by name; InputError names the one that is out of range.
+        (variance, days, length, ripple) of the daily term.
         """
-    @property
-    def batch(self) -> int:
-        ...
-    @batch.setter
-    def batch(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def clip(self) -> float:
-        ...
-    @clip.setter
-    def clip(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
     @property
     def delay(self) -> int:
         ...
-    @delay.setter
-    def delay(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+    @property
+    def forgetting(self) -> float:
         ...
     @property
-    def distill(self) -> float:
-        ...
-    @distill.setter
-    def distill(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+    def kernel(self) -> list[typing.Annotated[list[float], "FixedSize(3)"]]:
+        """
+        (variance, time, length) of each term.
+        """
+    @property
+    def lags(self) -> list[int]:
         ...
     @property
-    def every(self) -> int:
-        ...
-    @every.setter
-    def every(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+    def method(self) -> str:
         ...
     @property
-    def ewc(self) -> float:
-        ...
-    @ewc.setter
-    def ewc(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+    def noise(self) -> float:
         ...
     @property
-    def gain_shift(self) -> float:
-        ...
-    @gain_shift.setter
-    def gain_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+    def prior(self) -> float:
         ...
     @property
-    def guard(self) -> int:
-        ...
-    @guard.setter
-    def guard(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def input_shift(self) -> float:
-        ...
-    @input_shift.setter
-    def input_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def l2sp(self) -> float:
-        ...
-    @l2sp.setter
-    def l2sp(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def level_shift(self) -> float:
-        ...
-    @level_shift.setter
-    def level_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def memory(self) -> int:
-        ...
-    @memory.setter
-    def memory(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def pace(self) -> float:
-        ...
-    @pace.setter
-    def pace(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def pace_most(self) -> float:
-        ...
-    @pace_most.setter
-    def pace_most(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def rank(self) -> int:
-        ...
-    @rank.setter
-    def rank(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def rate(self) -> float:
-        ...
-    @rate.setter
-    def rate(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def recent_rows(self) -> int:
-        ...
-    @recent_rows.setter
-    def recent_rows(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def regimes(self) -> int:
-        ...
-    @regimes.setter
-    def regimes(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def replay(self) -> float:
-        ...
-    @replay.setter
-    def replay(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+    def ridge(self) -> float:
         ...
     @property
     def seed(self) -> int:
         ...
-    @seed.setter
-    def seed(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+    @property
+    def spike(self) -> float:
         ...
     @property
-    def slope_shift(self) -> float:
-        ...
-    @slope_shift.setter
-    def slope_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+    def wave_length(self) -> float:
         ...
     @property
-    def snapshots(self) -> int:
-        ...
-    @snapshots.setter
-    def snapshots(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+    def wave_ridge(self) -> float:
         ...
     @property
-    def steps(self) -> int:
-        ...
-    @steps.setter
-    def steps(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+    def waves(self) -> int:
         ...
     @property
-    def threads(self) -> int:
+    def window(self) -> int:
         ...
-    @threads.setter
-    def threads(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def tolerance(self) -> float:
-        ...
-    @tolerance.setter
-    def tolerance(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-    @property
-    def unknown_plan(self) -> float:
-        ...
-    @unknown_plan.setter
-    def unknown_plan(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
-        ...
-class UpdateReport:
+class Corrector:
     """
-    What one update did, and why.
-    """
-    @property
-    def accepted(self) -> bool:
-        ...
-    @property
-    def distill(self) -> float:
-        ...
-    @property
-    def ewc(self) -> float:
-        ...
-    @property
-    def gradient_norm(self) -> float:
-        ...
-    @property
-    def guard_after(self) -> float:
-        ...
-    @property
-    def guard_before(self) -> float:
-        ...
-    @property
-    def l2sp(self) -> float:
-        ...
-    @property
-    def newest_loss(self) -> float:
-        ...
-    @property
-    def pace(self) -> float:
-        ...
-    @property
-    def reason(self) -> str:
-        ...
-    @property
-    def recent_loss(self) -> float:
-        ...
-    @property
-    def replay_loss(self) -> float:
-        ...
-    @property
-    def row(self) -> int:
-        ...
-    @property
-    def seconds(self) -> float:
-        ...
-    @property
-    def steps(self) -> int:
-        ...
-    @property
-    def version(self) -> int:
-        ...
-class OnlineLearner:
-    """
-    Learns row by row; one thread at a time, weights() any.
+    Operation map and closed-form correction; see emisopt.Corrector.
     """
     @staticmethod
-    def load(path: str) -> OnlineLearner:
+    def fit(history: History, rows: typing.SupportsInt | typing.SupportsIndex, config: CorrectorConfig) -> Corrector:
         ...
-    def __init__(self, forecaster: Forecaster, past: History, config: OnlineConfig) -> None:
+    @staticmethod
+    def load(path: str) -> Corrector:
         ...
-    def label(self, row: typing.SupportsInt | typing.SupportsIndex, outputs: numpy.typing.NDArray[numpy.float64]) -> None:
+    def __copy__(self) -> Corrector:
+        ...
+    def catch_up(self, history: History, now: typing.SupportsInt | typing.SupportsIndex) -> int:
         """
-        Outputs (O) of an earlier row, once its delay has passed.
+        Takes in all labels that are new by row `now`; how many.
         """
-    def observe(self, row: numpy.typing.NDArray[numpy.float64], time_s: typing.SupportsFloat | typing.SupportsIndex = ..., breaks: bool = False) -> UpdateReport | None:
+    def forecast(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64]) -> tuple:
         """
-        The newest row (tags); returns the report of the update that was due, or None.
+        Normalised mean and variance (H, O) of the rows after the history.
         """
-    def rollback(self, version: typing.SupportsInt | typing.SupportsIndex) -> int:
+    def jacobian(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
         """
-        Serves a kept version again, as a new one.
+        (H, O, H, U): d physical median / d setpoint.
+        """
+    def observe(self, history: History, row: typing.SupportsInt | typing.SupportsIndex, now: typing.SupportsInt | typing.SupportsIndex) -> bool:
+        ...
+    def quantiles(self, mean: numpy.typing.NDArray[numpy.float64], variance: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (..., O, Q), physical.
+        """
+    def replay(self, history: History, begin: typing.SupportsInt | typing.SupportsIndex, end: typing.SupportsInt | typing.SupportsIndex, stride: typing.SupportsInt | typing.SupportsIndex, leads: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], variance: bool = True) -> tuple:
+        """
+        Normalised mean and variance (origins, leads, O); the corrector moves on.
+        """
+    def restart(self) -> None:
+        """
+        Forgets all labels; keeps what fit learnt of operation.
         """
     def save(self, path: str) -> None:
         ...
-    def update(self) -> UpdateReport:
-        """
-        An update now.
-        """
     @property
-    def first_row(self) -> int:
-        """
-        Number of the history's first row.
-        """
+    def column_names(self) -> list[str]:
+        ...
     @property
-    def forecaster(self) -> Forecaster:
-        """
-        With the weights that serve (a copy).
-        """
+    def config(self) -> CorrectorConfig:
+        ...
     @property
-    def history(self) -> History:
-        """
-        Rows with the labels that are known (a copy).
-        """
+    def labels(self) -> int:
+        ...
     @property
-    def remembered(self) -> int:
-        """
-        Windows in the memory.
-        """
-    @property
-    def rows(self) -> int:
-        """
-        Rows seen, those of the past included.
-        """
-    @property
-    def snapshots(self) -> list[int]:
-        """
-        Versions kept, rising.
-        """
-    @property
-    def version(self) -> int:
+    def tags(self) -> TagMap:
         ...
 class SpikeGate:
     """
@@ -2338,33 +1866,15 @@ def append_audit_record(path: str, subject: str, maker: str, made_s: typing.Supp
     """
     rule, result: JSON texts; -> the record's line.
     """
-def ask_teachers(teachers: collections.abc.Sequence[Forecaster], history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], tap: str = '', progress: typing.Any = None) -> TeacherForecasts:
-    """
-    Mean of the teachers' quantiles at each origin, operation known; `tap`: also keep that hidden value.
-    """
 def audit_accuracy_pct(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
     ...
 def average_reasons() -> list[str]:
     """
     Words for the codes of Averages: 'valid' and why one is not.
     """
-def benjamini_hochberg(p_values: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], level: typing.SupportsFloat | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.bool]:
-    ...
-def categories_differ(first: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], second: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> tuple[float, float, int]:
-    """
-    (statistic, p-value, degrees of freedom).
-    """
 def compare_methods(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
     ...
 def confidence_interval_pct(pollutant: str) -> float:
-    ...
-def copy_layers(teacher: Forecaster, student: Forecaster) -> list[int]:
-    """
-    Starts the student's weights from evenly spread layers of the teacher; returns them.
-    """
-def cusum_limit(run_length: typing.SupportsFloat | typing.SupportsIndex, slack: typing.SupportsFloat | typing.SupportsIndex) -> float:
-    ...
-def cusum_run_length(slack: typing.SupportsFloat | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, shift: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> float:
     ...
 def default_fuel_factors(fuel: str) -> tuple[float, float, float]:
     ...
@@ -2374,14 +1884,6 @@ def default_threads() -> int:
     """
     EMISOPT_THREADS, else the hardware's, at least 1.
     """
-def e_benjamini_hochberg(e_values: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], level: typing.SupportsFloat | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.bool]:
-    ...
-def earth_mover_distance(x: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], y: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
-    ...
-def ewma_limit(run_length: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> float:
-    ...
-def ewma_run_length(weight: typing.SupportsFloat | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, shift: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> float:
-    ...
 def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
     """
     Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN where none can be. operation_known: realised setpoints and known-ahead disturbances are given.
@@ -2390,8 +1892,6 @@ def fuel_factors(carbon: typing.SupportsFloat | typing.SupportsIndex, hydrogen: 
     """
     (Fd, Fw, Fc) in scf/MMBtu from wt% and Btu/lb.
     """
-def hellinger_distance(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
-    ...
 def isa_available() -> list[Isa]:
     """
     Levels that this build and this CPU can run, lowest first.
@@ -2400,8 +1900,6 @@ def isa_level() -> Isa:
     """
     The level in use: the best of this CPU, lowered by EMISOPT_ISA.
     """
-def jensen_shannon_distance(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
-    ...
 def judge(statistics: collections.abc.Mapping[str, typing.SupportsFloat | typing.SupportsIndex], limits: collections.abc.Sequence[AcceptanceLimit], allow_unverified: bool) -> list[tuple[float, bool]]:
     """
     -> (value, met) of each limit.
@@ -2422,8 +1920,6 @@ def known_units() -> list[str]:
     """
     Units that a permit may name.
     """
-def ks_p_value(n: typing.SupportsInt | typing.SupportsIndex, h: typing.SupportsInt | typing.SupportsIndex) -> float:
-    ...
 def lb_h_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
     a: MMBtu/h.
@@ -2479,8 +1975,6 @@ def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.Suppo
     """
 def pollutant_names() -> list[str]:
     ...
-def population_stability(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
-    ...
 def ppm_from_lb_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
     k, a: dscf/min.
@@ -2491,10 +1985,6 @@ def ppm_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.Supp
     """
 def ps16_limits(mean_reference_ppm: typing.SupportsFloat | typing.SupportsIndex, f_critical: typing.SupportsFloat | typing.SupportsIndex) -> list[AcceptanceLimit]:
     ...
-def python_random_samples(seed: typing.SupportsInt | typing.SupportsIndex, n: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsInt | typing.SupportsIndex, times: typing.SupportsInt | typing.SupportsIndex) -> list[list[int]]:
-    """
-    What random.Random(seed).sample(range(n), k) gives, `times` times.
-    """
 def read_audit_log(path: str) -> list[AuditRecord]:
     ...
 def relative_accuracy(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex, denominator: typing.SupportsFloat | typing.SupportsIndex | None, t_decimals: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
@@ -2505,17 +1995,9 @@ def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.Supp
     """
     (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
     """
-def run_prequential(forecaster: Forecaster, history: History, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, config: OnlineConfig, operation_known: bool, stride: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple[list[int], numpy.typing.NDArray[numpy.float64], list[UpdateReport]]:
-    """
-    (origins, quantiles (n, H, O, Q), reports).
-    """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
-    """
-def simulated_run_lengths(detectors: collections.abc.Sequence[CusumOptions | EwmaOptions | PageHinkleyOptions | AdwinOptions | KswinOptions | TwoWindowKsOptions], *, source: str = 'normal', phi: typing.SupportsFloat | typing.SupportsIndex = 0.0, series: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, block: typing.SupportsInt | typing.SupportsIndex = 1, values: typing.SupportsInt | typing.SupportsIndex = 100000, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> list[tuple[float, int]]:
-    """
-    (mean values per alarm, alarms) of each detector.
     """
 def squared_norm(x: numpy.typing.NDArray[numpy.float32]) -> float:
     """
@@ -2529,13 +2011,9 @@ def t_a_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     a: hours per year.
     """
-def tail_weights(tail: str, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> list[float]:
+def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None) -> tuple[TrainResult, bool]:
     """
-    Weights of quantile levels within the pinball loss: all, upper, lower or both.
-    """
-def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '') -> tuple[TrainResult, bool]:
-    """
-    Trains in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
+    Trains in place; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
     """
 def training_envelope(history: History, rows: typing.SupportsInt | typing.SupportsIndex, share: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> Envelope:
     """

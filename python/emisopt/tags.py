@@ -426,7 +426,7 @@ def shipped_tagmaps() -> list[str]:
     Examples
     --------
     >>> shipped_tagmaps()
-    ['air_quality', 'gas_turbine']
+    ['air_quality', 'beijing_air', 'gas_turbine']
     """
     folder = resources.files("emisopt").joinpath("tagmaps")
     return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))

@@ -55,6 +55,16 @@ def test_air_quality() -> None:
     assert not any(frame.attrs["put_aside"].values())  # nothing but the code was missing
 
 
+def test_beijing_air() -> None:
+    tags = load_tagmap("beijing_air")
+    frame = read_history(real("beijing_air/PRSA_Data_Dongsi_20130301-20170228.csv"), tags)
+    assert frame.shape == (35064, 12) and not gap_flags(frame.index, tags).any()
+    assert frame.index[0] == pd.Timestamp("2013-03-01 00:00", tz="Etc/GMT-8")
+    assert frame["NO2"].iloc[0] == 17 and frame["wd"].iloc[0] == tags["wd"].categories.index("NNW")
+    assert frame["CO"].isna().sum() == 3197 and tags.outputs == ["NO2", "SO2", "PM2.5", "CO"]
+    assert not any(frame.attrs["put_aside"].values())
+
+
 def test_campd_hours_with_american_units() -> None:
     tags = TagMap.from_yaml(
         """

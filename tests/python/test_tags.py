@@ -82,7 +82,7 @@ def test_the_core_reads_it() -> None:
 
 
 def test_shipped_maps_are_there() -> None:
-    assert shipped_tagmaps() == ["air_quality", "gas_turbine"]
+    assert shipped_tagmaps() == ["air_quality", "beijing_air", "gas_turbine"]
     gas = load_tagmap("gas_turbine")
     assert gas.outputs == ["CO", "NOX"] and len(gas.disturbances) == 9 and gas.period == 0
     air = load_tagmap("air_quality")
