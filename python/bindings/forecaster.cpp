@@ -86,7 +86,8 @@ Array jacobian(BoundSession& self, const Array& plan, const Array& known, const 
 }
 
 ForecasterConfig make_config(int context, int horizon, int patch, int width, int heads, int kv_heads,
-                             int layers, int feedforward, double anchor_tau, std::vector<double> quantiles,
+                             int layers, int feedforward, double anchor_tau, int season,
+                             std::vector<double> quantiles,
                              std::uint64_t seed) {
   ForecasterConfig c;
   c.context = context;
@@ -98,6 +99,7 @@ ForecasterConfig make_config(int context, int horizon, int patch, int width, int
   c.layers = layers;
   c.feedforward = feedforward;
   c.anchor_tau = anchor_tau;
+  c.season = season;
   c.quantiles = std::move(quantiles);
   c.seed = seed;
   c.validate();
@@ -109,7 +111,7 @@ void bind_config(py::module_& m) {
   py::class_<ForecasterConfig>(m, "ForecasterConfig", "Sizes of a forecaster; checked when made.")
       .def(py::init(&make_config), py::kw_only(), "context"_a = d.context, "horizon"_a = d.horizon,
            "patch"_a = d.patch, "width"_a = d.width, "heads"_a = d.heads, "kv_heads"_a = d.kv_heads,
-           "layers"_a = d.layers, "feedforward"_a = d.feedforward, "anchor_tau"_a = d.anchor_tau,
+           "layers"_a = d.layers, "feedforward"_a = d.feedforward, "anchor_tau"_a = d.anchor_tau, "season"_a = d.season,
            "quantiles"_a = d.quantiles, "seed"_a = d.seed)
       .def_readonly("context", &ForecasterConfig::context, "Rows of history.")
       .def_readonly("horizon", &ForecasterConfig::horizon, "Rows ahead.")
@@ -120,6 +122,7 @@ void bind_config(py::module_& m) {
       .def_readonly("layers", &ForecasterConfig::layers)
       .def_readonly("feedforward", &ForecasterConfig::feedforward)
       .def_readonly("anchor_tau", &ForecasterConfig::anchor_tau, "Rows.")
+      .def_readonly("season", &ForecasterConfig::season, "Rows of a cycle; 0: none.")
       .def_readonly("quantiles", &ForecasterConfig::quantiles)
       .def_readonly("seed", &ForecasterConfig::seed);
 }

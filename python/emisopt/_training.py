@@ -40,6 +40,7 @@ def network_config(f: Forecaster) -> _core.ForecasterConfig:
         layers=f.layers,
         feedforward=f.feedforward,
         anchor_tau=f.anchor_tau,
+        season=f.season,
         quantiles=[float(q) for q in f.quantiles],
         seed=f.seed,
     )
@@ -59,6 +60,8 @@ def train_config(f: Forecaster, train_rows: int, validation_rows: int) -> _core.
         average=f.average,
         level_shift=f.level_shift,
         input_shift=f.input_shift,
+        gain_shift=f.gain_shift,
+        slope_shift=f.slope_shift,
         unknown_plan=f.unknown_plan,
         max_delay=f.max_delay,
         min_horizon=f.min_horizon,

@@ -42,6 +42,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     patch : rows per history token, 1..16
     width, heads, kv_heads, layers, feedforward : of the network; 0: chosen from the others
     anchor_tau : rows; the forecast is a change against an exponential mean with this time constant
+    season : rows of a cycle, e.g. a day, whose course over the context stands beside the coming rows; 0: none
     quantiles : levels (Q), rising, with 0.5
     steps, batch, rate, warmup, decay, clip, average : AdamW with warm-up and cosine, weight averaging
     level_shift, input_shift : random shift of a window's outputs and inputs, in standard deviations: what
@@ -98,6 +99,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         layers: int = 1,
         feedforward: int = 0,
         anchor_tau: float = 6.0,
+        season: int = 0,
         quantiles: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95),
         steps: int = 1000,
         batch: int = 64,
@@ -108,6 +110,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         average: float = 0.995,
         level_shift: float = 1.0,
         input_shift: float = 0.3,
+        gain_shift: float = 0.0,
+        slope_shift: float = 0.0,
         unknown_plan: float = 0.2,
         max_delay: int = 0,
         min_horizon: int = 0,
@@ -132,6 +136,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.layers = layers
         self.feedforward = feedforward
         self.anchor_tau = anchor_tau
+        self.season = season
         self.quantiles = quantiles
         self.steps = steps
         self.batch = batch
@@ -142,6 +147,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.average = average
         self.level_shift = level_shift
         self.input_shift = input_shift
+        self.gain_shift = gain_shift
+        self.slope_shift = slope_shift
         self.unknown_plan = unknown_plan
         self.max_delay = max_delay
         self.min_horizon = min_horizon
@@ -347,6 +354,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             layers=c.layers,
             feedforward=c.feedforward,
             anchor_tau=c.anchor_tau,
+            season=c.season,
             quantiles=tuple(c.quantiles),
             seed=c.seed,
             prior=prior_from_json(core.prior),

@@ -10,6 +10,7 @@ namespace emisopt {
 namespace {
 
 constexpr int kCalendar = 4;  // hour and week, each as sine and cosine: no jump at midnight or on Monday
+constexpr int kSeasonal = 4;  // columns of a season: mean, newest, spread, known
 constexpr int kFadeCount = static_cast<int>(std::size(kFadeRows));
 constexpr double kDay = 86400, kWeek = 7 * kDay;
 constexpr double kMonday = 3 * kDay;  // 1970-01-01 was a Thursday
@@ -30,7 +31,7 @@ void one_hot(T* x, double z, int categories) {
 }  // namespace
 
 FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int patch, double anchor_tau,
-                             bool prior)
+                             bool prior, int season)
     : context_(context),
       horizon_(horizon),
       patch_(patch),
@@ -39,6 +40,7 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
       outputs_(map.outputs()),
       setpoints_(map.setpoints()),
       disturbances_(map.disturbances()),
+      season_(season),
       tags_(static_cast<Index>(map.tags.size())) {
   if (outputs_.empty())
     throw InputError("FeatureLayout: expected a tag with role emission or quality, the tag map of plant '" +
@@ -80,6 +82,10 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
   future_calendar_ = future_levels_ + (1 + kFadeCount) * static_cast<int>(outputs_.size());
   future_step_ = future_calendar_ + (period_ > 0 ? kCalendar : 0);
   future_row_ = future_step_ + 1 + kFadeCount;
+  if (season_ > 0) {
+    seasonal_ = future_row_;
+    future_row_ += kSeasonal * static_cast<int>(outputs_.size());
+  }
   if (prior) {
     prior_ = future_row_;
     future_row_ += static_cast<int>(outputs_.size());
@@ -88,7 +94,7 @@ FeatureLayout::FeatureLayout(const TagMap& map, int context, int horizon, int pa
 
 ContextSummary FeatureLayout::summarise(ConstView z, int hidden) const {
   const auto tags = static_cast<std::size_t>(tags_);
-  ContextSummary summary{std::vector<double>(tags, kMissing), std::vector<double>(tags, kMissing)};
+  ContextSummary summary{std::vector<double>(tags, kMissing), std::vector<double>(tags, kMissing), {}};
   const double forget = std::exp(-1.0 / anchor_tau_);
   const auto look = [&](const Slot& slot, Index rows) {
     // Relative to the newest known value, so that a short anchor_tau cannot underflow every weight.
@@ -108,7 +114,34 @@ ContextSummary FeatureLayout::summarise(ConstView z, int hidden) const {
   };
   for (const Slot& slot : history_outputs_) look(slot, context_ - hidden);
   for (const Slot& slot : history_inputs_) look(slot, context_);
+  if (season_ > 0) summarise_season(summary, z, hidden);
   return summary;
+}
+
+// The place of a row in the season is counted back from the first future row, so it needs no stamps.
+void FeatureLayout::summarise_season(ContextSummary& summary, ConstView z, int hidden) const {
+  Matrix& to = summary.seasonal;
+  to = Matrix(season_, 3 * static_cast<Index>(outputs_.size()), kMissing);
+  for (int place = 0; place < season_; ++place)
+    for (std::size_t o = 0; o < outputs_.size(); ++o) {
+      const auto each = [&](auto&& take) {
+        // Rows whose distance to the first future row is `place` modulo the season, oldest first.
+        for (int r = ((context_ + place) % season_ + season_) % season_; r < context_ - hidden; r += season_)
+          if (known(z(r, outputs_[o]))) take(clip(z(r, outputs_[o])));
+      };
+      double sum = 0, count = 0, newest = kMissing, spread = 0;
+      each([&](double value) {
+        sum += value;
+        ++count;
+        newest = value;
+      });
+      if (count == 0) continue;
+      each([&](double value) { spread += std::abs(value - sum / count); });
+      double* out = to.row(place) + 3 * o;
+      out[0] = sum / count;
+      out[1] = spread / count;
+      out[2] = newest;
+    }
 }
 
 template <class T>
@@ -193,6 +226,16 @@ void FeatureLayout::fill_future(T* x, const ContextSummary& summary, const Const
       const double ahead = or_zero(summary.last[tag] - summary.anchor[tag]);
       for (const double rows : kFadeRows) *out++ = T(ahead * std::exp(-h / rows));
     }
+    for (std::size_t o = 0; season_ > 0 && o < outputs_.size(); ++o) {
+      const double* from = summary.seasonal.row(h % season_) + 3 * o;
+      const double anchor = or_zero(summary.anchor[static_cast<std::size_t>(outputs_[o])]);
+      T* out = row + seasonal_ + kSeasonal * static_cast<int>(o);
+      const bool given = known(from[0]);
+      *out++ = T(given ? from[0] - anchor : 0.0);
+      *out++ = T(given ? from[2] - anchor : 0.0);
+      *out++ = T(given ? from[1] : 0.0);
+      *out++ = T(given);
+    }
     if (period_ > 0) fill_calendar(row + future_calendar_, time0 + h * period_);
     T* step = row + future_step_;
     *step++ = T((h + 1.0) / horizon_);
@@ -239,6 +282,10 @@ std::vector<std::string> FeatureLayout::future_names() const {
   if (period_ > 0) names.insert(names.end(), {"hour sin", "hour cos", "week sin", "week cos"});
   names.push_back("step");
   for (const int rows : kFadeRows) names.push_back("step fading over " + std::to_string(rows));
+  if (season_ > 0)
+    for (const Slot& slot : history_outputs_)
+      for (const char* what : {"season mean - anchor", "season last - anchor", "season spread", "season known"})
+        names.push_back(slot.name + " " + what);
   if (prior_ >= 0)
     for (const Slot& slot : history_outputs_) names.push_back(slot.name + " prior");
   return names;

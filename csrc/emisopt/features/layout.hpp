@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "emisopt/base/types.hpp"
 #include "emisopt/data/history.hpp"
 #include "emisopt/features/scaler.hpp"
 
@@ -21,6 +22,9 @@ inline constexpr int kFadeRows[] = {1, 3, 10};
 struct ContextSummary {
   std::vector<double> anchor;  // exponentially weighted mean of the known values; of a category the last
   std::vector<double> last;    // newest known value
+  /// (season, 3 * outputs): of the known values at that place in the season their mean, spread (mean absolute
+  /// deviation from it) and the newest; NaN where none is known. No rows without a season.
+  Matrix seasonal;
 };
 
 /// Columns of one history row, in this order (a token is `patch` rows side by side):
@@ -32,6 +36,8 @@ struct ContextSummary {
 ///   per other disturbance                           [last, last - anchor], categorical [one-hot of the last]
 ///   per output                                      [anchor, (last - anchor) e^(-step / r) for r of
 ///   kFadeRows] calendar as above, [(step + 1) / horizon, e^(-step / r) for r of kFadeRows], step from 0
+///   per output, with a season     [mean - anchor, newest - anchor, spread, known] of the context's values at the
+///   same place in the season
 ///   per output, where a prior is given (model/prior_columns.hpp)    [its change]
 /// last is the newest known value of the context. A measured value that is missing is put at its anchor, a
 /// coming one that is not known at the last, each with known = 0: the best guess that the history allows.
@@ -43,9 +49,10 @@ class FeatureLayout {
   FeatureLayout() = default;
   /// Throws InputError for a tag map without outputs. Roles and kinds that do not go together are refused by
   /// TagMap::validate, sizes by ForecasterConfig::validate.
-  /// prior: keep a column per output for a mechanistic prior, which fill_future leaves alone.
+  /// season: rows of a cycle, e.g. a day, whose course over the context is written beside the coming rows; 0:
+  /// none. prior: keep a column per output for a mechanistic prior, which fill_future leaves alone.
   FeatureLayout(const TagMap& tags, int context, int horizon, int patch, double anchor_tau,
-                bool prior = false);
+                bool prior = false, int season = 0);
 
   int context() const { return context_; }
   int horizon() const { return horizon_; }
@@ -95,6 +102,7 @@ class FeatureLayout {
   };
   template <class T>
   void fill_calendar(T* x, double time) const;
+  void summarise_season(ContextSummary& summary, ConstView z, int hidden) const;
 
   int context_ = 0, horizon_ = 0, patch_ = 1, history_row_ = 0, future_row_ = 0;
   double anchor_tau_ = 6, period_ = 0;
@@ -102,7 +110,7 @@ class FeatureLayout {
   std::vector<Slot> history_outputs_, history_inputs_;  // columns of a history row
   std::vector<Slot> future_inputs_;                     // setpoints, then disturbances
   int history_calendar_ = 0, future_levels_ = 0, future_calendar_ = 0, future_step_ = 0;  // first columns
-  int prior_ = -1;
+  int prior_ = -1, season_ = 0, seasonal_ = 0;
   Index tags_ = 0;
 };
 

@@ -22,7 +22,7 @@ std::vector<std::int64_t> shape_of(const kernels::Parameter& parameter) {
 Json to_json(const ForecasterConfig& c) {
   Json::Array quantiles(c.quantiles.begin(), c.quantiles.end());
   // The seed as text: a JSON number is a double and skips integers beyond 2^53.
-  return Json::Object{{"context", c.context},
+  Json::Object object{{"context", c.context},
                       {"horizon", c.horizon},
                       {"patch", c.patch},
                       {"width", c.width},
@@ -33,6 +33,8 @@ Json to_json(const ForecasterConfig& c) {
                       {"anchor_tau", c.anchor_tau},
                       {"quantiles", std::move(quantiles)},
                       {"seed", std::to_string(c.seed)}};
+  if (c.season != 0) object["season"] = c.season;  // fields that came later are left out at their default
+  return object;
 }
 
 ForecasterConfig config_from(const Json& json) {
@@ -52,6 +54,7 @@ ForecasterConfig config_from(const Json& json) {
   c.kv_heads = integer("kv_heads");
   c.layers = integer("layers");
   c.feedforward = integer("feedforward");
+  if (json.find("season", "config")) c.season = integer("season");
   c.anchor_tau = json.at("anchor_tau", "config").as_number("config.anchor_tau");
   c.quantiles.clear();
   for (const Json& level : json.at("quantiles", "config").as_array("config.quantiles"))
@@ -176,7 +179,7 @@ Forecaster Forecaster::from_bytes(std::string_view bytes, const std::string& whe
     f.notes = notes_from(part("notes"));
     if (file.metadata.contains("prior")) f.prior = make_prior(part("prior"), f.tags);
     f.layout = FeatureLayout(f.tags, f.config.context, f.config.horizon, f.config.patch, f.config.anchor_tau,
-                             f.prior != nullptr);
+                             f.prior != nullptr, f.config.season);
     f.network = make_network(f.config, f.layout.history_width(), f.layout.future_width(),
                              static_cast<int>(f.layout.outputs().size()));
     for (const kernels::Parameter& p : f.network.parameters) {

@@ -42,6 +42,7 @@ void ForecasterConfig::validate() const {
   check_range("feedforward", feedforward, 0, 16384);
   if (!(anchor_tau > 0) || !std::isfinite(anchor_tau))
     refuse("anchor_tau", "a positive number of rows", std::to_string(anchor_tau));
+  check_range("season", season, 0, context);
   for (std::size_t i = 0; i < quantiles.size(); ++i) {
     if (!(quantiles[i] > 0 && quantiles[i] < 1))
       refuse("quantiles", "numbers between 0 and 1", std::to_string(quantiles[i]));

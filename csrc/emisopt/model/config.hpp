@@ -15,6 +15,7 @@ struct ForecasterConfig {
   int layers = 1;         // 1..64; a second one gained nothing on two plants (docs/forecaster.md)
   int feedforward = 0;    // inner width, 0..16384; 0: 8/3 of width, rounded up to a multiple of 8
   double anchor_tau = 6;  // rows, > 0: time constant of the mean that a forecast is a change from
+  int season = 0;         // rows of a cycle (a day) whose course over the context helps, 0..context; 0: none
   std::vector<double> quantiles = {0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95};  // rising, in (0, 1), with 0.5
   std::uint64_t seed = 0;                                                   // of the initial weights
 

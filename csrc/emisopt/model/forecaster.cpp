@@ -10,7 +10,7 @@ Forecaster Forecaster::make(const History& history, const ForecasterConfig& conf
   f.config = config;
   f.tags = history.tags;
   f.layout = FeatureLayout(f.tags, config.context, config.horizon, config.patch, config.anchor_tau,
-                           prior != nullptr);
+                           prior != nullptr, config.season);
   f.scaler = Scaler::fit(history, train_rows);
   f.network = make_network(config, f.layout.history_width(), f.layout.future_width(),
                            static_cast<int>(f.layout.outputs().size()));

@@ -279,7 +279,8 @@ RunIdentity identity_of(const Forecaster& forecaster, const History& history, co
   for (const double level : forecaster.config.quantiles) put(number_text(level));
   for (const TagScale& s : forecaster.scaler.tags)
     for (const double number : {s.mean, s.sd, s.offset}) put(number_text(number));
-  for (const int size : {forecaster.config.context, forecaster.config.horizon, forecaster.config.patch})
+  for (const int size : {forecaster.config.context, forecaster.config.horizon, forecaster.config.patch,
+                         forecaster.config.season})
     put(std::to_string(size));
   put(number_text(forecaster.config.anchor_tau));
   id["network or scales"] = hash(std::string_view(sizes));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "emisopt/base/error.hpp"
@@ -39,7 +40,8 @@ struct HandComputed : testing::Test {
 };
 
 TEST_F(HandComputed, AnchorsFadeOldRowsAndSkipMissingOnes) {
-  const auto [a, last] = layout.summarise(z);
+  const ContextSummary summary = layout.summarise(z);
+  const auto &a = summary.anchor, &last = summary.last;
   EXPECT_DOUBLE_EQ(a[0], (5 + 3 * 0.5 + 1 * 0.25) / 1.75);
   EXPECT_DOUBLE_EQ(a[1], (1 + 2 * 0.25) / 1.25);
   EXPECT_DOUBLE_EQ(a[2], (2 + 2 * 0.5 + 8 * 0.25) / 1.75);
@@ -53,6 +55,41 @@ TEST_F(HandComputed, AnchorsFadeOldRowsAndSkipMissingOnes) {
   EXPECT_DOUBLE_EQ(late.anchor[0], a[0]);  // only outputs are late
   EXPECT_TRUE(std::isnan(layout.summarise(z, 3).anchor[1]));
   EXPECT_TRUE(std::isnan(layout.summarise(z, 3).last[1]));
+}
+
+TEST_F(HandComputed, SeasonIsTheContextsCourseAtTheSamePlace) {
+  // Season of 2 in a context of 5: rows 1, 3 stand where step 0 does (row 5), rows 0, 2, 4 where step 1 does.
+  const FeatureLayout daily(map, 5, 3, 1, 6, false, 2);
+  Matrix week(5, 6, kNan);
+  week.values[0 * 6 + 1] = 1;
+  week.values[1 * 6 + 1] = 4;
+  week.values[2 * 6 + 1] = 3;
+  week.values[3 * 6 + 1] = 6;
+  const ContextSummary summary = daily.summarise(week);
+  const auto expect_row = [](const double* got, double mean, double spread, double newest) {
+    EXPECT_DOUBLE_EQ(got[0], mean);
+    EXPECT_DOUBLE_EQ(got[1], spread);
+    EXPECT_DOUBLE_EQ(got[2], newest);
+  };
+  expect_row(summary.seasonal.row(0), 5, 1, 6);
+  expect_row(summary.seasonal.row(1), 2, 1, 3);  // row 4 is missing
+  expect_row(daily.summarise(week, 2).seasonal.row(0), 4, 0, 4);  // the newest two rows are late
+  std::vector<double> x(static_cast<std::size_t>(3 * daily.future_width()), -1);
+  daily.fill_future(x.data(), summary, nullptr, {}, 0);
+  const std::vector<std::string> names = daily.future_names();
+  ASSERT_EQ(static_cast<int>(names.size()), daily.future_width());
+  const auto column = std::find(names.begin(), names.end(), "y season mean - anchor") - names.begin();
+  const double anchor = summary.anchor[1];
+  for (int h = 0; h < 3; ++h) {
+    const double* row = x.data() + h * daily.future_width() + column;
+    EXPECT_DOUBLE_EQ(row[0], (h % 2 ? 2 : 5) - anchor);
+    EXPECT_DOUBLE_EQ(row[1], (h % 2 ? 3 : 6) - anchor);
+    EXPECT_DOUBLE_EQ(row[2], 1);
+    EXPECT_DOUBLE_EQ(row[3], 1);
+  }
+  week.values[1 * 6 + 1] = week.values[3 * 6 + 1] = kNan;
+  daily.fill_future(x.data(), daily.summarise(week), nullptr, {}, 0);
+  for (int k = 0; k < 4; ++k) EXPECT_EQ(x[static_cast<std::size_t>(column + k)], 0);
 }
 
 TEST_F(HandComputed, ShortTimeConstantsDoNotUnderflow) {
