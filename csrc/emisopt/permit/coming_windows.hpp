@@ -1,5 +1,5 @@
-// The windows that a permit's averages will have over coming steps: what of them is known, and by how much each
-// step counts. Private to coming_rows.cpp.
+// The windows that a permit's averages will have over coming steps: what of them is known, and by how much
+// each step counts. Private to coming_rows.cpp.
 #pragma once
 #include <vector>
 
@@ -52,8 +52,9 @@ class Outlook {
 struct ComingWindow {
   std::size_t first = 0, last = 0, from = 0, to = 0;
   Span span;
-  double room = 0, unseen = 0;  // base periods that it has room for (-1: that operate), that lie before the data
-  bool closes = true;           // within the steps; else its mean to date is asked, whatever counts
+  double room = 0,
+         unseen = 0;   // base periods that it has room for (-1: that operate), that lie before the data
+  bool closes = true;  // within the steps; else its mean to date is asked, whatever counts
 };
 
 /// In order of time; those whose cells the steps do not touch, too.
