@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from benchmarks import drift_batch, fault_study, permit_break, permit_year, tep_detection
-=======
-from benchmarks import fault_study, permit_year, sensor_speed, tep_detection
->>>>>>> sensors
+from benchmarks import drift_batch, fault_study, permit_break, permit_year, sensor_speed, tep_detection
 from benchmarks.harness import Row
 
 
 def run(quick: bool) -> list[Row]:
-<<<<<<< HEAD
     parts = (
         permit_year.rows,
         permit_break.permit_break,
         drift_batch.rows,
         tep_detection.rows,
         fault_study.rows,
+        sensor_speed.rows,
     )
     return [row for part in parts for row in part(quick)]
-=======
-    return [
-        *permit_year.rows(quick),
-        *tep_detection.rows(quick),
-        *fault_study.rows(quick),
-        *sensor_speed.rows(quick),
-    ]
->>>>>>> sensors
