@@ -1,4 +1,4 @@
-"""What others would correct intervals with: each as its paper says, labels delayed, in plain NumPy.
+"""What others would correct intervals with: each by its paper, labels delayed, in plain NumPy.
 
 All take the 80 % interval of one output and step as it was issued, and what came, and give the corrected one.
 Scores are per side: how far what came lies beyond the median, in units of that side's raw half width.
@@ -55,7 +55,7 @@ def trailing_window(fan: Floats, truth: Floats, lag: int) -> Floats:
 
 def conformal_pid(fan: Floats, truth: Floats, lag: int, gain: float = 0.1) -> Floats:
     """Quantile tracking with an error integrator (Angelopoulos, Candes, Tibshirani 2023), no scorecaster:
-    gain in units of the largest recent score, K_I and C_sat as their experiments have them."""
+    gain in units of the largest of 100 scores; K_I 2 and C_sat 5, which the paper leaves to judgement."""
     half, score = _sides(fan, truth)
     tracked, missed, count = np.ones(2), np.zeros(2), 0
     factor = np.ones_like(half)
@@ -77,7 +77,8 @@ def dtaci(fan: Floats, truth: Floats, lag: int) -> Floats:
     level of the trailing quantile moves, by experts of eight gains."""
     half, score = _sides(fan, truth)
     gains = 0.001 * 2.0 ** np.arange(8)
-    eta = np.sqrt((np.log(2 * 8 * TRAILING) + 1) / (TRAILING * ALPHA**2 * (1 - ALPHA) ** 2))
+    spread = (1 - ALPHA) ** 2 * ALPHA**3 + ALPHA**2 * (1 - ALPHA) ** 3
+    eta = np.sqrt(3 / TRAILING * (np.log(2 * 8 * TRAILING) + 2) / spread)  # its section 3
     sigma = 1 / (2 * TRAILING)
     level, weight = np.full((2, 8), ALPHA), np.ones((2, 8))
     factor = np.ones_like(half)

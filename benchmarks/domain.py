@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import drift_batch, fault_study, permit_break, permit_year, tep_detection
+from benchmarks import drift_batch, fault_study, permit_break, permit_year, sensor_speed, tep_detection
 from benchmarks.harness import Row
 
 
@@ -13,5 +13,6 @@ def run(quick: bool) -> list[Row]:
         drift_batch.rows,
         tep_detection.rows,
         fault_study.rows,
+        sensor_speed.rows,
     )
     return [row for part in parts for row in part(quick)]

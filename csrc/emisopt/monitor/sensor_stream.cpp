@@ -49,6 +49,7 @@ SensorStream::SensorStream(std::shared_ptr<const SensorModel> model)
       row_values_(tags_.size()),
       z_(suspects_.size(), kMissing),
       strength_(suspects_.size()),
+      size_(suspects_.size()),
       use_(suspects_.size()),
       trusted_(suspects_.size(), 1),
       believe_(suspects_.size()),
@@ -273,14 +274,23 @@ void SensorStream::judge_means() {
           !tag.flagged &&
           (accused || (tag.state == ReadingState::good && filter_->informed(v, static_cast<Index>(t))));
     }
-    const auto look = [&](const char* use, std::vector<double>& out) {
-      filter_->mean_residual(v, use, residual);
+    bool beyond = false;
+    const auto weigh = [&](std::vector<double>& out) {
       for (std::size_t t = 0; t < out.size(); ++t) {
         out[t] = shown_[t] ? std::abs(residual[t]) : 0;
         strength_[t] = out[t] / model.limits[t].shift[v];
+        beyond = beyond || (model.judged[t] && use_[t] && strength_[t] > 1);
       }
     };
-    const Isolation found = isolate(look, limits_[v + 1], model.judged, use_, model.most_accused());
+    weigh(size_);
+    Isolation found;
+    if (beyond)  // the rule is that nothing is: it is worth the second look only then
+      found = isolate(
+          [&](const char* use, std::vector<double>& out) {
+            filter_->mean_residual(v, use, residual);
+            weigh(out);
+          },
+          limits_[v + 1], model.judged, use_, model.most_accused());
     for (std::size_t i = 0; i < found.accused.size(); ++i) accuse(found.accused[i], v, found.strength[i]);
     for (std::size_t t = 0; t < suspects_.size(); ++t) {
       Suspect& s = suspects_[t];

@@ -71,7 +71,7 @@ class SensorStream {
   std::vector<Index> place_;                // (C) place among the modelled tags, -1: none
   std::vector<Suspect> suspects_;           // (T)
   std::vector<Process> process_;
-  std::vector<double> row_values_, z_, strength_;
+  std::vector<double> row_values_, z_, strength_, size_;
   std::vector<std::vector<double>> limits_;  // (1 + 2 M, T): of a jump, of each view
   std::vector<char> use_, trusted_, believe_, shown_;
   std::vector<Finding> findings_;
