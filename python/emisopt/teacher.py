@@ -33,6 +33,8 @@ class TeacherForecasts:
     levels : quantile levels (Q), rising
     at : where each forecast begins, i.e. the row of its first step: stamps, or row numbers (integers)
     steps : rows ahead (S), from 1; None: 1..S
+    partial : he speaks of some rows of the horizon only, the others are left to the labels; False: a student
+        of another horizon is refused
 
     Raises
     ------
@@ -50,6 +52,7 @@ class TeacherForecasts:
     levels: tuple[float, ...] = (0.5,)
     at: Ints | pd.DatetimeIndex = ()
     steps: tuple[int, ...] | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         where = "TeacherForecasts"
@@ -97,6 +100,7 @@ class TeacherForecasts:
                 levels=np.array(self.levels),
                 at=at,
                 steps=np.array(self.steps),
+                partial=np.array(self.partial),
             )
             os.replace(temporary, path)
         elif path.suffix == ".parquet":
@@ -138,6 +142,7 @@ class TeacherForecasts:
                         tuple(file["levels"]) if "levels" in file.files else (0.5,),
                         _moments(at, path),
                         tuple(file["steps"]) if "steps" in file.files else None,
+                        bool(file["partial"]) if "partial" in file.files else False,
                     )
             if path.suffix == ".parquet":
                 return cls._from_frame(pd.read_parquet(path), path)
@@ -172,16 +177,19 @@ class TeacherForecasts:
             )
         values = full.to_numpy().reshape([len(a) for a in axes])
         at = _moments(axes[0].to_numpy() if axes[0].dtype.kind != "M" else axes[0], path)
-        return cls(values, tuple(outputs), tuple(axes[3]), at, tuple(axes[1]))
+        steps = tuple(int(s) for s in axes[1])
+        partial = steps != tuple(range(1, len(steps) + 1))
+        return cls(values, tuple(outputs), tuple(axes[3]), at, steps, partial)
 
     # ---- for the core -------------------------------------------------------------------------------------
 
     def core(self, history: pd.DataFrame, outputs: Sequence[str], horizon: int) -> _core.TeacherForecasts:
         """The compiled form: moments as rows of the history; those outside it are left out."""
         steps = self.steps or ()
-        if self.values.shape[1] != horizon and steps == tuple(range(1, len(steps) + 1)):
+        if steps != tuple(range(1, horizon + 1)) and not self.partial:
             raise _core.InputError(
-                f"TeacherForecasts: expected the student's horizon of {horizon} rows, got {len(steps)}"
+                f"TeacherForecasts: expected the student's horizon of {horizon} rows, got {len(steps)}; set "
+                "partial for a teacher of some rows only"
             )
         absent = [n for n in outputs if n not in self.outputs]
         if absent or set(self.outputs) != set(outputs):
