@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from benchmarks import gt_cover
 from benchmarks.harness import Row
 from emisopt import datasets
 from emisopt.backtest import backtest
@@ -38,7 +39,7 @@ def run(quick: bool) -> list[Row]:
         for output, case in (("NOX", "gt-nox-2014"), ("CO", "gt-co-2014"))
         for h in HORIZONS
         for row in _rows(f"{case}-h{h}", scores.loc[output, h])
-    ]
+    ] + gt_cover.rows(quick)
 
 
 def _rows(case: str, scores: pd.DataFrame) -> list[Row]:

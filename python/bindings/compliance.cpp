@@ -10,6 +10,7 @@
 #include "emisopt/permit/emission_rate.hpp"
 #include "emisopt/permit/fuel_factor.hpp"
 #include "emisopt/permit/gas_conversion.hpp"
+#include "emisopt/permit/rate_maps.hpp"
 #include "emisopt/permit/relative_accuracy.hpp"
 #include "emisopt/permit/substitution.hpp"
 #include "module.hpp"
@@ -230,6 +231,14 @@ void bind_maps(py::module_& m) {
              return std::make_shared<ChainMap>(std::move(first), std::move(second));
            }),
            "first"_a, "second"_a);
+}
+
+void bind_rate_maps(py::module_& m) {
+  m.def("lb_mmbtu_map", &lb_mmbtu_map, "outputs"_a, "output"_a, "k"_a, "fd"_a, "o2"_a);
+  m.def("lb_mmbtu_co2_map", &lb_mmbtu_co2_map, "outputs"_a, "output"_a, "k"_a, "fc"_a, "co2"_a);
+  m.def("lb_h_map", &lb_h_map, "outputs"_a, "output"_a, "k"_a, "dscf_min"_a);
+  m.def("kg_h_map", &kg_h_map, "outputs"_a, "output"_a, "m3_h"_a);
+  m.def("t_a_map", &t_a_map, "outputs"_a, "output"_a, "m3_h"_a, "hours"_a);
 }
 
 using Flags = py::array_t<bool, py::array::c_style>;
@@ -457,6 +466,7 @@ void bind_compliance(py::module_& m) {
   bind_gas(m);
   bind_rates(m);
   bind_maps(m);
+  bind_rate_maps(m);
   bind_substitution(m);
   bind_statistics(m);
   bind_audit(m);

@@ -8,7 +8,9 @@
 #include "emisopt/control/controller.hpp"
 #include "emisopt/control/cost_maps.hpp"
 #include "emisopt/control/forecast_predictor.hpp"
+#include "emisopt/control/mapped_predictor.hpp"
 #include "emisopt/control/spike_gate.hpp"
+#include "emisopt/permit/coming_rows.hpp"
 #include "module.hpp"
 
 namespace emisopt::python {
@@ -19,11 +21,6 @@ using namespace pybind11::literals;
 Setpoint make_setpoint(std::string name, std::string unit, double low, double high, double rate, double price,
                        double move_weight, double safe) {
   return {std::move(name), std::move(unit), low, high, rate, price, move_weight, safe};
-}
-
-Limit make_limit(std::string name, int output, double limit, int window, int rank, double quantile,
-                 double min_valid) {
-  return {std::move(name), output, limit, window, rank, quantile, min_valid};
 }
 
 FuelCostConfig make_fuel_cost(double period_s, int efficiency, int reagent_flow, int fee_output, int load,
@@ -81,36 +78,44 @@ class NoForecast final : public Predictor {
   int horizon_, setpoints_, outputs_;
 };
 
-// A controller and the widths that its arguments must have.
+// A controller and the widths that its arguments must have; `own`: limits that it makes its rows of itself,
+// which come before those of a permit.
 struct BoundController {
   Controller controller;
   long setpoints, outputs;
   int horizon;
+  std::vector<Limit> own;
 };
 
 std::unique_ptr<BoundController> make_controller(std::vector<Setpoint> setpoints, std::vector<Limit> limits,
                                                  const std::vector<double>& price,
                                                  const std::optional<FuelCostConfig>& fuel,
                                                  std::string currency, int horizon, int outputs,
-                                                 const ControllerConfig& config, const Envelope& envelope) {
+                                                 const ControllerConfig& config, const Envelope& envelope,
+                                                 const std::vector<Limit>& permit_limits) {
   Objective objective;
   if (fuel) objective.map = std::make_shared<FuelCost>(*fuel, currency);
   objective.price = price;
   objective.currency = std::move(currency);
   const long count = static_cast<long>(setpoints.size());
+  std::vector<Limit> own = limits;
+  limits.insert(limits.end(), permit_limits.begin(), permit_limits.end());
   return std::make_unique<BoundController>(
       BoundController{Controller(std::move(setpoints), std::move(limits), std::move(objective), horizon,
                                  outputs, config, envelope),
-                      count, outputs, horizon});
+                      count, outputs, horizon, std::move(own)});
 }
 
-Decision step(BoundController& self, Predictor& predictor, const Array& applied, const Array& past) {
+Decision step(BoundController& self, Predictor& predictor, const Array& applied, const Array& past,
+              const PermitRows* permit) {
   require_shape("Controller.step(applied)", applied, {{"U", self.setpoints}});
   require_shape("Controller.step(past)", past, {{"N", -1}, {"O", self.outputs}});
   const std::vector<double> u = to_vector(applied);
-  const ConstView rows = view(past);
+  const ConstView known = view(past);
   py::gil_scoped_release nogil;
-  return self.controller.step(predictor, u, rows);
+  std::vector<LimitRow> rows = limit_rows(self.own, known, self.horizon);
+  if (permit) append_rows(rows, permit->rows, static_cast<int>(self.own.size()));
+  return self.controller.step(predictor, u, known, rows);
 }
 
 // A gate and the width that its rows must have.
@@ -163,16 +168,6 @@ void bind_parts(py::module_& m) {
       .def_readonly("low", &Setpoint::low)
       .def_readonly("high", &Setpoint::high)
       .def_readonly("rate", &Setpoint::rate, "Largest move per tick; NaN: free.");
-  const Limit l;
-  py::class_<Limit>(m, "Limit", "A limit on the rolling mean of one output over `window` rows; 1: spot.")
-      .def(py::init(&make_limit), py::kw_only(), "name"_a, "output"_a, "limit"_a, "window"_a = l.window,
-           "rank"_a = l.rank, "quantile"_a = l.quantile, "min_valid"_a = l.min_valid)
-      .def_readonly("name", &Limit::name)
-      .def_readonly("output", &Limit::output, "Column of the forecast.")
-      .def_readonly("limit", &Limit::limit, "In the output's unit.")
-      .def_readonly("window", &Limit::window, "Rows.")
-      .def_readonly("rank", &Limit::rank, "1 is most important.")
-      .def_readonly("quantile", &Limit::quantile, "The forecast quantile that must hold.");
   const FuelCostConfig f;
   py::class_<FuelCostConfig>(m, "FuelCost", "A fired unit's bill: fuel, reagent, fee.")
       .def(py::init(&make_fuel_cost), py::kw_only(), "period_s"_a = f.period_s, "efficiency"_a,
@@ -230,7 +225,14 @@ void bind_decision(py::module_& m) {
 void bind_control(py::module_& m) {
   bind_parts(m);
   bind_decision(m);
-  py::class_<ForecastPredictor>(m, "ForecastPredictor", "The forecaster as the controller sees it.")
+  py::class_<Predictor>(m, "Predictor", "What the controller optimises over.");
+  py::class_<MappedPredictor, Predictor>(m, "MappedPredictor", "A forecast through an output map.")
+      .def(py::init([](Predictor& base, std::shared_ptr<SizedMap> map) {
+             return std::make_unique<MappedPredictor>(base, std::move(map));
+           }),
+           "base"_a, "map"_a, py::keep_alive<1, 2>());
+  py::class_<ForecastPredictor, Predictor>(m, "ForecastPredictor",
+                                           "The forecaster as the controller sees it.")
       .def(py::init([](const Forecaster& forecaster, const std::vector<Limit>& limits, int threads) {
              const int outputs = static_cast<int>(forecaster.layout.outputs().size());
              return std::make_unique<ForecastPredictor>(forecaster, backoff_quantiles(limits, outputs),
@@ -249,20 +251,18 @@ void bind_control(py::module_& m) {
           "Reads the history that ends before row `end`; known (H, D), NaN = unknown.");
   py::class_<BoundController>(m, "Controller", "Sequential quadratic programming over a forecast.")
       .def(py::init(&make_controller), py::kw_only(), "setpoints"_a, "limits"_a, "price"_a, "fuel"_a,
-           "currency"_a, "horizon"_a, "outputs"_a, "config"_a, "envelope"_a)
-      .def(
-          "step",
-          [](BoundController& self, ForecastPredictor& predictor, const Array& applied, const Array& past) {
-            return step(self, predictor, applied, past);
-          },
-          "predictor"_a, "applied"_a.noconvert(), "past"_a.noconvert(),
-          "applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid.")
+           "currency"_a, "horizon"_a, "outputs"_a, "config"_a, "envelope"_a,
+           "permit_limits"_a = std::vector<Limit>())
+      .def("step", &step, "predictor"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "permit"_a = nullptr,
+           "applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what "
+           "it\n"
+           "still asks of the coming steps, its limits those that the controller was made with.")
       .def(
           "step_blind",
           [](BoundController& self, const std::string& reason, const Array& applied, const Array& past) {
             NoForecast none(reason, self.horizon, static_cast<int>(self.setpoints),
                             static_cast<int>(self.outputs));
-            return step(self, none, applied, past);
+            return step(self, none, applied, past, nullptr);
           },
           "reason"_a, "applied"_a.noconvert(), "past"_a.noconvert(),
           "A decision without a forecast of this tick: the last plan shifted, hold, or a safe ramp.")

@@ -13,6 +13,8 @@ PYBIND11_MODULE(_core, m) {
   bind_permit(m);
   bind_prior(m);
   bind_monitor_drift(m);
+  bind_monitor_sensors(m);
+  bind_monitor_coverage(m);
   bind_forecaster(m);
   bind_distill(m);
   bind_train(m);

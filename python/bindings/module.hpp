@@ -20,6 +20,8 @@ void bind_control(py::module_& m);     // control.cpp: limits, objective, decisi
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
 void bind_risk(py::module_& m);        // risk.cpp: how likely running averages are to break their limits
-void bind_monitor_drift(py::module_& m);  // monitor_drift.cpp: drift detectors, run lengths, discoveries
+void bind_monitor_drift(py::module_& m);     // monitor_drift.cpp: drift detectors, run lengths, discoveries
+void bind_monitor_sensors(py::module_& m);   // monitor_sensors.cpp: sensors, envelope, process monitor
+void bind_monitor_coverage(py::module_& m);  // monitor_coverage.cpp: conformal correction, coverage
 
 }  // namespace emisopt::python

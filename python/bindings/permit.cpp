@@ -122,6 +122,8 @@ void bind_permit_data(py::module_& m) {
   py::class_<Zone>(m, "Zone", "Offsets of civil time from UTC, as a table.")
       .def(py::init(&make_zone), "name"_a, "since"_a, "offset_s"_a, "first"_a, "last"_a,
            "since (n): UTC seconds of changes; offset_s (n + 1); the table is right from first to last.")
+      .def("to_json", &Zone::to_json, "For programs without a zone database.")
+      .def_static("from_json", &Zone::from_json, "text"_a)
       .def_readonly("name", &Zone::name);
 }
 
@@ -208,11 +210,96 @@ void bind_results(py::module_& m) {
       "Words for the codes of Averages: 'valid' and why one is not.");
 }
 
+Limit make_limit(std::string name, int output, double limit, int window, int rank, double quantile,
+                 double min_valid) {
+  return {std::move(name), output, limit, window, rank, quantile, min_valid};
+}
+
+// Rows as a table of arrays: one entry per row, coefficients (n, H).
+py::dict rows_table(const PermitRows& self, int horizon) {
+  const auto n = static_cast<py::ssize_t>(self.rows.size());
+  py::array_t<int> limit(n), first(n), last(n), spare(n), rule(n);
+  py::array_t<std::int64_t> begin(n), end(n);
+  py::array_t<bool> closes(n);
+  Array rhs(n), coefficient({n, static_cast<py::ssize_t>(horizon)});
+  std::fill_n(coefficient.mutable_data(), coefficient.size(), 0.0);
+  py::list tags;
+  for (py::ssize_t i = 0; i < n; ++i) {
+    const LimitRow& row = self.rows[static_cast<std::size_t>(i)];
+    const ComingRow& about = self.about[static_cast<std::size_t>(i)];
+    limit.mutable_at(i) = row.limit;
+    first.mutable_at(i) = row.first_step;
+    last.mutable_at(i) = row.end_step;
+    rhs.mutable_at(i) = row.rhs;
+    std::copy(row.coefficient.begin(), row.coefficient.end(), coefficient.mutable_data(i, row.first_step));
+    rule.mutable_at(i) = static_cast<int>(about.rule);
+    begin.mutable_at(i) = about.window.begin;
+    end.mutable_at(i) = about.window.end;
+    closes.mutable_at(i) = about.closes;
+    spare.mutable_at(i) = about.spare;
+    tags.append(about.tag);
+  }
+  return py::dict("limit"_a = limit, "rule"_a = rule, "tag"_a = tags, "begin"_a = begin, "end"_a = end,
+                  "closes"_a = closes, "spare"_a = spare, "first_step"_a = first, "end_step"_a = last,
+                  "rhs"_a = rhs, "coefficient"_a = coefficient);
+}
+
+PermitRows coming(const Evaluator& self, Second from, int step_s, int steps, const ForecastNames& names,
+                  double sample_s, std::map<std::string, int> rank, int spared_rank, double quantile,
+                  bool to_date, bool skip) {
+  return self.coming({from, step_s, steps, sample_s}, names,
+                     {std::move(rank), spared_rank, quantile, to_date, skip});
+}
+
+void bind_coming(py::module_& m) {
+  const Limit l;
+  py::class_<Limit>(m, "Limit", "A limit on the rolling mean of one output over `window` rows; 1: spot.")
+      .def(py::init(&make_limit), py::kw_only(), "name"_a, "output"_a, "limit"_a, "window"_a = l.window,
+           "rank"_a = l.rank, "quantile"_a = l.quantile, "min_valid"_a = l.min_valid)
+      .def_readonly("name", &Limit::name)
+      .def_readonly("output", &Limit::output, "Column of the forecast.")
+      .def_readonly("limit", &Limit::limit, "In the output's unit.")
+      .def_readonly("window", &Limit::window, "Rows.")
+      .def_readonly("rank", &Limit::rank, "1 is most important.")
+      .def_readonly("quantile", &Limit::quantile, "The forecast quantile that must hold.");
+  py::class_<ForecastNames>(m, "ForecastNames", "Names of a forecast's outputs, setpoints, disturbances.")
+      .def(py::init([](std::vector<std::string> outputs, std::vector<std::string> setpoints,
+                       std::vector<std::string> disturbances) {
+             return ForecastNames{std::move(outputs), std::move(setpoints), std::move(disturbances)};
+           }),
+           "outputs"_a, "setpoints"_a, "disturbances"_a);
+  py::class_<BasisMap, SizedMap, std::shared_ptr<BasisMap>>(
+      m, "BasisMap", "Outputs, and after them those that a permit judges at a reference oxygen.")
+      .def_property_readonly(
+          "columns",
+          [](const BasisMap& self) {
+            std::vector<int> columns;
+            for (const BasisMap::Quantity& q : self.quantities()) columns.push_back(q.output);
+            return columns;
+          },
+          "Output that each converted quantity is made of.")
+      .def_property_readonly(
+          "oxygen",
+          [](const BasisMap& self) {
+            std::vector<int> columns;
+            for (const BasisMap::Quantity& q : self.quantities())
+              columns.push_back(q.o2.kind == Source::Kind::output ? q.o2.column : -1);
+            return columns;
+          },
+          "Output that its oxygen is; -1: a setpoint or a disturbance.");
+  py::class_<PermitRows>(m, "PermitRows", "A permit's limits as linear rows over the coming steps.")
+      .def_readonly("limits", &PermitRows::limits, "What the rows belong to; `output`: of basis_map().")
+      .def_readonly("left_out", &PermitRows::left_out, "(rule, why) of rules that are no linear rows.")
+      .def("__len__", [](const PermitRows& self) { return self.rows.size(); })
+      .def("table", &rows_table, "horizon"_a, "Arrays by row; coefficient (n, H).");
+}
+
 }  // namespace
 
 void bind_permit(py::module_& m) {
   bind_permit_data(m);
   bind_results(m);
+  bind_coming(m);
 
   py::class_<Evaluator>(m, "Evaluator", "Judges a permit on rows as they come.")
       .def(py::init([](const Permit& permit, std::vector<Signal> signals, std::vector<std::string> columns,
@@ -240,7 +327,13 @@ void bind_permit(py::module_& m) {
           "shutdown,\n"
           "malfunction).")
       .def("finish", &Evaluator::finish, py::call_guard<py::gil_scoped_release>())
-      .def("result", &Evaluator::result, py::call_guard<py::gil_scoped_release>());
+      .def("result", &Evaluator::result, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("newest", &Evaluator::newest, "Stamp of the newest row, UTC seconds.")
+      .def("basis_map", &Evaluator::basis_map, "names"_a)
+      .def("coming", &coming, "from_s"_a, "step_s"_a, "steps"_a, "names"_a, py::kw_only(), "sample_s"_a = 0.0,
+           "rank"_a = std::map<std::string, int>(), "spared_rank"_a = 3, "quantile"_a = 0.95,
+           "to_date"_a = true, "skip"_a = false, py::call_guard<py::gil_scoped_release>(),
+           "What the permit still asks of the steps from `from_s` (UTC seconds) on.");
 
   m.def(
       "rolling_sum",

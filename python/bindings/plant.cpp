@@ -26,12 +26,17 @@ Boiler make_boiler(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, 
 }
 
 py::tuple simulate(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, int days, double dither,
-                   py::object progress) {
+                   bool instrument_faults, py::object progress) {
   HistoryConfig config;
   config.boiler.parameters = parameters_of(plant_seed);
   config.boiler.seed = seed;
   config.days = days;
   config.dither = dither;
+  if (!instrument_faults) {
+    InstrumentFaults& faults = config.boiler.faults;
+    faults.calibrations = false;
+    faults.blowbacks_per_day = faults.freezes_per_day = faults.dropouts = faults.spikes_per_day = 0;
+  }
   auto report = [&](double share) {
     py::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -100,7 +105,7 @@ void bind_plant(py::module_& m) {
           "rows"_a, "Disturbances known ahead for the next rows (rows, D); NaN = unknown.")
       .def("clone", [](const Boiler& self) { return Boiler(self); }, "A copy with its full state and noise.");
   m.def("simulate_history", &simulate, py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "days"_a = 90,
-        "dither"_a = 0.0, "progress"_a = py::none(),
+        "dither"_a = 0.0, "instrument_faults"_a = true, "progress"_a = py::none(),
         "Months of operation by two crews: (History, truth (N, O), tight crew (N,)).");
   m.attr("epoch") = boiler::kEpoch;
 }

@@ -3,6 +3,7 @@
 
 #include "arrays.hpp"
 #include "emisopt/permit/break_probability.hpp"
+#include "emisopt/permit/coming_rows.hpp"
 #include "module.hpp"
 
 namespace emisopt::python {
@@ -10,18 +11,16 @@ namespace {
 
 using namespace pybind11::literals;
 
-py::dict assess(const BreakProbability& self, const std::vector<Limit>& limits, const Array& past,
-                const std::vector<double>& levels, const Array& quantiles, double confidence) {
-  require_shape("BreakProbability.assess(past)", past, {{"N", -1}, {"O", -1}});
+py::dict table(const BreakProbability& self, const std::vector<LimitRow>& rows,
+               const std::vector<Limit>& limits, const std::vector<double>& levels, const Array& quantiles,
+               double confidence) {
   require_shape("BreakProbability.assess(quantiles)", quantiles,
                 {{"H", self.horizon()}, {"Q", static_cast<long>(levels.size())}});
-  const ConstView known = view(past), values = view(quantiles);
-  std::vector<LimitRow> rows;
+  const ConstView values = view(quantiles);
   std::vector<BreakRisk> risks;
   double any = 0;
   {
     py::gil_scoped_release nogil;
-    rows = limit_rows(limits, known, self.horizon());
     risks = self.assess(rows, limits, {levels, values}, confidence);
     any = self.any(rows, {levels, values});
   }
@@ -41,6 +40,21 @@ py::dict assess(const BreakProbability& self, const std::vector<Limit>& limits, 
   return py::dict("limit"_a = limit, "end_step"_a = end_step, "coming_rows"_a = coming,
                   "probability"_a = probability, "median"_a = median, "high"_a = high,
                   "headroom"_a = headroom, "any"_a = any);
+}
+
+py::dict assess(const BreakProbability& self, const std::vector<Limit>& limits, const Array& past,
+                const std::vector<double>& levels, const Array& quantiles, double confidence) {
+  require_shape("BreakProbability.assess(past)", past, {{"N", -1}, {"O", -1}});
+  return table(self, limit_rows(limits, view(past), self.horizon()), limits, levels, quantiles, confidence);
+}
+
+// The rows of a permit that are on one output, in their order.
+py::dict assess_rows(const BreakProbability& self, const PermitRows& permit, int output,
+                     const std::vector<double>& levels, const Array& quantiles, double confidence) {
+  std::vector<LimitRow> rows;
+  for (const LimitRow& row : permit.rows)
+    if (permit.limits[static_cast<std::size_t>(row.limit)].output == output) rows.push_back(row);
+  return table(self, rows, permit.limits, levels, quantiles, confidence);
 }
 
 Array scores(const std::vector<double>& levels, const Array& quantiles, const Array& came) {
@@ -77,7 +91,9 @@ void bind_risk(py::module_& m) {
       .def("assess", &assess, "limits"_a, "past"_a.noconvert(), "levels"_a, "quantiles"_a.noconvert(),
            "confidence"_a = 0.95,
            "Limits on one output, measured outputs (N, O), its quantiles (H, Q): arrays by limit row, and "
-           "`any`.");
+           "`any`.")
+      .def("assess_rows", &assess_rows, "permit"_a, "output"_a, "levels"_a, "quantiles"_a.noconvert(),
+           "confidence"_a = 0.95, "The same for a permit's rows on one output.");
   m.def("normal_scores", &scores, "levels"_a, "quantiles"_a.noconvert(), "came"_a.noconvert(),
         "(n,) normal score of what came in its own forecast (n, Q).");
 }

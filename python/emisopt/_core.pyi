@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Prior', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -875,9 +875,16 @@ class Zone:
     """
     Offsets of civil time from UTC, as a table.
     """
+    @staticmethod
+    def from_json(text: str) -> Zone:
+        ...
     def __init__(self, name: str, since: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], offset_s: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         since (n): UTC seconds of changes; offset_s (n + 1); the table is right from first to last.
+        """
+    def to_json(self) -> str:
+        """
+        For programs without a zone database.
         """
     @property
     def name(self) -> str:
@@ -1024,12 +1031,92 @@ class Evaluation:
     @property
     def zone(self) -> str:
         ...
+class Limit:
+    """
+    A limit on the rolling mean of one output over `window` rows; 1: spot.
+    """
+    def __init__(self, *, name: str, output: typing.SupportsInt | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, window: typing.SupportsInt | typing.SupportsIndex = 1, rank: typing.SupportsInt | typing.SupportsIndex = 1, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, min_valid: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> None:
+        ...
+    @property
+    def limit(self) -> float:
+        """
+        In the output's unit.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def output(self) -> int:
+        """
+        Column of the forecast.
+        """
+    @property
+    def quantile(self) -> float:
+        """
+        The forecast quantile that must hold.
+        """
+    @property
+    def rank(self) -> int:
+        """
+        1 is most important.
+        """
+    @property
+    def window(self) -> int:
+        """
+        Rows.
+        """
+class ForecastNames:
+    """
+    Names of a forecast's outputs, setpoints, disturbances.
+    """
+    def __init__(self, outputs: collections.abc.Sequence[str], setpoints: collections.abc.Sequence[str], disturbances: collections.abc.Sequence[str]) -> None:
+        ...
+class BasisMap(OutputMap):
+    """
+    Outputs, and after them those that a permit judges at a reference oxygen.
+    """
+    @property
+    def columns(self) -> list[int]:
+        """
+        Output that each converted quantity is made of.
+        """
+    @property
+    def oxygen(self) -> list[int]:
+        """
+        Output that its oxygen is; -1: a setpoint or a disturbance.
+        """
+class PermitRows:
+    """
+    A permit's limits as linear rows over the coming steps.
+    """
+    def __len__(self) -> int:
+        ...
+    def table(self, horizon: typing.SupportsInt | typing.SupportsIndex) -> dict:
+        """
+        Arrays by row; coefficient (n, H).
+        """
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """
+        (rule, why) of rules that are no linear rows.
+        """
+    @property
+    def limits(self) -> list[Limit]:
+        """
+        What the rows belong to; `output`: of basis_map().
+        """
 class Evaluator:
     """
     Judges a permit on rows as they come.
     """
     def __init__(self, permit: Permit, signals: collections.abc.Sequence[Signal], columns: collections.abc.Sequence[str], zone: Zone, *, allow_unverified: bool = False, period_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, lateness_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, stamp_is_end: bool = False, negative_is_missing: bool = False, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
         ...
+    def basis_map(self, names: ForecastNames) -> BasisMap:
+        ...
+    def coming(self, from_s: typing.SupportsInt | typing.SupportsIndex, step_s: typing.SupportsInt | typing.SupportsIndex, steps: typing.SupportsInt | typing.SupportsIndex, names: ForecastNames, *, sample_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, rank: collections.abc.Mapping[str, typing.SupportsInt | typing.SupportsIndex] = {}, spared_rank: typing.SupportsInt | typing.SupportsIndex = 3, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, to_date: bool = True, skip: bool = False) -> PermitRows:
+        """
+        What the permit still asks of the steps from `from_s` (UTC seconds) on.
+        """
     def finish(self) -> None:
         ...
     def push(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> None:
@@ -1040,6 +1127,11 @@ class Evaluator:
         """
     def result(self) -> Evaluation:
         ...
+    @property
+    def newest(self) -> float:
+        """
+        Stamp of the newest row, UTC seconds.
+        """
 class Prior:
     """
     What is known of outputs without data, of one row's operation.
@@ -1206,6 +1298,263 @@ class LordPlusPlus:
         ...
     @property
     def tests(self) -> int:
+        ...
+class SensorModel:
+    """
+    A plant's sensors in health.
+    """
+    @staticmethod
+    def fit(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool], *, false_alarms: typing.SupportsFloat | typing.SupportsIndex, rows_per_month: typing.SupportsFloat | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], baseline: typing.SupportsFloat | typing.SupportsIndex, factors: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, settle_rows: typing.SupportsInt | typing.SupportsIndex, most_accused: typing.SupportsFloat | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> SensorModel:
+        """
+        Reference rows (N, tags), NaN = missing; status (N, tags) uint8 or (0, 0); gap (N,).
+        """
+    def reconstruct(self, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (N, tags) expected by the other tags and its sd; NaN where not modelled.
+        """
+    @property
+    def factor_count(self) -> int:
+        """
+        Common causes.
+        """
+    @property
+    def frozen_rows(self) -> list[int]:
+        """
+        Per tag, rows with one value that are a freeze; 0: never judged.
+        """
+    @property
+    def judged(self) -> list[bool]:
+        """
+        Of those, which may be accused.
+        """
+    @property
+    def limits(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (T, 2 + 2 memories): spread, limits of a jump, of each mean, of its change; model standard deviations.
+        """
+    @property
+    def modelled(self) -> list[int]:
+        """
+        Columns that are reconstructed.
+        """
+    @property
+    def stuck_rows(self) -> list[int]:
+        """
+        Per tag, rows at an end that are stuck; 0: never judged.
+        """
+class SensorStream:
+    """
+    Sensors watched row by row.
+    """
+    def __init__(self, model: SensorModel) -> None:
+        ...
+    def findings(self) -> dict:
+        """
+        All findings so far as arrays by name.
+        """
+    def push(self, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool]) -> None:
+        """
+        More rows (n, tags); status (n, tags) uint8 or (0, 0); gap (n,).
+        """
+    @property
+    def rows(self) -> int:
+        ...
+class InputEnvelope:
+    """
+    A calibrated distance from training rows.
+    """
+    @staticmethod
+    def fit(rows: numpy.typing.NDArray[numpy.float64], names: collections.abc.Sequence[str], *, distance: str, neighbours: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, most_rows: typing.SupportsInt | typing.SupportsIndex) -> InputEnvelope:
+        ...
+    def place(self, rows: numpy.typing.NDArray[numpy.float64], contributions: bool = False) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (distance (n,), p (n,), contributions (n or 0, tags)).
+        """
+    @property
+    def calibration(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Sorted distances of held-out training rows.
+        """
+class ProcessState:
+    """
+    What a stream of rows has left in a ProcessMonitor's filters.
+    """
+class ProcessMonitor:
+    """
+    Filtered distances of lagged rows from normal operation.
+    """
+    @staticmethod
+    def fit(rows: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], names: collections.abc.Sequence[str], *, lags: typing.SupportsInt | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], false_alarms: typing.SupportsFloat | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> ProcessMonitor:
+        ...
+    def push(self, state: ProcessState, rows: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], contributions: bool = False) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (score (N, statistics) over their limits, contributions (N or 0, tags)).
+        """
+    def start(self) -> ProcessState:
+        ...
+    @property
+    def limits(self) -> list[float]:
+        """
+        Of each statistic, in mean squares.
+        """
+    @property
+    def shrinkage(self) -> list[float]:
+        """
+        Of each statistic's covariance.
+        """
+class CoverTally:
+    """
+    How often one interval covers, overall and over any window.
+    """
+    def __init__(self, window: typing.SupportsInt | typing.SupportsIndex = 500) -> None:
+        ...
+    def add(self, inside: numpy.typing.NDArray[numpy.float64], width: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        (n,) 1 or 0, and widths.
+        """
+    def record(self) -> dict:
+        """
+        rows, cover, recent, least, greatest, width, least_width, widest.
+        """
+class CoverageMonitor:
+    """
+    Raw and corrected intervals side by side.
+    """
+    def __init__(self, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], low: typing.SupportsFloat | typing.SupportsIndex = 0.1, high: typing.SupportsFloat | typing.SupportsIndex = 0.9, window: typing.SupportsInt | typing.SupportsIndex = 500) -> None:
+        ...
+    def add(self, output: typing.SupportsInt | typing.SupportsIndex, y: numpy.typing.NDArray[numpy.float64], raw: numpy.typing.NDArray[numpy.float64], corrected: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        One forecast of an output: (H,), (H, Q), (H, Q); NaN is passed over.
+        """
+    def corrected(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex) -> dict:
+        ...
+    def raw(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex) -> dict:
+        ...
+    @property
+    def nominal(self) -> float:
+        ...
+class CoverageConfig:
+    """
+    csrc/emisopt/monitor/coverage.hpp
+    """
+    move_median: bool
+    def __init__(self) -> None:
+        ...
+    @property
+    def delay(self) -> int:
+        ...
+    @delay.setter
+    def delay(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def follow(self) -> float:
+        ...
+    @follow.setter
+    def follow(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def horizon(self) -> int:
+        ...
+    @horizon.setter
+    def horizon(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def lateness(self) -> int:
+        ...
+    @lateness.setter
+    def lateness(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def levels(self) -> list[float]:
+        ...
+    @levels.setter
+    def levels(self, arg0: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
+        ...
+    @property
+    def median_gain(self) -> float:
+        ...
+    @median_gain.setter
+    def median_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def memory(self) -> float:
+        ...
+    @memory.setter
+    def memory(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def outputs(self) -> int:
+        ...
+    @outputs.setter
+    def outputs(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def scale_gain(self) -> float:
+        ...
+    @scale_gain.setter
+    def scale_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def side_gain(self) -> float:
+        ...
+    @side_gain.setter
+    def side_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def temper(self) -> float:
+        ...
+    @temper.setter
+    def temper(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def width_gain(self) -> float:
+        ...
+    @width_gain.setter
+    def width_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+class ConformalCorrector:
+    """
+    Adaptive conformal correction of forecasts.
+    """
+    @staticmethod
+    def from_bytes(bytes: str) -> ConformalCorrector:
+        ...
+    @staticmethod
+    def load(path: str) -> ConformalCorrector:
+        ...
+    def __init__(self, config: CoverageConfig) -> None:
+        ...
+    def burst(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex) -> float:
+        ...
+    def correct(self, raw: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O*Q) -> corrected, not remembered.
+        """
+    def covers(self, row: typing.SupportsInt | typing.SupportsIndex) -> bool:
+        ...
+    def factor(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex, level: typing.SupportsInt | typing.SupportsIndex) -> float:
+        ...
+    def issue(self, row: typing.SupportsInt | typing.SupportsIndex, raw: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O*Q) -> corrected, and remembered for its labels.
+        """
+    def observe(self, row: typing.SupportsInt | typing.SupportsIndex, y: numpy.typing.NDArray[numpy.float64], now: typing.SupportsInt | typing.SupportsIndex, watch: CoverageMonitor = None) -> int:
+        """
+        Labels (O,) of a row; how many (step, output) pairs learnt.
+        """
+    def replay(self, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], raw: numpy.typing.NDArray[numpy.float64], truth: numpy.typing.NDArray[numpy.float64], watch: CoverageMonitor = None) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (n, H, O, Q) and (N, O) -> corrected (n, H, O, Q), labels as they came in.
+        """
+    def save(self, path: str) -> None:
+        ...
+    def to_bytes(self) -> bytes:
+        ...
+    @property
+    def config(self) -> CoverageConfig:
+        ...
+    @property
+    def row(self) -> int:
         ...
 class ForecasterConfig:
     """
@@ -1841,40 +2190,6 @@ class Setpoint:
         """
         Largest move per tick; NaN: free.
         """
-class Limit:
-    """
-    A limit on the rolling mean of one output over `window` rows; 1: spot.
-    """
-    def __init__(self, *, name: str, output: typing.SupportsInt | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, window: typing.SupportsInt | typing.SupportsIndex = 1, rank: typing.SupportsInt | typing.SupportsIndex = 1, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, min_valid: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> None:
-        ...
-    @property
-    def limit(self) -> float:
-        """
-        In the output's unit.
-        """
-    @property
-    def name(self) -> str:
-        ...
-    @property
-    def output(self) -> int:
-        """
-        Column of the forecast.
-        """
-    @property
-    def quantile(self) -> float:
-        """
-        The forecast quantile that must hold.
-        """
-    @property
-    def rank(self) -> int:
-        """
-        1 is most important.
-        """
-    @property
-    def window(self) -> int:
-        """
-        Rows.
-        """
 class FuelCost:
     """
     A fired unit's bill: fuel, reagent, fee.
@@ -2023,7 +2338,17 @@ class Decision:
         """
         (H, O) the quantile that limits are held by.
         """
-class ForecastPredictor:
+class Predictor:
+    """
+    What the controller optimises over.
+    """
+class MappedPredictor(Predictor):
+    """
+    A forecast through an output map.
+    """
+    def __init__(self, base: Predictor, map: OutputMap) -> None:
+        ...
+class ForecastPredictor(Predictor):
     """
     The forecaster as the controller sees it.
     """
@@ -2037,7 +2362,7 @@ class Controller:
     """
     Sequential quadratic programming over a forecast.
     """
-    def __init__(self, *, setpoints: collections.abc.Sequence[Setpoint], limits: collections.abc.Sequence[Limit], price: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], fuel: FuelCost | None, currency: str, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, config: ControllerConfig, envelope: Envelope) -> None:
+    def __init__(self, *, setpoints: collections.abc.Sequence[Setpoint], limits: collections.abc.Sequence[Limit], price: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], fuel: FuelCost | None, currency: str, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, config: ControllerConfig, envelope: Envelope, permit_limits: collections.abc.Sequence[Limit] = []) -> None:
         ...
     def observe(self, forecast: numpy.typing.NDArray[numpy.float64], measured: numpy.typing.NDArray[numpy.float64], calibrating: bool = False) -> None:
         """
@@ -2047,9 +2372,10 @@ class Controller:
         """
         Forgets warm start and bias.
         """
-    def step(self, predictor: ForecastPredictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64]) -> Decision:
+    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None) -> Decision:
         """
-        applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid.
+        applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what it
+        still asks of the coming steps, its limits those that the controller was made with.
         """
     def step_blind(self, reason: str, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64]) -> Decision:
         """
@@ -2099,6 +2425,10 @@ class BreakProbability:
     def assess(self, limits: collections.abc.Sequence[Limit], past: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float64], confidence: typing.SupportsFloat | typing.SupportsIndex = 0.95) -> dict:
         """
         Limits on one output, measured outputs (N, O), its quantiles (H, Q): arrays by limit row, and `any`.
+        """
+    def assess_rows(self, permit: PermitRows, output: typing.SupportsInt | typing.SupportsIndex, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float64], confidence: typing.SupportsFloat | typing.SupportsIndex = 0.95) -> dict:
+        """
+        The same for a permit's rows on one output.
         """
     @property
     def horizon(self) -> int:
@@ -2414,6 +2744,8 @@ def kg_h_from_t_a(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     a: hours per year.
     """
+def kg_h_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, m3_h: Source) -> OutputMap:
+    ...
 def known_pollutants() -> list[str]:
     """
     Pollutants that a permit may name.
@@ -2432,6 +2764,10 @@ def lb_h_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     k, a: dscf/min.
     """
+def lb_h_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsFloat | typing.SupportsIndex, dscf_min: Source) -> OutputMap:
+    ...
+def lb_mmbtu_co2_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsFloat | typing.SupportsIndex, fc: typing.SupportsFloat | typing.SupportsIndex, co2: Source) -> OutputMap:
+    ...
 def lb_mmbtu_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
     k, a: Fd, b: O2 in %.
@@ -2440,6 +2776,8 @@ def lb_mmbtu_from_ppm_co2(value: numpy.typing.NDArray[numpy.float64], k: typing.
     """
     k, a: Fc, b: CO2 in %.
     """
+def lb_mmbtu_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsFloat | typing.SupportsIndex, fd: typing.SupportsFloat | typing.SupportsIndex, o2: Source) -> OutputMap:
+    ...
 def lb_scf_per_ppm(pollutant: str) -> float:
     ...
 def lb_scf_per_ppm_of_mass(pollutant: str) -> float:
@@ -2509,7 +2847,7 @@ def run_prequential(forecaster: Forecaster, history: History, first: typing.Supp
     """
     (origins, quantiles (n, H, O, Q), reports).
     """
-def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
+def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, instrument_faults: bool = True, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
     """
@@ -2529,6 +2867,8 @@ def t_a_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     a: hours per year.
     """
+def t_a_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, m3_h: Source, hours: typing.SupportsFloat | typing.SupportsIndex) -> OutputMap:
+    ...
 def tail_weights(tail: str, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> list[float]:
     """
     Weights of quantile levels within the pinball loss: all, upper, lower or both.

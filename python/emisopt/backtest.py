@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
@@ -21,12 +22,15 @@ from emisopt.baselines import Baseline, Boosting, ErrorTracking, LastValue, Line
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history, to_table
 from emisopt.metrics import score_table, scores
+from emisopt.monitor.coverage import ConformalCorrector
 
 __all__ = ["Backtest", "backtest", "forecaster_quantiles"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 OPERATIONS = ("known", "unknown")
+CORRECTED = "emisopt, corrected"
+POINT = ("mae", "rmse", "r2", "bias")
 # Name for people, and which end is the best one.
 METRICS = {
     "mae": ("mean absolute error", "min"),
@@ -35,6 +39,8 @@ METRICS = {
     "bias": ("mean of forecast minus truth", ""),
     "coverage": ("share of values inside the 80 % interval", ""),
     "width": ("mean width of the 80 % interval", ""),
+    "least_coverage": ("least share inside the 80 % interval over any 500 rows", "max"),
+    "greatest_coverage": ("greatest share inside the 80 % interval over any 500 rows", ""),
 }
 
 
@@ -45,7 +51,7 @@ class Backtest:
     Attributes
     ----------
     scores : DataFrame, index (output, horizon, operation, model), columns rows, mae, rmse, r2, bias, coverage
-        (of the 80 % interval) and width
+        (of the 80 % interval), width, least_coverage and greatest_coverage (over any 500 rows in a row)
     origins : (n,) row numbers of the first row forecast
     forecasts : (operation, model) -> (n, horizons, O, 3) at levels 0.1, 0.5, 0.9
     truth : (n, horizons, O)
@@ -71,7 +77,9 @@ class Backtest:
 
     def best_baseline(self, metric: str = "mae") -> pd.DataFrame:
         """(output, horizon, operation) -> best model other than the forecaster, and its score; least wins."""
-        others = self.scores[self.scores.index.get_level_values("model") != "emisopt"][metric]
+        others = self.scores[~self.scores.index.get_level_values("model").isin(["emisopt", CORRECTED])][
+            metric
+        ]
         levels = ["output", "horizon", "operation"]
         place = others.groupby(level=levels).idxmin()
         return pd.DataFrame({"model": place.map(lambda key: key[-1]), metric: others.loc[place].to_numpy()})
@@ -91,10 +99,15 @@ class Backtest:
         ]
         for operation in operations:
             table = self.table(metric, operation)
-            shown = self.shown(metric, operation)
+            models = list(table.columns)
+            if metric in POINT and CORRECTED in models:  # its median is the forecaster's
+                models.remove(CORRECTED)
+            shown = self.shown(metric, operation, models)
             if metric != "coverage":
-                covers = self.table("coverage", operation)["emisopt"]
-                shown["80 % covers"] = [f"{x:.3f}" for x in covers]
+                covers = self.table("coverage", operation)
+                shown["80 % covers"] = [f"{x:.3f}" for x in covers["emisopt"]]
+                if CORRECTED in covers:
+                    shown["corrected"] = self._corrected(operation)
             rows = shown.to_numpy().tolist()
             lines += ["", f"future operation {operation}", text_table(list(shown.columns), rows)]
             if better:
@@ -104,7 +117,22 @@ class Backtest:
                 lines.append(f"emisopt is the best in {wins} of {len(table)} lines")
         if metric != "coverage":
             lines += ["", "80 % covers: share of values inside emisopt's 80 % interval"]
+            if CORRECTED in self.scores.index.get_level_values("model"):
+                lines += ["corrected: the same after conformal correction (over any 500 rows), and its width"]
         return "\n".join(lines)
+
+    def _corrected(self, operation: str) -> list[str]:
+        """Cover, least and greatest local cover and change of width of the corrected interval, per line."""
+        cells = []
+        for output, horizon in self.table("coverage", operation).index:
+            raw, own = (self.scores.loc[(output, horizon, operation, m)] for m in ("emisopt", CORRECTED))
+            local = (
+                ""
+                if np.isnan(own["least_coverage"])
+                else (f" ({own['least_coverage']:.2f}-{own['greatest_coverage']:.2f})")
+            )
+            cells.append(f"{own['coverage']:.3f}{local} {own['width'] / raw['width'] - 1:+.0%}")
+        return cells
 
     def shown(
         self, metric: str = "mae", operation: str = "known", models: Sequence[str] | None = None
@@ -144,6 +172,7 @@ def backtest(
     fit_stride: int = 1,
     boosting: dict[str, object] | None = None,
     delay: int = 0,
+    corrector: ConformalCorrector | bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Backtest:
     """Scores a fitted forecaster and the baselines on the rows after training and validation.
@@ -161,6 +190,9 @@ def backtest(
     stride : score every so many origins;   fit_stride : fit baselines on every so many
     boosting : parameters of :class:`~emisopt.baselines.Boosting`
     delay : rows by which measured outputs come late, to error tracking and to the forecaster's history
+    corrector : also score the forecaster's intervals after adaptive conformal correction, as the model
+        "emisopt, corrected"; True: with its defaults and this delay. It learns over the validation rows and
+        goes on over the test rows, each label when it is in
     progress : called with what is being done: "STAGE", then for a long one "STAGE: 3 of 18" and so on
 
     Returns
@@ -190,9 +222,10 @@ def backtest(
     table = to_table(core_history)
     origins = _origins(forecaster, core_history, begin, end, "test")[::stride]
     train = _origins(forecaster, core_history, 0, train_rows, "training")[::fit_stride]
-    held = None
+    held, held_origins = None, np.empty(0, dtype=np.int64)
     if validation_rows:
-        held = _origins(forecaster, core_history, train_rows, begin, "validation")[::fit_stride]
+        held_origins = _origins(forecaster, core_history, train_rows, begin, "validation")
+        held = held_origins[::fit_stride]
     context = int(forecaster.core_.config.context)
     truth = np.stack([table.target(origins, h) for h in steps], axis=1)
 
@@ -203,6 +236,12 @@ def backtest(
         forecasts[operation, "emisopt"] = forecaster_quantiles(
             forecaster, core_history, origins, steps, known=known, delay=delay
         )
+        if corrector:
+            say(f"{CORRECTED}, operation {operation}")
+            chosen = ConformalCorrector(delay=delay) if corrector is True else clone(corrector)
+            forecasts[operation, CORRECTED] = _corrected_quantiles(
+                chosen, forecaster, core_history, origins, held_origins, steps, known=known, delay=delay
+            )
         for name, model in _baselines(steps, context, known, boosting or {}).items():
             say(f"{name}, operation {operation}")
             model.fit(table, train, held, progress=partial(_say_part, say, f"{name}, operation {operation}"))
@@ -243,6 +282,32 @@ def forecaster_quantiles(
     for i, level in enumerate((0.1, 0.5, 0.9)):
         if level in levels:
             out[..., i] = quantiles[..., levels.index(level)][:, [h - 1 for h in horizons]]
+    return out
+
+
+def _corrected_quantiles(
+    corrector: ConformalCorrector,
+    forecaster: Forecaster,
+    history: _core.History,
+    origins: Ints,
+    before: Ints,
+    horizons: Sequence[int],
+    *,
+    known: bool,
+    delay: int,
+) -> Floats:
+    """As :func:`forecaster_quantiles`, corrected; `before`: earlier origins that it learns from."""
+    levels = [float(q) for q in forecaster.core_.config.quantiles]
+    rows = np.concatenate([before[before < origins[0]], origins])
+    fans = _core.forecast_origins(forecaster.core_, history, rows.tolist(), known, forecaster.threads, delay)
+    place = [forecaster.tags_.names.index(n) for n in forecaster.outputs_]
+    corrected = corrector.replay(
+        fans, history.values[:, place], outputs=forecaster.outputs_, levels=levels, origins=rows
+    )[len(rows) - len(origins) :, [h - 1 for h in horizons]]
+    out = np.full((*corrected.shape[:3], 3), np.nan)
+    for i, level in enumerate((0.1, 0.5, 0.9)):
+        if level in levels:
+            out[..., i] = corrected[..., levels.index(level)]
     return out
 
 

@@ -1,4 +1,4 @@
-"""The command `emisopt`: fit, tune, forecast, backtest, optimise, permit, demo, show-config.
+"""The command `emisopt`: fit, tune, forecast, backtest, optimise, permit, monitor, demo, show-config.
 
 Bad input ends with one line on stderr and exit code 2, and leaves no half-written file.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import pandas as pd
 import typer
 
-from emisopt import _core, cli_permit, cli_tune
+from emisopt import _core, cli_monitor, cli_permit, cli_tune
 from emisopt._arguments import (
     assignment,
     bounds_of,
@@ -48,6 +48,7 @@ app = typer.Typer(
 
 app.add_typer(cli_permit.app, name="permit")
 app.command()(cli_tune.tune)
+app.add_typer(cli_monitor.app, name="monitor")
 
 Data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet files of the historian.")]
 Tags = Annotated[
@@ -212,8 +213,15 @@ def backtest(
     ] = "both",
     stride: Annotated[int, typer.Option(help="Score every so many rows.")] = 1,
     metric: Annotated[
-        str, typer.Option(metavar="WORD", help="mae, rmse, r2, bias, coverage or width.")
+        str,
+        typer.Option(
+            metavar="WORD", help="mae, rmse, r2, bias, coverage, width, least_coverage or greatest_coverage."
+        ),
     ] = "mae",
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Also score intervals after adaptive conformal correction.")
+    ] = False,
+    delay: Annotated[int, typer.Option(help="Rows by which measured outputs come late.")] = 0,
     quiet: Quiet = False,
     output: Output = None,
 ) -> None:
@@ -247,6 +255,8 @@ def backtest(
             horizons=horizon_list(horizons, int(forecaster.core_.config.horizon)),
             operations=operations,
             stride=stride,
+            delay=delay,
+            corrector=correct,
             progress=stage,
         )
     typer.echo(result.text(metric))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
 from emisopt._format import html_table
-from emisopt.errors import EmisoptError
+from emisopt.errors import DataError, EmisoptError
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_index, held_disturbances, known_array, to_history
 from emisopt.objective import Limit, Objective, Setpoint, place
+from emisopt.permit.coming import coming_for, names_of
+from emisopt.permit.evaluation import PermitStream
 from emisopt.tags import TagMap
 
 __all__ = ["Controller", "Decision"]
@@ -106,6 +109,9 @@ class Controller:
     spike_width : a lone reading farther from its forecast than so many distances from the median to the
         limit's quantile is put aside; the next one like it is believed. 0: every reading is believed
     max_hold : rows without a forecast before ramping to the safe setpoints
+    permit : a stream that the rows up to now are pushed to: its rules are held too, each as the rows that it
+        still asks of the coming steps. Push before each `step`
+    permit_options : of :meth:`emisopt.permit.PermitStream.coming`: rank, quantile, to_date, skip, ...
     threads : 0: EMISOPT_THREADS, else the machine's
 
     Notes
@@ -138,6 +144,8 @@ class Controller:
         bias_gain: float = 0.15,
         spike_width: float = 4.0,
         max_hold: int = 12,
+        permit: PermitStream | None = None,
+        permit_options: Mapping[str, Any] | None = None,
         threads: int = 0,
     ) -> None:
         check_is_fitted(forecaster, "core_")
@@ -156,15 +164,29 @@ class Controller:
         self.setpoints = {n: chosen.get(n, Setpoint()) for n in tags.setpoints}
         self.bias = bias
         core_limits = [limit.to_core(tags.outputs) for limit in self.limits]
-        self._predictor = _core.ForecastPredictor(forecaster.core_, core_limits, threads)
+        self.permit, self.permit_options = permit, dict(permit_options or {})
+        permit_limits, basis = self._permit_limits()
+        held = [*core_limits, *(_on_output(limit, basis, len(tags.outputs)) for limit in permit_limits)]
+        self._predictor = _core.ForecastPredictor(forecaster.core_, held, threads)
+        self._mapped = None if basis is None else _core.MappedPredictor(self._predictor, basis)
+        self._quantities = list(forecaster.outputs_) if basis is None else list(basis.names)
+        if basis is not None and bias != "none":
+            raise _core.InputError(
+                "Controller(bias): expected none with a permit that corrects to a reference oxygen, got "
+                f"{bias!r}: the corrected value is not measured"
+            )
+        price = objective.price_vector(tags.outputs)
+        if objective.fuel is None:
+            price += [0.0] * (len(self._quantities) - len(price))
         self._core = _core.Controller(
             setpoints=[s.to_core(n, tags) for n, s in self.setpoints.items()],
             limits=core_limits,
-            price=objective.price_vector(tags.outputs),
+            price=price,
             fuel=objective.fuel_core(tags),
             currency=objective.currency,
             horizon=forecaster.core_.config.horizon,
-            outputs=len(tags.outputs),
+            outputs=len(self._quantities),
+            permit_limits=permit_limits,
             config=_core.ControllerConfig(
                 blocks=blocks,
                 max_iterations=max_iterations,
@@ -219,10 +241,12 @@ class Controller:
         except (EmisoptError, _core.InputError) as error:
             decision = self._core.step_blind(str(error), now, past)
         else:
-            decision = self._core.step(self._predictor, now, past)
+            permit = self._permit_rows(tail)
+            decision = self._core.step(self._mapped or self._predictor, now, past, *permit)
         self._last = self._wrap(decision, tail, now)
         if self._last.ok:
-            self._gate.expect(decision.median[0].copy(), decision.upper[0].copy())
+            count = len(tags.outputs)
+            self._gate.expect(decision.median[0, :count].copy(), decision.upper[0, :count].copy())
         return self._last
 
     def reset(self) -> None:
@@ -234,11 +258,33 @@ class Controller:
     @property
     def bias_(self) -> pd.Series:
         """Learned correction of each output: offsets, or factors when multiplicative."""
-        return pd.Series(self._core.bias, index=self.forecaster.outputs_)
+        return pd.Series(self._core.bias[: len(self.forecaster.outputs_)], index=self.forecaster.outputs_)
 
     @property
     def _horizon(self) -> int:
         return int(self.forecaster.core_.config.horizon)
+
+    def _permit_limits(self) -> tuple[list[_core.Limit], _core.BasisMap | None]:
+        """What the permit's rows will belong to, and the map to what they are on where one is needed."""
+        if self.permit is None:
+            return [], None
+        own, newest = self.forecaster, self.permit.newest
+        if newest is None:
+            raise DataError(
+                "Controller(permit): expected a stream with rows, got one without; push the past first"
+            )
+        rows = self.permit.coming(
+            newest + pd.Timedelta(seconds=1), seconds=1, steps=1, outputs=own.outputs_,
+            setpoints=own.setpoints_, disturbances=own.disturbances_, **self.permit_options,
+        )  # fmt: skip
+        basis = self.permit.basis_map(names_of(own))
+        return list(rows.core.limits), basis if basis.columns else None
+
+    def _permit_rows(self, tail: pd.DataFrame) -> list[_core.PermitRows]:
+        """What the permit still asks of the coming rows; none without a permit."""
+        if self.permit is None:
+            return []
+        return [coming_for(self.permit, self.forecaster, tail.index[-1], self.permit_options).core]
 
     def _applied(self, tail: pd.DataFrame, applied: Mapping[str, float] | None) -> Floats:
         now = []
@@ -276,7 +322,9 @@ class Controller:
         place_of = [self.forecaster.tags_.names.index(n) for n in self.forecaster.outputs_]
         breaks = np.flatnonzero(rows.gap)
         first = int(breaks[-1]) if breaks.size else 0
-        return np.ascontiguousarray(rows.values[first:, place_of])
+        measured = rows.values[first:, place_of]
+        converted = len(self._quantities) - len(place_of)  # not measured as such
+        return np.ascontiguousarray(np.pad(measured, ((0, 0), (0, converted)), constant_values=np.nan))
 
     def _believed(self, tail: pd.DataFrame, past: Floats) -> pd.DataFrame:
         """The rows without lone spikes: readings far from what the last decision foresaw for their row."""
@@ -284,7 +332,7 @@ class Controller:
         if last is None or last.plan.index[0] != self._label(tail):
             self._gate.forget()
             return tail
-        self._gate.judge(past[-1].copy())
+        self._gate.judge(past[-1, : len(self.forecaster.outputs_)].copy())
         aside = self._gate.aside(len(past))
         if not aside.any():
             return tail
@@ -306,7 +354,7 @@ class Controller:
         return tail.index[-1]
 
     def _wrap(self, core: _core.Decision, tail: pd.DataFrame, now: Floats) -> Decision:
-        names, outputs = list(self.setpoints), list(self.forecaster.outputs_)
+        names, outputs = list(self.setpoints), self._quantities
         index = self._index(tail)
         both = np.stack([core.median, core.upper], axis=-1).reshape(self._horizon, -1)
         columns = pd.MultiIndex.from_product([outputs, ["median", "upper"]], names=["output", "forecast"])
@@ -337,6 +385,18 @@ class Controller:
     def __repr__(self) -> str:
         limits = ", ".join(f"{limit.label} <= {limit.limit:g}" for limit in self.limits)
         return f"Controller({', '.join(self.setpoints)}; {limits or 'no limits'}; {self._horizon} rows ahead)"
+
+
+def _on_output(limit: _core.Limit, basis: _core.BasisMap | None, outputs: int) -> _core.Limit:
+    """The same limit on the output that its quantity is made of: only its quantile is looked at."""
+    if basis is None or limit.output < outputs:
+        return limit
+    return _core.Limit(
+        name=limit.name,
+        output=basis.columns[limit.output - outputs],
+        limit=limit.limit,
+        quantile=limit.quantile,
+    )
 
 
 def _newest(values: pd.Series) -> float:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import TagMap
+
+if TYPE_CHECKING:
+    from emisopt.permit.document import Permit
 
 __all__ = ["Forecaster", "Sensitivity"]
 
@@ -300,15 +303,29 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
     # ---- checkpoints ------------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, permit: Permit | None = None) -> None:
         """Writes weights, tags, units, scales and versions to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        permit : that this forecaster serves: its name and hash go into the checkpoint's notes, so that a
+            later audit shows which rules it was used with (`permit_hash_` after loading)
 
         Raises
         ------
         NotFittedError, FileError
         """
         check_is_fitted(self, "core_")
+        if permit is not None and self.permit_hash_ != permit.hash:  # the last note of a name counts
+            self.core_.add_note("permit", permit.name)
+            self.core_.add_note("permit_hash", permit.hash)
         self.core_.save(os.fspath(path))
+
+    @property
+    def permit_hash_(self) -> str | None:
+        """SHA-256 of the permit that the checkpoint was saved with; None without one."""
+        check_is_fitted(self, "core_")
+        return dict(self.core_.notes).get("permit_hash")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Forecaster:

@@ -20,6 +20,7 @@ __all__ = [
     "crps_from_quantiles",
     "exceedance_probability",
     "hit_rate",
+    "local_coverage",
     "mae",
     "pinball",
     "r2",
@@ -100,6 +101,26 @@ def coverage(y_true: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Share of rows with low <= truth <= high."""
     y, a, b = _pairs("metrics.coverage", y_true, low, high)
     return _mean(((y >= a) & (y <= b)).astype(np.float64))
+
+
+def local_coverage(
+    y_true: ArrayLike, low: ArrayLike, high: ArrayLike, window: int = 500
+) -> tuple[float, float]:
+    """Least and greatest coverage over any `window` rows in a row, of those that have all three values.
+
+    A yearly mean hides months of misses. NaN with fewer rows than the window.
+
+    >>> local_coverage([0, 0, 9, 9], [-1] * 4, [1] * 4, window=2)
+    (0.0, 1.0)
+    """
+    if window < 1:
+        raise ValueError(f"metrics.local_coverage(window): expected 1 or more rows, got {window}")
+    y, a, b = _pairs("metrics.local_coverage", y_true, low, high)
+    inside = np.concatenate([[0], np.cumsum((y >= a) & (y <= b))])
+    if y.size < window:
+        return float("nan"), float("nan")
+    share = (inside[window:] - inside[:-window]) / window
+    return float(share.min()), float(share.max())
 
 
 def width(low: ArrayLike, high: ArrayLike) -> float:
@@ -223,10 +244,13 @@ def scores(
 
     Returns
     -------
-    dict with `rows` (pairs scored), `mae`, `rmse`, `r2`, `bias`, `coverage`, `width` (NaN: no interval).
+    dict with `rows` (pairs scored), `mae`, `rmse`, `r2`, `bias`, `coverage`, `width`, `least_coverage` and
+    `greatest_coverage` (over any 500 rows in a row). NaN: no interval, or fewer rows than that.
     """
     y, _ = _pairs("metrics.scores", y_true, y_pred)
     interval = low is not None and high is not None
+    nan = float("nan")
+    least, greatest = local_coverage(y_true, low, high) if interval else (nan, nan)  # type: ignore[arg-type]
     return {
         "rows": float(y.size),
         "mae": mae(y_true, y_pred),
@@ -235,6 +259,8 @@ def scores(
         "bias": bias(y_true, y_pred),
         "coverage": coverage(y_true, low, high) if interval else float("nan"),  # type: ignore[arg-type]
         "width": width(low, high) if interval else float("nan"),  # type: ignore[arg-type]
+        "least_coverage": least,
+        "greatest_coverage": greatest,
     }
 
 

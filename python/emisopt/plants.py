@@ -88,7 +88,12 @@ class Boiler:
         return twin
 
     def simulate_history(
-        self, days: int = 90, *, dither: float = 0.0, progress: Callable[[float], bool | None] | None = None
+        self,
+        days: int = 90,
+        *,
+        dither: float = 0.0,
+        instrument_faults: bool = True,
+        progress: Callable[[float], bool | None] | None = None,
     ) -> tuple[pd.DataFrame, TagMap]:
         """Months of operation by two crews, one tight and one loose, from the start of this plant's seed.
 
@@ -96,6 +101,8 @@ class Boiler:
         ----------
         days : length
         dither : 1 adds a small test signal on all setpoints; 0: none
+        instrument_faults : False leaves out calibrations, blowback, freezes, dropouts and spikes; noise and
+            drift stay
         progress : called with the share done about once a simulated day; False stops
 
         Returns
@@ -104,7 +111,12 @@ class Boiler:
         tags : its tag map
         """
         history, _, _ = _core.simulate_history(
-            seed=self.seed, plant_seed=self.plant_seed, days=days, dither=dither, progress=progress
+            seed=self.seed,
+            plant_seed=self.plant_seed,
+            days=days,
+            dither=dither,
+            instrument_faults=instrument_faults,
+            progress=progress,
         )
         return history_frame(history), self.tags
 

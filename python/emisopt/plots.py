@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "cumulative_difference", "forecast_fan", "moves", "rolling_limits"]
+__all__ = ["COLOURS", "cumulative_difference", "expected_band", "forecast_fan", "moves", "rolling_limits"]
 
 # Order of policies in every picture: the same policy has the same colour everywhere.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LIMIT = "#B00020"
+_SHORT = 12  # rows of a finding that must not be cut off
 Events = Mapping[Any, str]  # stamp -> what happened then
 
 
@@ -215,4 +216,58 @@ def cumulative_difference(
     _events([axis], events)
     _legend(axis, events=events)
     _time_axis(axis, costs[against].index)
+    return figure
+
+
+def expected_band(
+    reading: pd.Series,
+    expected: pd.Series,
+    sd: pd.Series,
+    *,
+    label: str,
+    first: Any = None,
+    last: Any = None,
+    alarm: Any = None,
+) -> Figure:
+    """A sensor's readings beside what the other tags say of it, with a finding marked.
+
+    Parameters
+    ----------
+    reading, expected, sd : of one tag over the same index; the band is expected +- 2 sd. NaN: left out
+    label : what it is, with unit
+    first, last : labels between which the finding lies, shaded
+    alarm : label at which it was found, a line
+    """
+    figure, (axis,) = _figure(1, 2.8)
+    low, high = expected - 2 * sd, expected + 2 * sd
+    if expected.notna().any():
+        axis.fill_between(
+            expected.index,
+            low,
+            high,
+            color=COLOURS[0],
+            alpha=0.2,
+            linewidth=0,
+            label="other tags say, ± 2 sd",
+        )
+        axis.plot(expected.index, expected, color=COLOURS[0], linewidth=1.0, label="_expected")
+    axis.plot(reading.index, reading, color="black", linewidth=1.0, label="reading")
+    # A lone reading between missing ones has no line to be seen by.
+    lone = reading.notna() & reading.shift().isna() & reading.shift(-1).isna()
+    axis.plot(reading.index[lone], reading[lone], ".", color="black", markersize=3, label="_lone")
+    if first is not None and last is not None:
+        axis.axvspan(first, last, color=COLOURS[4], alpha=0.25, linewidth=0, label="finding")
+    if alarm is not None:
+        axis.axvline(alarm, color=LIMIT, linewidth=1.2, linestyle="--", label="found")
+    _axis_limits(axis, [v.to_numpy(dtype=float) for v in (reading, low, high)], None)
+    if first is not None and last is not None:
+        within = reading.loc[first:last].dropna()
+        # A short finding is what the picture is for: all of it is shown.
+        if 0 < len(within) <= _SHORT:
+            bottom, top = axis.get_ylim()
+            room = 0.05 * (top - bottom)
+            axis.set_ylim(min(bottom, within.min() - room), max(top, within.max() + room))
+    axis.set_ylabel(label)
+    _time_axis(axis, reading.index)
+    _legend(axis)
     return figure

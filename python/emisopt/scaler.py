@@ -153,7 +153,9 @@ class TagScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type:
             if self.log == "never":
                 return np.zeros(x.shape[1], dtype=bool)
             low, middle, high = quantiles
-            return np.asarray((np.nanmin(x, axis=0) >= 0) & (high - middle > SKEWED * (middle - low)))
+            skewed = (np.nanmin(x, axis=0) >= 0) & (high - middle > SKEWED * (middle - low))
+            # A tenth of the smallest doubles is 0: such a column has no logarithm, and needs none.
+            return np.array([s and _offset(x[:, c]) > 0 for c, s in enumerate(skewed)], dtype=bool)
         chosen = np.zeros(x.shape[1], dtype=bool)
         names = list(getattr(self, "feature_names_in_", ()))
         for column in self.log:

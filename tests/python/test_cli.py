@@ -172,6 +172,16 @@ def test_warnings_of_libraries_stay_away_and_our_own_are_one_line(capsys, monkey
     assert capsys.readouterr().err == "emisopt: warning: the fit was interrupted\n"
 
 
+def test_backtest_corrects_intervals_when_asked(folder, capsys):
+    arguments = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--horizons", "1")
+    rows = ("--validation-rows", 100, "--test-rows", 150, "--stride", 5, "--operation", "known", "--delay", 2)
+    assert run("backtest", folder / "plant.csv", *arguments, *rows, "--correct") == 0
+    printed = capsys.readouterr().out
+    head = next(line for line in printed.splitlines() if "rows ahead" in line)
+    assert head.split()[-1] == "corrected"
+    assert "corrected: the same after conformal correction (over any 500 rows), and its width" in printed
+
+
 def test_backtest_prints_both_settings_and_every_model(folder, capsys, tmp_path):
     out = tmp_path / "scores.parquet"
     arguments = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--horizons", "1,6")

@@ -12,6 +12,7 @@ import pytest
 
 import emisopt
 from emisopt.compliance import AuditLog
+from emisopt.permit import Permit, Signal
 
 RULE = {"name": "NOx 1 h", "limit": 200.0, "unit": "mg/Nm3"}
 
@@ -157,3 +158,29 @@ def test_results_of_numpy_and_pandas_are_written(tmp_path):
         "frame": {"a": [1]}, "day": "2024-01-02", "stamp": "2024-01-02T00:00:00+00:00", "missing": None,
     }  # fmt: skip
     assert record.rule is None and record.verify({"nox": [1.0]}, lambda rule: result) == []
+
+
+def test_a_permits_evaluation_is_recorded_by_its_hash_and_re_evaluated_by_the_rule_on_record(
+    tmp_path,
+) -> None:
+    permit = Permit.from_dict({"name": "p", "zone": "Europe/Berlin", "source": "a test", "rules": [{
+        "name": "NOx day", "pollutant": "NOx", "unit": "mg/Nm3", "limit": 200, "verified": True,
+        "base": {"length": "1 h", "validity": {"need": "quadrants"}},
+        "average": {"over": "day", "max_invalid": 3},
+    }]})  # fmt: skip
+    index = pd.date_range("2024-03-30", periods=3000, freq="1min", tz="UTC")
+    frame = pd.DataFrame({"nox": 190 + 30 * np.sin(np.arange(3000.0) / 200)}, index=index)
+    signals = {"nox": Signal("NOx", "mg/Nm3")}
+    log = AuditLog(tmp_path / "audit.jsonl")
+    record = log.append("stack 1", frame, rule=permit, result=permit.evaluate(frame, signals))
+
+    def again(rule):
+        return Permit.from_json(json.dumps(rule)).evaluate(frame, signals)
+
+    assert record.verify(frame, again) == [] and log.verify() == []
+    assert json.loads(record._core.json)["rule_sha256"] == permit.hash == record.result["permit_hash"]
+    frame.iloc[1500, 0] += 5
+    assert record.verify(frame, again) == ["input 'nox': other values within rows 0 to 2999"]
+    stricter = {**record.rule, "rules": [{**record.rule["rules"][0], "limit": 180}]}
+    found = record.verify(evaluate=lambda rule: again(stricter))
+    assert any("result.results[0].limit" in line for line in found)

@@ -9,11 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emisopt
-from emisopt import _core
-from emisopt.compliance import GasBasis, conversion, convert, fuel_factors, mg_m3_from_ppm, o2_corrected
+from emisopt import InputError, _core
+from emisopt.compliance import (
+    GasBasis,
+    conversion,
+    convert,
+    fuel_factors,
+    kg_h_map,
+    lb_h_map,
+    lb_mmbtu_map,
+    mg_m3_from_ppm,
+    o2_corrected,
+    t_a_map,
+)
+from emisopt.errors import DataError
 
 PPM, WET = GasBasis("ppm"), GasBasis("ppm", dry=False)
 LIMIT = GasBasis("mg/Nm3", o2_pct=6)
+OUTPUTS = ["nox", "o2", "co2"]
 STAMPS = pd.date_range("2024-03-01", periods=4, freq="15min", tz="Europe/Berlin")
 
 
@@ -188,3 +201,49 @@ def test_a_map_and_the_function_give_one_number_and_its_slope():
             names, [(0, core, _core.Source.setpoint(1), _core.Source.constant(10.0))]
         )
         by_setpoint.value(y, np.zeros(1), u)
+
+
+@pytest.mark.parametrize(
+    ("made", "y", "u", "expected"),
+    [
+        (lambda: lb_mmbtu_map(OUTPUTS, "nox", "NOx", o2="o2", fd=8990.63), [43.2, 4.2, 12.0], [], 0.058037),
+        (lambda: lb_mmbtu_map(OUTPUTS, "nox", "NOx", o2=4.2, fd=8990.63), [43.2, 9.0, 12.0], [], 0.058037),
+        (lambda: lb_h_map(OUTPUTS, "nox", "NOx", dscf_min="fan", setpoints=["fan"]), [43.2, 4.2, 12.0],
+         [5780.0], 1.78882),
+        (lambda: kg_h_map(OUTPUTS, "nox", m3_h=5e5), [200.0, 4.2, 12.0], [], 100.0),
+        (lambda: t_a_map(OUTPUTS, "nox", m3_h=5e5, hours=8000), [200.0, 4.2, 12.0], [], 800.0),
+        (lambda: lb_mmbtu_map(OUTPUTS, "nox", "NOx", co2="co2", fc=1040), [60.0, 3.0, 11.7], [],
+         1.194e-7 * 60 * 1040 * 100 / 11.7),
+    ],
+)  # fmt: skip
+def test_rates_are_maps_with_slopes(made, y, u, expected):
+    rate = made()
+    at, none = (np.array(y), np.array(u)), np.zeros(0)
+    assert rate.value(*at, none)[-1] == pytest.approx(expected, rel=1e-5)
+    assert rate.value(*at, none)[:3].tolist() == y
+    seed = np.zeros(4)
+    seed[-1] = 1.0
+    slope = rate.vjp(seed, *at, none)[0][0]
+    assert slope == pytest.approx(expected / y[0], rel=1e-5)  # they are proportional
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda: lb_mmbtu_map(OUTPUTS, "nox", "NOx"), "expected o2 and fd, or co2 and fc"),
+        (lambda: lb_mmbtu_map(OUTPUTS, "nox", "NOx", o2="o2", fc=1040), "expected o2 and fd, or co2 and fc"),
+        (
+            lambda: lb_mmbtu_map(OUTPUTS, "NOX", "NOx", o2="o2", fd=9000),
+            "no output 'NOX'; did you mean",
+        ),
+        (
+            lambda: lb_mmbtu_map(OUTPUTS, "nox", "NOx", o2="o3", fd=9000),
+            "setpoint or disturbance 'o3'",
+        ),
+        (lambda: lb_mmbtu_map(OUTPUTS, "nox", "NOx", o2=20.9, fd=9000), r"oxygen in \[0, 20.9\) %, got 20.9"),
+        (lambda: t_a_map(OUTPUTS, "nox", m3_h=1.0, hours=9000), "at most 8784 of a year, got 9000"),
+    ],
+)
+def test_maps_that_cannot_be_are_refused(made, told):
+    with pytest.raises((InputError, DataError), match=told):
+        made()

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 import emisopt
 from emisopt import Forecaster
+from emisopt.permit import load_permit
 
 SMALL = {"context": 24, "horizon": 12, "width": 16, "heads": 2, "layers": 1, "steps": 30, "warmup": 5}
 
@@ -383,6 +384,19 @@ def test_newer_checkpoint_is_refused_with_what_to_do(checkpoint):
     checkpoint.write_bytes(data[:place] + b"9" + data[place + 1 :])
     with pytest.raises(emisopt.FileError, match="newer"):
         Forecaster.load(checkpoint)
+
+
+def test_a_checkpoint_says_which_permit_it_serves(small_forecaster, tmp_path):
+    permit, other = load_permit("swiss_lrv"), load_permit("epa_da")
+    path = tmp_path / "model.safetensors"
+    forecaster = pickle.loads(pickle.dumps(small_forecaster))
+    assert forecaster.permit_hash_ is None
+    for one in (other, permit, permit):
+        forecaster.save(path, permit=one)
+        loaded = Forecaster.load(path)
+        assert loaded.permit_hash_ == one.hash and loaded.summary()["permit"] == one.name
+    forecaster.save(path)
+    assert Forecaster.load(path).permit_hash_ == permit.hash
 
 
 def test_a_failed_save_leaves_the_old_checkpoint(small_forecaster, checkpoint, now):

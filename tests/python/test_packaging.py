@@ -12,9 +12,12 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import emisopt
+from emisopt.permit import Permit, zone_table
 from tools import make_stubs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -242,3 +245,35 @@ def test_the_cpp_program_refuses_a_torn_checkpoint_in_one_line(
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "truncated" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_cpp_program_judges_a_permit_of_the_python_face_to_the_same_text(
+    cpp_example: Path, tmp_path: Path
+) -> None:
+    rule = {
+        "name": "NOx day", "pollutant": "NOx", "unit": "mg/Nm3", "limit": 150, "source": "a test",
+        "verified": True, "base": {"length": "1 h", "validity": {"need": "quadrants"}},
+        "average": {"over": "day", "max_invalid": 3},
+    }  # fmt: skip
+    signals = [{"tag": "nox", "pollutant": "NOx", "unit": "mg/Nm3"}]
+    permit = Permit.from_dict(
+        {
+            "name": "p",
+            "zone": "Europe/Berlin",
+            "signals": signals,
+            "rules": [rule, {**rule, "name": "NOx 1 h", "average": None}],
+        }
+    )
+    index = pd.date_range("2024-10-25", periods=5000, freq="1min", tz="UTC")  # over the change of the clock
+    values = 150 + 10 * np.sin(np.arange(5000.0)) + np.where(np.arange(5000) % 700 < 40, np.nan, 0)
+    judged = permit.evaluate(pd.DataFrame({"nox": values}, index=index))
+    (tmp_path / "permit.json").write_text(permit.to_json())
+    (tmp_path / "zone.json").write_text(zone_table("Europe/Berlin", 2023, 2045).to_json())
+    samples = "".join(f"{t.timestamp():.0f}, {v!r}\n" for t, v in zip(index, values.tolist(), strict=True))
+    arguments = [cpp_example / "judge_permit", tmp_path / "permit.json", tmp_path / "zone.json"]
+    done = subprocess.run([*arguments, "nox"], input=samples, capture_output=True, text=True)
+    assert done.stdout.strip() == judged.to_json()
+    assert done.returncode == {"broken": 1, "holds": 0}[judged.verdict]
+    wrong = subprocess.run([*arguments, "NOX"], input=samples, capture_output=True, text=True)
+    assert wrong.returncode == 2 and "did you mean 'NOX'" in wrong.stderr

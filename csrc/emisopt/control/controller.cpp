@@ -253,6 +253,14 @@ Controller::Controller(Controller&&) noexcept = default;
 Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past) {
   State& s = *state_;
   s.check_shapes(predictor, applied, past);
+  return step(predictor, applied, past, limit_rows(s.limits, past, s.moves.horizon()));
+}
+
+Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past,
+                          const std::vector<LimitRow>& rows) {
+  State& s = *state_;
+  s.check_shapes(predictor, applied, past);
+  check_rows(rows, s.limits.size(), s.moves.horizon());
   const double began = s.config.clock();
   const std::function<double()> remaining = [&] { return s.config.deadline_s - (s.config.clock() - began); };
   const std::function<bool()> late = [&] { return !(remaining() > 0); };
@@ -264,7 +272,6 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
   if (!s.command_before(before, applied, trouble)) {
     s.fall_back(d, before, false, trouble);
   } else {
-    const std::vector<LimitRow> rows = limit_rows(s.limits, past, s.moves.horizon());
     const std::vector<Matrix> starts = s.starts(before);
     const SqpOutcome out = s.sqp.solve({predictor, before, rows, starts, s.bias, remaining, late});
     d.kkt = out.kkt;

@@ -80,6 +80,12 @@ class Controller {
   /// A limit with quantile <= 0.5 is held by the predictor's median, any other by its upper quantile.
   Decision step(Predictor& predictor, const std::vector<double>& applied, ConstView past);
 
+  /// The same with rows that others made in place of those of limit_rows(): a permit's (Evaluator::coming),
+  /// after those of limit_rows() for limits of one's own. LimitRow::limit is a place in the limits that the
+  /// controller was made with. Throws InputError for a row that has none, or that leaves the horizon.
+  Decision step(Predictor& predictor, const std::vector<double>& applied, ConstView past,
+                const std::vector<LimitRow>& rows);
+
   /// Feeds the bias filter: the forecast made for this row as Decision::median had it, bias included (usually
   /// row 0 of the last decision), and the row's measurement (O). NaN, frozen or calibrating: skipped.
   void observe(const double* forecast, const double* measured, bool calibrating = false);

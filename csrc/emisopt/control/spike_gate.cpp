@@ -12,7 +12,7 @@ constexpr Index kMemory = 4096;  // rows; longer than any context or limit windo
 }
 
 SpikeGate::SpikeGate(int outputs, double width)
-    : width_(width), low_(static_cast<std::size_t>(outputs), kMissing), high_(low_), side_(low_.size(), 0) {
+    : width_(width), low_(static_cast<std::size_t>(outputs), kMissing), high_(low_), lone_(low_.size()) {
   if (!(width >= 0 && std::isfinite(width)))
     throw InputError("SpikeGate(width): expected a number, 0 or more, got " + number_text(width));
 }
@@ -30,17 +30,14 @@ void SpikeGate::judge(const double* measured) {
   for (Aside& a : aside_) ++a.age;
   std::erase_if(aside_, [](const Aside& a) { return a.age >= kMemory; });
   for (std::size_t o = 0; o < low_.size(); ++o) {
-    const int side = measured[o] > high_[o] ? 1 : measured[o] < low_[o] ? -1 : 0;  // NaN compares false
-    const bool lone = side != 0 && side_[o] != side;
-    if (lone) aside_.push_back({static_cast<int>(o), 0});
-    if (!std::isnan(measured[o])) side_[o] = side;
+    if (lone_[o].push(measured[o], low_[o], high_[o])) aside_.push_back({static_cast<int>(o), 0});
     low_[o] = high_[o] = kMissing;
   }
 }
 
 void SpikeGate::forget() {
   aside_.clear();
-  std::fill(side_.begin(), side_.end(), 0);
+  for (LoneReading& lone : lone_) lone.forget();
   std::fill(low_.begin(), low_.end(), kMissing);
   std::fill(high_.begin(), high_.end(), kMissing);
 }

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "emisopt/base/types.hpp"
+#include "emisopt/monitor/lone_reading.hpp"
 
 namespace emisopt {
 
@@ -33,7 +34,7 @@ class SpikeGate {
   };
   double width_;
   std::vector<double> low_, high_;  // (O) the band of the coming row; NaN: none
-  std::vector<int> side_;           // (O) where the reading before was: -1 below, 1 above, 0 inside its band
+  std::vector<LoneReading> lone_;   // (O) where the reading before was
   std::vector<Aside> aside_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
+#include "emisopt/data/frozen_run.hpp"
 
 namespace emisopt {
 namespace {
@@ -46,15 +47,12 @@ void put_run_aside(Matrix& values, const Tag& tag, Index column, Index first, In
 }
 
 void put_frozen_aside(Matrix& values, const std::vector<char>& gap, const Tag& tag, Index column) {
-  Index first = -1;
+  FrozenRun run;
   for (Index row = 0; row < values.rows; ++row) {
     const double value = values(row, column);
-    if (gap[static_cast<std::size_t>(row)]) first = -1;
-    if (std::isnan(value)) continue;
-    if (first < 0 || values(first, column) != value)
-      first = row;
-    else if (can_freeze(tag, value))
-      put_run_aside(values, tag, column, first, row);
+    if (gap[static_cast<std::size_t>(row)]) run.forget();
+    if (run.push(value, row) > 1 && can_freeze(tag, value))
+      put_run_aside(values, tag, column, run.first, row);
   }
 }
 

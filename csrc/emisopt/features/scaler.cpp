@@ -45,8 +45,9 @@ TagScale fit_tag(const Tag& tag, std::vector<double> sample, Index rows) {
   TagScale scale;
   scale.low = quantile(sample, 0.005);
   scale.high = quantile(sample, 0.995);
-  scale.log = tag.scale == Scale::log || (tag.scale == Scale::automatic && tag.role == Role::emission &&
-                                          sample.front() >= 0 && skewed(sample));
+  scale.log = tag.scale == Scale::log ||
+              (tag.scale == Scale::automatic && tag.role == Role::emission && sample.front() >= 0 &&
+               skewed(sample) && log_offset(sample) > 0);  // a tenth of the smallest doubles is 0
   if (scale.log) {
     if (tag.role == Role::setpoint)
       throw InputError(where() + ": expected scale linear for a setpoint, got log");

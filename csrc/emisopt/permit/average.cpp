@@ -88,14 +88,18 @@ void AverageSeries::emit(Span span, const Range& range, Reason reason) {
   put(out_->size() - 1, range, reason);
 }
 
-Reason AverageSeries::judge(const Range& range, double periods, double unseen) const {
-  const double operating = range.operating + unseen;  // what was not seen may have been operation
-  if (operating == 0) return Reason::not_operating;
-  if (range.valid == 0) return Reason::no_data;
-  if (spec_.max_invalid >= 0 && operating - range.valid > spec_.max_invalid) return Reason::too_many_invalid;
-  const double room = spec_.of_operation ? operating : periods;
-  if (spec_.min_share > 0 && range.valid < spec_.min_share * room - 1e-9 * room) return Reason::too_few;
+Reason judge_average(const Averaging& averaging, int valid, int operating, double periods, double unseen) {
+  const double ran = operating + unseen;
+  if (ran == 0) return Reason::not_operating;
+  if (valid == 0) return Reason::no_data;
+  if (averaging.max_invalid >= 0 && ran - valid > averaging.max_invalid) return Reason::too_many_invalid;
+  const double room = averaging.of_operation ? ran : periods;
+  if (averaging.min_share > 0 && valid < averaging.min_share * room - 1e-9 * room) return Reason::too_few;
   return Reason::valid;
+}
+
+Reason AverageSeries::judge(const Range& range, double periods, double unseen) const {
+  return judge_average(spec_, range.valid, range.operating, periods, unseen);
 }
 
 void AverageSeries::roll(std::size_t i) {

@@ -41,6 +41,10 @@ class RangeSum {
   std::size_t head_ = 0, tail_ = 0;  // which of base_.odd() that are
 };
 
+/// Whether an average over `valid` of `operating` base means counts. periods: how many the window has room
+/// for; unseen: of these, how many the data did not reach: they may have been operation.
+Reason judge_average(const Averaging& averaging, int valid, int operating, double periods, double unseen);
+
 class AverageSeries {
  public:
   /// `subtract` (confidence interval) is taken off every value. `windows`: those of another series with the

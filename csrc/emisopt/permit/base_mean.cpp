@@ -69,6 +69,16 @@ const char* to_string(Reason reason) { return kWords[static_cast<std::size_t>(re
 
 // ---- BaseClock ------------------------------------------------------------------------------------------
 
+BaseClock BaseClock::tail() const {
+  BaseClock out(zone_, length_s_, stamp_);
+  if (periods_.empty()) return out;
+  out.periods_ = {periods_.back()};
+  out.days_ = {days_.back()};
+  out.day_end_ = day_end_;
+  out.pace_ = pace_;
+  return out;
+}
+
 void BaseClock::begin_period(Second inside) {
   const Span span = zone_.block(inside, length_s_);
   periods_.push_back(span);
@@ -253,40 +263,64 @@ void BaseSeries::add(const Samples& rows, const Piece& piece) {
   open_.last = rows.time[first + end];
 }
 
-Reason BaseSeries::judge() const {
+Reason BaseSeries::judge(const Open& open) const {
   // A quarter without any row may have been one of operation: the mean must then do without it, or fall.
-  const unsigned operated = open_.on_parts | (kAllParts & ~open_.known_parts);
+  const unsigned operated = open.on_parts | (kAllParts & ~open.known_parts);
   if (operated == 0) return Reason::not_operating;
-  if (open_.count == 0) return Reason::no_data;
+  if (open.count == 0) return Reason::no_data;
   const Validity& v = spec_.base.validity;
   switch (v.need) {
     case Need::any:
       break;
     case Need::points:
-      if (open_.count < v.points) return Reason::points;
+      if (open.count < v.points) return Reason::points;
       break;
     case Need::share: {
       double room = spec_.base.length_s / spec_.period_s;
-      if (v.of_operation) room -= static_cast<double>(open_.off);
-      if (static_cast<double>(open_.count) < v.share * room - 1e-9 * room) return Reason::share;
+      if (v.of_operation) room -= static_cast<double>(open.off);
+      if (static_cast<double>(open.count) < v.share * room - 1e-9 * room) return Reason::share;
       break;
     }
     case Need::quadrants:
-      if (!open_.quality) {
-        if (operated & ~open_.valid_parts) return Reason::quadrants;
+      if (!open.quality) {
+        if (operated & ~open.valid_parts) return Reason::quadrants;
       } else if (std::popcount(operated) > 1 &&
-                 open_.last - open_.first < spec_.base.length_s / static_cast<double>(kParts)) {
+                 open.last - open.first < spec_.base.length_s / static_cast<double>(kParts)) {
         return Reason::calibration;
       }
       break;
   }
-  return spec_.basis.of_means && spec_.oxygen_column != BaseSpec::kNone && open_.oxygen_count == 0
+  return spec_.basis.of_means && spec_.oxygen_column != BaseSpec::kNone && open.oxygen_count == 0
              ? Reason::oxygen
              : Reason::valid;
 }
 
+BaseSeries::Prospect BaseSeries::prospect(bool open, const Rest& rest) const {
+  Open period = open ? open_ : Open{};
+  Prospect out;
+  out.count = static_cast<double>(period.count);
+  out.sum = period.sum.value();
+  if (rest.count > 0) {
+    period.on_parts |= rest.parts;
+    period.known_parts |= rest.parts;
+    period.valid_parts |= rest.parts;
+    if (period.count == 0) period.first = rest.first;
+    period.last = rest.last;
+    period.count += static_cast<Index>(std::ceil(rest.count - 1e-9));
+  }
+  out.reason = judge(period);
+  return out;
+}
+
+BaseSeries BaseSeries::tail(const BaseClock& clock) const {
+  BaseSeries out(spec_, clock);
+  out.open_ = open_;
+  out.period_ = period_ < 0 ? -1 : 0;
+  return out;
+}
+
 void BaseSeries::close() {
-  const Reason reason = judge();
+  const Reason reason = judge(open_);
   double value = kMissing;
   if (reason == Reason::valid) {
     value = open_.sum.value() / static_cast<double>(open_.count);

@@ -40,6 +40,9 @@ class BaseClock {
  public:
   BaseClock(const Zone& zone, int length_s, Stamp stamp) : zone_(zone), length_s_(length_s), stamp_(stamp) {}
 
+  /// A clock that goes on from the newest period as its only one.
+  BaseClock tail() const;
+
   /// The rows, in rising time and after all before, by period. Valid until the next call.
   /// Throws InputError for a stamp so far from the one before that a typing mistake is likelier.
   const std::vector<Piece>& cut(const Samples& rows);
@@ -88,6 +91,24 @@ class BaseSeries {
  public:
   BaseSeries(BaseSpec spec, const BaseClock& clock) : spec_(std::move(spec)), clock_(clock) {}
 
+  /// A series that goes on with the open period as its first; clock: tail() of this one's.
+  BaseSeries tail(const BaseClock& clock) const;
+
+  /// What is to come of a period, all of it valid: in which quarters, how many samples, stamps of the first
+  /// and the last.
+  struct Rest {
+    unsigned parts = 0;
+    double count = 0, first = 0, last = 0;
+  };
+  /// Whether the open period (else an empty one) will count with this rest, and what it holds so far.
+  struct Prospect {
+    Reason reason = Reason::valid;
+    double sum = 0, count = 0;
+  };
+  Prospect prospect(bool open, const Rest& rest) const;
+  /// The period that is open, as a place in the clock's periods; -1: none yet.
+  Index open_period() const { return period_; }
+
   /// Adds the samples of these pieces. Throws InputError naming rule, tag, row and time for an infinite or
   /// negative value (spec.negative_is_missing: counted and left out) and for oxygen at or above the constant.
   void take(const Samples& rows, const std::vector<Piece>& pieces);
@@ -119,7 +140,7 @@ class BaseSeries {
   void see_plant(const std::uint8_t* plant, const Piece& piece, bool always_on);
   const double* prepare(const Samples& rows, const Piece& piece);
   void correct(const Samples& rows, Index first, Index n);
-  Reason judge() const;
+  Reason judge(const Open& open) const;
   [[noreturn]] void refuse(const Samples& rows, Index row, double got, const std::string& expected) const;
 
   BaseSpec spec_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "emisopt/base/error.hpp"
@@ -108,15 +109,6 @@ bool known(const LimitRow& row, const Matrix& draws) {
   for (std::size_t k = 0; k < row.coefficient.size(); ++k)
     if (row.coefficient[k] != 0 && std::isnan(draws(row.first_step + static_cast<Index>(k), 0))) return false;
   return true;
-}
-
-void check_rows(const std::vector<LimitRow>& rows, int horizon) {
-  for (const LimitRow& row : rows)
-    if (row.first_step < 0 || row.first_step + static_cast<Index>(row.coefficient.size()) > horizon)
-      throw InputError("BreakProbability: a limit row covers steps " + std::to_string(row.first_step) +
-                       " to " +
-                       std::to_string(row.first_step + static_cast<Index>(row.coefficient.size()) - 1) +
-                       ", the horizon has " + std::to_string(horizon));
 }
 
 }  // namespace
@@ -255,7 +247,7 @@ std::vector<BreakRisk> BreakProbability::assess(const std::vector<LimitRow>& row
   if (!(confidence > 0 && confidence < 1))
     throw InputError("BreakProbability(confidence): expected a number in (0, 1), got " +
                      number_text(confidence));
-  check_rows(rows, horizon());
+  check_rows(rows, limits.size(), horizon());
   const Matrix draws = draw(forecast);
   const Index n = draws.cols;
   std::vector<double> sums(static_cast<std::size_t>(n));
@@ -264,9 +256,6 @@ std::vector<BreakRisk> BreakProbability::assess(const std::vector<LimitRow>& row
     BreakRisk& risk = out.emplace_back();
     risk.limit = row.limit;
     risk.end_step = row.end_step;
-    if (row.limit < 0 || static_cast<std::size_t>(row.limit) >= limits.size())
-      throw InputError("BreakProbability: a row belongs to limit " + std::to_string(row.limit) + ", got " +
-                       std::to_string(limits.size()) + " limits");
     if (!known(row, draws)) continue;
     Index above = 0;
     for (Index s = 0; s < n; ++s) {
@@ -288,7 +277,7 @@ std::vector<BreakRisk> BreakProbability::assess(const std::vector<LimitRow>& row
 }
 
 double BreakProbability::any(const std::vector<LimitRow>& rows, const QuantileForecast& forecast) const {
-  check_rows(rows, horizon());
+  check_rows(rows, std::numeric_limits<std::size_t>::max(), horizon());
   const Matrix draws = draw(forecast);
   for (const LimitRow& row : rows)
     if (!known(row, draws)) return kMissing;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "emisopt/permit/average.hpp"
+#include "emisopt/permit/coming_rows.hpp"
 #include "emisopt/permit/permit.hpp"
 
 namespace emisopt {
@@ -90,6 +91,17 @@ class Evaluator {
   void finish();
   /// What is decided so far; all of it after finish().
   Evaluation result() const;
+
+  /// The limits as linear rows over the coming steps; the operation to come counts as normal and every sample
+  /// to come as valid. A window that will not count even so (too little of it is valid) yields no row, nor
+  /// does one that the steps do not touch. Throws InputError naming the rule, unless options.skip: one with
+  /// alternatives, without a limit, or corrected by mean oxygen; a tag or its oxygen that is not forecast;
+  /// steps that begin before the end of the data. StateError before the first row and after finish().
+  PermitRows coming(const Ahead& ahead, const ForecastNames& names, const ComingOptions& options = {}) const;
+  /// Stamp of the newest row, UTC seconds; -infinity before the first.
+  double newest() const;
+  /// The map from forecast outputs to what those rows are on.
+  std::shared_ptr<BasisMap> basis_map(const ForecastNames& names) const;
 
  private:
   struct State;

@@ -82,6 +82,26 @@ std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView pas
   return rows;
 }
 
+void check_rows(const std::vector<LimitRow>& rows, std::size_t limits, int horizon) {
+  for (const LimitRow& row : rows) {
+    const auto steps = static_cast<int>(row.coefficient.size());
+    if (row.limit < 0 || static_cast<std::size_t>(row.limit) >= limits)
+      throw InputError("limit row: expected a limit below " + std::to_string(limits) + ", got " +
+                       std::to_string(row.limit));
+    if (row.first_step < 0 || row.end_step != row.first_step + steps - 1 || row.end_step >= horizon)
+      throw InputError("limit row: expected a coefficient for each of its steps within a horizon of " +
+                       std::to_string(horizon) + ", got " + std::to_string(steps) + " for steps " +
+                       std::to_string(row.first_step) + " to " + std::to_string(row.end_step));
+  }
+}
+
+void append_rows(std::vector<LimitRow>& rows, const std::vector<LimitRow>& more, int offset) {
+  for (const LimitRow& row : more) {
+    rows.push_back(row);
+    rows.back().limit += offset;
+  }
+}
+
 std::vector<double> rolling_mean(const double* values, Index n, int window, double min_valid) {
   if (window < 1) throw InputError("rolling_mean: expected window >= 1 row, got " + std::to_string(window));
   std::vector<double> mean(static_cast<std::size_t>(n), kMissing);

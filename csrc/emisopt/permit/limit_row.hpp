@@ -42,6 +42,12 @@ int required_valid(int window, double min_valid);
 /// below min_valid even so is not judged and yields no row. Throws InputError for a bad limit or horizon < 1.
 std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView past, int horizon);
 
+/// Throws InputError for a row whose limit is none of `limits`, or whose steps leave [0, horizon).
+void check_rows(const std::vector<LimitRow>& rows, std::size_t limits, int horizon);
+
+/// Appends rows whose limits stand in a list from place `offset` on.
+void append_rows(std::vector<LimitRow>& rows, const std::vector<LimitRow>& more, int offset);
+
 /// The rolling mean of `values` (N) over `window` rows, NaN where fewer than min_valid of it are valid; rows
 /// before the first are invalid. One pass with compensated sums. Every value is added, none is ever
 /// subtracted again, so neither drift nor a past spike outlives the window. Throws InputError for window < 1.

@@ -144,6 +144,10 @@ void SampleQueue::merge(Row& into, const Row& from) const {
   }
 }
 
+Samples SampleQueue::waiting() { return pack(static_cast<Index>(waiting_.size())); }
+
+void SampleQueue::drop(Index count) { waiting_.erase(waiting_.begin(), waiting_.begin() + count); }
+
 Samples SampleQueue::pack(Index count) {
   const auto n = static_cast<std::size_t>(count), columns = names_.size();
   times_.resize(n);
@@ -161,7 +165,6 @@ Samples SampleQueue::pack(Index count) {
       status_[c * n + i] = row.status[c];
     }
   }
-  waiting_.erase(waiting_.begin(), waiting_.begin() + count);
   Samples out;
   out.rows = count;
   out.time = times_.data();

@@ -61,7 +61,12 @@ class SampleQueue {
     release(Samples{}, true, take);
   }
 
+  /// The rows that wait for others to come between them, merged and in order; they go on waiting. Valid until
+  /// the next call.
+  Samples waiting();
+
   Index seen() const { return seen_; }
+  double newest() const { return newest_; }  // stamp; -infinity before the first row
   Index steps_back() const { return steps_back_; }
   /// The first few of them.
   const std::vector<StepBack>& first_steps_back() const { return first_steps_back_; }
@@ -81,6 +86,7 @@ class SampleQueue {
   void merge(Row& into, const Row& from) const;
   void sort_in(const Samples& rows);
   Samples pack(Index count);
+  void drop(Index count);
   std::string place(Index number, double time, std::size_t column) const;
 
   template <class Take>
@@ -92,6 +98,7 @@ class SampleQueue {
       ++ready;
     if (ready > 0) {
       const Samples packed = pack(ready);
+      drop(ready);
       take(packed);
     }
     if (direct_ > 0) {  // these rows need no copy: they follow all that waited

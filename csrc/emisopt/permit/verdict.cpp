@@ -126,7 +126,7 @@ void judge_by_date(RuleResult& result, const Zone& zone, Reasons& reasons, Perio
     result.judged[i] = 1;
     const double value = averages.value[i];
     result.above += value > rule.limit;
-    periods.count(day, value <= rule.limit);
+    periods.count(day, !(value > rule.limit));  // without a limit nothing is above it
     if (value > worst) {
       worst = value;
       result.worst = static_cast<Index>(i);

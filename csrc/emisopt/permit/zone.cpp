@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "emisopt/base/error.hpp"
+#include "emisopt/base/json.hpp"
 #include "emisopt/base/text.hpp"
 
 namespace emisopt {
@@ -49,6 +50,38 @@ void Zone::validate() const {
   for (const int offset : offset_s)
     if (offset <= -kDay || offset >= kDay)
       throw InputError(where + ": expected offsets of less than a day, got " + std::to_string(offset) + " s");
+}
+
+std::string Zone::to_json() const {
+  validate();
+  Json::Array instants, offsets;
+  for (const Second at : since) instants.emplace_back(std::int64_t{at});
+  for (const int offset : offset_s) offsets.emplace_back(offset);
+  Json::Object out{{"name", name}, {"offset_s", std::move(offsets)}, {"since", std::move(instants)}};
+  if (first != Zone{}.first) out.emplace("first", std::int64_t{first});
+  if (last != Zone{}.last) out.emplace("last", std::int64_t{last});
+  return Json(std::move(out)).write();
+}
+
+Zone Zone::from_json(std::string_view text) {
+  const std::string where = "zone";
+  const Json json = Json::parse(text, where);
+  json.check_keys({"first", "last", "name", "offset_s", "since"}, where);
+  Zone zone;
+  zone.name = json.at("name", where).as_string("zone: name");
+  zone.offset_s.clear();
+  for (const Json& at : json.at("since", where).as_array("zone: since"))
+    zone.since.push_back(at.as_integer("zone: since"));
+  for (const Json& offset : json.at("offset_s", where).as_array("zone: offset_s")) {
+    const std::int64_t seconds = offset.as_integer("zone: offset_s");
+    if (seconds <= -kDay || seconds >= kDay)
+      throw InputError("zone: offset_s: expected less than a day, got " + std::to_string(seconds) + " s");
+    zone.offset_s.push_back(static_cast<int>(seconds));
+  }
+  if (const Json* v = json.find("first", where)) zone.first = v->as_integer("zone: first");
+  if (const Json* v = json.find("last", where)) zone.last = v->as_integer("zone: last");
+  zone.validate();
+  return zone;
 }
 
 void Zone::require(Second from, Second to) const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace emisopt {
@@ -22,6 +23,12 @@ struct Zone {
   std::vector<int> offset_s = {0};  // (n + 1) civil time minus UTC: before since[0], from since[0] on, ...
   Second first = std::numeric_limits<Second>::min() / 4;  // the table is right from here
   Second last = std::numeric_limits<Second>::max() / 4;   // to here
+
+  /// The table as data, so that a program without a zone database judges civil days as this one does:
+  /// {"first", "last", "name", "offset_s", "since"}, canonical JSON.
+  std::string to_json() const;
+  /// Throws InputError naming the field, and what validate() refuses.
+  static Zone from_json(std::string_view text);
 
   /// Throws InputError naming the zone: sizes, instants that do not rise, offsets of a day or more.
   void validate() const;

@@ -17,6 +17,7 @@ from emisopt.compliance.conversion import (
     o2_corrected,
     ppm_from_mg_m3,
 )
+from emisopt.compliance.maps import kg_h_map, lb_h_map, lb_mmbtu_map, t_a_map
 from emisopt.compliance.rata import (
     AcceptanceLimit,
     MonitorTest,
@@ -39,6 +40,9 @@ __all__ = [
     "convert",
     "default_fuel_factors",
     "fuel_factors",
+    "kg_h_map",
+    "lb_h_map",
+    "lb_mmbtu_map",
     "mg_m3_from_ppm",
     "monitor_availability",
     "o2_corrected",
@@ -46,5 +50,6 @@ __all__ = [
     "predictive_system",
     "relative_accuracy",
     "substitute",
+    "t_a_map",
     "variability",
 ]

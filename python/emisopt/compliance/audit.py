@@ -127,8 +127,8 @@ class AuditLog:
         subject : what was judged, e.g. "stack 1, NOx, November 2026"
         inputs : the raw data: columns (n,) of numbers. A DataFrame's index is hashed as column "index",
             stamps as seconds (UTC where there is a time zone).
-        rule : the permit, as JSON text or as objects that JSON can write
-        result : the evaluation, likewise; NaN becomes null, stamps ISO 8601 text
+        rule : a `Permit` (the record then holds its hash), or JSON text, or objects that JSON can write
+        result : an `Evaluation`, or likewise; NaN becomes null, stamps ISO 8601 text
         made : with a time zone; None: now
 
         Raises
@@ -194,6 +194,8 @@ def _json(value: object, what: str) -> str:
     """JSON text; text is taken for JSON as it stands."""
     if isinstance(value, str):
         return value
+    if hasattr(value, "to_json") and not isinstance(value, pd.DataFrame | pd.Series):
+        return str(value.to_json())  # a permit, an evaluation
     try:
         return json.dumps(_plain(value), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -9,12 +9,14 @@ The rules, their sources and what is promised: docs/permit.md.
 
 from __future__ import annotations
 
+from emisopt.permit.coming import Coming
 from emisopt.permit.document import Permit, load_permit, shipped_permits
 from emisopt.permit.evaluation import Evaluation, PermitStream, RuleResult
 from emisopt.permit.signals import Signal
 from emisopt.permit.zones import zone_table
 
 __all__ = [
+    "Coming",
     "Evaluation",
     "Permit",
     "PermitStream",

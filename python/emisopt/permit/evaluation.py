@@ -13,6 +13,7 @@ from emisopt import _core
 from emisopt._format import html_table, short
 from emisopt.errors import ConfigError, DataError, did_you_mean
 from emisopt.permit.arrays import PLANT, STATUS, Codes, Floats, codes, numbers, seconds, utc
+from emisopt.permit.coming import Coming
 from emisopt.permit.document import Permit
 from emisopt.permit.signals import signals_of
 from emisopt.permit.zones import zone_table
@@ -96,6 +97,7 @@ class PermitStream:
         )
         self._period = float(period) if period is not None else tags.period if tags and tags.period else None
         self._zone = zone or permit.zone
+        self.stamp = stamp
         self._options: dict[str, Any] = {
             "allow_unverified": allow_unverified,
             "lateness_s": float(lateness),
@@ -104,6 +106,7 @@ class PermitStream:
             "threads": threads or _core.default_threads(),
         }
         self._core: _core.Evaluator | None = None
+        self._sample_s = 0.0
 
     def push(
         self, frame: pd.DataFrame, *, plant: object = None, status: Mapping[str, object] | None = None
@@ -142,16 +145,103 @@ class PermitStream:
         return self
 
     def _begin(self, time: Floats) -> _core.Evaluator:
+        steps = np.diff(time[:_SAMPLE])
+        steps = steps[steps > 0]
+        self._sample_s = self._period or (float(np.median(steps)) if steps.size else 0.0)
         period = self._period
         if period is None and any(rule.needs_period for rule in self.permit.rules):
-            steps = np.diff(time[:_SAMPLE])
-            steps = steps[steps > 0]
-            period = float(np.median(steps)) if steps.size else 0.0
+            period = self._sample_s
         first, last = (pd.Timestamp(t, unit="s").year for t in (time.min(), time.max()))
         table = zone_table(self._zone, first - 1, last + _YEARS_AHEAD)
         return _core.Evaluator(
             self.permit.core, self._signals, self._columns, table, period_s=period or 0.0, **self._options
         )
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the signals measure."""
+        return [signal.tag for signal in self._signals]
+
+    @property
+    def newest(self) -> pd.Timestamp | None:
+        """Stamp of the newest row; None before the first."""
+        return None if self._core is None else pd.Timestamp(self._core.newest, unit="s", tz="UTC")
+
+    def basis_map(self, names: _core.ForecastNames) -> _core.BasisMap:
+        """The map from forecast outputs to what the rows of `coming` are on."""
+        if self._core is None:
+            raise DataError(f"permit {self.permit.name!r}: no rows yet")
+        return self._core.basis_map(names)
+
+    def coming(
+        self,
+        first: object,
+        *,
+        seconds: int,
+        steps: int,
+        outputs: Sequence[str],
+        setpoints: Sequence[str] = (),
+        disturbances: Sequence[str] = (),
+        rank: Mapping[str, int] | None = None,
+        spared_rank: int = 3,
+        quantile: float = 0.95,
+        to_date: bool = True,
+        skip: bool = False,
+    ) -> Coming:
+        """The limits as linear rows over the coming steps: what is known of each window, what leaves it, what
+        each step adds. The operation to come counts as normal, each sample to come as valid.
+
+        Parameters
+        ----------
+        first : time at which the first step begins (without a zone: UTC), after the last row pushed
+        seconds, steps : length of a step (as many samples as fit into it at the stream's pace), how many
+        outputs, setpoints, disturbances : names that the forecast knows; a rule's column must be an output,
+            the oxygen that it is corrected by any of them
+        rank : rule -> rank, 1 (the default) is most important
+        spared_rank : of averages that may be above, as long as the rule's share or count is not used up
+        quantile : of the forecast, that must hold
+        to_date : windows that close after the last step hold their mean to date, too
+        skip : leave out rules that are no linear rows (`Coming.left_out` says why) rather than refuse them
+
+        Returns
+        -------
+        Coming
+
+        Raises
+        ------
+        InputError : naming the rule: one of several that may hold, no limit, a correction by mean oxygen, a
+            column that is not forecast; steps before the end of the data. DataError : no rows yet
+
+        Examples
+        --------
+        >>> permit = Permit.from_dict({"name": "p", "rules": [{
+        ...     "name": "NOx 3 h", "pollutant": "NOx", "unit": "ppm", "limit": 50, "source": "4.2",
+        ...     "verified": True, "base": {"length": "1 h", "validity": {"need": "quadrants"}},
+        ...     "average": {"over": "rolling", "length": "3 h", "min_share": 0.6}}]})
+        >>> minutes = pd.date_range("2024-05-05", periods=150, freq="1min", tz="UTC")
+        >>> frame = pd.DataFrame({"nox": np.repeat([40.0, 70.0, 40.0], [60, 60, 30])}, index=minutes)
+        >>> stream = PermitStream(permit, {"nox": {"pollutant": "NOx", "unit": "ppm"}}).push(frame)
+        >>> ahead = stream.coming("2024-05-05 02:30", seconds=1800, steps=1, outputs=["nox"]).table()
+        >>> ahead[["weight", "room"]].round(2).to_numpy().tolist()  # (40 + 70 + (40 + y) / 2) / 3 <= 50
+        [[0.17, 6.67]]
+        """
+        if self._core is None:
+            raise DataError(f"permit {self.permit.name!r}: no rows yet")
+        start = pd.Timestamp(first)
+        start = start.tz_localize("UTC") if start.tz is None else start
+        core = self._core.coming(
+            round(start.timestamp()),
+            int(seconds),
+            int(steps),
+            _core.ForecastNames(list(outputs), list(setpoints), list(disturbances)),
+            sample_s=self._sample_s,
+            rank=dict(rank or {}),
+            spared_rank=int(spared_rank),
+            quantile=float(quantile),
+            to_date=bool(to_date),
+            skip=bool(skip),
+        )
+        return Coming(core, [rule.name for rule in self.permit.rules], int(steps), self._zone)
 
     def result(self) -> Evaluation:
         """What is decided so far."""

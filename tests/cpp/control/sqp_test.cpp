@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "control/log_plant.hpp"
+#include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
 
 namespace emisopt {
@@ -345,6 +346,45 @@ TEST(Sqp, NoOptimalTickIsBeatenNearby) {
     }
   }
   EXPECT_GT(checked, 5000);
+}
+
+// Rows that a permit made are held as the controller's own are.
+TEST(Sqp, HoldsRowsOfAPermit) {
+  LogPlant plant;
+  const std::vector<double> applied = {3, 0.5};
+  std::vector<Limit> limits = log_limits();
+  limits[0].window = 6;
+  Matrix past(5, 2, 90.0);
+  past(4, 0) = 160;
+  const auto make = [&] {
+    return Controller(log_setpoints(), limits, {nullptr, {0, 0}}, plant.h, 2, patient());
+  };
+  Controller own = make(), given = make();
+  const Decision a = own.step(plant, applied, past);
+  const Decision b = given.step(plant, applied, past, limit_rows(limits, past, plant.h));
+  EXPECT_EQ(a.move, b.move);
+  EXPECT_EQ(a.status, b.status);
+
+  // A calendar hour that has 40 left for its last two steps: only these steps give way.
+  LimitRow hour;
+  hour.limit = 0;
+  hour.first_step = 0;
+  hour.end_step = 1;
+  hour.coefficient = {0.25, 0.25};
+  hour.rhs = 37;
+  const Decision c = make().step(plant, applied, past, {hour});
+  EXPECT_EQ(c.status, Status::optimal);
+  EXPECT_LE(0.25 * (c.median(0, 0) + c.median(1, 0)), 37 + 1e-6);
+  EXPECT_GT(c.median(10, 0), 76);
+
+  hour.limit = 2;
+  EXPECT_THROW(make().step(plant, applied, past, {hour}), InputError);
+  hour.limit = 0;
+  hour.end_step = 2;
+  EXPECT_THROW(make().step(plant, applied, past, {hour}), InputError);
+  hour.first_step = plant.h - 1;
+  hour.end_step = plant.h;
+  EXPECT_THROW(make().step(plant, applied, past, {hour}), InputError);
 }
 
 }  // namespace

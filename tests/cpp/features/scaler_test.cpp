@@ -72,6 +72,15 @@ TEST(Scaler, OffsetOfTheLogIsATenthOfThePositiveMedian) {
   EXPECT_DOUBLE_EQ(s.normalise(-1), s.normalise(0));  // zero drift of an analyser
 }
 
+TEST(Scaler, TakesNoLogOfItsOwnWhereTheOffsetWouldVanish) {
+  TagMap map;
+  map.tags = {{.name = "nox", .unit = "mg/m3", .role = Role::emission}};
+  Matrix values(3, 1);
+  values(2, 0) = 5e-324;
+  const History h = make_history(map, values);
+  EXPECT_FALSE(Scaler::fit(h, 3).tags[0].log);
+}
+
 TEST(Scaler, PhysicalInvertsNormaliseAndSlopeIsItsDerivative) {
   for (const Scale scale : {Scale::linear, Scale::log}) {
     const TagScale s = Scaler::fit(one_tag(emission(scale), {1, 2, 3, 4, 60}), 5).tags[0];

@@ -185,6 +185,37 @@ TEST(Allowances, TooManyInvalidDaysBreakARule) {
   EXPECT_EQ(result.reasons.at(0), std::make_pair(Reason::no_data, Index{3}));
 }
 
+// 40 CFR 60.1260 (read): two points make an hour of a municipal waste combustor, and monitors must run for 75
+// % of the hours that the unit operates a day, on 90 % of its days a calendar quarter.
+TEST(Allowances, WasteCombustorsMonitorThreeQuartersOfTheHoursOnNineTenthsOfTheDays) {
+  Rule rule = averaged(Over::day, 0, 0.75, kMissing);
+  rule.base.validity = {Need::points, 2, 0, false};
+  rule.average.of_operation = true;
+  rule.availability = Allowance{0.9, 0, Per::quarter};
+  const auto verdict = [&](int days_lost) {
+    Series series;
+    for (int day = 0; day < 20; ++day) {
+      const Second begin = at("2024-05-01") + day * kDay;
+      // A row a quarter says that the unit runs, 16 h a day; every other one has a value, on days that are
+      // lost only one an hour in 5 of them.
+      for (int quarter = 0; quarter < 96; ++quarter) {
+        const bool lost = day < days_lost && quarter < 20;
+        const bool value = quarter % (lost ? 4 : 2) == 0;
+        series.add(begin + quarter * 900, begin + quarter * 900 + 1, value ? 100 : kMissing);
+        series.plant.push_back(quarter < 64 ? 1 : 0);
+      }
+    }
+    return only(rule, series);
+  };
+  const RuleResult two = verdict(2), three = verdict(3);
+  ASSERT_EQ(two.availability.size(), 1u);
+  EXPECT_EQ(two.availability[0].label, "2024 Q2");
+  EXPECT_EQ(two.availability[0].bad, 2);  // 11 of 16 hours: 69 %
+  EXPECT_NE(two.verdict, Verdict::broken);
+  EXPECT_EQ(three.availability[0].bad, 3);
+  EXPECT_EQ(three.verdict, Verdict::broken);
+}
+
 TEST(Alternatives, OneOfThemIsEnough) {
   Series series;
   series.add(at("2024-05-05"), at("2024-05-09"), 100, 900);

@@ -99,6 +99,24 @@ TEST(Zone, MonthsKnowLeapYears) {
   EXPECT_EQ(date_text(Zone::first_day(-1)), "1969-12-01");
 }
 
+TEST(Zone, GoesThroughJsonUnchanged) {
+  Zone zone = berlin();
+  zone.first = 1e9;
+  zone.last = 2e9;
+  const Zone back = Zone::from_json(zone.to_json());
+  EXPECT_EQ(back.to_json(), zone.to_json());
+  EXPECT_EQ(back.name, zone.name);
+  EXPECT_EQ(back.since, zone.since);
+  EXPECT_EQ(back.offset_s, zone.offset_s);
+  EXPECT_EQ(back.first, zone.first);
+  EXPECT_EQ(back.last, zone.last);
+  EXPECT_EQ(Zone::from_json(R"({"name":"UTC","offset_s":[0],"since":[]})").last, Zone{}.last);
+  for (const char* wrong : {R"({"name":"x","offset_s":[0]})", R"({"name":"x","offset_s":[0],"since":[5]})",
+                            R"({"name":"x","offset_s":[0,90000],"since":[5]})", R"({"zone":1})",
+                            R"({"name":"x","offset_s":[0,1,2],"since":[5,4]})"})
+    EXPECT_THROW(Zone::from_json(wrong), InputError) << wrong;
+}
+
 TEST(Zone, DatesAreReadStrictly) {
   EXPECT_EQ(date_text(date_from_text("2024-02-29", "x")), "2024-02-29");
   for (const char* text :
