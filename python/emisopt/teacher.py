@@ -58,12 +58,13 @@ class TeacherForecasts:
         where = "TeacherForecasts"
         try:
             values = np.asarray(self.values, dtype=np.float64)
+            levels = tuple(float(level) for level in self.levels)
+            steps = None if self.steps is None else tuple(int(step) for step in self.steps)
         except (TypeError, ValueError):
-            raise _core.InputError(f"{where}(values): expected numbers, got others") from None
+            raise _core.InputError(f"{where}(values, levels, steps): expected numbers, got others") from None
         if values.ndim == 3:
             values = values[..., None]
-        outputs, levels = tuple(map(str, self.outputs)), tuple(map(float, self.levels))
-        steps = self.steps
+        outputs = tuple(map(str, self.outputs))
         if steps is None and values.ndim == 4:
             steps = tuple(range(1, values.shape[1] + 1))
         expected = (len(self.at), len(steps or ()), len(outputs), len(levels))
@@ -81,7 +82,7 @@ class TeacherForecasts:
         object.__setattr__(self, "values", np.sort(values, axis=-1))
         object.__setattr__(self, "outputs", outputs)
         object.__setattr__(self, "levels", levels)
-        object.__setattr__(self, "steps", tuple(map(int, steps or ())))
+        object.__setattr__(self, "steps", steps or ())
 
     # ---- files --------------------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class TeacherForecasts:
                 return cls._from_frame(pd.read_parquet(path), path)
         except _core.Error:
             raise
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise _core.FileError(f"{path}: not a readable file of forecasts: {reason}") from None
         raise _ending(path)

@@ -120,6 +120,8 @@ def test_crossing_quantiles_are_sorted():
     ("make", "message"),
     [
         (lambda: TeacherForecasts([[["a"]]], ["nox"], at=[1]), "expected numbers"),
+        (lambda: TeacherForecasts([[[1.0]]], ["nox"], ("low",), at=[1]), "expected numbers"),
+        (lambda: TeacherForecasts([[[1.0]]], ["nox"], at=[1], steps=("x",)), "expected numbers"),
         (lambda: TeacherForecasts([[[np.nan]]], ["nox"], at=[1]), r"finite numbers, got \[nan\] for output"),
         (lambda: TeacherForecasts([[[np.inf]]], ["nox"], at=[1]), "finite numbers"),
         (lambda: TeacherForecasts([[[1.0]]], ["nox", "co"], at=[1]), r"outputs=2, levels=1\), got \(1, 1"),
