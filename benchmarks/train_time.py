@@ -29,8 +29,8 @@ def rows(quick: bool) -> list[Row]:
         count = ROWS[name] // 12 if quick else ROWS[name]
         history, tags = plant(count, PERIOD[name])
         for layers in (1, 3):
-            if quick and layers == 3:
-                continue
+            if layers == 3 and (quick or name == "minute"):
+                continue  # the default is one layer; three are shown where they take minutes
             windows = count - 120
             steps = 1000 if name == "hour" else -(-windows // 64)
             forecaster = Forecaster(layers=layers, steps=20 if quick else steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,7 +114,15 @@ def distill(
     train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
     core = _training.fresh_core(student, core_history, tags, train_rows)
     settings = _training.train_config(student, train_rows, validation_rows)
-    origins = _origins(core, core_history, train_rows, max_windows)
+    origins = _origins([core, *(f.core_ for f in ours)], core_history, train_rows, max_windows)
+    for f in ours:
+        seen = int(dict(f.core_.notes).get("train_rows", "0"))
+        if seen > train_rows:
+            warnings.warn(
+                f"distill: the teacher was trained on {seen} rows, the student is on {train_rows}; what he "
+                "knows of later rows reaches the student",
+                stacklevel=2,
+            )
     if ours:
         said = _core.ask_teachers(
             [f.core_ for f in ours], core_history, origins.tolist(), teacher_tap if hidden > 0 else ""
@@ -157,14 +166,17 @@ def _ours(teacher: Any) -> list[Forecaster]:
     return list(teacher)
 
 
-def _origins(core: _core.Forecaster, history: _core.History, train_rows: int, most: int) -> Ints:
-    """Origins of training windows with every output known before them, at most so many, evenly spread."""
-    found = np.asarray(core.training_origins(history, 0, train_rows), dtype=np.int64)
-    context = core.config.context
+def _origins(cores: list[_core.Forecaster], history: _core.History, train_rows: int, most: int) -> Ints:
+    """Origins of windows of all cores with every output known before them, at most so many, evenly spread."""
     outputs = [history.tags.names.index(n) for n in history.tags.outputs]
     known = np.isfinite(np.asarray(history.values)[:, outputs]).cumsum(axis=0)
     before = np.vstack([np.zeros((1, len(outputs)), dtype=known.dtype), known])
-    found = found[(before[found] > before[found - context]).all(axis=1)]
+    found = np.arange(history.rows)
+    for core in cores:
+        own = np.asarray(core.training_origins(history, 0, train_rows), dtype=np.int64)
+        own = own[(before[own] > before[own - core.config.context]).all(axis=1)]
+        found = np.intersect1d(found, own)
+    core, context = cores[0], max(c.config.context for c in cores)
     if not found.size:
         raise _core.InputError(
             f"distill(history): expected a window of {context} + {core.config.horizon} unbroken rows with "
@@ -193,7 +205,7 @@ def _forecasts(
         said = np.asarray(teacher.predict(table, origins))
         steps = tuple(int(h) for h in teacher.horizons)
         good = np.isfinite(said).all(axis=(1, 2, 3))  # else no lagged value in reach: labels alone teach
-        return TeacherForecasts(said[good], tuple(names), LEVELS, origins[good], steps)
+        return TeacherForecasts(said[good], tuple(names), LEVELS, origins[good], steps, partial=True)
     if not callable(teacher):
         raise _core.InputError(
             "distill(teacher): expected forecasters, a fitted baseline, a callable, TeacherForecasts or the "

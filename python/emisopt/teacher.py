@@ -33,6 +33,8 @@ class TeacherForecasts:
     levels : quantile levels (Q), rising
     at : where each forecast begins, i.e. the row of its first step: stamps, or row numbers (integers)
     steps : rows ahead (S), from 1; None: 1..S
+    partial : he speaks of some rows of the horizon only, the others are left to the labels; False: a student
+        of another horizon is refused
 
     Raises
     ------
@@ -50,17 +52,19 @@ class TeacherForecasts:
     levels: tuple[float, ...] = (0.5,)
     at: Ints | pd.DatetimeIndex = ()
     steps: tuple[int, ...] | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         where = "TeacherForecasts"
         try:
             values = np.asarray(self.values, dtype=np.float64)
+            levels = tuple(float(level) for level in self.levels)
+            steps = None if self.steps is None else tuple(int(step) for step in self.steps)
         except (TypeError, ValueError):
-            raise _core.InputError(f"{where}(values): expected numbers, got others") from None
+            raise _core.InputError(f"{where}(values, levels, steps): expected numbers, got others") from None
         if values.ndim == 3:
             values = values[..., None]
-        outputs, levels = tuple(map(str, self.outputs)), tuple(map(float, self.levels))
-        steps = self.steps
+        outputs = tuple(map(str, self.outputs))
         if steps is None and values.ndim == 4:
             steps = tuple(range(1, values.shape[1] + 1))
         expected = (len(self.at), len(steps or ()), len(outputs), len(levels))
@@ -78,7 +82,7 @@ class TeacherForecasts:
         object.__setattr__(self, "values", np.sort(values, axis=-1))
         object.__setattr__(self, "outputs", outputs)
         object.__setattr__(self, "levels", levels)
-        object.__setattr__(self, "steps", tuple(map(int, steps or ())))
+        object.__setattr__(self, "steps", steps or ())
 
     # ---- files --------------------------------------------------------------------------------------------
 
@@ -97,6 +101,7 @@ class TeacherForecasts:
                 levels=np.array(self.levels),
                 at=at,
                 steps=np.array(self.steps),
+                partial=np.array(self.partial),
             )
             os.replace(temporary, path)
         elif path.suffix == ".parquet":
@@ -138,12 +143,13 @@ class TeacherForecasts:
                         tuple(file["levels"]) if "levels" in file.files else (0.5,),
                         _moments(at, path),
                         tuple(file["steps"]) if "steps" in file.files else None,
+                        bool(file["partial"]) if "partial" in file.files else False,
                     )
             if path.suffix == ".parquet":
                 return cls._from_frame(pd.read_parquet(path), path)
         except _core.Error:
             raise
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise _core.FileError(f"{path}: not a readable file of forecasts: {reason}") from None
         raise _ending(path)
@@ -172,16 +178,19 @@ class TeacherForecasts:
             )
         values = full.to_numpy().reshape([len(a) for a in axes])
         at = _moments(axes[0].to_numpy() if axes[0].dtype.kind != "M" else axes[0], path)
-        return cls(values, tuple(outputs), tuple(axes[3]), at, tuple(axes[1]))
+        steps = tuple(int(s) for s in axes[1])
+        partial = steps != tuple(range(1, len(steps) + 1))
+        return cls(values, tuple(outputs), tuple(axes[3]), at, steps, partial)
 
     # ---- for the core -------------------------------------------------------------------------------------
 
     def core(self, history: pd.DataFrame, outputs: Sequence[str], horizon: int) -> _core.TeacherForecasts:
         """The compiled form: moments as rows of the history; those outside it are left out."""
         steps = self.steps or ()
-        if self.values.shape[1] != horizon and steps == tuple(range(1, len(steps) + 1)):
+        if steps != tuple(range(1, horizon + 1)) and not self.partial:
             raise _core.InputError(
-                f"TeacherForecasts: expected the student's horizon of {horizon} rows, got {len(steps)}"
+                f"TeacherForecasts: expected the student's horizon of {horizon} rows, got {len(steps)}; set "
+                "partial for a teacher of some rows only"
             )
         absent = [n for n in outputs if n not in self.outputs]
         if absent or set(self.outputs) != set(outputs):

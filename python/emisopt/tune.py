@@ -121,8 +121,8 @@ def tune(
     """Tries settings on the past and scores them on later rows.
 
     The history is cut in order of time: each trial is trained on the first rows, its weights are chosen on
-    the `validation_rows` after them, and it is scored on the `score_rows` after those. Keep a test year out of
-    `history`: the best of many trials is a little better on the rows that chose it than elsewhere.
+    the `validation_rows` after them, and it is scored on the `score_rows` after those. Keep a test year out
+    of `history`: the best of many trials is a little better on the rows that chose it than elsewhere.
 
     Parameters
     ----------

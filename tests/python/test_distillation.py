@@ -102,6 +102,15 @@ def test_a_distillation_goes_on_where_it_was(teacher, boiler_history, tmp_path):
         distill(teacher, student(steps=15), history, weight=3.0, **same)
 
 
+def test_a_teacher_may_look_further_back_and_one_who_saw_later_rows_is_told(boiler_history):
+    history, tags = boiler_history
+    far = Forecaster(**{**SMALL, "context": 200}, steps=5)
+    far.fit(history, tags=tags, train_rows=ROWS + 100, progress=False)
+    with pytest.warns(UserWarning, match=f"trained on {ROWS + 100} rows, the student is on {ROWS}"):
+        f = distill(far, student(steps=5), history, train_rows=ROWS, max_windows=50, progress=False)
+    assert f.core_.config.context == 24
+
+
 def test_crossing_quantiles_are_sorted():
     t = TeacherForecasts([[[[3.0, 1.0, 2.0]]]], ["nox"], (0.1, 0.5, 0.9), [7])
     assert t.values.tolist() == [[[[1.0, 2.0, 3.0]]]]
@@ -111,6 +120,8 @@ def test_crossing_quantiles_are_sorted():
     ("make", "message"),
     [
         (lambda: TeacherForecasts([[["a"]]], ["nox"], at=[1]), "expected numbers"),
+        (lambda: TeacherForecasts([[[1.0]]], ["nox"], ("low",), at=[1]), "expected numbers"),
+        (lambda: TeacherForecasts([[[1.0]]], ["nox"], at=[1], steps=("x",)), "expected numbers"),
         (lambda: TeacherForecasts([[[np.nan]]], ["nox"], at=[1]), r"finite numbers, got \[nan\] for output"),
         (lambda: TeacherForecasts([[[np.inf]]], ["nox"], at=[1]), "finite numbers"),
         (lambda: TeacherForecasts([[[1.0]]], ["nox", "co"], at=[1]), r"outputs=2, levels=1\), got \(1, 1"),
@@ -159,6 +170,8 @@ def test_a_teacher_that_does_not_fit_is_refused(teacher, boiler_history):
     refused("expected forecasters in the list, got str", [teacher, "x"])
     refused("the path of a file, got int", 5)
     refused("expected a tag map", constant((12, len(names))), tags=None)
+    with pytest.raises(emisopt.InputError, match="tag map"):
+        distill(teacher, student(), history, tags=tags.with_known_ahead([]), train_rows=ROWS, progress=False)
     with pytest.raises(NotFittedError):
         distill(Forecaster(), student(), history, **same)
 

@@ -67,7 +67,9 @@ RunIdentity TrainConfig::identity() const {
   number("slope_shift", slope_shift);
   number("max_delay", max_delay);
   number("min_horizon", min_horizon);
-  number("loss", static_cast<double>(loss));
+  id["loss"] = loss == kernels::Loss::pinball   ? "pinball"
+               : loss == kernels::Loss::squared ? "squared"
+                                                : "huber";
   number("multiscale", multiscale);
   number("exceed_weight", exceed_weight);
   number("exceed_quantile", exceed_quantile);
@@ -76,13 +78,16 @@ RunIdentity TrainConfig::identity() const {
   number("validate_every", validate_every);
   number("patience", patience);
   id["seed"] = std::to_string(seed);
-  std::string& levels = id["level_weights"] = "";
-  for (const double weight : level_weights) levels.append(number_text(weight)).append(1, ' ');
-  std::string& limits = id["exceed_limits"] = "";
-  for (const auto& [name, limit] : exceed_limits)
-    limits.append(quote(name)).append(1, ' ').append(number_text(limit)).append(1, ' ');
-  std::string& names = id["trainable"] = "";
-  for (const std::string& name : trainable) names.append(quote(name)).append(1, ' ');
+  // lists as words, so that they can be shown when they differ
+  const auto list = [&](const char* name, const auto& values, auto word) {
+    std::string text;
+    for (const auto& value : values) text.append(text.empty() ? "" : " ").append(word(value));
+    id[name] = text.empty() ? "none" : text;
+  };
+  list("level_weights", level_weights, [](double w) { return number_text(w); });
+  list("exceed_limits", exceed_limits,
+       [](const auto& l) { return quote(l.first).append(1, ' ').append(number_text(l.second)); });
+  list("trainable", trainable, [](const std::string& name) { return quote(name); });
   return id;
 }
 

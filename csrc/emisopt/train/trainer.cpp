@@ -146,7 +146,11 @@ class Run {
       }
       const double weight = windows_.weight(*program_, config_.batch);
       program_->run();
-      sum += weight > 0 ? weight * program_->loss() : 0;
+      const kernels::LossParts parts =
+          program_->loss_parts();  // what a teacher says of these rows does not count
+      const double loss =
+          parts.label + static_cast<double>(static_cast<float>(config_.multiscale)) * parts.multiscale;
+      sum += weight > 0 ? weight * loss : 0;
       weights += weight;
     }
     return sum / weights;
@@ -283,7 +287,8 @@ RunIdentity identity_of(const Forecaster& forecaster, const History& history, co
                          forecaster.config.season})
     put(std::to_string(size));
   put(number_text(forecaster.config.anchor_tau));
-  id["network or scales"] = hash(std::string_view(sizes));
+  if (forecaster.prior) put(forecaster.prior->to_json().write());
+  id["network, scales or prior"] = hash(std::string_view(sizes));
   const auto rows = static_cast<std::size_t>(end);
   Sha256 data;
   std::vector<double> row(static_cast<std::size_t>(history.columns()));

@@ -174,9 +174,21 @@ TEST_F(State, StateOfAnotherRunIsRefusedNamingTheDifference) {
   differs([](TrainConfig& c) { c.max_delay = 1; }, "max_delay 2, not 1");
   differs([](TrainConfig& c) { c.gain_shift = 0.1; }, "gain_shift 0, not 0.1");
   differs([](TrainConfig& c) { c.slope_shift = 0.1; }, "slope_shift 0, not 0.1");
-  differs([](TrainConfig& c) { c.level_weights = {1, 2, 3}; }, "level_weights , not 1 2 3");
-  differs([](TrainConfig& c) { c.loss = kernels::Loss::huber; }, "loss 0, not 2");
+  differs([](TrainConfig& c) { c.level_weights = {1, 2, 3}; }, "level_weights none, not 1 2 3");
+  differs([](TrainConfig& c) { c.loss = kernels::Loss::huber; }, "loss pinball, not huber");
   EXPECT_NE(refusal(settings(), plant(), 4).find("another initial weights"), std::string::npos);
+  const auto with_prior = [&](double top) {
+    const TablePrior::Table table{"nox", {{"oxygen", {1, 6}}}, {90, top}};
+    Forecaster known =
+        Forecaster::make(plant(), toy::config(), 400,
+                         std::make_shared<TablePrior>(plant().tags, std::vector<TablePrior::Table>{table}));
+    TrainFile other = file;
+    other.path += ".prior";
+    return toy::message_of<FileError>(
+        [&] { train(known, plant(), settings(), [](const TrainProgress&) { return false; }, other); });
+  };
+  EXPECT_EQ(with_prior(200), "");
+  EXPECT_NE(with_prior(210).find("another network, scales or prior"), std::string::npos) << with_prior(210);
   History other = plant();
   other.values(450, toy::kNox) *= 1.0000001;  // a validation row: no scale moves
   EXPECT_NE(refusal(settings(), other).find("another history"), std::string::npos)
