@@ -158,7 +158,7 @@ def significance(table: tables.Table, output: str, h: int) -> str:
     truth = table.task.truth[:, i, o]
     loss = [np.abs(truth - table.forecasts[m][:, i, o, median]) for m in (table.main, best)]
     spacing = max(1, int(np.median(np.diff(table.task.origins))))
-    test = scores.diebold_mariano(*loss, lag=-(-h // spacing))
+    test = scores.diebold_mariano(*loss, lag=max(0, -(-h // spacing) - 1))
     return f"DM {test.statistic:.2f}, p {test.p:.2g} against {best}"
 
 
