@@ -1,4 +1,4 @@
-"""UCI gas turbine, frozen forecaster, every row of 2014: operation known and unknown, beside simple models."""
+"""UCI gas turbine, frozen forecaster, every row of 2014: operation known, unknown; beside simple models."""
 
 from __future__ import annotations
 

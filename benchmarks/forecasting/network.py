@@ -1,8 +1,8 @@
-"""emisopt's forecaster as it would be used: fitted before the test, weights moved by what comes, a corrector beside
-it. One set of settings for all tasks; what differs follows from the task's own numbers (steps, season).
+"""emisopt's forecaster as it would be used: fitted before the test, weights moved by what comes, a corrector
+beside it. One set of settings for all tasks; what differs follows from the task's own numbers (steps, season).
 
-Twice: fitted on the training rows and run through the validation rows, to choose the number of steps and the blend;
-then fitted on both and run through the test.
+Twice: fitted on the training rows and run through the validation rows, to choose the number of steps and the
+blend; then fitted on both and run through the test.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Network:
         context, patch = lengths(horizon)
         options: dict[str, Any] = {
             "context": context, "horizon": horizon, "patch": patch, "quantiles": task.levels,
-            "season": task.season if 2 * task.season <= context else 0,
+            "season": task.season if task.tags.period > 0 and 2 * task.season <= context else 0,
             "steps": steps or 1500, "input_shift": 0.8, "slope_shift": 0.3, "unknown_plan": 0.0,
             "seed": seed, "threads": self.threads, **self.settings,
         }  # fmt: skip
@@ -78,8 +78,8 @@ class Network:
         begin, end = int(task.origins.min()), int(task.origins.max()) + 1
         stride = math.gcd(*np.diff(task.origins).tolist()) if len(task.origins) > 1 else 1
         options: dict[str, Any] = {"guard": 0, "threads": self.threads, "seed": seed, **self.updates}
-        run = run_online(forecaster, task.history, begin, min(end, len(task.history)), stride=stride, learn=self.online,
-                         **options)  # fmt: skip
+        end = min(end, len(task.history))
+        run = run_online(forecaster, task.history, begin, end, stride=stride, learn=self.online, **options)
         out = np.full(task.shape(), np.nan)
         rows = (task.origins - begin) // stride
         for i, h in enumerate(task.steps):
@@ -132,6 +132,6 @@ def corrected(task: Task) -> Floats:
 
 
 def blend(network: Floats, corrector: Floats, share: Floats) -> Floats:
-    """Quantiles averaged level by level, so that they cannot cross; where there is no network, the corrector's."""
+    """Quantiles averaged level by level, so that they cannot cross; without a network, the corrector's."""
     share = np.where(np.isnan(network), 0.0, share[None, :, :, None])
     return share * np.nan_to_num(network) + (1 - share) * corrector

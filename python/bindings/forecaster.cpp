@@ -87,8 +87,7 @@ Array jacobian(BoundSession& self, const Array& plan, const Array& known, const 
 
 ForecasterConfig make_config(int context, int horizon, int patch, int width, int heads, int kv_heads,
                              int layers, int feedforward, double anchor_tau, int season,
-                             std::vector<double> quantiles,
-                             std::uint64_t seed) {
+                             std::vector<double> quantiles, std::uint64_t seed) {
   ForecasterConfig c;
   c.context = context;
   c.horizon = horizon;
@@ -111,8 +110,8 @@ void bind_config(py::module_& m) {
   py::class_<ForecasterConfig>(m, "ForecasterConfig", "Sizes of a forecaster; checked when made.")
       .def(py::init(&make_config), py::kw_only(), "context"_a = d.context, "horizon"_a = d.horizon,
            "patch"_a = d.patch, "width"_a = d.width, "heads"_a = d.heads, "kv_heads"_a = d.kv_heads,
-           "layers"_a = d.layers, "feedforward"_a = d.feedforward, "anchor_tau"_a = d.anchor_tau, "season"_a = d.season,
-           "quantiles"_a = d.quantiles, "seed"_a = d.seed)
+           "layers"_a = d.layers, "feedforward"_a = d.feedforward, "anchor_tau"_a = d.anchor_tau,
+           "season"_a = d.season, "quantiles"_a = d.quantiles, "seed"_a = d.seed)
       .def_readonly("context", &ForecasterConfig::context, "Rows of history.")
       .def_readonly("horizon", &ForecasterConfig::horizon, "Rows ahead.")
       .def_readonly("patch", &ForecasterConfig::patch, "Rows per history token.")

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AuditRecord', 'Averages', 'Boiler', 'BreakProbability', 'ChainMap', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'Decision', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'FileError', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputError', 'Isa', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'Loss', 'Mode', 'OpKind', 'OpList', 'OutputMap', 'PeriodCount', 'Permit', 'PermitRule', 'Policy', 'Program', 'RateMap', 'Rows', 'RuleResult', 'Scenario', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Zone', 'adamw', 'append_audit_record', 'audit_accuracy_pct', 'average_reasons', 'compare_methods', 'confidence_interval_pct', 'default_fuel_factors', 'default_fuels', 'default_threads', 'epoch', 'forecast_origins', 'fuel_factors', 'isa_available', 'isa_level', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'known_pollutants', 'known_units', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'simulate_history', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 'train', 'training_envelope', 'variability', 'verify_audit_file']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'training_envelope', 'variability', 'verify_audit_file']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -204,7 +204,7 @@ class OpList:
         """
         Adds an activation of `width` numbers per token row; returns its id.
         """
-    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
+    def set_io(self, future: typing.SupportsInt | typing.SupportsIndex, quantiles: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: typing.SupportsInt | typing.SupportsIndex, middle: typing.SupportsInt | typing.SupportsIndex, history: typing.SupportsInt | typing.SupportsIndex = -1, hidden: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
         """
         Names the input and output values.
         """
@@ -322,7 +322,7 @@ class Program:
     """
     A compiled network; its buffers are float32 arrays on one arena.
     """
-    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa) -> None:
+    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = []) -> None:
         ...
     def load(self, theta: numpy.typing.NDArray[numpy.float32]) -> None:
         """
@@ -352,6 +352,21 @@ class Program:
         Train: gradient of the mean loss (parameter_count), overwritten by each run.
         """
     @property
+    def hidden(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Infer: the network's hidden output (batch, future_tokens, width).
+        """
+    @property
+    def hidden_target(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with hidden: what the hidden output should be.
+        """
+    @property
+    def hidden_weight(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with hidden: weights of the rows (batch, future_tokens).
+        """
+    @property
     def history(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Input buffer (1, history_tokens, width); train mode: (batch, ...).
@@ -362,6 +377,11 @@ class Program:
         Train: loss of the last run.
         """
     @property
+    def loss_parts(self) -> dict:
+        """
+        Train: parts of that loss by name, each before its coefficient.
+        """
+    @property
     def quantiles(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Output buffer (batch, future_tokens, outputs * levels).
@@ -370,6 +390,16 @@ class Program:
     def target(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Train: (batch, future_tokens, outputs).
+        """
+    @property
+    def teacher(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).
+        """
+    @property
+    def teacher_weight(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Train, with distill: weights of the teacher's entries; 0 leaves an entry out.
         """
     @property
     def weight(self) -> numpy.typing.NDArray[numpy.float32]:
@@ -845,9 +875,16 @@ class Zone:
     """
     Offsets of civil time from UTC, as a table.
     """
+    @staticmethod
+    def from_json(text: str) -> Zone:
+        ...
     def __init__(self, name: str, since: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], offset_s: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         since (n): UTC seconds of changes; offset_s (n + 1); the table is right from first to last.
+        """
+    def to_json(self) -> str:
+        """
+        For programs without a zone database.
         """
     @property
     def name(self) -> str:
@@ -994,12 +1031,92 @@ class Evaluation:
     @property
     def zone(self) -> str:
         ...
+class Limit:
+    """
+    A limit on the rolling mean of one output over `window` rows; 1: spot.
+    """
+    def __init__(self, *, name: str, output: typing.SupportsInt | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, window: typing.SupportsInt | typing.SupportsIndex = 1, rank: typing.SupportsInt | typing.SupportsIndex = 1, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, min_valid: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> None:
+        ...
+    @property
+    def limit(self) -> float:
+        """
+        In the output's unit.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def output(self) -> int:
+        """
+        Column of the forecast.
+        """
+    @property
+    def quantile(self) -> float:
+        """
+        The forecast quantile that must hold.
+        """
+    @property
+    def rank(self) -> int:
+        """
+        1 is most important.
+        """
+    @property
+    def window(self) -> int:
+        """
+        Rows.
+        """
+class ForecastNames:
+    """
+    Names of a forecast's outputs, setpoints, disturbances.
+    """
+    def __init__(self, outputs: collections.abc.Sequence[str], setpoints: collections.abc.Sequence[str], disturbances: collections.abc.Sequence[str]) -> None:
+        ...
+class BasisMap(OutputMap):
+    """
+    Outputs, and after them those that a permit judges at a reference oxygen.
+    """
+    @property
+    def columns(self) -> list[int]:
+        """
+        Output that each converted quantity is made of.
+        """
+    @property
+    def oxygen(self) -> list[int]:
+        """
+        Output that its oxygen is; -1: a setpoint or a disturbance.
+        """
+class PermitRows:
+    """
+    A permit's limits as linear rows over the coming steps.
+    """
+    def __len__(self) -> int:
+        ...
+    def table(self, horizon: typing.SupportsInt | typing.SupportsIndex) -> dict:
+        """
+        Arrays by row; coefficient (n, H).
+        """
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """
+        (rule, why) of rules that are no linear rows.
+        """
+    @property
+    def limits(self) -> list[Limit]:
+        """
+        What the rows belong to; `output`: of basis_map().
+        """
 class Evaluator:
     """
     Judges a permit on rows as they come.
     """
     def __init__(self, permit: Permit, signals: collections.abc.Sequence[Signal], columns: collections.abc.Sequence[str], zone: Zone, *, allow_unverified: bool = False, period_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, lateness_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, stamp_is_end: bool = False, negative_is_missing: bool = False, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
         ...
+    def basis_map(self, names: ForecastNames) -> BasisMap:
+        ...
+    def coming(self, from_s: typing.SupportsInt | typing.SupportsIndex, step_s: typing.SupportsInt | typing.SupportsIndex, steps: typing.SupportsInt | typing.SupportsIndex, names: ForecastNames, *, sample_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, rank: collections.abc.Mapping[str, typing.SupportsInt | typing.SupportsIndex] = {}, spared_rank: typing.SupportsInt | typing.SupportsIndex = 3, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, to_date: bool = True, skip: bool = False) -> PermitRows:
+        """
+        What the permit still asks of the steps from `from_s` (UTC seconds) on.
+        """
     def finish(self) -> None:
         ...
     def push(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> None:
@@ -1010,11 +1127,440 @@ class Evaluator:
         """
     def result(self) -> Evaluation:
         ...
+    @property
+    def newest(self) -> float:
+        """
+        Stamp of the newest row, UTC seconds.
+        """
+class Prior:
+    """
+    What is known of outputs without data, of one row's operation.
+    """
+    @staticmethod
+    def function(tags: TagMap, name: str) -> Prior:
+        """
+        A function that C++ code of this process registered.
+        """
+    @staticmethod
+    def table(tags: TagMap, tables: collections.abc.Sequence[tuple[str, collections.abc.Sequence[tuple[str, collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]]], collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]]]) -> Prior:
+        """
+        From [(output, [(tag, points), ...], values row-major), ...].
+        """
+    def evaluate(self, setpoints: numpy.typing.NDArray[numpy.float64], disturbances: numpy.typing.NDArray[numpy.float64]) -> tuple:
+        """
+        (N, U), (N, D) physical -> value (N, O), d value / d setpoint (N, O, U); NaN: not known.
+        """
+    @property
+    def json(self) -> str:
+        """
+        What a checkpoint keeps of it.
+        """
+class CusumOptions:
+    """
+    Two-sided tabular CUSUM of standardised values.
+    """
+    def __init__(self, *, slack: typing.SupportsFloat | typing.SupportsIndex = 0.5, limit: typing.SupportsFloat | typing.SupportsIndex = 5.0) -> None:
+        ...
+    @property
+    def limit(self) -> float:
+        ...
+    @property
+    def slack(self) -> float:
+        ...
+class EwmaOptions:
+    """
+    EWMA chart of standardised values.
+    """
+    def __init__(self, *, weight: typing.SupportsFloat | typing.SupportsIndex = 0.1, limit: typing.SupportsFloat | typing.SupportsIndex = 2.8) -> None:
+        ...
+    @property
+    def limit(self) -> float:
+        ...
+    @property
+    def weight(self) -> float:
+        ...
+class PageHinkleyOptions:
+    """
+    Page-Hinkley test of values as they are.
+    """
+    def __init__(self, *, min_instances: typing.SupportsInt | typing.SupportsIndex = 30, delta: typing.SupportsFloat | typing.SupportsIndex = 0.005, limit: typing.SupportsFloat | typing.SupportsIndex = 50.0, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.9999, mode: str = 'both', variant: str = 'river') -> None:
+        ...
+    @property
+    def limit(self) -> float:
+        ...
+class AdwinOptions:
+    """
+    ADWIN2, adaptive windowing.
+    """
+    def __init__(self, *, delta: typing.SupportsFloat | typing.SupportsIndex = 0.002, clock: typing.SupportsInt | typing.SupportsIndex = 32, max_buckets: typing.SupportsInt | typing.SupportsIndex = 5, min_window: typing.SupportsInt | typing.SupportsIndex = 5, grace: typing.SupportsInt | typing.SupportsIndex = 10, variant: str = 'river') -> None:
+        ...
+    @property
+    def delta(self) -> float:
+        ...
+class KswinOptions:
+    """
+    KSWIN, a windowed Kolmogorov-Smirnov test on drawn samples.
+    """
+    def __init__(self, *, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.005, window: typing.SupportsInt | typing.SupportsIndex = 100, sample: typing.SupportsInt | typing.SupportsIndex = 30, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        ...
+    @property
+    def alpha(self) -> float:
+        ...
+    @property
+    def critical(self) -> int:
+        """
+        Least distance that alarms, in samples.
+        """
+class TwoWindowKsOptions:
+    """
+    Exact incremental Kolmogorov-Smirnov distance.
+    """
+    def __init__(self, *, reference: typing.SupportsInt | typing.SupportsIndex = 500, recent: typing.SupportsInt | typing.SupportsIndex = 100, limit: typing.SupportsFloat | typing.SupportsIndex = 0.25) -> None:
+        ...
+    @property
+    def limit(self) -> float:
+        ...
+class DriftBank:
+    """
+    One detector per tag over (rows, tags) tables.
+    """
+    def __init__(self, options: CusumOptions | EwmaOptions | PageHinkleyOptions | AdwinOptions | KswinOptions | TwoWindowKsOptions, names: collections.abc.Sequence[str], keep_peaks: bool = False) -> None:
+        ...
+    def push(self, values: numpy.typing.NDArray[numpy.float64], time: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> dict:
+        """
+        values (N, tags), NaN = missing; time (N) UTC seconds for messages. Alarms as arrays.
+        """
+    def restart(self, tag: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def restart_all(self) -> None:
+        ...
+    def set_limits(self, limits: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
+        """
+        Per tag; NaN: not judged.
+        """
+    def take_peaks(self) -> dict:
+        ...
+    @property
+    def alarms(self) -> numpy.typing.NDArray[numpy.int64]:
+        ...
+    @property
+    def limits(self) -> numpy.typing.NDArray[numpy.float64]:
+        ...
+    @property
+    def missing(self) -> numpy.typing.NDArray[numpy.int64]:
+        ...
+    @property
+    def names(self) -> list[str]:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+class ScoreBank:
+    """
+    Values as pre-whitened normal scores against a reference period.
+    """
+    def __init__(self, reference: numpy.typing.NDArray[numpy.float64], gap: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8] | None, names: collections.abc.Sequence[str], *, max_order: typing.SupportsInt | typing.SupportsIndex = 8, least_values: typing.SupportsInt | typing.SupportsIndex = 100, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+        ...
+    def inflations(self, reference: numpy.typing.NDArray[numpy.float64], gap: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8] | None, chart: CusumOptions | EwmaOptions | PageHinkleyOptions | AdwinOptions | KswinOptions | TwoWindowKsOptions, *, run_length: typing.SupportsFloat | typing.SupportsIndex, block: typing.SupportsInt | typing.SupportsIndex = 0, values: typing.SupportsInt | typing.SupportsIndex = 100000, seed: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+        ...
+    def push(self, values: numpy.typing.NDArray[numpy.float64], gap: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8] | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+        ...
+    @property
+    def table(self) -> dict:
+        ...
+class RunLengthCurve:
+    """
+    In-control run length by limit.
+    """
+    @staticmethod
+    def cusum(slack: typing.SupportsFloat | typing.SupportsIndex) -> RunLengthCurve:
+        ...
+    @staticmethod
+    def ewma(weight: typing.SupportsFloat | typing.SupportsIndex) -> RunLengthCurve:
+        ...
+    def p_value(self, peak: typing.SupportsFloat | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex) -> float:
+        ...
+    def run_length(self, limit: typing.SupportsFloat | typing.SupportsIndex) -> float:
+        ...
+class LordPlusPlus:
+    """
+    LORD++, online control of false discoveries.
+    """
+    def __init__(self, level: typing.SupportsFloat | typing.SupportsIndex, start_wealth: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> None:
+        ...
+    def test(self, p_value: typing.SupportsFloat | typing.SupportsIndex) -> bool:
+        ...
+    @property
+    def discoveries(self) -> int:
+        ...
+    @property
+    def next_level(self) -> float:
+        ...
+    @property
+    def tests(self) -> int:
+        ...
+class SensorModel:
+    """
+    A plant's sensors in health.
+    """
+    @staticmethod
+    def fit(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool], *, false_alarms: typing.SupportsFloat | typing.SupportsIndex, rows_per_month: typing.SupportsFloat | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], baseline: typing.SupportsFloat | typing.SupportsIndex, factors: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, settle_rows: typing.SupportsInt | typing.SupportsIndex, most_accused: typing.SupportsFloat | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> SensorModel:
+        """
+        Reference rows (N, tags), NaN = missing; status (N, tags) uint8 or (0, 0); gap (N,).
+        """
+    def reconstruct(self, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (N, tags) expected by the other tags and its sd; NaN where not modelled.
+        """
+    @property
+    def factor_count(self) -> int:
+        """
+        Common causes.
+        """
+    @property
+    def frozen_rows(self) -> list[int]:
+        """
+        Per tag, rows with one value that are a freeze; 0: never judged.
+        """
+    @property
+    def judged(self) -> list[bool]:
+        """
+        Of those, which may be accused.
+        """
+    @property
+    def limits(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (T, 2 + 2 memories): spread, limits of a jump, of each mean, of its change; model standard deviations.
+        """
+    @property
+    def modelled(self) -> list[int]:
+        """
+        Columns that are reconstructed.
+        """
+    @property
+    def stuck_rows(self) -> list[int]:
+        """
+        Per tag, rows at an end that are stuck; 0: never judged.
+        """
+class SensorStream:
+    """
+    Sensors watched row by row.
+    """
+    def __init__(self, model: SensorModel) -> None:
+        ...
+    def findings(self) -> dict:
+        """
+        All findings so far as arrays by name.
+        """
+    def push(self, values: numpy.typing.NDArray[numpy.float64], status: numpy.typing.NDArray[numpy.uint8], gap: numpy.typing.NDArray[numpy.bool]) -> None:
+        """
+        More rows (n, tags); status (n, tags) uint8 or (0, 0); gap (n,).
+        """
+    @property
+    def rows(self) -> int:
+        ...
+class InputEnvelope:
+    """
+    A calibrated distance from training rows.
+    """
+    @staticmethod
+    def fit(rows: numpy.typing.NDArray[numpy.float64], names: collections.abc.Sequence[str], *, distance: str, neighbours: typing.SupportsInt | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, most_rows: typing.SupportsInt | typing.SupportsIndex) -> InputEnvelope:
+        ...
+    def place(self, rows: numpy.typing.NDArray[numpy.float64], contributions: bool = False) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (distance (n,), p (n,), contributions (n or 0, tags)).
+        """
+    @property
+    def calibration(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Sorted distances of held-out training rows.
+        """
+class ProcessState:
+    """
+    What a stream of rows has left in a ProcessMonitor's filters.
+    """
+class ProcessMonitor:
+    """
+    Filtered distances of lagged rows from normal operation.
+    """
+    @staticmethod
+    def fit(rows: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], names: collections.abc.Sequence[str], *, lags: typing.SupportsInt | typing.SupportsIndex, memory: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], false_alarms: typing.SupportsFloat | typing.SupportsIndex, blocks: typing.SupportsInt | typing.SupportsIndex, confidence: typing.SupportsFloat | typing.SupportsIndex) -> ProcessMonitor:
+        ...
+    def push(self, state: ProcessState, rows: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], contributions: bool = False) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (score (N, statistics) over their limits, contributions (N or 0, tags)).
+        """
+    def start(self) -> ProcessState:
+        ...
+    @property
+    def limits(self) -> list[float]:
+        """
+        Of each statistic, in mean squares.
+        """
+    @property
+    def shrinkage(self) -> list[float]:
+        """
+        Of each statistic's covariance.
+        """
+class CoverTally:
+    """
+    How often one interval covers, overall and over any window.
+    """
+    def __init__(self, window: typing.SupportsInt | typing.SupportsIndex = 500) -> None:
+        ...
+    def add(self, inside: numpy.typing.NDArray[numpy.float64], width: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        (n,) 1 or 0, and widths.
+        """
+    def record(self) -> dict:
+        """
+        rows, cover, recent, least, greatest, width, least_width, widest.
+        """
+class CoverageMonitor:
+    """
+    Raw and corrected intervals side by side.
+    """
+    def __init__(self, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], low: typing.SupportsFloat | typing.SupportsIndex = 0.1, high: typing.SupportsFloat | typing.SupportsIndex = 0.9, window: typing.SupportsInt | typing.SupportsIndex = 500) -> None:
+        ...
+    def add(self, output: typing.SupportsInt | typing.SupportsIndex, y: numpy.typing.NDArray[numpy.float64], raw: numpy.typing.NDArray[numpy.float64], corrected: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        One forecast of an output: (H,), (H, Q), (H, Q); NaN is passed over.
+        """
+    def corrected(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex) -> dict:
+        ...
+    def raw(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex) -> dict:
+        ...
+    @property
+    def nominal(self) -> float:
+        ...
+class CoverageConfig:
+    """
+    csrc/emisopt/monitor/coverage.hpp
+    """
+    move_median: bool
+    def __init__(self) -> None:
+        ...
+    @property
+    def delay(self) -> int:
+        ...
+    @delay.setter
+    def delay(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def follow(self) -> float:
+        ...
+    @follow.setter
+    def follow(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def horizon(self) -> int:
+        ...
+    @horizon.setter
+    def horizon(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def lateness(self) -> int:
+        ...
+    @lateness.setter
+    def lateness(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def levels(self) -> list[float]:
+        ...
+    @levels.setter
+    def levels(self, arg0: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
+        ...
+    @property
+    def median_gain(self) -> float:
+        ...
+    @median_gain.setter
+    def median_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def memory(self) -> float:
+        ...
+    @memory.setter
+    def memory(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def outputs(self) -> int:
+        ...
+    @outputs.setter
+    def outputs(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def scale_gain(self) -> float:
+        ...
+    @scale_gain.setter
+    def scale_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def side_gain(self) -> float:
+        ...
+    @side_gain.setter
+    def side_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def temper(self) -> float:
+        ...
+    @temper.setter
+    def temper(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def width_gain(self) -> float:
+        ...
+    @width_gain.setter
+    def width_gain(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+class ConformalCorrector:
+    """
+    Adaptive conformal correction of forecasts.
+    """
+    @staticmethod
+    def from_bytes(bytes: str) -> ConformalCorrector:
+        ...
+    @staticmethod
+    def load(path: str) -> ConformalCorrector:
+        ...
+    def __init__(self, config: CoverageConfig) -> None:
+        ...
+    def burst(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex) -> float:
+        ...
+    def correct(self, raw: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O*Q) -> corrected, not remembered.
+        """
+    def covers(self, row: typing.SupportsInt | typing.SupportsIndex) -> bool:
+        ...
+    def factor(self, step: typing.SupportsInt | typing.SupportsIndex, output: typing.SupportsInt | typing.SupportsIndex, level: typing.SupportsInt | typing.SupportsIndex) -> float:
+        ...
+    def issue(self, row: typing.SupportsInt | typing.SupportsIndex, raw: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O*Q) -> corrected, and remembered for its labels.
+        """
+    def observe(self, row: typing.SupportsInt | typing.SupportsIndex, y: numpy.typing.NDArray[numpy.float64], now: typing.SupportsInt | typing.SupportsIndex, watch: CoverageMonitor = None) -> int:
+        """
+        Labels (O,) of a row; how many (step, output) pairs learnt.
+        """
+    def replay(self, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], raw: numpy.typing.NDArray[numpy.float64], truth: numpy.typing.NDArray[numpy.float64], watch: CoverageMonitor = None) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (n, H, O, Q) and (N, O) -> corrected (n, H, O, Q), labels as they came in.
+        """
+    def save(self, path: str) -> None:
+        ...
+    def to_bytes(self) -> bytes:
+        ...
+    @property
+    def config(self) -> CoverageConfig:
+        ...
+    @property
+    def row(self) -> int:
+        ...
 class ForecasterConfig:
     """
     Sizes of a forecaster; checked when made.
     """
-    def __init__(self, *, context: typing.SupportsInt | typing.SupportsIndex = 96, horizon: typing.SupportsInt | typing.SupportsIndex = 24, patch: typing.SupportsInt | typing.SupportsIndex = 1, width: typing.SupportsInt | typing.SupportsIndex = 64, heads: typing.SupportsInt | typing.SupportsIndex = 4, kv_heads: typing.SupportsInt | typing.SupportsIndex = 0, layers: typing.SupportsInt | typing.SupportsIndex = 1, feedforward: typing.SupportsInt | typing.SupportsIndex = 0, anchor_tau: typing.SupportsFloat | typing.SupportsIndex = 6.0, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, context: typing.SupportsInt | typing.SupportsIndex = 96, horizon: typing.SupportsInt | typing.SupportsIndex = 24, patch: typing.SupportsInt | typing.SupportsIndex = 1, width: typing.SupportsInt | typing.SupportsIndex = 64, heads: typing.SupportsInt | typing.SupportsIndex = 4, kv_heads: typing.SupportsInt | typing.SupportsIndex = 0, layers: typing.SupportsInt | typing.SupportsIndex = 1, feedforward: typing.SupportsInt | typing.SupportsIndex = 0, anchor_tau: typing.SupportsFloat | typing.SupportsIndex = 6.0, season: typing.SupportsInt | typing.SupportsIndex = 0, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def anchor_tau(self) -> float:
@@ -1052,6 +1598,11 @@ class ForecasterConfig:
     def quantiles(self) -> list[float]:
         ...
     @property
+    def season(self) -> int:
+        """
+        Rows of a cycle; 0: none.
+        """
+    @property
     def seed(self) -> int:
         ...
     @property
@@ -1069,7 +1620,7 @@ class Forecaster:
         Reads a checkpoint; FileError says what is wrong with it.
         """
     @staticmethod
-    def make(history: History, config: ForecasterConfig, train_rows: typing.SupportsInt | typing.SupportsIndex) -> Forecaster:
+    def make(history: History, config: ForecasterConfig, train_rows: typing.SupportsInt | typing.SupportsIndex, prior: Prior | None = None) -> Forecaster:
         """
         Fixes scales on the first train_rows rows and draws initial weights.
         """
@@ -1101,6 +1652,11 @@ class Forecaster:
     @property
     def parameter_count(self) -> int:
         ...
+    @property
+    def prior(self) -> str:
+        """
+        What its checkpoint keeps of the mechanistic prior, as JSON; empty: there is none.
+        """
     @property
     def tags(self) -> TagMap:
         ...
@@ -1136,11 +1692,45 @@ class ForecastSession:
         """
         (O,) physical: what the forecast is a change from.
         """
+class TeacherForecasts:
+    """
+    What a teacher said of a history, physical units.
+    """
+    def __init__(self, outputs: collections.abc.Sequence[str], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], steps: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float32]) -> None:
+        ...
+    def validate(self, student: Forecaster) -> None:
+        """
+        Refuses forecasts that do not fit the student.
+        """
+    @property
+    def hidden_width(self) -> int:
+        ...
+    @property
+    def levels(self) -> list[float]:
+        ...
+    @property
+    def origins(self) -> list[int]:
+        """
+        First target row of each forecast.
+        """
+    @property
+    def outputs(self) -> list[str]:
+        ...
+    @property
+    def quantiles(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        (origins, steps, outputs, levels), float32, no copy.
+        """
+    @property
+    def steps(self) -> list[int]:
+        """
+        Rows ahead, from 1.
+        """
 class TrainConfig:
     """
     How to train; checked when made.
     """
-    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, loss: Loss = Loss.pinball, train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, gain_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, slope_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_delay: typing.SupportsInt | typing.SupportsIndex = 0, min_horizon: typing.SupportsInt | typing.SupportsIndex = 0, loss: Loss = Loss.pinball, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, exceed_weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, exceed_quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, exceed_limits: collections.abc.Sequence[tuple[str, typing.SupportsFloat | typing.SupportsIndex]] = [], trainable: collections.abc.Sequence[str] = [], train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def train_rows(self) -> int:
@@ -1161,12 +1751,20 @@ class TrainProgress:
         Running mean of the training loss.
         """
     @property
+    def parts(self) -> dict:
+        """
+        Parts of this step's loss by name, each before its coefficient.
+        """
+    @property
     def rate(self) -> float:
         """
         Learning rate.
         """
     @property
     def seconds(self) -> float:
+        ...
+    @property
+    def seconds_left(self) -> float:
         ...
     @property
     def step(self) -> int:
@@ -1200,6 +1798,11 @@ class TrainResult:
     def loss(self) -> float:
         ...
     @property
+    def resumed(self) -> int:
+        """
+        Steps that an earlier process had done.
+        """
+    @property
     def seconds(self) -> float:
         ...
     @property
@@ -1213,10 +1816,343 @@ class TrainResult:
         By the callback or by Ctrl-C.
         """
     @property
+    def trouble(self) -> str:
+        """
+        Then: which step, windows, rows and tag.
+        """
+    @property
     def validation(self) -> float:
         """
         Loss of the weights kept; NaN: no validation rows.
         """
+class UpdateScope:
+    """
+    Which weights an update may move.
+
+    Members:
+
+      full
+
+      lora
+
+      head
+    """
+    __members__: typing.ClassVar[dict[str, UpdateScope]]
+    full: typing.ClassVar[UpdateScope]
+    head: typing.ClassVar[UpdateScope]
+    lora: typing.ClassVar[UpdateScope]
+    @typing.overload
+    def __eq__(self, other: UpdateScope) -> bool:
+        ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool:
+        ...
+    def __getstate__(self) -> int:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __index__(self) -> int:
+        ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __int__(self) -> int:
+        ...
+    @typing.overload
+    def __ne__(self, other: UpdateScope) -> bool:
+        ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __str__(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def value(self) -> int:
+        ...
+class OnlineConfig:
+    """
+    How to learn online.
+    """
+    learn: bool
+    update: UpdateScope
+    def __init__(self, **kwargs) -> None:
+        """
+        Fields by name; InputError names the one that is out of range.
+        """
+    @property
+    def batch(self) -> int:
+        ...
+    @batch.setter
+    def batch(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def clip(self) -> float:
+        ...
+    @clip.setter
+    def clip(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def delay(self) -> int:
+        ...
+    @delay.setter
+    def delay(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def distill(self) -> float:
+        ...
+    @distill.setter
+    def distill(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def every(self) -> int:
+        ...
+    @every.setter
+    def every(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def ewc(self) -> float:
+        ...
+    @ewc.setter
+    def ewc(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def gain_shift(self) -> float:
+        ...
+    @gain_shift.setter
+    def gain_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def guard(self) -> int:
+        ...
+    @guard.setter
+    def guard(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def input_shift(self) -> float:
+        ...
+    @input_shift.setter
+    def input_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def l2sp(self) -> float:
+        ...
+    @l2sp.setter
+    def l2sp(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def level_shift(self) -> float:
+        ...
+    @level_shift.setter
+    def level_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def memory(self) -> int:
+        ...
+    @memory.setter
+    def memory(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def pace(self) -> float:
+        ...
+    @pace.setter
+    def pace(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def pace_most(self) -> float:
+        ...
+    @pace_most.setter
+    def pace_most(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rank(self) -> int:
+        ...
+    @rank.setter
+    def rank(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rate(self) -> float:
+        ...
+    @rate.setter
+    def rate(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def recent_rows(self) -> int:
+        ...
+    @recent_rows.setter
+    def recent_rows(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def regimes(self) -> int:
+        ...
+    @regimes.setter
+    def regimes(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def replay(self) -> float:
+        ...
+    @replay.setter
+    def replay(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def seed(self) -> int:
+        ...
+    @seed.setter
+    def seed(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def slope_shift(self) -> float:
+        ...
+    @slope_shift.setter
+    def slope_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def snapshots(self) -> int:
+        ...
+    @snapshots.setter
+    def snapshots(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def steps(self) -> int:
+        ...
+    @steps.setter
+    def steps(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def threads(self) -> int:
+        ...
+    @threads.setter
+    def threads(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tolerance(self) -> float:
+        ...
+    @tolerance.setter
+    def tolerance(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def unknown_plan(self) -> float:
+        ...
+    @unknown_plan.setter
+    def unknown_plan(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+class UpdateReport:
+    """
+    What one update did, and why.
+    """
+    @property
+    def accepted(self) -> bool:
+        ...
+    @property
+    def distill(self) -> float:
+        ...
+    @property
+    def ewc(self) -> float:
+        ...
+    @property
+    def gradient_norm(self) -> float:
+        ...
+    @property
+    def guard_after(self) -> float:
+        ...
+    @property
+    def guard_before(self) -> float:
+        ...
+    @property
+    def l2sp(self) -> float:
+        ...
+    @property
+    def newest_loss(self) -> float:
+        ...
+    @property
+    def pace(self) -> float:
+        ...
+    @property
+    def reason(self) -> str:
+        ...
+    @property
+    def recent_loss(self) -> float:
+        ...
+    @property
+    def replay_loss(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def steps(self) -> int:
+        ...
+    @property
+    def version(self) -> int:
+        ...
+class OnlineLearner:
+    """
+    Learns row by row; one thread at a time, weights() any.
+    """
+    @staticmethod
+    def load(path: str) -> OnlineLearner:
+        ...
+    def __init__(self, forecaster: Forecaster, past: History, config: OnlineConfig) -> None:
+        ...
+    def label(self, row: typing.SupportsInt | typing.SupportsIndex, outputs: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Outputs (O) of an earlier row, once its delay has passed.
+        """
+    def observe(self, row: numpy.typing.NDArray[numpy.float64], time_s: typing.SupportsFloat | typing.SupportsIndex = ..., breaks: bool = False) -> UpdateReport | None:
+        """
+        The newest row (tags); returns the report of the update that was due, or None.
+        """
+    def rollback(self, version: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Serves a kept version again, as a new one.
+        """
+    def save(self, path: str) -> None:
+        ...
+    def update(self) -> UpdateReport:
+        """
+        An update now.
+        """
+    @property
+    def first_row(self) -> int:
+        """
+        Number of the history's first row.
+        """
+    @property
+    def forecaster(self) -> Forecaster:
+        """
+        With the weights that serve (a copy).
+        """
+    @property
+    def history(self) -> History:
+        """
+        Rows with the labels that are known (a copy).
+        """
+    @property
+    def remembered(self) -> int:
+        """
+        Windows in the memory.
+        """
+    @property
+    def rows(self) -> int:
+        """
+        Rows seen, those of the past included.
+        """
+    @property
+    def snapshots(self) -> list[int]:
+        """
+        Versions kept, rising.
+        """
+    @property
+    def version(self) -> int:
+        ...
 class CorrectorConfig:
     """
     Settings of the corrector; checked when made.
@@ -1369,40 +2305,6 @@ class Setpoint:
         """
         Largest move per tick; NaN: free.
         """
-class Limit:
-    """
-    A limit on the rolling mean of one output over `window` rows; 1: spot.
-    """
-    def __init__(self, *, name: str, output: typing.SupportsInt | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, window: typing.SupportsInt | typing.SupportsIndex = 1, rank: typing.SupportsInt | typing.SupportsIndex = 1, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, min_valid: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> None:
-        ...
-    @property
-    def limit(self) -> float:
-        """
-        In the output's unit.
-        """
-    @property
-    def name(self) -> str:
-        ...
-    @property
-    def output(self) -> int:
-        """
-        Column of the forecast.
-        """
-    @property
-    def quantile(self) -> float:
-        """
-        The forecast quantile that must hold.
-        """
-    @property
-    def rank(self) -> int:
-        """
-        1 is most important.
-        """
-    @property
-    def window(self) -> int:
-        """
-        Rows.
-        """
 class FuelCost:
     """
     A fired unit's bill: fuel, reagent, fee.
@@ -1551,7 +2453,17 @@ class Decision:
         """
         (H, O) the quantile that limits are held by.
         """
-class ForecastPredictor:
+class Predictor:
+    """
+    What the controller optimises over.
+    """
+class MappedPredictor(Predictor):
+    """
+    A forecast through an output map.
+    """
+    def __init__(self, base: Predictor, map: OutputMap) -> None:
+        ...
+class ForecastPredictor(Predictor):
     """
     The forecaster as the controller sees it.
     """
@@ -1565,7 +2477,7 @@ class Controller:
     """
     Sequential quadratic programming over a forecast.
     """
-    def __init__(self, *, setpoints: collections.abc.Sequence[Setpoint], limits: collections.abc.Sequence[Limit], price: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], fuel: FuelCost | None, currency: str, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, config: ControllerConfig, envelope: Envelope) -> None:
+    def __init__(self, *, setpoints: collections.abc.Sequence[Setpoint], limits: collections.abc.Sequence[Limit], price: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], fuel: FuelCost | None, currency: str, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, config: ControllerConfig, envelope: Envelope, permit_limits: collections.abc.Sequence[Limit] = []) -> None:
         ...
     def observe(self, forecast: numpy.typing.NDArray[numpy.float64], measured: numpy.typing.NDArray[numpy.float64], calibrating: bool = False) -> None:
         """
@@ -1575,9 +2487,10 @@ class Controller:
         """
         Forgets warm start and bias.
         """
-    def step(self, predictor: ForecastPredictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64]) -> Decision:
+    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None) -> Decision:
         """
-        applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid.
+        applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what it
+        still asks of the coming steps, its limits those that the controller was made with.
         """
     def step_blind(self, reason: str, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64]) -> Decision:
         """
@@ -1627,6 +2540,10 @@ class BreakProbability:
     def assess(self, limits: collections.abc.Sequence[Limit], past: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float64], confidence: typing.SupportsFloat | typing.SupportsIndex = 0.95) -> dict:
         """
         Limits on one output, measured outputs (N, O), its quantiles (H, Q): arrays by limit row, and `any`.
+        """
+    def assess_rows(self, permit: PermitRows, output: typing.SupportsInt | typing.SupportsIndex, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], quantiles: numpy.typing.NDArray[numpy.float64], confidence: typing.SupportsFloat | typing.SupportsIndex = 0.95) -> dict:
+        """
+        The same for a permit's rows on one output.
         """
     @property
     def horizon(self) -> int:
@@ -1866,15 +2783,33 @@ def append_audit_record(path: str, subject: str, maker: str, made_s: typing.Supp
     """
     rule, result: JSON texts; -> the record's line.
     """
+def ask_teachers(teachers: collections.abc.Sequence[Forecaster], history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], tap: str = '', progress: typing.Any = None) -> TeacherForecasts:
+    """
+    Mean of the teachers' quantiles at each origin, operation known; `tap`: also keep that hidden value.
+    """
 def audit_accuracy_pct(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
     ...
 def average_reasons() -> list[str]:
     """
     Words for the codes of Averages: 'valid' and why one is not.
     """
+def benjamini_hochberg(p_values: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], level: typing.SupportsFloat | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.bool]:
+    ...
+def categories_differ(first: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], second: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> tuple[float, float, int]:
+    """
+    (statistic, p-value, degrees of freedom).
+    """
 def compare_methods(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
     ...
 def confidence_interval_pct(pollutant: str) -> float:
+    ...
+def copy_layers(teacher: Forecaster, student: Forecaster) -> list[int]:
+    """
+    Starts the student's weights from evenly spread layers of the teacher; returns them.
+    """
+def cusum_limit(run_length: typing.SupportsFloat | typing.SupportsIndex, slack: typing.SupportsFloat | typing.SupportsIndex) -> float:
+    ...
+def cusum_run_length(slack: typing.SupportsFloat | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, shift: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> float:
     ...
 def default_fuel_factors(fuel: str) -> tuple[float, float, float]:
     ...
@@ -1884,6 +2819,14 @@ def default_threads() -> int:
     """
     EMISOPT_THREADS, else the hardware's, at least 1.
     """
+def e_benjamini_hochberg(e_values: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], level: typing.SupportsFloat | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.bool]:
+    ...
+def earth_mover_distance(x: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], y: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
+    ...
+def ewma_limit(run_length: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> float:
+    ...
+def ewma_run_length(weight: typing.SupportsFloat | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, shift: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> float:
+    ...
 def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
     """
     Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN where none can be. operation_known: realised setpoints and known-ahead disturbances are given.
@@ -1892,6 +2835,8 @@ def fuel_factors(carbon: typing.SupportsFloat | typing.SupportsIndex, hydrogen: 
     """
     (Fd, Fw, Fc) in scf/MMBtu from wt% and Btu/lb.
     """
+def hellinger_distance(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
+    ...
 def isa_available() -> list[Isa]:
     """
     Levels that this build and this CPU can run, lowest first.
@@ -1900,6 +2845,8 @@ def isa_level() -> Isa:
     """
     The level in use: the best of this CPU, lowered by EMISOPT_ISA.
     """
+def jensen_shannon_distance(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
+    ...
 def judge(statistics: collections.abc.Mapping[str, typing.SupportsFloat | typing.SupportsIndex], limits: collections.abc.Sequence[AcceptanceLimit], allow_unverified: bool) -> list[tuple[float, bool]]:
     """
     -> (value, met) of each limit.
@@ -1912,6 +2859,8 @@ def kg_h_from_t_a(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     a: hours per year.
     """
+def kg_h_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, m3_h: Source) -> OutputMap:
+    ...
 def known_pollutants() -> list[str]:
     """
     Pollutants that a permit may name.
@@ -1920,6 +2869,8 @@ def known_units() -> list[str]:
     """
     Units that a permit may name.
     """
+def ks_p_value(n: typing.SupportsInt | typing.SupportsIndex, h: typing.SupportsInt | typing.SupportsIndex) -> float:
+    ...
 def lb_h_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
     a: MMBtu/h.
@@ -1928,6 +2879,10 @@ def lb_h_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     k, a: dscf/min.
     """
+def lb_h_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsFloat | typing.SupportsIndex, dscf_min: Source) -> OutputMap:
+    ...
+def lb_mmbtu_co2_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsFloat | typing.SupportsIndex, fc: typing.SupportsFloat | typing.SupportsIndex, co2: Source) -> OutputMap:
+    ...
 def lb_mmbtu_from_ppm(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
     k, a: Fd, b: O2 in %.
@@ -1936,6 +2891,8 @@ def lb_mmbtu_from_ppm_co2(value: numpy.typing.NDArray[numpy.float64], k: typing.
     """
     k, a: Fc, b: CO2 in %.
     """
+def lb_mmbtu_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsFloat | typing.SupportsIndex, fd: typing.SupportsFloat | typing.SupportsIndex, o2: Source) -> OutputMap:
+    ...
 def lb_scf_per_ppm(pollutant: str) -> float:
     ...
 def lb_scf_per_ppm_of_mass(pollutant: str) -> float:
@@ -1975,6 +2932,8 @@ def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.Suppo
     """
 def pollutant_names() -> list[str]:
     ...
+def population_stability(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
+    ...
 def ppm_from_lb_h(value: numpy.typing.NDArray[numpy.float64], k: typing.SupportsFloat | typing.SupportsIndex, a: numpy.typing.NDArray[numpy.float64], b: numpy.typing.NDArray[numpy.float64], tag: str, time: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """
     k, a: dscf/min.
@@ -1985,6 +2944,10 @@ def ppm_from_lb_mmbtu(value: numpy.typing.NDArray[numpy.float64], k: typing.Supp
     """
 def ps16_limits(mean_reference_ppm: typing.SupportsFloat | typing.SupportsIndex, f_critical: typing.SupportsFloat | typing.SupportsIndex) -> list[AcceptanceLimit]:
     ...
+def python_random_samples(seed: typing.SupportsInt | typing.SupportsIndex, n: typing.SupportsInt | typing.SupportsIndex, k: typing.SupportsInt | typing.SupportsIndex, times: typing.SupportsInt | typing.SupportsIndex) -> list[list[int]]:
+    """
+    What random.Random(seed).sample(range(n), k) gives, `times` times.
+    """
 def read_audit_log(path: str) -> list[AuditRecord]:
     ...
 def relative_accuracy(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex, denominator: typing.SupportsFloat | typing.SupportsIndex | None, t_decimals: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
@@ -1995,9 +2958,17 @@ def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.Supp
     """
     (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
     """
-def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, progress: typing.Any = None) -> tuple:
+def run_prequential(forecaster: Forecaster, history: History, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, config: OnlineConfig, operation_known: bool, stride: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple[list[int], numpy.typing.NDArray[numpy.float64], list[UpdateReport]]:
+    """
+    (origins, quantiles (n, H, O, Q), reports).
+    """
+def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, instrument_faults: bool = True, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
+    """
+def simulated_run_lengths(detectors: collections.abc.Sequence[CusumOptions | EwmaOptions | PageHinkleyOptions | AdwinOptions | KswinOptions | TwoWindowKsOptions], *, source: str = 'normal', phi: typing.SupportsFloat | typing.SupportsIndex = 0.0, series: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, block: typing.SupportsInt | typing.SupportsIndex = 1, values: typing.SupportsInt | typing.SupportsIndex = 100000, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> list[tuple[float, int]]:
+    """
+    (mean values per alarm, alarms) of each detector.
     """
 def squared_norm(x: numpy.typing.NDArray[numpy.float32]) -> float:
     """
@@ -2011,9 +2982,15 @@ def t_a_from_kg_h(value: numpy.typing.NDArray[numpy.float64], k: typing.Supports
     """
     a: hours per year.
     """
-def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None) -> tuple[TrainResult, bool]:
+def t_a_map(outputs: collections.abc.Sequence[str], output: typing.SupportsInt | typing.SupportsIndex, m3_h: Source, hours: typing.SupportsFloat | typing.SupportsIndex) -> OutputMap:
+    ...
+def tail_weights(tail: str, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> list[float]:
     """
-    Trains in place; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
+    Weights of quantile levels within the pinball loss: all, upper, lower or both.
+    """
+def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '') -> tuple[TrainResult, bool]:
+    """
+    Trains in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
     """
 def training_envelope(history: History, rows: typing.SupportsInt | typing.SupportsIndex, share: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> Envelope:
     """

@@ -24,8 +24,8 @@ __all__ = ["Corrector", "blend_weights"]
 
 Floats = NDArray[np.float64]
 _DEFAULT = _core.CorrectorConfig()
-KERNEL = tuple(tuple(term) for term in _DEFAULT.kernel)
-DAILY = tuple(_DEFAULT.daily)
+KERNEL: tuple[tuple[float, float, float], ...] = tuple((v, t, x) for v, t, x in _DEFAULT.kernel)
+DAILY: tuple[float, float, float, float] = tuple(_DEFAULT.daily)  # type: ignore[assignment]
 
 
 class Corrector(BaseEstimator):  # type: ignore[misc]
@@ -317,8 +317,10 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
             plan = np.full((horizon, len(self.setpoints_)), np.nan)
         return core_history, plan_array(plan, self.tags_, horizon), known_array(known, self.tags_, horizon)
 
-    _stored = ("method", "delay", "window", "kernel", "daily", "noise", "spike", "forgetting", "prior", "ridge",
-               "waves", "wave_length", "wave_ridge", "lags", "calendar", "seed")  # fmt: skip
+    _stored = (
+        "method", "delay", "window", "kernel", "daily", "noise", "spike", "forgetting", "prior", "ridge",
+        "waves", "wave_length", "wave_ridge", "lags", "calendar", "seed",
+    )  # fmt: skip
 
     # ---- files ------------------------------------------------------------------------------------------
 

@@ -195,7 +195,7 @@ def test_a_loaded_and_a_pickled_one_go_on_with_the_same_bits(tmp_path: Path, met
 
 
 def test_bad_files_and_states_are_named(tmp_path: Path) -> None:
-    history, tags = boiler()
+    history, _ = boiler()
     with pytest.raises(FileError):
         Corrector.load(tmp_path / "none.safetensors")
     with pytest.raises(NotFittedError):

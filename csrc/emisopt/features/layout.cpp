@@ -284,7 +284,8 @@ std::vector<std::string> FeatureLayout::future_names() const {
   for (const int rows : kFadeRows) names.push_back("step fading over " + std::to_string(rows));
   if (season_ > 0)
     for (const Slot& slot : history_outputs_)
-      for (const char* what : {"season mean - anchor", "season last - anchor", "season spread", "season known"})
+      for (const char* what :
+           {"season mean - anchor", "season last - anchor", "season spread", "season known"})
         names.push_back(slot.name + " " + what);
   if (prior_ >= 0)
     for (const Slot& slot : history_outputs_) names.push_back(slot.name + " prior");

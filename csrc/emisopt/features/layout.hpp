@@ -36,9 +36,9 @@ struct ContextSummary {
 ///   per other disturbance                           [last, last - anchor], categorical [one-hot of the last]
 ///   per output                                      [anchor, (last - anchor) e^(-step / r) for r of
 ///   kFadeRows] calendar as above, [(step + 1) / horizon, e^(-step / r) for r of kFadeRows], step from 0
-///   per output, with a season     [mean - anchor, newest - anchor, spread, known] of the context's values at the
-///   same place in the season
-///   per output, where a prior is given (model/prior_columns.hpp)    [its change]
+///   per output, with a season     [mean - anchor, newest - anchor, spread, known] of the context's values at
+///   the same place in the season per output, where a prior is given (model/prior_columns.hpp)    [its
+///   change]
 /// last is the newest known value of the context. A measured value that is missing is put at its anchor, a
 /// coming one that is not known at the last, each with known = 0: the best guess that the history allows.
 /// A disturbance that is not known ahead has no column for coming values, so none can leak.
@@ -86,6 +86,9 @@ class FeatureLayout {
     int level, change;
   };
   PlanColumns plan_columns(int setpoint) const;
+  /// First of the four columns of a future row that hold the season of output `output`; -1: there is no
+  /// season.
+  int season_column(int output) const { return season_ > 0 ? seasonal_ + 4 * output : -1; }
   /// Column of a future row that holds the prior's change of output `output`; -1: there is no prior.
   int prior_column(int output) const { return prior_ < 0 ? -1 : prior_ + output; }
 

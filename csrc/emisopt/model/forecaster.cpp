@@ -15,14 +15,19 @@ Forecaster Forecaster::make(const History& history, const ForecasterConfig& conf
   f.network = make_network(config, f.layout.history_width(), f.layout.future_width(),
                            static_cast<int>(f.layout.outputs().size()));
   f.theta = initial_weights(f.network, config);
-  if (prior) {
-    check_slopes(*prior, history, train_rows);
-    f.prior = std::move(prior);
+  // With a season, or a prior, the first forecast is theirs instead of the anchor.
+  const auto start_at = [&](auto&& column) {
     for (const kernels::Parameter& p : f.network.parameters)
       if (p.name == "skip.weight")
         for (int o = 0; o < f.network.outputs; ++o)
-          f.theta[p.offset + static_cast<std::size_t>(f.layout.prior_column(o) * p.shape[1] +
-                                                      o * f.network.levels + f.network.middle)] = 1.0f;
+          f.theta[p.offset + static_cast<std::size_t>(column(o) * p.shape[1] + o * f.network.levels +
+                                                      f.network.middle)] = 1.0f;
+  };
+  if (config.season > 0) start_at([&](int o) { return f.layout.season_column(o); });
+  if (prior) {
+    check_slopes(*prior, history, train_rows);
+    f.prior = std::move(prior);
+    start_at([&](int o) { return f.layout.prior_column(o); });
   }
   return f;
 }

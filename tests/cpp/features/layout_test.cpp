@@ -72,7 +72,7 @@ TEST_F(HandComputed, SeasonIsTheContextsCourseAtTheSamePlace) {
     EXPECT_DOUBLE_EQ(got[2], newest);
   };
   expect_row(summary.seasonal.row(0), 5, 1, 6);
-  expect_row(summary.seasonal.row(1), 2, 1, 3);  // row 4 is missing
+  expect_row(summary.seasonal.row(1), 2, 1, 3);                   // row 4 is missing
   expect_row(daily.summarise(week, 2).seasonal.row(0), 4, 0, 4);  // the newest two rows are late
   std::vector<double> x(static_cast<std::size_t>(3 * daily.future_width()), -1);
   daily.fill_future(x.data(), summary, nullptr, {}, 0);
