@@ -1,5 +1,4 @@
-"""Accuracy on real data beside baselines: gas turbine, air quality, ETT, sulphur unit, steel, Tennessee
-Eastman."""
+"""Accuracy on real data beside baselines: turbine, air, ETT, sulphur unit, steel, Tennessee Eastman."""
 
 from __future__ import annotations
 

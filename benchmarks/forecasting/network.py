@@ -1,8 +1,8 @@
 """emisopt's forecaster as it would be used: fitted before the test, weights moved by what comes, a corrector
-beside it. One set of settings for all tasks; what differs follows from the task's own numbers (steps, season).
+beside it. One set of settings for all tasks; what differs follows from a task's numbers (steps, season).
 
-Twice: fitted on the training rows and run through the validation rows, to choose the number of steps and the
-blend; then fitted on both and run through the test.
+Twice: fitted on the training rows and run through the validation rows, which chooses the steps and the blend;
+then fitted on both and run through the test.
 """
 
 from __future__ import annotations
