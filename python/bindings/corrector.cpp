@@ -15,6 +15,7 @@ using namespace pybind11::literals;
 
 using Terms = std::vector<std::array<double, 3>>;
 using Daily = std::array<double, 4>;
+using Patterns = std::vector<std::array<double, 5>>;
 
 Terms terms_of(const CorrectorConfig& c) {
   Terms out;
@@ -26,11 +27,17 @@ Daily daily_of(const CorrectorConfig& c) {
   return {c.daily.variance, c.daily.time, c.daily.length, c.daily.ripple};
 }
 
+Patterns patterns_of(const CorrectorConfig& c) {
+  Patterns out;
+  for (const KernelTerm& t : c.patterns) out.push_back({t.variance, t.time, t.length, t.ripple, t.weekend});
+  return out;
+}
+
 CorrectorConfig make_config(const std::string& method, int delay, int window, const Terms& kernel,
                             const Daily& daily, double noise, double spike, int refactor, double forgetting,
                             double prior, double ridge, int waves, double wave_length, double wave_ridge,
-                            std::uint64_t seed, Index most_rows, const std::vector<int>& lags,
-                            bool calendar) {
+                            std::uint64_t seed, Index most_rows, const std::vector<int>& lags, bool calendar,
+                            const Patterns& patterns, bool calendar_distance, double utc_offset) {
   CorrectorConfig c;
   if (method != "gp" && method != "rls")
     throw InputError("CorrectorConfig.method: expected 'gp' or 'rls', got '" + method + "'");
@@ -48,6 +55,9 @@ CorrectorConfig make_config(const std::string& method, int delay, int window, co
   c.map = {ridge, waves, wave_length, wave_ridge, seed, most_rows};
   c.lags = lags;
   c.calendar = calendar;
+  for (const auto& p : patterns) c.patterns.push_back({p[0], p[1], p[2], 1, p[3], p[4]});
+  c.calendar_distance = calendar_distance;
+  c.utc_offset = utc_offset;
   c.validate();
   return c;
 }
@@ -130,7 +140,8 @@ void bind_corrector(py::module_& m) {
            "spike"_a = d.spike, "refactor"_a = d.refactor, "forgetting"_a = d.forgetting, "prior"_a = d.prior,
            "ridge"_a = d.map.ridge, "waves"_a = d.map.waves, "wave_length"_a = d.map.wave_length,
            "wave_ridge"_a = d.map.wave_ridge, "seed"_a = d.map.seed, "most_rows"_a = d.map.most_rows,
-           "lags"_a = d.lags, "calendar"_a = d.calendar)
+           "lags"_a = d.lags, "calendar"_a = d.calendar, "patterns"_a = patterns_of(d),
+           "calendar_distance"_a = d.calendar_distance, "utc_offset"_a = d.utc_offset)
       .def_readonly("delay", &CorrectorConfig::delay)
       .def_readonly("window", &CorrectorConfig::window)
       .def_readonly("noise", &CorrectorConfig::noise)
@@ -138,6 +149,10 @@ void bind_corrector(py::module_& m) {
       .def_readonly("forgetting", &CorrectorConfig::forgetting)
       .def_readonly("prior", &CorrectorConfig::prior)
       .def_readonly("calendar", &CorrectorConfig::calendar)
+      .def_readonly("calendar_distance", &CorrectorConfig::calendar_distance)
+      .def_readonly("utc_offset", &CorrectorConfig::utc_offset)
+      .def_property_readonly("patterns", &patterns_of,
+                             "(variance, days, length, ripple, weekend) of more such terms.")
       .def_property_readonly("ridge", [](const CorrectorConfig& c) { return c.map.ridge; })
       .def_property_readonly("waves", [](const CorrectorConfig& c) { return c.map.waves; })
       .def_property_readonly("wave_length", [](const CorrectorConfig& c) { return c.map.wave_length; })

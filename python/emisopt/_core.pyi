@@ -2157,10 +2157,13 @@ class CorrectorConfig:
     """
     Settings of the corrector; checked when made.
     """
-    def __init__(self, *, method: str = 'gp', delay: typing.SupportsInt | typing.SupportsIndex = 0, window: typing.SupportsInt | typing.SupportsIndex = 1000, kernel: collections.abc.Sequence[typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"]] = [[0.06, 1500.0, 0.0], [0.76, 4500.0, 1.5], [0.09, 155.0, 2.5], [0.09, 2.3, 0.85]], daily: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(4)"] = [0.1, 60.0, 1.5, 0.5], noise: typing.SupportsFloat | typing.SupportsIndex = 0.01, spike: typing.SupportsFloat | typing.SupportsIndex = 3.0, refactor: typing.SupportsInt | typing.SupportsIndex = 1000, forgetting: typing.SupportsFloat | typing.SupportsIndex = 0.99, prior: typing.SupportsFloat | typing.SupportsIndex = 3.0, ridge: typing.SupportsFloat | typing.SupportsIndex = 10.0, waves: typing.SupportsInt | typing.SupportsIndex = 200, wave_length: typing.SupportsFloat | typing.SupportsIndex = 3.0, wave_ridge: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex = 0, most_rows: typing.SupportsInt | typing.SupportsIndex = 50000, lags: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [0], calendar: bool = True) -> None:
+    def __init__(self, *, method: str = 'gp', delay: typing.SupportsInt | typing.SupportsIndex = 0, window: typing.SupportsInt | typing.SupportsIndex = 1000, kernel: collections.abc.Sequence[typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"]] = [[0.06, 1500.0, 0.0], [0.76, 4500.0, 1.5], [0.09, 155.0, 2.5], [0.09, 2.3, 0.85]], daily: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(4)"] = [0.1, 60.0, 1.5, 0.5], noise: typing.SupportsFloat | typing.SupportsIndex = 0.01, spike: typing.SupportsFloat | typing.SupportsIndex = 3.0, refactor: typing.SupportsInt | typing.SupportsIndex = 1000, forgetting: typing.SupportsFloat | typing.SupportsIndex = 0.99, prior: typing.SupportsFloat | typing.SupportsIndex = 3.0, ridge: typing.SupportsFloat | typing.SupportsIndex = 10.0, waves: typing.SupportsInt | typing.SupportsIndex = 200, wave_length: typing.SupportsFloat | typing.SupportsIndex = 3.0, wave_ridge: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex = 0, most_rows: typing.SupportsInt | typing.SupportsIndex = 50000, lags: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [0], calendar: bool = True, patterns: collections.abc.Sequence[typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(5)"]] = [], calendar_distance: bool = True, utc_offset: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
         ...
     @property
     def calendar(self) -> bool:
+        ...
+    @property
+    def calendar_distance(self) -> bool:
         ...
     @property
     def daily(self) -> typing.Annotated[list[float], "FixedSize(4)"]:
@@ -2188,6 +2191,11 @@ class CorrectorConfig:
     def noise(self) -> float:
         ...
     @property
+    def patterns(self) -> list[typing.Annotated[list[float], "FixedSize(5)"]]:
+        """
+        (variance, days, length, ripple, weekend) of more such terms.
+        """
+    @property
     def prior(self) -> float:
         ...
     @property
@@ -2198,6 +2206,9 @@ class CorrectorConfig:
         ...
     @property
     def spike(self) -> float:
+        ...
+    @property
+    def utc_offset(self) -> float:
         ...
     @property
     def wave_length(self) -> float:

@@ -48,6 +48,8 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         m and d the root mean square difference of the inputs in standard deviations; length 0: m = 1
     daily : (variance, days, length, ripple) of one more term where rows have stamps: variance exp(-dt / days)
         m(d / length) exp(-2 (sin(pi dt / 1 day) / ripple)^2); variance 0: none
+    patterns : (variance, days, length, ripple, weekend), more terms of that kind, multiplied by `weekend`
+        (0..1) between a working day and a Saturday or Sunday
     noise : variance of a measurement around all that; unit, as the kernel's: the output's training variance
     spike : standard deviations beyond which a label that surprises counts no more
     forgetting, prior : of "rls": weight of a label per later label; precision of the weights around 0, in
@@ -55,6 +57,8 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         length over which they bend (as `kernel`'s), their penalty, their random numbers
     lags : rows back at which operation is looked at; 0 is the row itself
     calendar : hour and weekday beside operation, where rows have stamps
+    calendar_distance : whether they count in the distance of two rows; they count in g in any case
+    utc_offset : hours by which the plant's clock is ahead of the stamps, for hours and weekends
 
     Attributes
     ----------
@@ -88,6 +92,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         window: int = 1000,
         kernel: Sequence[tuple[float, float, float]] = KERNEL,
         daily: tuple[float, float, float, float] = DAILY,
+        patterns: Sequence[tuple[float, float, float, float, float]] = (),
         noise: float = _DEFAULT.noise,
         spike: float = _DEFAULT.spike,
         forgetting: float = _DEFAULT.forgetting,
@@ -98,6 +103,8 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         wave_ridge: float = 1.0,
         lags: Sequence[int] = (0,),
         calendar: bool = True,
+        calendar_distance: bool = True,
+        utc_offset: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.method = method
@@ -107,6 +114,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         self.window = window
         self.kernel = kernel
         self.daily = daily
+        self.patterns = patterns
         self.noise = noise
         self.spike = spike
         self.forgetting = forgetting
@@ -117,7 +125,38 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         self.wave_ridge = wave_ridge
         self.lags = lags
         self.calendar = calendar
+        self.calendar_distance = calendar_distance
+        self.utc_offset = utc_offset
         self.seed = seed
+
+    @classmethod
+    def seasonal(cls, period: float, **parameters: Any) -> Corrector:
+        """A corrector for what people's days make, such as traffic's share in street air or a works' demand:
+        a level that drifts, the time of day, working days apart from weekends, weather; no map fitted to
+        operation, which goes wrong in a season that it has not seen.
+
+        Parameters
+        ----------
+        period : seconds between rows, > 0
+        parameters : as of the class; they replace those of this kind
+
+        Examples
+        --------
+        >>> Corrector.seasonal(3600.0, utc_offset=8.0, horizon=72).patterns
+        ((0.4, 125.0, 0.0, 0.7, 0.5), (0.2, 125.0, 2.0, 0.7, 1.0))
+        """
+        if not (np.isfinite(period) and period > 0):
+            raise _core.InputError(f"Corrector.seasonal(period): expected seconds > 0, got {period:g}")
+        hour = 3600.0 / period  # rows
+        kind: dict[str, Any] = {
+            "kernel": (
+                (1.0, 1e6, 0.0), (0.2, 100 * hour, 0.0), (0.02, 1500 * hour, 2.0), (0.1, 3 * hour, 0.0),
+            ),
+            "daily": (0.0, 60.0, 1.5, 0.5),
+            "patterns": ((0.4, 125.0, 0.0, 0.7, 0.5), (0.2, 125.0, 2.0, 0.7, 1.0)),
+            "noise": 0.1, "calendar_distance": False, "ridge": 1e6, "waves": 1, "wave_ridge": 1e6,
+        }  # fmt: skip
+        return cls(**{**kind, **parameters})
 
     def fit(
         self, history: pd.DataFrame, y: None = None, *, tags: TagMap, train_rows: int | None = None
@@ -161,6 +200,9 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
             wave_ridge=self.wave_ridge,
             lags=list(self.lags),
             calendar=self.calendar,
+            patterns=[tuple(float(v) for v in pattern) for pattern in self.patterns],
+            calendar_distance=self.calendar_distance,
+            utc_offset=self.utc_offset,
             seed=self.seed,
         )
 
@@ -319,7 +361,9 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
 
     _stored = (
         "method", "delay", "window", "kernel", "daily", "noise", "spike", "forgetting", "prior", "ridge",
-        "waves", "wave_length", "wave_ridge", "lags", "calendar", "seed",
+        "waves", "wave_length", "wave_ridge", "lags", "calendar", "calendar_distance", "utc_offset",
+        "patterns",
+        "seed",
     )  # fmt: skip
 
     # ---- files ------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from emisopt import Corrector, FileError, InputError, ShapeError, blend_weights, plants
-from emisopt.tags import TagMap
+from emisopt.tags import Tag, TagMap
 
 
 @cache
@@ -194,6 +194,43 @@ def test_a_loaded_and_a_pickled_one_go_on_with_the_same_bits(tmp_path: Path, met
     assert clone(loaded).get_params()["ridge"] == 3.0
 
 
+def weeks_of_traffic(days: int = 60) -> tuple[pd.DataFrame, TagMap]:
+    """Hourly; people drive at eight and eighteen local time, two hours ahead of stamps, on working days."""
+    rng = np.random.default_rng(5)
+    time = pd.date_range("2024-01-01", periods=24 * days, freq="h", tz="UTC", name="time")
+    local = time + pd.Timedelta(hours=2)
+    rush = np.exp(-((local.hour - 8) ** 2) / 4) + np.exp(-((local.hour - 18) ** 2) / 4)
+    no2 = np.exp(3 + np.where(local.day_of_week < 5, 1.2, 0.2) * rush + 0.1 * rng.standard_normal(len(time)))
+    tags = TagMap((Tag("no2", "ug/m3", "emission"),), period=3600.0)
+    return pd.DataFrame({"no2": no2}, index=time), tags
+
+
+def test_the_seasonal_corrector_knows_working_days_from_weekends(tmp_path: Path) -> None:
+    history, tags = weeks_of_traffic()
+    rows = 24 * 53  # the week after it is forecast, from Friday on
+    truth = history["no2"].to_numpy()[rows : rows + 168]
+
+    def error(c: Corrector) -> float:
+        c.fit(history, tags=tags, train_rows=rows)
+        c.update(history.iloc[:rows])
+        kept[0] = c.predict(history.iloc[:rows], known=np.zeros((168, 0)))["no2", 0.5].to_numpy()
+        return float(np.abs(kept[0] - truth).mean())
+
+    kept = [np.empty(0)]
+    alike = {"patterns": ((0.6, 125.0, 0.0, 0.7, 1.0),)}
+    seasonal = Corrector.seasonal(tags.period, utc_offset=2.0)
+    right = error(seasonal)
+    forecast = kept[0]
+    assert right < 0.6 * error(Corrector.seasonal(tags.period, utc_offset=2.0, **alike))
+    assert right < 0.8 * error(Corrector.seasonal(tags.period, utc_offset=-10.0))
+    assert right < 0.1 * np.median(truth) * 1.5
+    seasonal.save(tmp_path / "seasonal")
+    loaded = Corrector.load(tmp_path / "seasonal", horizon=168)
+    assert np.array_equal(loaded.patterns, seasonal.patterns) and loaded.utc_offset == 2.0
+    again = loaded.predict(history.iloc[:rows], known=np.zeros((168, 0)))["no2", 0.5].to_numpy()
+    assert np.array_equal(again, forecast)
+
+
 def test_bad_files_and_states_are_named(tmp_path: Path) -> None:
     history, _ = boiler()
     with pytest.raises(FileError):
@@ -213,6 +250,8 @@ def test_bad_files_and_states_are_named(tmp_path: Path) -> None:
         ({"kernel": ()}, "at least one term"),
         ({"kernel": ((0.1, -5.0, 0.0),)}, "term 0: time: expected rows > 0, got -5"),
         ({"daily": (0.1, 20.0, 0.0, 0.0)}, "ripple"),
+        ({"patterns": ((0.1, 20.0, 0.0, 0.5, 2.0),)}, "term 0: weekend: expected 0..1, got 2"),
+        ({"utc_offset": 15.0}, "utc_offset: expected hours, -14..14, got 15"),
         ({"noise": 0.0}, "noise: expected a variance > 0"),
         ({"spike": 0.0}, "spike"),
         ({"forgetting": 1.5}, "forgetting"),

@@ -46,6 +46,8 @@ void CorrectorConfig::validate() const {
   map.validate();
   OperationKernel(kernel, 0);
   if (daily.variance != 0) OperationKernel({daily}, 0);
+  if (!patterns.empty()) OperationKernel(patterns, 0);
+  check("utc_offset", utc_offset, std::abs(utc_offset) <= 14, "hours, -14..14");
 }
 
 Corrector Corrector::fit(const History& history, Index rows, const CorrectorConfig& config) {
@@ -59,7 +61,7 @@ Corrector Corrector::fit(const History& history, Index rows, const CorrectorConf
                      std::to_string(history.rows()) + " training rows of the history, got " +
                      std::to_string(rows));
   c.scaler_ = Scaler::fit(history, labelled);
-  c.columns_ = CorrectorColumns(history.tags, config.lags, config.calendar);
+  c.columns_ = CorrectorColumns(history.tags, config.lags, config.calendar, config.utc_offset);
   c.outputs_ = history.tags.outputs();
   const Index outputs = c.output_count();
   if (outputs == 0) throw InputError("Corrector.fit: expected an emission or quality tag, got none");
@@ -80,13 +82,16 @@ Corrector Corrector::fit(const History& history, Index rows, const CorrectorConf
 OperationKernel Corrector::kernel() const {
   std::vector<KernelTerm> terms = config_.kernel;
   const double day = tags_.period > 0 ? 86400 / tags_.period : 0;  // rows
-  if (config_.daily.variance > 0 && day >= kLeastRowsOfADay) {
-    KernelTerm daily = config_.daily;
-    daily.time *= day;
-    daily.period *= day;
-    terms.push_back(daily);
-  }
-  return OperationKernel(std::move(terms), columns_.width());
+  const auto add = [&](KernelTerm term) {
+    if (!(term.variance > 0) || day < kLeastRowsOfADay) return;
+    term.time *= day;
+    term.period *= day;
+    terms.push_back(term);
+  };
+  add(config_.daily);
+  for (const KernelTerm& term : config_.patterns) add(term);
+  const Index counted = config_.calendar_distance ? columns_.width() : columns_.operation();
+  return OperationKernel(std::move(terms), columns_.width(), counted, columns_.weekend());
 }
 
 void Corrector::restart() {

@@ -22,15 +22,18 @@ struct CorrectorConfig {
   /// gp: one more term where rows have stamps and a day has at least four of them, its time and period in
   /// days; variance 0: none.
   KernelTerm daily = {0.1, 60, 1.5, 1, 0.5};
-  double noise = 0.01;       // gp: variance of what no term explains, > 0
+  std::vector<KernelTerm> patterns;  // more of the kind of `daily`
+  double noise = 0.01;               // gp: variance of what no term explains, > 0
   double spike = 3;          // standard deviations beyond which a label that surprises counts no more, > 0
   int refactor = 1000;       // gp: labels after which the factor is made anew, >= 1
   double forgetting = 0.99;  // rls: per label, in (0.5, 1]
   double prior = 3;          // rls: precision of a weight around 0, in labels, > 0
   OperationMapConfig map;
-  std::vector<int> lags = {0};  // rows back at which operation is looked at
-  bool calendar = true;         // hour and weekday beside operation, where rows have stamps
-  void validate() const;        // InputError "CorrectorConfig.field: expected ..., got ..."
+  std::vector<int> lags = {0};    // rows back at which operation is looked at
+  bool calendar = true;           // hour and weekday beside operation, where rows have stamps
+  bool calendar_distance = true;  // whether they count in the distance of two rows
+  double utc_offset = 0;          // hours by which the plant's clock is ahead of the stamps, -14..14
+  void validate() const;          // InputError "CorrectorConfig.field: expected ..., got ..."
 };
 /// The kernel's variances, the noise and all residuals are in units of the outputs' variance on the training
 /// rows, in log space for the outputs that the scaler takes the log of.

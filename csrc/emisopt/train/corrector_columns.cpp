@@ -57,7 +57,9 @@ double row_time(const History& history, Index row) {
   return history.time[static_cast<std::size_t>(std::min(row, last))] / history.tags.period + beyond;
 }
 
-CorrectorColumns::CorrectorColumns(const TagMap& tags, const std::vector<int>& lags, bool with_calendar) {
+CorrectorColumns::CorrectorColumns(const TagMap& tags, const std::vector<int>& lags, bool with_calendar,
+                                   double utc_offset)
+    : utc_offset_(utc_offset) {
   if (lags.empty()) throw InputError("Corrector(lags): expected at least one number of rows, got none");
   std::set<int> seen;
   for (const int lag : lags)
@@ -75,6 +77,10 @@ CorrectorColumns::CorrectorColumns(const TagMap& tags, const std::vector<int>& l
     }
   if (with_calendar && tags.period > 0)
     for (int c = 0; c < 5; ++c) columns_.push_back({-1, 0, -1, c});
+}
+
+Index CorrectorColumns::operation() const {
+  return std::count_if(columns_.begin(), columns_.end(), [](const CorrectorColumn& c) { return c.tag >= 0; });
 }
 
 std::vector<std::string> CorrectorColumns::names(const TagMap& tags) const {
@@ -99,7 +105,7 @@ void CorrectorColumns::fill(double* x, const Scaler& scaler, double time, const 
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const CorrectorColumn& c = columns_[i];
     if (c.tag < 0) {
-      x[i] = calendar(c.calendar, time);
+      x[i] = calendar(c.calendar, time + 3600 * utc_offset_);
       continue;
     }
     const double y = value(c.tag, c.lag);

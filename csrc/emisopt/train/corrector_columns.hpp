@@ -23,10 +23,13 @@ class CorrectorColumns {
  public:
   CorrectorColumns() = default;
   /// Throws InputError for lags that are empty, negative, repeated or above 10,000.
-  CorrectorColumns(const TagMap& tags, const std::vector<int>& lags, bool calendar);
+  /// utc_offset: hours that the calendar is ahead of the stamps.
+  CorrectorColumns(const TagMap& tags, const std::vector<int>& lags, bool calendar, double utc_offset = 0);
 
   Index width() const { return static_cast<Index>(columns_.size()); }
   const std::vector<CorrectorColumn>& columns() const { return columns_; }
+  Index operation() const;  // columns that are no calendar; they come first
+  Index weekend() const { return operation() < width() ? width() - 1 : -1; }  // its column, -1: none
   std::vector<std::string> names(const TagMap& tags) const;  // "TIT", "TIT[-5]", "fuel=gas", "day sine"
 
   /// x (count, width), normalised: operation of rows [first, first + count). Rows of another unbroken run, or
@@ -46,6 +49,7 @@ class CorrectorColumns {
   void fill(double* x, const Scaler& scaler, double time, const Value& value) const;
 
   std::vector<CorrectorColumn> columns_;
+  double utc_offset_ = 0;
 };
 
 /// Operation counts at most so many standard deviations; a plan beyond has no slope there.

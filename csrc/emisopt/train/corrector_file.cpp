@@ -14,7 +14,8 @@ namespace emisopt {
 namespace {
 
 constexpr const char* kFormat = "emisopt-corrector";
-constexpr const char* kVersion = "1";
+constexpr const char* kVersion = "2";
+constexpr Index kTermNumbers = 6;  // of a kernel's term
 
 Json to_json(const CorrectorConfig& c) {
   Json::Array lags(c.lags.begin(), c.lags.end());
@@ -33,20 +34,14 @@ Json to_json(const CorrectorConfig& c) {
                       {"seed", std::to_string(c.map.seed)},  // text: a JSON number skips integers beyond 2^53
                       {"most_rows", static_cast<double>(c.map.most_rows)},
                       {"lags", std::move(lags)},
-                      {"calendar", c.calendar}};
+                      {"calendar", c.calendar},
+                      {"calendar_distance", c.calendar_distance},
+                      {"utc_offset", c.utc_offset},
+                      {"patterns", static_cast<double>(c.patterns.size())}};
 }
 
 CorrectorConfig config_from(const Json& json, const Matrix& kernel) {
   CorrectorConfig c;
-  c.kernel.clear();
-  for (Index i = 0; i < kernel.rows; ++i) {
-    const double* t = kernel.row(i);
-    const KernelTerm term{t[0], t[1], t[2], t[3], t[4]};
-    if (i == 0)
-      c.daily = term;
-    else
-      c.kernel.push_back(term);
-  }
   const auto number = [&](const char* field) { return json.at(field, "config").as_number(field); };
   const auto integer = [&](const Json& value, const char* field) {
     const std::int64_t v = value.as_integer(field);
@@ -54,6 +49,16 @@ CorrectorConfig config_from(const Json& json, const Matrix& kernel) {
       throw InputError(std::string("config.") + field + ": expected a count, got " + std::to_string(v));
     return static_cast<int>(v);
   };
+  c.kernel.clear();
+  const Index patterns = integer(json.at("patterns", "config"), "patterns");
+  for (Index i = 0; i < kernel.rows; ++i) {  // daily, kernel, patterns
+    const double* t = kernel.row(i);
+    const KernelTerm term{t[0], t[1], t[2], t[3], t[4], t[5]};
+    if (i == 0)
+      c.daily = term;
+    else
+      (i < kernel.rows - patterns ? c.kernel : c.patterns).push_back(term);
+  }
   const std::string& method = json.at("method", "config").as_string("config.method");
   if (method != "gp" && method != "rls")
     throw InputError("config.method: expected gp or rls, got " + quote(method));
@@ -75,6 +80,8 @@ CorrectorConfig config_from(const Json& json, const Matrix& kernel) {
   if (error != std::errc() || end != seed.data() + seed.size())
     throw InputError("config.seed: expected a whole number as text, got " + quote(seed));
   c.calendar = json.at("calendar", "config").as_bool("config.calendar");
+  c.calendar_distance = json.at("calendar_distance", "config").as_bool("config.calendar_distance");
+  c.utc_offset = number("utc_offset");
   c.lags.clear();
   for (const Json& lag : json.at("lags", "config").as_array("config.lags"))
     c.lags.push_back(integer(lag, "lags"));
@@ -141,10 +148,13 @@ void Corrector::save(const std::string& path) const {
   const auto list = [&](const std::string& name, const std::vector<double>& v) {
     file.add(name, shape({static_cast<Index>(v.size())}), std::span<const double>(v));
   };
-  Matrix terms(1 + static_cast<Index>(config_.kernel.size()), 5);  // the daily one first
+  std::vector<KernelTerm> all = {config_.daily};
+  all.insert(all.end(), config_.kernel.begin(), config_.kernel.end());
+  all.insert(all.end(), config_.patterns.begin(), config_.patterns.end());
+  Matrix terms(static_cast<Index>(all.size()), kTermNumbers);
   for (Index i = 0; i < terms.rows; ++i) {
-    const KernelTerm& t = i == 0 ? config_.daily : config_.kernel[static_cast<std::size_t>(i - 1)];
-    const double row[] = {t.variance, t.time, t.length, t.period, t.ripple};
+    const KernelTerm& t = all[static_cast<std::size_t>(i)];
+    const double row[] = {t.variance, t.time, t.length, t.period, t.ripple, t.weekend};
     std::copy(std::begin(row), std::end(row), terms.row(i));
   }
   put("kernel", terms);
@@ -187,11 +197,11 @@ Corrector Corrector::load(const std::string& path) {
   file.verify(path);
   try {
     Corrector c;
-    const Index terms = length(file, "kernel", path) / 5;
-    c.config_ =
-        config_from(Json::parse(file.note("config", path), "config"), matrix(file, "kernel", path, terms, 5));
+    const Index terms = length(file, "kernel", path) / kTermNumbers;
+    c.config_ = config_from(Json::parse(file.note("config", path), "config"),
+                            matrix(file, "kernel", path, terms, kTermNumbers));
     c.tags_ = TagMap::from_json(file.note("tags", path));
-    c.columns_ = CorrectorColumns(c.tags_, c.config_.lags, c.config_.calendar);
+    c.columns_ = CorrectorColumns(c.tags_, c.config_.lags, c.config_.calendar, c.config_.utc_offset);
     c.outputs_ = c.tags_.outputs();
     const Index outputs = c.output_count(), width = c.columns_.width();
     c.scaler_ = scaler_from(matrix(file, "scales", path, static_cast<Index>(c.tags_.tags.size()), 6));

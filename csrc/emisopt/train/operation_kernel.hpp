@@ -6,16 +6,18 @@
 
 namespace emisopt {
 
-/// variance * exp(-|dt| / time) * m(d / length) * p(dt / period). m(v) = (1 + sqrt(3) v) exp(-sqrt(3) v) is
-/// the Matérn kernel of order 3/2 (Rasmussen, Williams 2006, eq. 4.17), once differentiable, so that a plan
-/// has a gradient everywhere; p(v) = exp(-2 (sin(pi v) / ripple)^2) their periodic one (eq. 4.31): a row is
-/// like those of the same time of day.
+/// variance * exp(-|dt| / time) * m(d / length) * p(dt / period) * k. m(v) = (1 + sqrt(3) v) exp(-sqrt(3) v)
+/// is the Matérn kernel of order 3/2 (Rasmussen, Williams 2006, eq. 4.17), once differentiable, so that a
+/// plan has a gradient everywhere; p(v) = exp(-2 (sin(pi v) / ripple)^2) their periodic one (eq. 4.31): a row
+/// is like those of the same time of day; k is `weekend` between a working day and a Saturday or Sunday,
+/// else 1.
 struct KernelTerm {
   double variance = 0;  // of the target's own variance, >= 0
   double time = 1000;   // rows after which the likeness has fallen to 1/e, > 0
   double length = 0;  // root mean square of the inputs' differences, in their sd; 0: operation does not count
   double period = 0;  // rows, >= 0; 0: time does not come again
   double ripple = 0.5;  // how fine the pattern within a period may be, > 0
+  double weekend = 1;   // likeness of a working day and a weekend, 0..1; 1: all days are alike
 };
 
 /// Sum of terms. A distance is the root of the mean, not of the sum, of squared differences: a length then
@@ -26,7 +28,11 @@ class OperationKernel {
  public:
   OperationKernel() = default;
   /// Throws InputError naming the term and field for numbers out of range, for no term, for inputs < 0.
-  OperationKernel(std::vector<KernelTerm> terms, Index inputs);
+  OperationKernel(std::vector<KernelTerm> terms, Index inputs)
+      : OperationKernel(std::move(terms), inputs, inputs, -1) {}
+  /// The first `counted` inputs make the distance. Rows are of the same kind of day where input `kind` (-1:
+  /// there is none) is the same.
+  OperationKernel(std::vector<KernelTerm> terms, Index inputs, Index counted, Index kind);
 
   Index inputs() const { return inputs_; }
   const std::vector<KernelTerm>& terms() const { return terms_; }
@@ -39,10 +45,11 @@ class OperationKernel {
 
  private:
   double distance(const double* a, const double* b) const;
-  static double over_time(const KernelTerm& term, double dt);
+  bool same_kind(const double* a, const double* b) const { return kind_ < 0 || a[kind_] == b[kind_]; }
+  static double over_time(const KernelTerm& term, double dt, bool same_kind);
 
   std::vector<KernelTerm> terms_;
-  Index inputs_ = 0;
+  Index inputs_ = 0, counted_ = 0, kind_ = -1;
   double variance_ = 0;
   bool operation_ = false;  // whether any term looks at it
 };

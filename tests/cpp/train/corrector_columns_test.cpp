@@ -35,6 +35,14 @@ TEST_F(Columns, AreTheInputsNowAndBackAndTheCalendar) {
   EXPECT_NEAR(x(4, place(names, "day sine")), std::sin(2 * M_PI * past.time[54] / 86400), 1e-9);
 }
 
+TEST_F(Columns, TheCalendarIsThatOfThePlantsClock) {
+  const CorrectorColumns local(past.tags, {0}, true, 6);
+  const Matrix x = local.rows(past, scaler, 50, 10);
+  EXPECT_NEAR(x(4, local.operation()), std::sin(2 * M_PI * (past.time[54] / 86400 + 0.25)), 1e-9);
+  EXPECT_EQ(local.names(past.tags)[static_cast<std::size_t>(local.weekend())], "weekend");
+  EXPECT_EQ(CorrectorColumns(past.tags, {0}, false).weekend(), -1);
+}
+
 TEST_F(Columns, ALaboratorySampleIsHeldUntilTheNext) {
   const Matrix x = columns.rows(past, scaler, 50, 10);
   const Index fuel = place(names, "fuel");

@@ -59,6 +59,30 @@ TEST(OperationKernel, StaysACovarianceWhenInputsAreMissing) {
   }
 }
 
+TEST(OperationKernel, DaysOfAnotherKindAreLessAlikeAndCalendarsNeedNotCount) {
+  const std::vector<KernelTerm> terms = {{0.4, 50, 0.8, 24, 0.7, 0.25}, {0.1, 10, 0}};
+  const OperationKernel kernel(terms, 3, 2, 2);  // the third input says which kind of day it is
+  const double work[] = {0.3, -1, -0.4}, rest[] = {0.1, 2, 1}, free[] = {0.1, 2, -0.4};
+  const OperationKernel plain({terms[1]}, 0);
+  const double apart = kernel.value(30, work, 6, rest) - plain.value(30, work, 6, rest);
+  const double alike = kernel.value(30, work, 6, free) - plain.value(30, work, 6, free);
+  EXPECT_NEAR(apart, 0.25 * alike, 1e-15);
+  EXPECT_EQ(kernel.value(30, work, 6, rest), kernel.value(6, rest, 30, work));
+  const OperationKernel two({{0.4, 50, 0.8, 24, 0.7}, terms[1]}, 2);
+  EXPECT_EQ(kernel.value(30, work, 6, free), two.value(30, work, 6, free))
+      << "the third input has no distance";
+
+  double slope[3] = {};
+  kernel.add_slope(slope, 1, 30, work, 6, rest);
+  EXPECT_EQ(slope[2], 0);
+  for (int i = 0; i < 2; ++i) {
+    double up[] = {work[0], work[1], work[2]}, down[] = {work[0], work[1], work[2]};
+    up[i] += 1e-5;
+    down[i] -= 1e-5;
+    EXPECT_NEAR(slope[i], (kernel.value(30, up, 6, rest) - kernel.value(30, down, 6, rest)) / 2e-5, 1e-8);
+  }
+}
+
 TEST(OperationKernel, KnowsNoInputsToo) {
   const OperationKernel kernel(kTerms, 0);
   EXPECT_DOUBLE_EQ(kernel.value(1, nullptr, 1, nullptr), 1.0);
@@ -80,7 +104,10 @@ TEST(OperationKernel, RefusesWithTheTermAndField) {
   says({{1, 5, -1}}, "length");
   says({{kMissing, 5, 1}}, "variance");
   says({{0, 5, 1}}, "a variance above 0");
+  says({{1, 5, 1, 24, 0.5, 1.5}}, "weekend: expected 0..1, got 1.5");
   EXPECT_THROW(OperationKernel({{1, 5, 1}}, -1), InputError);
+  EXPECT_THROW(OperationKernel({{1, 5, 1}}, 2, 3, -1), InputError);
+  EXPECT_THROW(OperationKernel({{1, 5, 1}}, 2, 2, 2), InputError);
 }
 
 }  // namespace
