@@ -1,8 +1,8 @@
 """80 % intervals of the gas turbine 1, 6 and 24 rows ahead: cover overall and over any 500 rows, and width.
 
-Cases gt-cover-h1, -h6, -h24 of the suite `accuracy`: trained to 2013, learning online through 2014, labels
-with their row or 24 rows late (-late24) for learner and corrector alike. The corrector's settings were chosen
-on 2012 and 2013, with a forecaster that stays as it was trained ("frozen") or is trained anew every 480 rows
+Cases gt-network-cover-h1, -h6, -h24 of the suite `accuracy`: trained to 2013, learning online through 2014,
+labels with their row or 24 rows late (-late24) for learner and corrector alike. The corrector's settings were
+chosen on 2012 and 2013, with a forecaster that stays as it was trained ("frozen") or is trained anew every 480 rows
 ("refitted").
 
     python -m benchmarks.gt_cover 2014 online    # year, kind: a table with others' correctors
@@ -116,7 +116,7 @@ def table(given: Forecasts, delay: int) -> pd.DataFrame:
 
 
 def rows(quick: bool) -> list[Row]:
-    """2014: mean over both outputs in the cases gt-cover-h..., each output in its own."""
+    """2014: mean over both outputs in the cases gt-network-cover-h..., each output in its own."""
     out = []
     for delay in (24,) if quick else (0, 24):
         given = forecasts(2014, "online", delay, steps=100 if quick else 1000)
@@ -130,10 +130,10 @@ def rows(quick: bool) -> list[Row]:
             ]  # fmt: skip
             note = f"trained to 2013, online; labels {delay} rows late"
             means = [np.mean([list(c[i].values()) for c in cells], axis=0) for i in range(3)]
-            out += _rows(f"gt-cover-h{step}{late}", means, note)
+            out += _rows(f"gt-network-cover-h{step}{late}", means, note)
             for output, cell in zip(given.outputs, cells, strict=True):
                 values = [np.array(list(c.values())) for c in cell]
-                out += _rows(f"gt-cover-{output.lower()}-h{step}{late}", values, note)
+                out += _rows(f"gt-network-cover-{output.lower()}-h{step}{late}", values, note)
     return out
 
 

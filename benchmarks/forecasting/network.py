@@ -20,6 +20,7 @@ import pandas as pd
 from benchmarks.forecasting.baseline_simple import Climatology
 from benchmarks.forecasting.task import Floats, Task
 from emisopt import Corrector, Forecaster, TagMap, blend_weights, run_online
+from emisopt.monitor import ConformalCorrector
 from emisopt.tags import Tag
 
 MOST_STEPS = 168  # of a network's horizon; beyond it the other members answer alone
@@ -31,7 +32,7 @@ PRIOR_WINDOWS = 30  # that the prior weights count as much as
 POWER = 6
 MOST_WINDOWS = 90  # that weights are chosen on, where windows do not overlap
 LEAST_WEIGHT = 0.03  # of a member on average; below it, it is left out
-_CHOSEN: dict[str, tuple[int, Floats]] = {}
+_CHOSEN: dict[str, tuple[int, Floats, tuple[Floats, ...]]] = {}
 _RUNS: dict[str, tuple[pd.DataFrame, list[Floats]]] = {}
 _KEPT: dict[str, tuple[pd.DataFrame, Floats]] = {}
 
@@ -41,21 +42,25 @@ class Network:
     """A model for `ours.py`.
 
     beside : whether other members are blended in, and both frozen and moving weights
+    intervals : whether they are kept at their cover by what came (adaptive conformal), where a forecast is
+        issued every row
     online : without them: whether the weights follow the stream
     settings : of the Forecaster, updates : of the learner
     """
 
     beside: bool = True
+    intervals: bool = True
     online: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
     updates: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
 
     def __call__(self, task: Task, seed: int = 0) -> Floats:
-        best, weights = self.chosen(task)
+        best, weights, earlier = self.chosen(task)
         runs = self.runs_of(task, seed, best)
         if self.beside:
-            return blend([*runs, *others(task, weights)], weights)
+            forecast = blend([*runs, *others(task, weights)], weights)
+            return kept_at_cover(task, forecast, *earlier) if self.intervals and earlier else forecast
         alone = runs[-1 if self.online else 0]
         return np.where(np.isnan(alone), by_corrector(task), alone) if np.isnan(alone).any() else alone
 
@@ -72,15 +77,19 @@ class Network:
             return self.runs_of(task, seed, steps)
         return _RUNS[key][1]
 
-    def chosen(self, task: Task) -> tuple[int, Floats]:
-        """Steps and weights, found once with seed 0; they serve all seeds."""
+    def chosen(self, task: Task) -> tuple[int, Floats, tuple[Floats, ...]]:
+        """Steps and weights, found once with seed 0; they serve all seeds. And, where there is a forecast
+        every row, the blend of the validation rows and what came."""
         before_test = task.values[: task.fit_rows].tobytes()
         settings = (task.name, task.steps, self.settings, self.updates)
         key = hashlib.sha256(before_test).hexdigest() + str(settings)
         if key not in _CHOSEN:
             trial = before(task)
             network, best = self.fit(task, 0, task.train_rows, task.validation_rows)
-            _CHOSEN[key] = best, shares(trial, [*self.runs(network, trial, 0), *others(trial)])
+            members = [*self.runs(network, trial, 0), *others(trial)]
+            weights = shares(trial, members)
+            every = len(trial.origins) > 1 and (np.diff(trial.origins) == 1).all() and not pooled(task)
+            _CHOSEN[key] = best, weights, (blend(members, weights), trial.truth) if every else ()
         return _CHOSEN[key]
 
     def fit(
@@ -262,6 +271,19 @@ def blend(members: list[Floats], weights: Floats) -> Floats:
     """Quantiles averaged level by level, so that they cannot cross."""
     return np.asarray(sum(np.where(w[None, :, :, None] > 0, f, 0.0) * w[None, :, :, None]
                           for f, w in zip(members, weights, strict=True)))  # fmt: skip
+
+
+def kept_at_cover(task: Task, forecast: Floats, before: Floats, came: Floats) -> Floats:
+    """Intervals corrected by how many of the newest labels they held, those of the validation rows first. A
+    label is used from the row on at which it is known: h rows after its forecast was issued."""
+    out = np.empty_like(forecast)
+    for i, h in enumerate(task.steps):
+        corrector = ConformalCorrector(delay=h - 1)
+        fans = np.concatenate([before[:, i : i + 1], forecast[:, i : i + 1]])
+        truth = np.concatenate([came[:, i], task.truth[:, i]])
+        fixed = corrector.replay(fans, truth, outputs=task.outputs, levels=task.levels)
+        out[:, i] = fixed[len(before) :, 0]
+    return out
 
 
 def lengths(horizon: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.forecasting.network import Network, by_corrector
 from benchmarks.forecasting.task import Floats, Task
 
+RAW = "emisopt, raw intervals"
 Seeded = Callable[[Task, int], Floats]
 
 
@@ -20,6 +21,7 @@ def models() -> Mapping[str, Seeded]:
     """Name -> model. The first is the one that RESULT lines call ours."""
     return {
         "emisopt": Network(),
+        RAW: Network(intervals=False),
         "network online": Network(beside=False),
         "network frozen": Network(beside=False, online=False),
         "corrector": corrector,
