@@ -2,8 +2,8 @@
 
 Cases gt-network-cover-h1, -h6, -h24 of the suite `accuracy`: trained to 2013, learning online through 2014,
 labels with their row or 24 rows late (-late24) for learner and corrector alike. The corrector's settings were
-chosen on 2012 and 2013, with a forecaster that stays as it was trained ("frozen") or is trained anew every 480
-rows ("refitted").
+chosen on 2012 and 2013, with a forecaster that stays as it was trained ("frozen") or is trained anew every
+480 rows ("refitted").
 
     python -m benchmarks.gt_cover 2014 online    # year, kind: a table with others' correctors
 """
