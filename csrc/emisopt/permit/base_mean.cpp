@@ -257,9 +257,13 @@ void BaseSeries::add(const Samples& rows, const Piece& piece) {
   Index bad = -1;
   const Index before = open_.count;
   open_.count += open_.sum.add_run(x, n, 0.0, bad);
-  if (bad >= 0)
-    refuse(rows, first + bad, rows.columns[spec_.column][first + bad],
-           "a finite concentration, 0 or more (evaluate with negative='missing' to leave negative ones out)");
+  if (bad >= 0) {
+    const double got = rows.columns[spec_.column][first + bad];
+    refuse(rows, first + bad, got,
+           got < 0 && !std::isinf(got) ? "a concentration of 0 or more (evaluate with negative='missing' to "
+                                         "leave negative ones out)"
+                                       : "a finite concentration");
+  }
   if (open_.count == before) return;
   for (int part = 0; part < kParts; ++part) {
     const Index last = piece.cut[part + 1] - first;

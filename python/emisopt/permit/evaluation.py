@@ -210,7 +210,8 @@ class PermitStream:
         Raises
         ------
         InputError : naming the rule: one of several that may hold, no limit, a correction by mean oxygen, a
-            column that is not forecast; steps before the end of the data. DataError : no rows yet
+            column that is not forecast; steps before the end of the data; a quantile outside (0, 1), a rank
+            below 1. ConfigError : a rank for a rule that there is none of. DataError : no rows yet, no time
 
         Examples
         --------
@@ -228,6 +229,12 @@ class PermitStream:
         if self._core is None:
             raise DataError(f"permit {self.permit.name!r}: no rows yet")
         start = pd.Timestamp(first)
+        if pd.isna(start):
+            raise DataError("coming(first): expected a time, got NaT")
+        unknown = [name for name in rank or {} if name not in [rule.name for rule in self.permit.rules]]
+        if unknown:
+            names = [rule.name for rule in self.permit.rules]
+            raise ConfigError(f"coming: rank: no rule {unknown[0]!r}{did_you_mean(unknown[0], names)}")
         start = start.tz_localize("UTC") if start.tz is None else start
         core = self._core.coming(
             round(start.timestamp()),
