@@ -15,7 +15,7 @@ __all__ = ["Reader", "load"]
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(s|min|h|d)\s*")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_MOST_VALUES = 1_000_000  # with what aliases (*name) stand for: a few lines may stand for any number of values
+_MOST_VALUES = 1_000_000  # with what aliases (*name) stand for: a few lines may stand for any number
 
 
 class _Loader(yaml.SafeLoader):

@@ -135,7 +135,9 @@ def test_rules_that_overlap_and_doubles_are_refused() -> None:
         ("name: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
         (
             "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
-            + "".join(f"{x}: &{x} [{', '.join(['*' + y] * 10)}]\n" for y, x in itertools.pairwise("abcdefgh")),
+            + "".join(
+                f"{x}: &{x} [{', '.join(['*' + y] * 10)}]\n" for y, x in itertools.pairwise("abcdefgh")
+            ),
             "more than 1,000,000 values",
         ),
     ],

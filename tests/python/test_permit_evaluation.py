@@ -360,7 +360,10 @@ def test_oxygen_at_the_constant_is_refused_by_name() -> None:
         ({"nox": "NOx"}, "expected a Signal with its unit"),
         ({"nox": {"pollutant": "NOx"}}, "'unit' is missing"),
         ({"nox": {"pollutant": "NOx", "unit": "mg/Nm3", "oxygn": 3}}, "did you mean 'oxygen'"),
-        ({"run": Signal("NOx", "mg/Nm3")}, "column 'run', row 0 (2024-03-30 20:10:00 UTC): expected a number"),
+        (
+            {"run": Signal("NOx", "mg/Nm3")},
+            "column 'run', row 0 (2024-03-30 20:10:00 UTC): expected a number",
+        ),
         ({}, "what do the columns measure"),
         (None, "what do the columns measure"),
     ],

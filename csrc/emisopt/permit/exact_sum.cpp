@@ -106,7 +106,8 @@ using Mark4 = std::int64_t __attribute__((vector_size(32)));
   return parts_in<Double4, Mark4>(x, n);
 }
 
-// Eight at a time; the range is one comparison of bits, which a zero fails: such a run is done again in fours.
+// Eight at a time; the range is one comparison of bits, which a zero fails: such a run is done again in
+// fours.
 [[gnu::target("avx512f")]] Parts parts_of_eights(const double* x, Index n) {
   const __m512d split = _mm512_set1_pd(kSplit);
   const __m512i from = _mm512_set1_epi64(std::bit_cast<std::int64_t>(kFrom));
