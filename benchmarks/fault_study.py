@@ -141,10 +141,10 @@ def table(plant: str, scores: Mapping[str, Score], row_hours: float) -> str:
     """The whole of it: for each method and fault the share found and the mean delay in hours."""
     lines = [f"{plant}: share found / mean delay in h (not found: the whole window)"]
     head = [f"{kind} {size:g}" for kind in KINDS for size in SIZES[kind]]
-    lines.append(f"{'method':34}" + "".join(f"{h:>13}" for h in head))
+    lines.append(f"{'method':34}" + "".join(f"{h:>15}" for h in head))
     for name, s in scores.items():
         cells = [f"{s.share(k, z):.2f}/{s.delay(k, z) * row_hours:.3g}" for k in KINDS for z in SIZES[k]]
-        lines.append(f"{name:34}" + "".join(f"{c:>13}" for c in cells))
+        lines.append(f"{name:34}" + "".join(f"{c:>15}" for c in cells))
     heads = ("found", "delay, share of window", "false alarms/tag-month", "first alarm right")
     lines.append(f"{'method':34}" + "".join(f"{head:>25}" for head in heads))
     for name, s in scores.items():

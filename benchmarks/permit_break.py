@@ -3,6 +3,8 @@
 Case permit-break of the suite `domain`: rows of the boiler (1-h means of 5-min rows) and of the gas turbine
 (12-h means of hourly rows) that nothing was fitted on. The limit is the 85 % quantile of the running mean
 over the training rows, so that breaks are neither rare nor usual.
+
+    python -m benchmarks.permit_break      prints the reliability diagrams, too
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks import harness
 from benchmarks.harness import Row
 from emisopt import BreakRisk, Forecaster, InputError, Limit, datasets
 from emisopt.demo import DAY, forecaster_for_boiler
@@ -41,6 +44,12 @@ def reliability(probability: Floats, broke: Floats) -> pd.DataFrame:
     place = np.clip(np.digitize(probability, BINS) - 1, 0, len(BINS) - 2)
     table = pd.DataFrame({"bin": place, "probability": probability, "broke": broke}).groupby("bin")
     return table.agg(windows=("broke", "size"), probability=("probability", "mean"), broke=("broke", "mean"))
+
+
+def gap(probability: Floats, broke: Floats) -> float:
+    """How far, on the mean over the windows, a bin's probability is from the share that broke."""
+    table = reliability(probability, broke)
+    return float(np.average(np.abs(table["probability"] - table["broke"]), weights=table["windows"]))
 
 
 def study(
@@ -97,16 +106,16 @@ def rows_of(case: str, outcome: Outcome, note: str) -> list[Row]:
     ours = brier(outcome.ours, outcome.broke)
     share = outcome.broke.mean()
     note = f"{note}; {len(outcome.broke)} windows, {share:.0%} broke"
-    table = reliability(outcome.ours, outcome.broke)
-    gap = float(np.average(np.abs(table["probability"] - table["broke"]), weights=table["windows"]))
     peers = {
         "independence": brier(outcome.independence, outcome.broke),
         "persistence": brier(outcome.persistence, outcome.broke),
         "base_rate": float(share * (1 - share)),
     }
     rows = [Row(case, "brier", ours, score, name, note=note) for name, score in peers.items()]
-    rows.append(Row(case, "reliability_gap", gap, note="mean |probability - share that broke| over 7 bins"))
-    return rows
+    gaps = {name: gap(getattr(outcome, name), outcome.broke) for name in ("independence", "persistence")}
+    note = "mean |probability - share that broke| over 7 bins"
+    own = gap(outcome.ours, outcome.broke)
+    return rows + [Row(case, "reliability_gap", own, value, name, note=note) for name, value in gaps.items()]
 
 
 def boiler(quick: bool) -> dict[str, Outcome]:
@@ -145,7 +154,10 @@ def gas_turbine(quick: bool) -> dict[str, Outcome]:
 
 
 def permit_break(quick: bool) -> list[Row]:
-    outcomes = boiler(quick) | gas_turbine(quick)
+    return rows_of_all(boiler(quick) | gas_turbine(quick))
+
+
+def rows_of_all(outcomes: dict[str, Outcome]) -> list[Row]:
     notes = {"boiler": "1-h mean of 5-min rows, operation known", "gt": "12-h mean, operation unknown"}
     rows = []
     for name, outcome in outcomes.items():
@@ -158,3 +170,26 @@ def permit_break(quick: bool) -> list[Row]:
         )
     )
     return rows_of("permit-break", pooled, "all of them") + rows
+
+
+def table(outcomes: dict[str, Outcome]) -> str:
+    """The reliability diagrams as text: by bin windows, mean probability, share that broke."""
+    lines = []
+    for name, outcome in outcomes.items():
+        for answer in ("ours", "independence"):
+            lines.append(f"{name}, {answer}")
+            shown = reliability(getattr(outcome, answer), outcome.broke)
+            lines.append(shown.to_string(index=False, float_format="{:.3f}".format))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Prints the diagrams, too, which a row of the suite has no room for."""
+    outcomes = boiler(False) | gas_turbine(False)
+    print(table(outcomes))
+    for row in rows_of_all(outcomes):
+        print(harness.result_line("domain", row))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -15,6 +15,7 @@ __all__ = ["Reader", "load"]
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(s|min|h|d)\s*")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_MOST_VALUES = 1_000_000  # with what aliases (*name) stand for: a few lines may stand for any number
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,10 +25,20 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float | bool) and key in seen:
+            if not isinstance(key, Hashable):
+                raise yaml.MarkedYAMLError(problem="found unhashable key", problem_mark=key_node.start_mark)
+            if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As SafeLoader; a scalar that looks like a date or a number and is none is refused with its line."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            text = f"{str(node.value)[:30]!r}: {str(error)[:100]}"
+            raise yaml.MarkedYAMLError(problem=text, problem_mark=node.start_mark) from None
 
 
 def load(text: str, where: str) -> object:
@@ -35,15 +46,34 @@ def load(text: str, where: str) -> object:
 
     Raises
     ------
-    ConfigError : "where: line 3, column 5: ..." for text that is not YAML or repeats a key.
+    ConfigError : "where: line 3, column 5: ..." for text that is not YAML or repeats a key, a date or number
+        that is none; lists within lists beyond measure, aliases that stand for more than a million values.
     """
     try:
-        return yaml.load(text, _Loader)  # a SafeLoader: plain values only
+        document = yaml.load(text, _Loader)  # a SafeLoader: plain values only
+        _count(document, {})
+        return document
+    except RecursionError:
+        raise ConfigError(f"{where}: lists or fields are nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ConfigError(f"{where}: {at}{problem}") from None
+
+
+def _count(value: object, known: dict[int, int]) -> int:
+    """How many values a document stands for; what several aliases name is looked at once."""
+    if not isinstance(value, list | dict):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _MOST_VALUES + 1  # a list that holds itself never ends
+        known[id(value)] = 1 + sum(
+            _count(v, known) for v in (value.values() if isinstance(value, dict) else value)
+        )
+    if known[id(value)] > _MOST_VALUES:
+        raise yaml.YAMLError(f"stands for more than {_MOST_VALUES:,} values (aliases of aliases)")
+    return known[id(value)]
 
 
 class Reader:

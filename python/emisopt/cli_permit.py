@@ -213,6 +213,7 @@ def _table(path: Path) -> pd.DataFrame:
         index = pd.to_datetime(frame.index, utc=True, format="ISO8601" if path.suffix == ".csv" else None)
     except (ValueError, OSError, IndexError) as error:
         problem = " ".join(str(error).split())
+        problem = problem.split(". You might want")[0]  # pandas' advice is for its callers
         raise DataError(
             f"{path}: expected a table whose first column is the time (ISO 8601): {problem}; for other files "
             "give --tags"

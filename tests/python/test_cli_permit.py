@@ -185,12 +185,30 @@ def test_parquet_and_several_files_are_one_stream(folder: Path, capsys) -> None:
         (("calm.csv", "-p", "permit.yaml", "--zone", "Mars"), "expected an IANA name"),
         (("calm.csv", "-p", "permit.yaml", "--stamp", "middle"), "stamp"),
         (("calm.csv", "-p", "permit.yaml", "--plant", "runs"), "did you mean 'run'"),
+        (
+            ("words.csv", "-p", "permit.yaml"),
+            "column 'nox', row 2 (2024-05-04 22:02:00 UTC): expected a number, got 'Bad'",
+        ),
+        (
+            ("numbered.csv", "-p", "permit.yaml"),
+            "the time (ISO 8601): Time data 0 is not ISO8601 format; for other files",
+        ),
+        (
+            ("calm.csv", "-p", "dated.yaml"),
+            "dated.yaml: line 13, column 40: '2024-13-01': month must be in 1..12",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
     folder: Path, capsys, monkeypatch, arguments, told: str
 ) -> None:
     monkeypatch.chdir(folder)
+    words = table().astype({"nox": object})
+    words.iloc[2, 0] = "Bad"
+    write(folder / "words.csv", words)
+    write(folder / "numbered.csv", table().reset_index(drop=True))
+    dated = PERMIT.replace("limit: 300}", "limit: 300, until: 2024-13-01}")
+    (folder / "dated.yaml").write_text(dated, encoding="utf-8")
     assert run("permit", "check", *arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""

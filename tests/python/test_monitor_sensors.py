@@ -230,6 +230,8 @@ def test_bad_tables_are_named() -> None:
         monitor.check(frame, status={"a": np.full(len(frame), "broken", dtype=object)})
     with pytest.raises(emisopt.DataError, match="expected numbers"):
         monitor.check(frame.astype({"a": str}))
+    with pytest.raises(emisopt.ConfigError, match=r"SensorMonitor.fit: expected a TagMap, got NoneType"):
+        SensorMonitor().fit(frame, None)  # type: ignore[arg-type]
     with pytest.raises(emisopt.StateError, match="not fitted"):
         SensorMonitor().check(frame)
     with pytest.raises(emisopt.ConfigError, match="expected a TagMap"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import pickle
 
@@ -127,11 +128,25 @@ def test_rules_that_overlap_and_doubles_are_refused() -> None:
         ("name: p\nrules: [3]", r"rules\[0\]: expected fields"),
         ("name: [", "line 1"),
         ("name: p\nname: q\nrules: []", "'name' stands twice"),
+        ("name: p\nsource: 2024-13-01", "line 2, column 9: '2024-13-01': month must be in 1..12"),
+        ("name: p\nsource: !!int seven", "line 2, column 9: 'seven': invalid literal"),
+        ("name: p\nzone: " + "9" * 5000, "line 2, column 7: '9999"),
+        ("? [a, b]\n: 1", "line 1, column 3: found unhashable key"),
+        ("name: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(
+                f"{x}: &{x} [{', '.join(['*' + y] * 10)}]\n" for y, x in itertools.pairwise("abcdefgh")
+            ),
+            "more than 1,000,000 values",
+        ),
     ],
 )
 def test_documents_that_are_none_are_refused(text: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=told) as refused:
         Permit.from_yaml(text, "plant.yaml")
+    assert str(refused.value).startswith("plant.yaml: ")
+    assert len(str(refused.value)) < 250 and "\n" not in str(refused.value)
 
 
 def test_files_and_names_are_found_or_refused(tmp_path) -> None:

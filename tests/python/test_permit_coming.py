@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from emisopt import BreakRisk, Controller, DataError, Forecaster, InputError, Limit, Objective, economic
+from emisopt.errors import ConfigError
 from emisopt.permit import Permit, PermitStream, Signal
 
 BASE = {"length": "1 h", "validity": {"need": "quadrants"}}
@@ -177,6 +178,16 @@ def test_what_does_not_fit_is_said(stream, small_forecaster, now) -> None:
         stream.coming(first, seconds=300, steps=3, outputs=["nox_dry"])
     with pytest.raises(InputError, match=r"the steps begin at .*, expected them after the data"):
         stream.coming(history.index[-1], seconds=300, steps=3, outputs=["nox"])
+    with pytest.raises(DataError, match=r"coming\(first\): expected a time, got NaT"):
+        stream.coming(pd.NaT, seconds=300, steps=3, outputs=["nox"])
+    with pytest.raises(InputError, match=r"quantile: expected above 0, below 1, got 1"):
+        stream.coming(first, seconds=300, steps=3, outputs=["nox"], quantile=1)
+    with pytest.raises(InputError, match=r"spared_rank: expected 1 or more, got 0"):
+        stream.coming(first, seconds=300, steps=3, outputs=["nox"], spared_rank=0)
+    with pytest.raises(InputError, match=r"rank of rule 'NOx 1 h': expected 1 or more, got -1"):
+        stream.coming(first, seconds=300, steps=3, outputs=["nox"], rank={"NOx 1 h": -1})
+    with pytest.raises(ConfigError, match=r"rank: no rule 'NOx 1 hour'; did you mean 'NOx 1 h'"):
+        stream.coming(first, seconds=300, steps=3, outputs=["nox"], rank={"NOx 1 hour": 1})
     empty = PermitStream(permit(HOURS), {"nox": Signal("NOx", "mg/Nm3")})
     with pytest.raises(DataError, match="no rows yet"):
         empty.coming(first, seconds=300, steps=3, outputs=["nox"])

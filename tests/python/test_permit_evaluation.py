@@ -308,7 +308,21 @@ def test_bad_values_are_refused_by_rule_tag_row_and_time() -> None:
     assert "permit rule 'NOx 1 h', tag 'nox', row 7 (2024-03-30 20:17:00 UTC)" in refused(frame)
     assert MANY.evaluate(frame, SIGNALS, negative="missing")[0].core.negatives == 1
     frame.iloc[7, 0] = np.inf
-    assert "row 7" in refused(frame)
+    text = refused(frame, negative="missing")
+    assert text.endswith("row 7 (2024-03-30 20:17:00 UTC): expected a finite concentration, got inf")
+
+
+@pytest.mark.parametrize("cell", ["Bad", "12,5", True])
+def test_a_cell_that_is_no_number_is_named_by_column_row_and_time(cell: object) -> None:
+    frame = minutes(600).astype({"nox": object})
+    frame.iloc[9, 0] = cell
+    text = refused(frame)
+    assert text == f"data: column 'nox', row 9 (2024-03-30 20:19:00 UTC): expected a number, got {cell!r}"
+
+
+def test_complex_numbers_are_refused_rather_than_halved() -> None:
+    frame = minutes(100)
+    assert "column 'nox': expected numbers, got complex128" in refused(frame.astype({"nox": complex}))
 
 
 def test_late_rows_and_clocks_put_back_are_refused_or_flagged_by_name() -> None:
@@ -320,11 +334,9 @@ def test_late_rows_and_clocks_put_back_are_refused_or_flagged_by_name() -> None:
     merged = frame.iloc[[*range(300), *range(310, 320), *range(300, 310), *range(320, 600)]]
     judged = MANY.evaluate(merged, SIGNALS, lateness=1200)
     assert judged.steps_back == 10
-    assert judged.clock[0].startswith(
-        "row 310: from 2024-03-31 02:29:00+01:00 back to 2024-03-31 02:10:00"
-    ) or ("row 310" in judged.clock[0])
+    assert judged.clock[0] == "row 310: from 2024-03-31 03:29:00+02:00 back to 2024-03-31 03:10:00+02:00"
     assert "carry a stamp before" in judged.report().html()
-    double = pd.concat([frame, frame.iloc[-1:] + 0 if False else frame.iloc[-1:].assign(nox=1.0)])
+    double = pd.concat([frame, frame.iloc[-1:].assign(nox=1.0)])
     assert "of the same stamp has" in refused(double)
 
 
@@ -348,7 +360,10 @@ def test_oxygen_at_the_constant_is_refused_by_name() -> None:
         ({"nox": "NOx"}, "expected a Signal with its unit"),
         ({"nox": {"pollutant": "NOx"}}, "'unit' is missing"),
         ({"nox": {"pollutant": "NOx", "unit": "mg/Nm3", "oxygn": 3}}, "did you mean 'oxygen'"),
-        ({"run": Signal("NOx", "mg/Nm3")}, "column 'run': expected numbers"),
+        (
+            {"run": Signal("NOx", "mg/Nm3")},
+            "column 'run', row 0 (2024-03-30 20:10:00 UTC): expected a number",
+        ),
         ({}, "what do the columns measure"),
         (None, "what do the columns measure"),
     ],

@@ -134,6 +134,7 @@ void SensorStream::open_run(Index column, ReadingState state) {
   const Index first = state == ReadingState::range ? row_ : tag.run.run_start();
   const Index t = place_[static_cast<std::size_t>(column)];
   Suspect* s = t < 0 ? nullptr : &suspects_[static_cast<std::size_t>(t)];
+  tag.told = row_;
   if (s == nullptr || s->open < 0 || findings_[static_cast<std::size_t>(s->open)].first_row < first) {
     tag.open = open_finding(kind_of(state), column, first, kMissing);
     return;
@@ -143,6 +144,8 @@ void SensorStream::open_run(Index column, ReadingState state) {
   Finding& finding = findings_[static_cast<std::size_t>(tag.open)];
   finding.kind = kind_of(state);
   finding.first_row = first;
+  finding.value = row_values_[static_cast<std::size_t>(column)];  // no longer a mean
+  finding.averaged = 1;
   restart(t);
 }
 
@@ -175,9 +178,8 @@ void SensorStream::judge_rows() {
   // What came with a finding of its own tells its reader what the others expect now.
   for (std::size_t t = 0; t < tags; ++t) {
     const TagState& tag = tags_[static_cast<std::size_t>(model.modelled[t])];
-    if (tag.open < 0) continue;
+    if (tag.open < 0 || tag.told != row_) continue;
     Finding& finding = findings_[static_cast<std::size_t>(tag.open)];
-    if (finding.alarm_row != row_) continue;
     finding.expected = model.scales[t].physical(filter_->expected()[t]);
     finding.sd = model.scales[t].slope(filter_->expected()[t]) * band(static_cast<Index>(t));
   }

@@ -32,6 +32,7 @@ class SensorStream {
     int settle = 0;
     bool flagged = false;
     Index open = -1;  // finding of range, frozen or stuck
+    Index told = -1;  // row at which that finding was made: it tells what the others expect there
     ReadingState state = ReadingState::missing;
   };
   struct Suspect {   // a modelled tag's standing with its neighbours

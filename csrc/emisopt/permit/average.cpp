@@ -51,6 +51,9 @@ void AverageSeries::lay_out(std::size_t closed) {
   for (std::size_t i = windows.end.size(); i < closed; ++i) {
     windows.begin.push_back(spec_.over == Over::base ? periods[i].begin : periods[i].end - spec_.length);
     windows.end.push_back(periods[i].end);
+    if (spec_.over != Over::rolling) continue;
+    while (periods[windows.head].begin < windows.begin[i]) ++windows.head;
+    windows.first.push_back(windows.head);
   }
 }
 
@@ -60,10 +63,7 @@ void AverageSeries::advance_by_clock() {
   out_->value.resize(count);
   out_->reason.resize(count);
   out_->used.resize(count);
-  if (spec_.over == Over::rolling) {
-    for (; done_ < count; ++done_) roll(done_);
-    return;
-  }
+  if (spec_.over == Over::rolling) return roll(count);
   for (; done_ < count; ++done_) {
     const Reason reason = base_.reasons()[done_];
     out_->value[done_] = base_.values()[done_] - subtract_;
@@ -102,12 +102,28 @@ Reason AverageSeries::judge(const Range& range, double periods, double unseen) c
   return judge_average(spec_, range.valid, range.operating, periods, unseen);
 }
 
-void AverageSeries::roll(std::size_t i) {
-  const std::vector<Span>& periods = base_.clock().periods();
-  const Second begin = periods[i].end - spec_.length;
-  while (periods[head_].begin < begin) ++head_;
-  const Range window = range(head_, i + 1);
-  put(i, window, judge(window, room_, std::max(0.0, room_ - static_cast<double>(i + 1 - head_))));
+// Every base period of every column ends three or four windows, so this loop is kept lean.
+void AverageSeries::roll(std::size_t count) {
+  const std::size_t* first = out_->windows->first.data();
+  const Tally* tallies = base_.tallies().data();
+  const bool usual = base_.odd().empty();
+  double* value = out_->value.data();
+  Reason* why = out_->reason.data();
+  int* used = out_->used.data();
+  for (std::size_t i = done_; i < count; ++i) {
+    const Tally &a = tallies[first[i]], &b = tallies[i + 1];
+    const int valid = b.valid - a.valid;
+    const double unseen = std::max(0.0, room_ - static_cast<double>(i + 1 - first[i]));
+    why[i] = judge_average(spec_, valid, b.operating - a.operating, room_, unseen);
+    used[i] = valid;
+    if (why[i] != Reason::valid) {
+      value[i] = kMissing;
+      continue;
+    }
+    const double sum = usual ? Units{b.sum.count - a.sum.count}.value() : sum_.value(first[i], i + 1);
+    value[i] = sum / valid - subtract_;
+  }
+  done_ = count;
 }
 
 void AverageSeries::roll_operating(std::size_t i) {

@@ -15,6 +15,8 @@ namespace emisopt {
 /// shared.
 struct Windows {
   std::vector<Second> begin, end;
+  std::vector<std::size_t> first;  // rolling: the first base mean in each
+  std::size_t head = 0;            // of the newest
 };
 
 /// Averages of one kind, in order of their end.
@@ -76,7 +78,7 @@ class AverageSeries {
 
   Range range(std::size_t first, std::size_t last) const;
   void advance_by_clock();
-  void roll(std::size_t i);
+  void roll(std::size_t count);
   void roll_operating(std::size_t i);
   void take(std::size_t i);
   void close_group(std::size_t last);
@@ -96,7 +98,6 @@ class AverageSeries {
   std::shared_ptr<Averages> out_;
 
   std::size_t done_ = 0;          // base means gone over
-  std::size_t head_ = 0;          // rolling: first base mean in the window
   std::deque<std::size_t> used_;  // operating_periods: the base means in the window
   Span group_;                    // block, day, month, and the day of operating_days: its time,
   std::size_t group_first_ = 0;   // its first base mean,

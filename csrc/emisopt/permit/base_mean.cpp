@@ -47,8 +47,8 @@ const std::uint8_t* status_of(const Samples& rows, std::size_t column, Index fir
   return column < rows.status.size() && rows.status[column] ? rows.status[column] + first : nullptr;
 }
 
-bool counts(std::uint8_t plant, const Excluded& exclude) {
-  switch (static_cast<PlantState>(plant)) {
+bool counts(PlantState plant, const Excluded& exclude) {
+  switch (plant) {
     case PlantState::on:
       return true;
     case PlantState::startup:
@@ -127,6 +127,10 @@ const std::vector<Piece>& BaseClock::cut(const Samples& rows) {
           rows_before(rows, from, span.end - (kParts - part) * Second{length_s_} / kParts, pace_);
       if (piece.cut[part] > from) pace_ = piece.cut[part] - from;
     }
+    if (rows.plant) {  // looked at here, once for all columns
+      piece.state = static_cast<PlantState>(rows.plant[row]);
+      piece.steady = all_are(rows.plant + row, piece.cut[kParts] - row, piece.state);
+    }
     row = piece.cut[kParts];
     pieces_.push_back(piece);
   }
@@ -168,47 +172,53 @@ void BaseSeries::finish() {
   if (period_ >= 0 && period_ < static_cast<Index>(clock_.periods().size())) close();
 }
 
-void BaseSeries::see_plant(const std::uint8_t* plant, const Piece& piece, bool always_on) {
+void BaseSeries::see_plant(const std::uint8_t* plant, const Piece& piece) {
+  const bool runs = counts(piece.state, spec_.exclude);
   for (int part = 0; part < kParts; ++part) {
     const Index first = piece.cut[part] - piece.cut[0], last = piece.cut[part + 1] - piece.cut[0];
     if (first == last) continue;
     open_.known_parts |= 1u << part;
-    if (always_on) open_.on_parts |= 1u << part;
-    for (Index i = first; !always_on && i < last; ++i) {
-      const bool on = counts(plant[i], spec_.exclude);
+    if (piece.steady) {
+      open_.off += runs ? 0 : last - first;
+      open_.on_parts |= runs ? 1u << part : 0u;
+      continue;
+    }
+    for (Index i = first; i < last; ++i) {
+      const bool on = counts(static_cast<PlantState>(plant[i]), spec_.exclude);
       open_.off += !on;
       open_.on_parts |= on ? 1u << part : 0u;
     }
   }
 }
 
+// The samples that count, others as NaN; null: none does.
 const double* BaseSeries::prepare(const Samples& rows, const Piece& piece) {
   const Index first = piece.cut[0], n = piece.cut[kParts] - first;
   const double* values = rows.columns[spec_.column] + first;
   const std::uint8_t* status = status_of(rows, spec_.column, first);
   const std::uint8_t* plant = rows.plant ? rows.plant + first : nullptr;
+  see_plant(plant, piece);
+  const bool some_off = !piece.steady;
+  const bool all_off = piece.steady && !counts(piece.state, spec_.exclude);
   if (status && all_are(status, n, SampleStatus::valid)) status = nullptr;
-  const bool always_on = !plant || all_are(plant, n, PlantState::on);
-  see_plant(plant, piece, always_on);
-  if (always_on) plant = nullptr;
+  for (Index i = 0; status && i < n; ++i)
+    open_.quality |= !is(status[i], SampleStatus::valid) && !is(status[i], SampleStatus::invalid);
+  if (all_off) return nullptr;
   const bool corrected = spec_.oxygen_column != BaseSpec::kNone || spec_.factor != 1;
-  if (!plant && !status && !corrected && !spec_.negative_is_missing) return values;
+  if (!some_off && !status && !corrected && !spec_.negative_is_missing) return values;
 
   buffer_.assign(values, values + n);
-  for (Index i = 0; i < n; ++i) {
-    double& value = buffer_[static_cast<std::size_t>(i)];
-    if (plant && !counts(plant[i], spec_.exclude)) value = kMissing;
-    if (status && !is(status[i], SampleStatus::valid)) {
-      value = kMissing;
-      open_.quality |= !is(status[i], SampleStatus::invalid);
-    }
-    if (value < 0 && spec_.negative_is_missing) {
-      value = kMissing;
+  double* value = buffer_.data();
+  for (Index i = 0; some_off && i < n; ++i)
+    if (!counts(static_cast<PlantState>(plant[i]), spec_.exclude)) value[i] = kMissing;
+  for (Index i = 0; status && i < n; ++i) value[i] = is(status[i], SampleStatus::valid) ? value[i] : kMissing;
+  for (Index i = 0; spec_.negative_is_missing && i < n; ++i)
+    if (value[i] < 0) {
+      value[i] = kMissing;
       ++negatives_;
     }
-  }
   if (corrected) correct(rows, first, n);
-  return buffer_.data();
+  return value;
 }
 
 void BaseSeries::correct(const Samples& rows, Index first, Index n) {
@@ -243,19 +253,24 @@ void BaseSeries::correct(const Samples& rows, Index first, Index n) {
 void BaseSeries::add(const Samples& rows, const Piece& piece) {
   const Index first = piece.cut[0], n = piece.cut[kParts] - first;
   const double* x = prepare(rows, piece);
+  if (!x) return;
   Index bad = -1;
   const Index before = open_.count;
   open_.count += open_.sum.add_run(x, n, 0.0, bad);
-  if (bad >= 0)
-    refuse(rows, first + bad, rows.columns[spec_.column][first + bad],
-           "a finite concentration, 0 or more (evaluate with negative='missing' to leave negative ones out)");
+  if (bad >= 0) {
+    const double got = rows.columns[spec_.column][first + bad];
+    refuse(rows, first + bad, got,
+           got < 0 && !std::isinf(got) ? "a concentration of 0 or more (evaluate with negative='missing' to "
+                                         "leave negative ones out)"
+                                       : "a finite concentration");
+  }
   if (open_.count == before) return;
-  for (int part = 0; part < kParts; ++part)
-    for (Index i = piece.cut[part] - first; i < piece.cut[part + 1] - first; ++i)
-      if (!is_nan(x[i])) {
-        open_.valid_parts |= 1u << part;
-        break;
-      }
+  for (int part = 0; part < kParts; ++part) {
+    const Index last = piece.cut[part + 1] - first;
+    Index i = piece.cut[part] - first;
+    while (i < last && is_nan(x[i])) ++i;
+    open_.valid_parts |= i < last ? 1u << part : 0u;
+  }
   Index begin = 0, end = n - 1;
   while (is_nan(x[begin])) ++begin;
   while (is_nan(x[end])) --end;
@@ -335,7 +350,7 @@ void BaseSeries::close() {
   tallies_.push_back(tally);
   values_.push_back(value);
   reasons_.push_back(reason);
-  open_ = Open{};
+  open_.reset();
   ++period_;
 }
 

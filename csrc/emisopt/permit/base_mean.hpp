@@ -33,6 +33,8 @@ const char* to_string(Reason);
 struct Piece {
   Index period = 0;
   Index cut[5] = {};
+  bool steady = true;                 // the plant's state is the same in all of them:
+  PlantState state = PlantState::on;  // this one, that of the first row
 };
 
 /// Parts time into base periods of the civil clock. One for all columns and rules with this length.
@@ -133,11 +135,20 @@ class BaseSeries {
     unsigned valid_parts = 0, on_parts = 0, known_parts = 0;  // bit k: quarter k
     bool quality = false;                                     // calibration or maintenance in the period
     double first = 0, last = 0;                               // stamps of valid samples
+
+    void reset() {  // to Open{}, without making one: an hour of every column ends here
+      sum.reset();
+      oxygen.reset();
+      count = oxygen_count = off = 0;
+      valid_parts = on_parts = known_parts = 0;
+      quality = false;
+      first = last = 0;
+    }
   };
 
   void close();
   void add(const Samples& rows, const Piece& piece);
-  void see_plant(const std::uint8_t* plant, const Piece& piece, bool always_on);
+  void see_plant(const std::uint8_t* plant, const Piece& piece);
   const double* prepare(const Samples& rows, const Piece& piece);
   void correct(const Samples& rows, Index first, Index n);
   Reason judge(const Open& open) const;

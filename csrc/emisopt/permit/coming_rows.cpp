@@ -126,6 +126,14 @@ PermitRows Evaluator::coming(const Ahead& ahead, const ForecastNames& names,
   if (ahead.step_s < 1 || ahead.steps < 1)
     throw InputError("Evaluator.coming: expected steps of 1 s or more, 1 or more of them, got " +
                      std::to_string(ahead.steps) + " of " + std::to_string(ahead.step_s) + " s");
+  const auto refuse = [](const std::string& what, const char* expected, double got) {
+    throw InputError("Evaluator.coming: " + what + ": expected " + expected + ", got " + number_text(got));
+  };
+  if (!(options.quantile > 0 && options.quantile < 1))
+    refuse("quantile", "above 0, below 1", options.quantile);
+  if (options.spared_rank < 1) refuse("spared_rank", "1 or more", options.spared_rank);
+  for (const auto& [rule, rank] : options.rank)
+    if (rank < 1) refuse("rank of rule " + quote(rule), "1 or more", rank);
   const double sample_s = ahead.sample_s > 0 ? ahead.sample_s : s.options.period_s;
   if (!(sample_s > 0 && std::isfinite(sample_s)))
     throw InputError(

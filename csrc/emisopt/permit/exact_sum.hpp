@@ -94,6 +94,11 @@ class ExactSum {
   void add(Units units) {
     if (!units_.add(units)) wide().add(units);
   }
+  /// To a sum of nothing.
+  void reset() {
+    units_ = {};
+    if (wide_) wide_.reset();
+  }
   void add(const ExactSum& other) { merge(other, 1); }
   void subtract(const ExactSum& other) { merge(other, -1); }
   /// Adds x[0..n) and passes over NaN. Returns how many were added. A value that is infinite or below

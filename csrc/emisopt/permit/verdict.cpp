@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 
 namespace emisopt {
@@ -90,23 +91,33 @@ void judge_all(RuleResult& result, Reasons& reasons) {
   const Averages& averages = *result.averages;
   const std::size_t n = averages.size();
   const double limit = result.rule.limit;
-  Index above = 0;
-  double worst = -std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < n; ++i) above += averages.value[i] > limit;  // NaN, not valid: above nothing
-  for (std::size_t i = 0; i < n; ++i)
-    if (averages.value[i] > worst) {
-      worst = averages.value[i];
-      result.worst = static_cast<Index>(i);
-    }
+  const double* value = averages.value.data();
+  const Reason* why = averages.reason.data();
+  char* judged = result.judged.data();
+  Index above = 0, counted = 0;
+  for (std::size_t i = 0; i < n; ++i) above += value[i] > limit;  // NaN, not valid: above nothing
   result.above = above;
-  for (std::size_t i = 0; i < n; ++i) result.judged[i] = averages.reason[i] == Reason::valid;
-  Index others = 0;
-  for (std::size_t i = 0; i < n; ++i)
-    if (averages.reason[i] != Reason::valid) {
-      ++reasons[static_cast<std::size_t>(averages.reason[i])];
-      ++others;
-    }
-  reasons[static_cast<std::size_t>(Reason::valid)] = static_cast<Index>(n) - others;
+  constexpr std::size_t kLanes = 8;
+  double highest[kLanes];
+  std::fill_n(highest, kLanes, -std::numeric_limits<double>::infinity());
+  std::size_t whole = n - n % kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes)
+    for (std::size_t k = 0; k < kLanes; ++k)
+      highest[k] = value[i + k] > highest[k] ? value[i + k] : highest[k];
+  for (; whole < n; ++whole) highest[0] = value[whole] > highest[0] ? value[whole] : highest[0];
+  const double worst = *std::max_element(highest, highest + kLanes);
+  const double* at = std::find(value, value + n, worst);  // the first of equals
+  if (at != value + n) result.worst = at - value;
+  for (std::size_t i = 0; i < n; ++i) judged[i] = why[i] == Reason::valid;
+  for (std::size_t i = 0; i < n; ++i) counted += judged[i];
+  for (std::size_t i = 0; i < n;) {
+    std::uint64_t eight = 1;
+    if (i + 8 <= n) std::memcpy(&eight, why + i, sizeof eight);
+    const std::size_t end = eight == 0 ? i : std::min(n, i + 8);  // Reason::valid is 0: most are passed over
+    for (std::size_t k = i; k < end; ++k) ++reasons[static_cast<std::size_t>(why[k])];
+    i += 8;
+  }
+  reasons[static_cast<std::size_t>(Reason::valid)] = counted;
 }
 
 // Averages that count while the rule is in force, by civil period.

@@ -99,7 +99,7 @@ class Envelope:
 
         Parameters
         ----------
-        rows : DataFrame with the columns of `fit` (by name), or array (n, tags)
+        rows : DataFrame with the columns of `fit` (by name), or array (n, tags); NaN and infinite: missing
 
         Returns
         -------

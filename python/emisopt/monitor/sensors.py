@@ -115,6 +115,8 @@ class SensorMonitor:
         DataError, InputError : a column that is missing, time that does not rise, options out of range, a
             reference too short for the memories.
         """
+        if not isinstance(tags, TagMap):
+            raise ConfigError(f"SensorMonitor.fit: expected a TagMap, got {type(tags).__name__}")
         rows = self.rows_per_month
         if rows is None:
             rows = _MONTH_S / tags.period if tags.period > 0 else 720.0

@@ -51,10 +51,32 @@ def numbers(frame: pd.DataFrame, names: Sequence[str]) -> list[Floats]:
             problem = "stands more than once" if found else f"is missing{did_you_mean(name, places)}"
             raise DataError(f"data: column {name!r} {problem}")
         column = frame.iloc[:, found[0]]
-        if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        if not _real(column.dtype):
+            _refuse_cell(column, name)
             raise DataError(f"data: column {name!r}: expected numbers, got {column.dtype}")
         out.append(np.ascontiguousarray(column.to_numpy(dtype=np.float64, na_value=np.nan)))
     return out
+
+
+def _real(dtype: object) -> bool:
+    types = pd.api.types
+    return types.is_numeric_dtype(dtype) and not (types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype))
+
+
+def _refuse_cell(column: pd.Series, name: str) -> None:
+    """Of a column of mixed cells, as a text in a file makes one, names the first that is no number."""
+    if not (column.dtype == object or pd.api.types.is_string_dtype(column.dtype)):
+        return
+    for row, cell in enumerate(column):
+        if not isinstance(cell, bool) and pd.api.types.is_number(cell):
+            continue
+        if pd.api.types.is_scalar(cell) and pd.isna(cell):
+            continue
+        if isinstance(cell, str) and pd.notna(pd.to_numeric(cell, errors="coerce")):
+            continue  # a number that its neighbours have made a text
+        time = pd.Timestamp(utc(column.index, "data")[row]).tz_convert("UTC")
+        at = f"row {row} ({time:%Y-%m-%d %H:%M:%S} UTC)"
+        raise DataError(f"data: column {name!r}, {at}: expected a number, got {cell!r}")
 
 
 def codes(frame: pd.DataFrame, what: object, words: Sequence[str], where: str) -> Codes:

@@ -10,13 +10,29 @@ import pandas as pd
 
 from emisopt import _core
 from emisopt._format import html_table
-from emisopt.errors import DataError
+from emisopt.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from emisopt.forecaster import Forecaster
     from emisopt.permit.evaluation import PermitStream
 
-__all__ = ["Coming", "coming_for"]
+__all__ = ["Coming", "begin_of", "checked_ranks", "coming_for"]
+
+
+def begin_of(first: object) -> int:
+    """UTC seconds of a time at which steps begin; without a zone it is UTC."""
+    start = pd.Timestamp(first)
+    if pd.isna(start):
+        raise DataError("coming(first): expected a time, got NaT")
+    return int(round((start.tz_localize("UTC") if start.tz is None else start).timestamp()))
+
+
+def checked_ranks(rank: Mapping[str, int] | None, rules: Sequence[str]) -> dict[str, int]:
+    """The ranks by rule, all of them of rules that there are."""
+    for name in rank or {}:
+        if name not in rules:
+            raise ConfigError(f"coming: rank: no rule {name!r}{did_you_mean(name, rules)}")
+    return dict(rank or {})
 
 
 class Coming:

@@ -13,7 +13,7 @@ from emisopt import _core
 from emisopt._format import html_table, short
 from emisopt.errors import ConfigError, DataError, did_you_mean
 from emisopt.permit.arrays import PLANT, STATUS, Codes, Floats, codes, numbers, seconds, utc
-from emisopt.permit.coming import Coming
+from emisopt.permit.coming import Coming, begin_of, checked_ranks
 from emisopt.permit.document import Permit
 from emisopt.permit.signals import signals_of
 from emisopt.permit.zones import zone_table
@@ -210,7 +210,8 @@ class PermitStream:
         Raises
         ------
         InputError : naming the rule: one of several that may hold, no limit, a correction by mean oxygen, a
-            column that is not forecast; steps before the end of the data. DataError : no rows yet
+            column that is not forecast; steps before the end of the data; a quantile outside (0, 1), a rank
+            below 1. ConfigError : a rank for a rule that there is none of. DataError : no rows yet, no time
 
         Examples
         --------
@@ -227,21 +228,20 @@ class PermitStream:
         """
         if self._core is None:
             raise DataError(f"permit {self.permit.name!r}: no rows yet")
-        start = pd.Timestamp(first)
-        start = start.tz_localize("UTC") if start.tz is None else start
+        names = [rule.name for rule in self.permit.rules]
         core = self._core.coming(
-            round(start.timestamp()),
+            begin_of(first),
             int(seconds),
             int(steps),
             _core.ForecastNames(list(outputs), list(setpoints), list(disturbances)),
             sample_s=self._sample_s,
-            rank=dict(rank or {}),
+            rank=checked_ranks(rank, names),
             spared_rank=int(spared_rank),
             quantile=float(quantile),
             to_date=bool(to_date),
             skip=bool(skip),
         )
-        return Coming(core, [rule.name for rule in self.permit.rules], int(steps), self._zone)
+        return Coming(core, names, int(steps), self._zone)
 
     def result(self) -> Evaluation:
         """What is decided so far."""

@@ -63,6 +63,22 @@ TEST(SensorStream, AFreezeIsFoundFromItsFirstRow) {
   EXPECT_GT(found[0].sd, 0);
 }
 
+// A mean that goes astray is seen first: what is then told is the reading that hangs, not that mean.
+TEST(SensorStream, AFreezeThatWasFoundByItsMeanTellsTheReadingThatHangs) {
+  for (const double away : {1.5, 2.0, 3.0, 4.0, 6.0, 9.0}) {
+    Matrix rows = watched::rows(600, 2);
+    const double held = std::round((rows(300, 3) - away) * 100) / 100;
+    for (Index r = 300; r < 400; ++r) rows(r, 3) = held;
+    const auto found = findings(rows);
+    const auto frozen = std::find_if(found.begin(), found.end(),
+                                     [](const Finding& f) { return f.kind == FindingKind::frozen; });
+    ASSERT_NE(frozen, found.end()) << text(found);
+    EXPECT_EQ(frozen->value, held) << "away " << away << "\n" << text(found);
+    EXPECT_EQ(frozen->averaged, 1) << "away " << away;
+    EXPECT_TRUE(std::isfinite(frozen->expected));
+  }
+}
+
 TEST(SensorStream, OutOfRangeAndStuckAtTheEndOfTheRange) {
   Matrix rows = watched::rows(600, 2);
   rows(100, 1) = 301;
