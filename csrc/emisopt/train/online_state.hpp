@@ -24,7 +24,8 @@ struct OnlineLearner::State {
   double usual_log_loss = kMissing, newest_log_loss = kMissing;  // slow and fast means, for the pace
 
   History history;
-  std::int64_t first_row = 0;     // number of the history's first row
+  std::int64_t first_row = 0;  // number of the history's first row
+  Index kept_for_others = 0;
   std::int64_t since_update = 0;  // rows
   std::int64_t next_sample = 0;   // first target row of the next window to remember
   Regimes regimes;
@@ -38,6 +39,7 @@ struct OnlineLearner::State {
     std::vector<float> learning;  // lora only: what learns cannot be told from what serves
   };
   std::map<int, Version> kept;
+  std::map<std::string, std::string> attached;
   std::atomic<SharedWeights> serving;
 
   std::unique_ptr<WindowWriter> writer;

@@ -403,6 +403,23 @@ TEST(OnlineLearner, ForgetsOldRowsButNotTheirNumbers) {
             plant().values(689, toy::kOxygen));
 }
 
+TEST(OnlineLearner, KeepsRowsForOthersAndCarriesWhatIsAttached) {
+  OnlineConfig config = quick();
+  config.recent_rows = 30;
+  OnlineLearner learner(trained(), past_of(plant()), config), same(trained(), past_of(plant()), config);
+  learner.keep_rows(250);
+  EXPECT_THROW(learner.keep_rows(-1), InputError);
+  feed(learner, plant(), kPast, 690);
+  feed(same, plant(), kPast, 690);
+  EXPECT_GE(learner.history().rows(), 250);
+  EXPECT_LT(same.history().rows(), 250);
+  EXPECT_EQ(*learner.weights(), *same.weights());  // what is kept for others teaches nothing
+  learner.attached()["note"] = std::string("a\0b", 3);
+  const std::string path = testing::TempDir() + "attached.safetensors";
+  learner.save(path);
+  EXPECT_EQ(OnlineLearner::load(path).attached(), learner.attached());
+}
+
 TEST(OnlineLearner, SurvivesSensorsThatLie) {
   OnlineLearner learner(trained(), past_of(plant()), quick());
   History h = plant();
