@@ -156,8 +156,8 @@ def choose_blend(
 ) -> Blend:
     """The network's share in the blend with a corrector that would have erred least on a past.
 
-    Both live through rows `first` to `last` as :func:`run_online` does, with the operation known. Hold what comes out:
-    weights that followed the stream were no better.
+    Both live through rows `first` to `last` as :func:`run_online` does, with the operation known. Hold
+    what comes out: weights that followed the stream were no better.
 
     Parameters
     ----------
