@@ -82,9 +82,11 @@ def main(arguments: list[str]) -> int:
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="emisopt-example-") as folder:
             try:
-                if (needs := lacks(path)) and os.environ.get("CI") != "true":
-                    print(f"skipped {path}: no data set {needs}; set EMISOPT_DATA", flush=True)
-                    skipped += 1
+                if needs := lacks(path):
+                    ci = os.environ.get("CI") == "true"
+                    what = "FAILED" if ci else "skipped"
+                    print(f"{what} {path}: no data set {needs}; set EMISOPT_DATA", flush=True)
+                    failed, skipped = failed + ci, skipped + (not ci)
                     continue
                 wrong = run_notebook(path, folder) if path.suffix == ".ipynb" else run_program(path, folder)
             except (OSError, ValueError) as error:  # not there, or not a notebook

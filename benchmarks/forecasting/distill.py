@@ -3,8 +3,8 @@
 The teacher is an ensemble of three forecasters of all rows before the test year. The student is smaller and
 has the newest 1,000 of these rows only, as where a plant has just been rebuilt: from scratch it learns from
 their labels, taught also from what the teacher says of the same windows; each has its own best number of
-steps. These and the weight were chosen on 2013 (docs/learning.md). The score is the mean pinball loss of all levels and rows ahead in standard deviations of
-2011-12, the mean of NOx and CO.
+steps. These and the weight were chosen on 2013 (docs/learning.md). The score is the mean pinball loss of all
+levels and rows ahead in standard deviations of 2011-12, the mean of NOx and CO.
 """
 
 from __future__ import annotations
