@@ -339,15 +339,27 @@ class OnlineLearner:
         forecaster = Forecaster()
         forecaster._adopt(core.forecaster)
         corrector, blend, attached = None, None, core.attached
-        if "corrector" in attached:
-            c = core.forecaster.config
-            corrector = Corrector.from_bytes(
-                attached["corrector"], horizon=c.horizon, quantiles=tuple(c.quantiles)
-            )
-            blend = Blend.from_json(attached["blend"].decode())
         newest = history_frame(core.history).tail(1)
-        if "newest" in attached:
-            newest.index = pd.Index([int(attached["newest"])], name="row")
+        try:  # the file is sealed, but who sealed it?
+            if "corrector" in attached or "blend" in attached:
+                c = core.forecaster.config
+                corrector = Corrector.from_bytes(
+                    attached["corrector"], horizon=c.horizon, quantiles=tuple(c.quantiles)
+                )
+                blend = Blend.from_json(attached["blend"].decode())
+                check_blend(blend, forecaster)
+                corrector.core_.forecast(
+                    core.history,
+                    np.full((c.horizon, len(corrector.setpoints_)), np.nan),
+                    np.full((c.horizon, len(corrector.disturbances_)), np.nan),
+                    core.first_row,
+                )
+            if "newest" in attached:
+                newest.index = pd.Index([int(attached["newest"])], name="row")
+        except (_core.Error, KeyError, ValueError) as error:
+            raise _core.FileError(
+                f"{os.fspath(path)}: what stands beside the learner does not fit it: {error}"
+            ) from None
         self = cls.__new__(cls)
         self._adopt(core, forecaster, newest, corrector, blend)
         return self

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from emisopt import (
     Blend,
     Corrector,
+    FileError,
     Forecaster,
     InputError,
     OnlineLearner,
@@ -213,6 +214,22 @@ def test_its_file_goes_on_to_the_same_bits(rows_without_stamps, tmp_path, delay)
     pd.testing.assert_frame_equal(one.predict(), two.predict(), check_exact=True)
     two.save(tmp_path / "again.safetensors")
     assert OnlineLearner.load(tmp_path / "again.safetensors").predict().equals(two.predict())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("blend", b'{"share": [[0.5]]}'), ("blend", b"\xff"), ("corrector", b"nothing"), ("newest", b"x")],
+)
+def test_a_file_whose_parts_do_not_fit_is_refused(boiler, tmp_path, name, content):
+    history, forecaster = boiler
+    learner = OnlineLearner(
+        forecaster, history[:PAST], corrector=CORRECTOR, blend=half(forecaster), **SETTINGS
+    )
+    learner.save(tmp_path / "learner.safetensors")
+    learner.core.attach(name, content)
+    learner.core.save(str(tmp_path / "other.safetensors"))
+    with pytest.raises(FileError, match=r"other\.safetensors: what stands beside the learner does not fit"):
+        OnlineLearner.load(tmp_path / "other.safetensors")
 
 
 def test_a_later_value_for_a_row_replaces_the_first(boiler):
