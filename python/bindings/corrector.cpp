@@ -3,6 +3,7 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 
 #include "arrays.hpp"
@@ -69,7 +70,8 @@ void check_coming(const Corrector& c, const Array& plan, const Array& known) {
       {{"H", static_cast<long>(plan.shape(0))}, {"D", static_cast<long>(c.tags().disturbances().size())}});
 }
 
-py::tuple forecast(const Corrector& c, const History& history, const Array& plan, const Array& known) {
+py::tuple forecast(const Corrector& c, const History& history, const Array& plan, const Array& known,
+                   Index first) {
   check_coming(c, plan, known);
   const auto outputs = static_cast<Index>(c.outputs().size());
   Matrix mean(plan.shape(0), outputs), variance(plan.shape(0), outputs);
@@ -77,19 +79,20 @@ py::tuple forecast(const Corrector& c, const History& history, const Array& plan
   {
     py::gil_scoped_release nogil;
     View v = variance;
-    c.forecast(mean, &v, history, p, k);
+    c.forecast(mean, &v, history, p, k, first);
   }
   return py::make_tuple(to_array(std::move(mean)), to_array(std::move(variance)));
 }
 
-Array jacobian(const Corrector& c, const History& history, const Array& plan, const Array& known) {
+Array jacobian(const Corrector& c, const History& history, const Array& plan, const Array& known,
+               Index first) {
   check_coming(c, plan, known);
   const Index h = plan.shape(0), u = plan.shape(1), outputs = static_cast<Index>(c.outputs().size());
   Matrix out(h * outputs, h * u);
   const ConstView p = view(plan), k = view(known);
   {
     py::gil_scoped_release nogil;
-    c.jacobian(out, history, p, k);
+    c.jacobian(out, history, p, k, first);
   }
   return to_array(std::move(out)).reshape(std::vector<py::ssize_t>{h, outputs, h, u});
 }
@@ -175,28 +178,34 @@ void bind_corrector(py::module_& m) {
       .def_property_readonly("config", &Corrector::config)
       .def_property_readonly("tags", &Corrector::tags)
       .def_property_readonly("labels", &Corrector::labels)
+      .def_property_readonly(
+          "rows_needed",
+          [](const Corrector& c) {
+            return kHeldRows + *std::max_element(c.config().lags.begin(), c.config().lags.end());
+          },
+          "Rows of history that a forecast may look back at.")
       .def_property_readonly("column_names", [](const Corrector& c) { return c.columns().names(c.tags()); })
       .def(
           "observe",
-          [](Corrector& c, const History& history, Index row, Index now) {
+          [](Corrector& c, const History& history, Index row, Index now, Index first) {
             if (row < 0 || row >= history.rows())
               throw InputError("Corrector.observe(row): expected a row of the history, 0.." +
                                std::to_string(history.rows() - 1) + ", got " + std::to_string(row));
             py::gil_scoped_release nogil;
-            return c.observe(history, row, now);
+            return c.observe(history, row, now, first);
           },
-          "history"_a, "row"_a, "now"_a)
+          "history"_a, "row"_a, "now"_a, "first"_a = 0)
       .def(
           "catch_up",
-          [](Corrector& c, const History& history, Index now) {
+          [](Corrector& c, const History& history, Index now, Index first) {
             py::gil_scoped_release nogil;
-            return c.catch_up(history, now);
+            return c.catch_up(history, now, first);
           },
-          "history"_a, "now"_a, "Takes in all labels that are new by row `now`; how many.")
+          "history"_a, "now"_a, "first"_a = 0, "Takes in all labels that are new by row `now`; how many.")
       .def("restart", &Corrector::restart, "Forgets all labels; keeps what fit learnt of operation.")
-      .def("forecast", &forecast, "history"_a, "plan"_a.noconvert(), "known"_a.noconvert(),
+      .def("forecast", &forecast, "history"_a, "plan"_a.noconvert(), "known"_a.noconvert(), "first"_a = 0,
            "Normalised mean and variance (H, O) of the rows after the history.")
-      .def("jacobian", &jacobian, "history"_a, "plan"_a.noconvert(), "known"_a.noconvert(),
+      .def("jacobian", &jacobian, "history"_a, "plan"_a.noconvert(), "known"_a.noconvert(), "first"_a = 0,
            "(H, O, H, U): d physical median / d setpoint.")
       .def("replay", &replay, "history"_a, "begin"_a, "end"_a, "stride"_a, "leads"_a, "variance"_a = true,
            "Normalised mean and variance (origins, leads, O); the corrector moves on.")

@@ -93,6 +93,22 @@ void bind_learner(py::module_& m) {
           "remembered", [](const OnlineLearner& l) { return l.memory().size(); }, "Windows in the memory.")
       .def_property_readonly("forecaster", &OnlineLearner::forecaster,
                              "With the weights that serve (a copy).")
+      .def("keep_rows", &OnlineLearner::keep_rows, "rows"_a, "Rows that are kept for others.")
+      .def(
+          "attach",
+          [](OnlineLearner& l, const std::string& name, const py::bytes& content) {
+            l.attached()[name] = content;
+          },
+          "name"_a, "content"_a, "Bytes that go into the learner's file under a name.")
+      .def_property_readonly(
+          "attached",
+          [](const OnlineLearner& l) {
+            py::dict out;
+            for (const auto& [name, bytes] : l.attached()) out[py::str(name)] = py::bytes(bytes);
+            return out;
+          },
+          "The same, by name.")
+      .def_property_readonly("config", &OnlineLearner::config)
       .def("save", &OnlineLearner::save, "path"_a, py::call_guard<py::gil_scoped_release>())
       .def_static("load", &OnlineLearner::load, "path"_a, py::call_guard<py::gil_scoped_release>());
 }
@@ -138,10 +154,10 @@ void bind_online(py::module_& m) {
         const Array flat = to_array(std::move(result.quantiles));
         const Array quantiles = flat.attr("reshape")(py::make_tuple(
             n, forecaster.config.horizon, forecaster.layout.outputs().size(), forecaster.config.levels()));
-        return py::make_tuple(result.origins, quantiles, result.reports);
+        return py::make_tuple(result.origins, quantiles, result.reports, std::move(result.last));
       },
       "forecaster"_a, "history"_a, "first"_a, "last"_a, "config"_a, "operation_known"_a, "stride"_a = 1,
-      "(origins, quantiles (n, H, O, Q), reports).");
+      "(origins, quantiles (n, H, O, Q), reports, the forecaster as it served at the end).");
 }
 
 }  // namespace emisopt::python

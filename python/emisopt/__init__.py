@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from emisopt import metrics, plants
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
+from emisopt.beside import Blend
 from emisopt.config import show_config
 from emisopt.control import Controller, Decision
 from emisopt.corrector import Corrector, blend_weights
@@ -16,7 +17,8 @@ from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster
 from emisopt.io import read_history
 from emisopt.objective import Limit, Objective, Setpoint, economic
-from emisopt.online import OnlineLearner, run_online
+from emisopt.online import OnlineLearner
+from emisopt.prequential import choose_blend, run_online
 from emisopt.prior import FunctionPrior, TablePrior
 from emisopt.risk import BreakRisk
 from emisopt.sensitivity import Sensitivity
@@ -24,6 +26,7 @@ from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 from emisopt.teacher import TeacherForecasts
 
 __all__ = [
+    "Blend",
     "BreakRisk",
     "ConfigError",
     "Controller",
@@ -49,6 +52,7 @@ __all__ = [
     "TeacherForecasts",
     "__version__",
     "blend_weights",
+    "choose_blend",
     "distill",
     "economic",
     "load_tagmap",

@@ -2102,6 +2102,14 @@ class OnlineLearner:
         ...
     def __init__(self, forecaster: Forecaster, past: History, config: OnlineConfig) -> None:
         ...
+    def attach(self, name: str, content: bytes) -> None:
+        """
+        Bytes that go into the learner's file under a name.
+        """
+    def keep_rows(self, rows: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        Rows that are kept for others.
+        """
     def label(self, row: typing.SupportsInt | typing.SupportsIndex, outputs: numpy.typing.NDArray[numpy.float64]) -> None:
         """
         Outputs (O) of an earlier row, once its delay has passed.
@@ -2120,6 +2128,14 @@ class OnlineLearner:
         """
         An update now.
         """
+    @property
+    def attached(self) -> dict:
+        """
+        The same, by name.
+        """
+    @property
+    def config(self) -> OnlineConfig:
+        ...
     @property
     def first_row(self) -> int:
         """
@@ -2234,19 +2250,19 @@ class Corrector:
         ...
     def __copy__(self) -> Corrector:
         ...
-    def catch_up(self, history: History, now: typing.SupportsInt | typing.SupportsIndex) -> int:
+    def catch_up(self, history: History, now: typing.SupportsInt | typing.SupportsIndex, first: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
         """
         Takes in all labels that are new by row `now`; how many.
         """
-    def forecast(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64]) -> tuple:
+    def forecast(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64], first: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
         """
         Normalised mean and variance (H, O) of the rows after the history.
         """
-    def jacobian(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+    def jacobian(self, history: History, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64], first: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
         """
         (H, O, H, U): d physical median / d setpoint.
         """
-    def observe(self, history: History, row: typing.SupportsInt | typing.SupportsIndex, now: typing.SupportsInt | typing.SupportsIndex) -> bool:
+    def observe(self, history: History, row: typing.SupportsInt | typing.SupportsIndex, now: typing.SupportsInt | typing.SupportsIndex, first: typing.SupportsInt | typing.SupportsIndex = 0) -> bool:
         ...
     def quantiles(self, mean: numpy.typing.NDArray[numpy.float64], variance: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
         """
@@ -2271,6 +2287,11 @@ class Corrector:
     @property
     def labels(self) -> int:
         ...
+    @property
+    def rows_needed(self) -> int:
+        """
+        Rows of history that a forecast may look back at.
+        """
     @property
     def tags(self) -> TagMap:
         ...
@@ -2969,9 +2990,9 @@ def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.Supp
     """
     (N) sums of the last `window` rows, each correctly rounded, as math.fsum; NaN is passed over.
     """
-def run_prequential(forecaster: Forecaster, history: History, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, config: OnlineConfig, operation_known: bool, stride: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple[list[int], numpy.typing.NDArray[numpy.float64], list[UpdateReport]]:
+def run_prequential(forecaster: Forecaster, history: History, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, config: OnlineConfig, operation_known: bool, stride: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple[list[int], numpy.typing.NDArray[numpy.float64], list[UpdateReport], Forecaster]:
     """
-    (origins, quantiles (n, H, O, Q), reports).
+    (origins, quantiles (n, H, O, Q), reports, the forecaster as it served at the end).
     """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, instrument_faults: bool = True, progress: typing.Any = None) -> tuple:
     """

@@ -389,22 +389,30 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         self._adopt(core)
         return self
 
+    def to_bytes(self) -> bytes:
+        """What :meth:`save` writes."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / "corrector.safetensors")
+            return (Path(folder) / "corrector.safetensors").read_bytes()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, **parameters: Any) -> Corrector:
+        """A fitted corrector from what :meth:`to_bytes` gave; `parameters` as of :meth:`load`."""
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "corrector.safetensors").write_bytes(content)
+            return cls.load(Path(folder) / "corrector.safetensors", **parameters)
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        core = state.pop("core_", None)
-        if core is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                core.save(str(Path(folder) / "corrector.safetensors"))
-                state["_file"] = (Path(folder) / "corrector.safetensors").read_bytes()
+        if state.pop("core_", None) is not None:
+            state["_file"] = self.to_bytes()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         content = state.pop("_file", None)
         super().__setstate__(state)
         if content is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / "corrector.safetensors").write_bytes(content)
-                self.core_ = _core.Corrector.load(str(Path(folder) / "corrector.safetensors"))
+            self.core_ = Corrector.from_bytes(content).core_
 
 
 def _levels(quantiles: Sequence[float], where: str) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -13,21 +12,21 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt.beside import Blend
+from emisopt.corrector import Corrector
 from emisopt.forecaster import Forecaster
-from emisopt.history import to_history
+from emisopt.history import future_index, history_frame, known_array, plan_array, to_history
+from emisopt.prequential import (
+    Prequential,
+    check_blend,
+    choose_blend,
+    online_config,
+    own_corrector,
+    report_frame,
+    run_online,
+)
 
-__all__ = ["OnlineLearner", "Prequential", "run_online"]
-
-REPORT_FIELDS = (
-    "row", "version", "accepted", "reason", "steps", "pace", "recent_loss", "replay_loss", "l2sp", "ewc",
-    "distill", "gradient_norm", "newest_loss", "guard_before", "guard_after", "seconds",
-)  # fmt: skip
-
-
-def report_frame(reports: list[_core.UpdateReport]) -> pd.DataFrame:
-    """Reports of updates, a row each."""
-    rows = [{name: getattr(report, name) for name in REPORT_FIELDS} for report in reports]
-    return pd.DataFrame(rows, columns=list(REPORT_FIELDS))
+__all__ = ["OnlineLearner", "Prequential", "choose_blend", "run_online"]
 
 
 class OnlineLearner:
@@ -42,6 +41,12 @@ class OnlineLearner:
     ----------
     forecaster : a fitted Forecaster; it is copied and stays as it is
     past : DataFrame, rows with their labels up to now; they fill the memory
+    corrector : a Corrector to stand beside the network, None: none. It is copied and fitted on `past`, with
+        the learner's delay and the forecaster's horizon and quantiles, and follows the labels; it answers
+        alone where the network cannot, in the `context` rows after a gap
+    blend : the network's share in what is said, see :func:`choose_blend`
+    validation : instead of `blend`: find it on so many rows at the end of `past`, which the forecaster must
+        not have been trained on; it takes as long as living through them
     delay : rows until a row's outputs are known, 0: they come with the row
     update : "full", "lora" (low-rank corrections of `rank`) or "head" (what stands behind the last block)
     l2sp, ewc, distill : coefficients of the terms above, >= 0; ewc not with "lora"
@@ -60,10 +65,13 @@ class OnlineLearner:
     ----------
     version : of the weights that serve;   snapshots : versions kept;   rows : rows seen
     reports : DataFrame, a row per update: each loss term, both penalties, the guard's losses, refusals
+    forecaster : the network with the weights that serve
+    corrector, blend : what stands beside it, None without
 
     Raises
     ------
-    InputError : a setting out of range, a past of other tags or shorter than one window.   NotFittedError
+    InputError : a setting out of range, a past of other tags or shorter than one window, a corrector without
+        blend or validation rows.   ShapeError : a blend of another size.   NotFittedError
 
     References
     ----------
@@ -88,6 +96,9 @@ class OnlineLearner:
         forecaster: Forecaster,
         past: pd.DataFrame,
         *,
+        corrector: Corrector | None = None,
+        blend: Blend | None = None,
+        validation: int = 0,
         delay: int = 0,
         update: str = "full",
         rank: int = 4,
@@ -116,18 +127,43 @@ class OnlineLearner:
         seed: int = 0,
     ) -> None:
         check_is_fitted(forecaster, "core_")
-        config = online_config(
+        settings: dict[str, Any] = dict(
             delay=delay, update=update, rank=rank, l2sp=l2sp, ewc=ewc, distill=distill, replay=replay,
             every=every, steps=steps, batch=batch, rate=rate, clip=clip, pace=pace, recent_rows=recent_rows,
             memory=memory, regimes=regimes, level_shift=level_shift, input_shift=input_shift,
             gain_shift=gain_shift, slope_shift=slope_shift, guard=guard, tolerance=tolerance,
             snapshots=snapshots, learn=learn, threads=threads, seed=seed,
         )  # fmt: skip
+        if corrector is None and (blend is not None or validation):
+            raise _core.InputError("OnlineLearner(blend, validation): expected a corrector to blend with")
         rows = to_history(past, forecaster.tags_, live=True, where="OnlineLearner(past)")
-        self._adopt(_core.OnlineLearner(forecaster.core_, rows, config), forecaster, past.tail(1))
+        core = _core.OnlineLearner(forecaster.core_, rows, online_config(**settings))
+        if corrector is not None:
+            if (blend is None) == (validation == 0):
+                raise _core.InputError(
+                    "OnlineLearner(corrector): expected its blend, or validation rows to find it on, got "
+                    + ("neither" if blend is None else "both")
+                )
+            if blend is None:
+                blend = choose_blend(forecaster, corrector, past, rows.rows - validation, **settings)
+            check_blend(blend, forecaster)
+            corrector = own_corrector(corrector, forecaster, delay)
+            corrector.fit(past, tags=forecaster.tags_)
+        self._adopt(core, forecaster, past.tail(1), corrector, blend)
 
-    def _adopt(self, core: _core.OnlineLearner, forecaster: Forecaster, newest: pd.DataFrame) -> None:
+    def _adopt(
+        self,
+        core: _core.OnlineLearner,
+        forecaster: Forecaster,
+        newest: pd.DataFrame,
+        corrector: Corrector | None,
+        blend: Blend | None,
+    ) -> None:
         self.core = core
+        self.corrector = corrector
+        self.blend = blend
+        if corrector is not None:
+            core.keep_rows(corrector.core_.rows_needed)
         self.tags = forecaster.tags_
         self._reports: list[_core.UpdateReport] = []
         self._newest = newest  # its label tells which stamps come next
@@ -167,6 +203,9 @@ class OnlineLearner:
             report = self.core.observe(row, stamp, bool(gap[i]) or (i == 0 and breaks))
             if report is not None:
                 reports.append(report)
+            if self.corrector is not None and self.core.config.delay == 0:
+                history = self.core.history
+                self.corrector.core_.catch_up(history, history.rows, self.core.first_row)
         self._newest = rows.tail(1)
         self._reports += reports
         return report_frame(reports)
@@ -189,15 +228,50 @@ class OnlineLearner:
         values = labels[list(self.tags.outputs)].to_numpy(dtype=float)
         for i, row in enumerate(np.ascontiguousarray(values)):
             self.core.label(first_row + i, row)
+        if self.corrector is None:
+            return
+        history, first = self.core.history, self.core.first_row  # cleaned as the learner's
+        for row_number in range(first_row, first_row + len(values)):
+            self.corrector.core_.observe(history, row_number - first, history.rows, first)
 
     def predict(
         self, plan: pd.DataFrame | ArrayLike | None = None, known: pd.DataFrame | ArrayLike | None = None
     ) -> pd.DataFrame:
-        """Quantiles for the rows after the newest one, by the weights that serve; see Forecaster.predict."""
-        from emisopt.history import history_frame
+        """Quantiles for the rows after the newest one, by the weights that serve; see Forecaster.predict.
 
-        frame = history_frame(self.core.history)
-        return self.forecaster.predict(frame, plan, known)
+        With a corrector: its blend with the network. Without a plan the network takes the setpoints as
+        unknown, the corrector as held.
+        """
+        history = self.core.history
+        frame = history_frame(history)
+        if self.corrector is None or self.blend is None:
+            return self.forecaster.predict(frame, plan, known)
+        core, levels = self.corrector.core_, list(self.forecaster.core_.config.quantiles)
+        horizon, outputs = self.blend.share.shape
+        unknown = np.full((horizon, len(self.tags.setpoints)), np.nan)
+        mean, variance = core.forecast(
+            history,
+            plan_array(unknown if plan is None else plan, self.tags, horizon),
+            known_array(known, self.tags, horizon),
+            self.core.first_row,
+        )
+        beside = core.quantiles(mean, variance, levels)
+        if self._network_can(history):
+            said = self.forecaster.predict(frame, plan, known)
+        else:
+            columns = pd.MultiIndex.from_product([self.tags.outputs, levels], names=["output", "quantile"])
+            index = future_index(frame, self.tags.period, horizon)
+            said = pd.DataFrame(np.nan, index=index, columns=columns)
+        blended = self.blend(said.to_numpy().reshape(horizon, outputs, -1), beside)
+        return pd.DataFrame(blended.reshape(horizon, -1), index=said.index, columns=said.columns)
+
+    def _network_can(self, history: _core.History) -> bool:
+        """Whether the context is unbroken and knows every output."""
+        context = int(self.forecaster.core_.config.context)
+        if history.rows < context or np.asarray(history.gap)[history.rows - context + 1 :].any():
+            return False
+        places = [self.tags.names.index(n) for n in self.tags.outputs]
+        return bool(np.isfinite(np.asarray(history.values)[-context:, places]).any(axis=0).all())
 
     @property
     def reports(self) -> pd.DataFrame:
@@ -242,7 +316,15 @@ class OnlineLearner:
         return int(self.core.rollback(version))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Everything (rows, memory, weights, versions) in one safetensors file, atomically."""
+        """Everything (rows, memory, weights, versions, what stands beside) in one safetensors file,
+        atomically."""
+        if self.corrector is not None and self.blend is not None:
+            self.core.attach("corrector", self.corrector.to_bytes())
+            self.core.attach("blend", self.blend.to_json().encode())
+        if not isinstance(
+            self._newest.index, pd.DatetimeIndex
+        ):  # rows without stamps go on from their number
+            self.core.attach("newest", str(int(self._newest.index[-1])).encode())
         self.core.save(os.fspath(path))
 
     @classmethod
@@ -253,84 +335,42 @@ class OnlineLearner:
         ------
         FileError : missing, truncated, changed, foreign, or of a newer format
         """
-        from emisopt.history import history_frame
-
         core = _core.OnlineLearner.load(os.fspath(path))
         forecaster = Forecaster()
         forecaster._adopt(core.forecaster)
+        corrector, blend, attached = None, None, core.attached
+        newest = history_frame(core.history).tail(1)
+        try:  # the file is sealed, but who sealed it?
+            if "corrector" in attached or "blend" in attached:
+                c = core.forecaster.config
+                corrector = Corrector.from_bytes(
+                    attached["corrector"], horizon=c.horizon, quantiles=tuple(c.quantiles)
+                )
+                blend = Blend.from_json(attached["blend"].decode())
+                check_blend(blend, forecaster)
+                corrector.core_.forecast(
+                    core.history,
+                    np.full((c.horizon, len(corrector.setpoints_)), np.nan),
+                    np.full((c.horizon, len(corrector.disturbances_)), np.nan),
+                    core.first_row,
+                )
+            if "newest" in attached:
+                newest.index = pd.Index([int(attached["newest"])], name="row")
+        except (_core.Error, KeyError, ValueError) as error:
+            raise _core.FileError(
+                f"{os.fspath(path)}: what stands beside the learner does not fit it: {error}"
+            ) from None
         self = cls.__new__(cls)
-        self._adopt(core, forecaster, history_frame(core.history).tail(1))
+        self._adopt(core, forecaster, newest, corrector, blend)
         return self
 
     def __repr__(self) -> str:
         return (
             f"OnlineLearner({self.tags.plant!r}, {self.rows:,} rows seen, version {self.version}, "
-            f"{self.core.remembered:,} windows remembered, {len(self.reports)} updates)"
+            f"{self.core.remembered:,} windows remembered, {len(self.reports)} updates"
+            + (", a corrector beside)" if self.corrector is not None else ")")
         )
 
     def _repr_html_(self) -> str:
         tail = self.reports.tail(5).to_html(index=False, float_format=lambda x: f"{x:.4g}")
         return f"<p>{escape(repr(self))}</p>{tail}"
-
-
-def online_config(*, update: str = "full", **settings: Any) -> _core.OnlineConfig:
-    """Settings as the core checks them; `update` by name."""
-    if update not in _core.UpdateScope.__members__:
-        names = ", ".join(_core.UpdateScope.__members__)
-        raise _core.InputError(f"OnlineLearner(update): expected one of {names}, got {update!r}")
-    return _core.OnlineConfig(update=_core.UpdateScope.__members__[update], **settings)
-
-
-@dataclass(frozen=True)
-class Prequential:
-    """What a learner would have forecast on a past.
-
-    Attributes
-    ----------
-    origins : (n,) first rows forecast;   quantiles : (n, H, O, Q) physical, NaN where none can be issued
-    reports : DataFrame, a row per update
-    """
-
-    origins: np.ndarray[Any, np.dtype[np.int64]]
-    quantiles: np.ndarray[Any, np.dtype[np.float64]]
-    reports: pd.DataFrame
-
-
-def run_online(
-    forecaster: Forecaster,
-    history: pd.DataFrame,
-    first: int,
-    last: int | None = None,
-    *,
-    operation_known: bool = True,
-    stride: int = 1,
-    **settings: Any,
-) -> Prequential:
-    """Predict, store, learn over rows `first` to `last` of a history, as :class:`OnlineLearner` would have.
-
-    The forecast from row k is made before row k is handed in: it knows rows before k with the labels known by
-    then and, with `operation_known`, the coming setpoints and known-ahead disturbances.
-
-    Parameters
-    ----------
-    forecaster : fitted; history : DataFrame (N, tags); first, last : rows, last None: to the end
-    operation_known : whether the coming operation is given; stride : forecast from each so-manieth row
-    settings : as of :class:`OnlineLearner`
-
-    Examples
-    --------
-    >>> from emisopt import Forecaster, plants
-    >>> from emisopt.online import run_online
-    >>> history, tags = plants.Boiler(seed=1).simulate_history(days=3)
-    >>> f = Forecaster(context=24, horizon=6, width=16, heads=2, steps=20)
-    >>> run = run_online(f.fit(history[:600], tags=tags, progress=False), history, 600, 700, memory=100)
-    >>> run.quantiles.shape
-    (100, 6, 6, 7)
-    """
-    check_is_fitted(forecaster, "core_")
-    rows = to_history(history, forecaster.tags_, live=True, where="run_online(history)")
-    origins, quantiles, reports = _core.run_prequential(
-        forecaster.core_, rows, first, rows.rows if last is None else last, online_config(**settings),
-        operation_known, stride,
-    )  # fmt: skip
-    return Prequential(np.asarray(origins, dtype=np.int64), quantiles, report_frame(reports))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.forecasting import cached, ours, scores, tables, windows
+from benchmarks.forecasting import cached, distill, forgetting, ours, scores, tables, windows
 from benchmarks.forecasting.baseline_boosting import Direct, Tracked, spread_levels, track
 from benchmarks.forecasting.baseline_gp import LinearGP
 from benchmarks.forecasting.baseline_linear import Ridge, RLinear
@@ -263,3 +263,53 @@ def _mae(task: Task, forecast: Floats) -> Mapping[str, float]:
 
 def test_quoted_figures_are_marked_as_such() -> None:
     assert all(name.endswith("-quoted") for peers in windows.QUOTED.values() for name in peers)
+
+
+# ---- what is kept, what is taught ------------------------------------------------------------------------
+
+
+def _result(rise: float, new: float) -> forgetting.Result:
+    before = np.array([0.5, 2.0])
+    return forgetting.Result(np.full((200, 2), new), before + rise, before)
+
+
+def test_forgetting_is_a_share_of_what_plain_fine_tuning_forgets() -> None:
+    sd = np.array([1.0, 1.0])
+    results = {
+        "ours": [_result(0.02, 1.0), _result(0.04, 1.0)],
+        "plain": [_result(0.28, 1.1), _result(0.32, 1.1)],
+        "frozen": [_result(0.0, 1.2)] * 2,
+    }
+    share, rise, error, *by_output = forgetting.report(("CO", "NOX"), sd, results, "")
+    assert (share.case, share.metric) == ("forgetting", "share")
+    assert share.ours == pytest.approx(0.1) and "10.6 sd, so it counts" in share.note
+    assert rise.ours == pytest.approx(0.03) and rise.peer == pytest.approx(0.3)
+    assert error.ours == pytest.approx(1.0) and error.peer == pytest.approx(1.1)
+    assert [row.case for row in by_output] == ["forgetting-co", "forgetting-nox"]
+
+
+def test_an_anchor_that_forgets_no_more_than_noise_says_so() -> None:
+    sd = np.array([1.0, 1.0])
+    noisy = {
+        "ours": [_result(0.0, 1.0)] * 2,
+        "plain": [_result(-0.1, 1.0), _result(0.3, 1.0)],
+        "frozen": [_result(0.0, 1.0)] * 2,
+    }
+    assert "does NOT exceed two sd" in forgetting.report(("CO", "NOX"), sd, noisy, "")[0].note
+    one = {name: each[:1] for name, each in noisy.items()}
+    assert "one seed" in forgetting.report(("CO", "NOX"), sd, one, "")[0].note
+
+
+def test_a_student_is_scored_by_the_share_of_the_gap_that_it_closes() -> None:
+    rng = np.random.default_rng(0)
+    noise = 0.01 * rng.normal(size=300)
+
+    def of(level: float) -> distill.Losses:
+        return distill.Losses(level + noise + 0.001 * rng.normal(size=300), np.array([level, level]))
+
+    share, loss = distill.report(("CO", "NOX"), of(0.8), [of(1.0), of(1.1)], [of(0.9), of(0.9)])
+    assert (share.case, share.metric) == ("distill", "share")
+    assert share.ours == pytest.approx((0.5 + 2 / 3) / 2, abs=0.01) and "so it counts" in share.note
+    assert loss.ours == pytest.approx(0.9, abs=0.01) and loss.peer == pytest.approx(1.05, abs=0.01)
+    worse = distill.report(("CO", "NOX"), of(1.2), [of(1.0)], [of(1.0)])[0]
+    assert "does NOT count" in worse.note

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from emisopt import Corrector, FileError, InputError, ShapeError, blend_weights, plants
+from emisopt.history import to_history
 from emisopt.tags import Tag, TagMap
 
 
@@ -310,3 +311,15 @@ def test_two_opposite_errors_cancel() -> None:
         blend_weights([np.nan], [[1.0]])
     with pytest.raises(InputError, match="K forecasts"):
         blend_weights([1.0, 2.0], [[1.0]])
+
+
+def test_targets_that_cannot_be_learnt_are_refused() -> None:
+    history, tags = boiler()
+    for value, message in ((np.nan, "'nox' has no value in any of 700 rows"), (80.0, "'nox' is constant")):
+        spoilt = history.iloc[:700].copy()
+        spoilt["nox"] = value
+        with pytest.raises(InputError, match=message):
+            small().fit(spoilt, tags=tags)
+    other = TagMap(tuple(t for t in tags if t.name != "co"), plant=tags.plant, period=tags.period)
+    with pytest.raises(InputError, match="tags of fit"):
+        fitted().core_.catch_up(to_history(history, other), 700)

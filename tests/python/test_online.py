@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emisopt import FileError, Forecaster, InputError, OnlineLearner, plants, run_online
+from emisopt import (
+    Blend,
+    Corrector,
+    DataError,
+    FileError,
+    Forecaster,
+    InputError,
+    OnlineLearner,
+    plants,
+    run_online,
+)
 
 PAST = 900
 
@@ -63,21 +73,47 @@ def test_late_labels_in_pieces_give_the_bits_of_the_prequential_run(boiler):
     )
 
 
-def test_forecasts_know_nothing_of_what_comes(boiler):
+@pytest.fixture(scope="module")
+def long_context(boiler) -> Forecaster:
+    """A context longer than the longest delay: else every label in it would still be hidden."""
+    history, forecaster = boiler
+    f = Forecaster(context=192, patch=8, horizon=6, width=16, heads=2, steps=20, batch=16, max_delay=168)
+    return f.fit(history, tags=forecaster.tags_, train_rows=PAST - 200, progress=False)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["network", "with corrector"])
+@pytest.mark.parametrize("delay", [0, 24, 168])
+def test_a_label_reaches_forecasts_exactly_when_its_delay_has_passed(boiler, long_context, delay, beside):
+    history, first, last = boiler[0], PAST - 100, PAST + 110
+    outputs = [history.columns.get_loc(n) for n in long_context.outputs_]
+    settings = {"delay": delay, "every": 8, "memory": 64, "recent_rows": 60, "batch": 8, "threads": 1}
+    if beside:
+        settings |= {"corrector": Corrector(window=40, waves=10), "blend": Blend(np.full((6, 6), 0.5))}
+    run = run_online(long_context, history, first, last, **settings)
+    assert np.isfinite(run.quantiles).all() and run.reports["accepted"].any()
+    for cut in (first + 1, first + 30):
+        rng, noise = np.random.default_rng(cut), history.copy()
+        noise.iloc[cut:, outputs] *= rng.uniform(0.8, 1.2, size=(len(history) - cut, len(outputs)))
+        noise.iloc[cut + 1 :: 7, outputs] = np.nan
+        other = run_online(long_context, noise, first, last, **settings)
+        same = (run.quantiles == other.quantiles).all(axis=(1, 2, 3))
+        assert (
+            run.origins[np.argmin(same)] == cut + 1 + delay
+        )  # the first that may have read the label of `cut`
+
+
+def test_without_the_operation_no_coming_row_reaches_a_forecast(boiler):
     history, forecaster = boiler
     rng = np.random.default_rng(0)
-    numeric = history.select_dtypes("number").columns
-    for delay in (0, 5):
-        settings = {"delay": delay, "every": 8, "memory": 64, "recent_rows": 100, "threads": 1}
-        run = run_online(forecaster, history, PAST, PAST + 80, operation_known=False, **settings)
-        for cut in (PAST + 1, PAST + 33, PAST + 62):
-            noise = history.copy()
-            factor = rng.uniform(0.8, 1.2, size=(len(history) - cut, len(numeric)))
-            noise.iloc[cut:, [history.columns.get_loc(n) for n in numeric]] *= factor
-            other = run_online(forecaster, noise, PAST, PAST + 80, operation_known=False, **settings)
-            upto = cut - PAST + 1  # the forecast from row `cut` has seen the rows before it
-            np.testing.assert_array_equal(run.quantiles[:upto], other.quantiles[:upto])
-            assert (run.quantiles[upto:] != other.quantiles[upto:]).any()
+    numeric = [history.columns.get_loc(n) for n in history.select_dtypes("number").columns]
+    settings = {"every": 8, "memory": 64, "recent_rows": 100, "threads": 1, "operation_known": False}
+    run = run_online(forecaster, history, PAST, PAST + 80, **settings)
+    for cut in (PAST + 1, PAST + 33, PAST + 62):
+        noise = history.copy()
+        noise.iloc[cut:, numeric] *= rng.uniform(0.8, 1.2, size=(len(history) - cut, len(numeric)))
+        other = run_online(forecaster, noise, PAST, PAST + 80, **settings)
+        same = (run.quantiles == other.quantiles).all(axis=(1, 2, 3))
+        assert run.origins[np.argmin(same)] == cut + 1  # the forecast from row `cut` has seen the rows before
 
 
 def test_early_labels_are_refused(boiler):
@@ -103,7 +139,9 @@ def test_time_that_goes_back_is_refused_and_nothing_is_taken(boiler):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"l2sp": -1.0}, "OnlineConfig.l2sp"),
+        ({"l2sp": -1.0}, "OnlineConfig.l2sp: expected 0 or a positive number, got -1"),
+        ({"ewc": -1.0}, "OnlineConfig.ewc"),
+        ({"distill": np.nan}, "OnlineConfig.distill"),
         ({"update": "some"}, "expected one of full, lora, head"),
         ({"update": "lora", "ewc": 1.0}, "OnlineConfig.ewc"),
         ({"replay": 2.0}, "OnlineConfig.replay"),
@@ -113,6 +151,28 @@ def test_time_that_goes_back_is_refused_and_nothing_is_taken(boiler):
 def test_settings_out_of_range_are_named(boiler, settings, text):
     with pytest.raises(InputError, match=text):
         learner(boiler, **settings)
+
+
+def test_a_past_of_other_tags_or_without_a_window_is_refused(boiler):
+    history, forecaster = boiler
+    with pytest.raises(DataError, match=r"OnlineLearner\(past\).*nox"):
+        OnlineLearner(forecaster, history[:PAST].drop(columns="nox"))
+    with pytest.raises(InputError, match="at least one window of 24 \\+ 6 unbroken rows with known labels"):
+        OnlineLearner(forecaster, history[:20])
+    empty = history[:PAST].copy()
+    empty[list(forecaster.outputs_)] = np.nan
+    with pytest.raises(InputError, match="with known labels, got none in 900 rows"):
+        OnlineLearner(forecaster, empty)
+
+
+def test_a_loss_that_is_no_number_is_reported_and_the_weights_are_kept(boiler):
+    online = learner(boiler, rate=1e30, clip=0.0, steps=4, guard=0)
+    weights = online.forecaster.core_.theta.copy()
+    reports = online.observe(boiler[0][PAST : PAST + 24])
+    assert not reports["accepted"].any()
+    assert reports["reason"].str.contains("not finite at step 2 in a batch of 32 windows with targets").all()
+    assert online.version == 1
+    np.testing.assert_array_equal(online.forecaster.core_.theta, weights)
 
 
 def test_rollback_serves_an_old_version(boiler):

@@ -376,7 +376,7 @@ def test_notebooks_and_programs_run_away_from_the_tree(
     write(tmp_path, "nb/a.ipynb", notebook("x = 2", "open('made', 'w').write(str(x))", "assert x == 2"))
     write(tmp_path, "ex/b.py", "open('made', 'w').write('b')\n")
     assert run_examples.main([str(tmp_path / "nb"), str(tmp_path / "ex")]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 0 failed"
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 0 failed, 0 skipped"
     assert not list(tmp_path.rglob("made"))
 
 
@@ -389,7 +389,24 @@ def test_a_failing_cell_or_program_is_shown(tmp_path: Path, capsys: pytest.Captu
     assert "x is two" in out
     assert "so far" in out
     assert "exit 4" in out
-    assert out.splitlines()[-1] == "0 passed, 3 failed"
+    assert out.splitlines()[-1] == "0 passed, 3 failed, 0 skipped"
+
+
+def test_a_notebook_without_its_data_is_skipped_except_under_ci(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = json.loads(notebook("x = 2"))
+    needs["metadata"]["needs_data"] = "gas_turbine"
+    write(tmp_path, "a.ipynb", json.dumps(needs))
+    monkeypatch.setenv("EMISOPT_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    monkeypatch.delenv("CI", raising=False)
+    assert run_examples.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "no data set gas_turbine" in out and out.splitlines()[-1] == "0 passed, 0 failed, 1 skipped"
+    monkeypatch.setenv("CI", "true")
+    assert run_examples.main([str(tmp_path)]) == 1
+    assert "no data set gas_turbine" in capsys.readouterr().out
 
 
 def test_no_example_at_all_is_a_failure(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ Prequential run_prequential(const Forecaster& forecaster, const History& history
       learner.label(due, label);
     }
   }
+  result.last = learner.forecaster();
   return result;
 }
 

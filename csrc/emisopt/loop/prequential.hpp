@@ -12,6 +12,7 @@ struct Prequential {
   std::vector<Index> origins;         // rows forecast from: every row of [first, last)
   Matrix quantiles;                   // (n*H, O*Q), physical, as forecast_origins gives them
   std::vector<UpdateReport> reports;  // of all updates
+  Forecaster last;                    // with the weights that served at the end
 };
 
 /// Forecasts from every `stride`-th row of [first, last) of `history`, then hands the row to a learner that

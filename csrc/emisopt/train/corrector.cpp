@@ -130,7 +130,7 @@ bool Corrector::observe(double t, const double* x, const double* y, double now) 
   return accept(t, x, y, now);
 }
 
-bool Corrector::observe(const History& history, Index row, Index now) {
+bool Corrector::observe(const History& history, Index row, Index now, Index first) {
   check_tags(history, "observe");
   const Matrix x = columns_.rows(history, scaler_, row, 1);
   // In the history's rows, not in periods since 1970: stamps may jitter.
@@ -138,7 +138,7 @@ bool Corrector::observe(const History& history, Index row, Index now) {
     refuse_early(static_cast<double>(row), static_cast<double>(now), config_.delay);
   std::vector<double> y;
   for (const Index o : outputs_) y.push_back(history.values(row, o));
-  return accept(row_time(history, row), x.row(0), y.data(), row_time(history, now));
+  return accept(row_time(history, row, first), x.row(0), y.data(), row_time(history, now, first));
 }
 
 bool Corrector::accept(double t, const double* x, const double* y, double now) {

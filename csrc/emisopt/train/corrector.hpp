@@ -63,13 +63,14 @@ class Corrector {
   /// it; one older than a full window is not taken (false), nor one without any value. Throws InputError for
   /// t or now that is not finite, for `now` that goes back, and for a label that comes before t + 1 + delay.
   bool observe(double t, const double* x, const double* y, double now);
-  /// The same for a row of a history with the tags of fit; `now` a row's number, too, and the delay counted
-  /// in rows of the history, whatever the stamps say.
-  bool observe(const History& history, Index row, Index now);
+  /// The same for a row of a history with the tags of fit; `now` a row of it, too, and the delay counted
+  /// in its rows, whatever the stamps say. `first`, here and below: the number of the history's first row,
+  /// which is what tells rows without stamps apart when older ones have been dropped.
+  bool observe(const History& history, Index row, Index now, Index first = 0);
 
   /// All labels of the history's rows < now - delay that are newer than the newest taken, at most two windows
   /// of them; returns how many were taken. Rows from `now` on are not read.
-  Index catch_up(const History& history, Index now);
+  Index catch_up(const History& history, Index now, Index first = 0);
   /// Forgets all labels and the clock, keeps what fit learnt of operation: to live through a past again.
   void restart();
 
@@ -83,10 +84,11 @@ class Corrector {
 
   /// The H rows after a history: plan (H, U), known (H, D), physical, NaN: held at the newest value.
   /// mean, variance (H, O), normalised; variance may be null.
-  void forecast(View mean, View* variance, const History& history, ConstView plan, ConstView known) const;
+  void forecast(View mean, View* variance, const History& history, ConstView plan, ConstView known,
+                Index first = 0) const;
   /// out (H*O, H*U): d physical median / d setpoint, row t*O+o, column s*U+u; exactly 0 for s > t, and where
   /// the plan is NaN or beyond kOperationClip.
-  void jacobian(View out, const History& history, ConstView plan, ConstView known) const;
+  void jacobian(View out, const History& history, ConstView plan, ConstView known, Index first = 0) const;
 
   /// Goes through rows [begin, end) of a history as a plant would: before origin k all labels of rows
   /// < k - delay that are new are taken in, then the rows k + lead - 1 are forecast with the setpoints and
@@ -108,7 +110,7 @@ class Corrector {
   OperationKernel kernel() const;
   bool accept(double t, const double* x, const double* y, double now);
   void take(double t, const double* x, const double* z);
-  Index first_new(const History& history, Index now) const;
+  Index first_new(const History& history, Index now, Index first) const;
   void take_gp(double t, const double* x, const std::vector<double>& residual);
   void take_rls(const double* x, const std::vector<double>& residual);
   void innovate(Index output, double innovation);

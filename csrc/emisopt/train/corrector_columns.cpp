@@ -11,7 +11,6 @@ namespace {
 
 constexpr double kDay = 86400, kWeek = 7 * kDay;
 constexpr double kMonday = 4 * kDay;  // 1970-01-01 was a Thursday, 1970-01-05 a Monday
-constexpr Index kHeld = 10'000;       // rows after which a held value is forgotten
 constexpr const char* kCalendar[] = {"day sine", "day cosine", "week sine", "week cosine", "weekend"};
 
 double calendar(int which, double time) {
@@ -41,17 +40,17 @@ bool hidden_ahead(const TagMap& tags, Index tag) {
   return t.role == Role::disturbance && !t.known_ahead;
 }
 
-// The newest known value up to `row`, at most kHeld rows old.
+// The newest known value up to `row`, at most kHeldRows rows old.
 double newest(const History& history, Index tag, Index row) {
-  for (Index r = row; r >= std::max<Index>(0, row - kHeld); --r)
+  for (Index r = row; r >= std::max<Index>(0, row - kHeldRows); --r)
     if (const double y = history.values(r, tag); std::isfinite(y)) return y;
   return kMissing;
 }
 
 }  // namespace
 
-double row_time(const History& history, Index row) {
-  if (history.time.empty() || !(history.tags.period > 0)) return static_cast<double>(row);
+double row_time(const History& history, Index row, Index first) {
+  if (history.time.empty() || !(history.tags.period > 0)) return static_cast<double>(first + row);
   const Index last = history.rows() - 1;
   const double beyond = static_cast<double>(std::max<Index>(row - last, 0));
   return history.time[static_cast<std::size_t>(std::min(row, last))] / history.tags.period + beyond;

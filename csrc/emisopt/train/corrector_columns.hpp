@@ -52,10 +52,14 @@ class CorrectorColumns {
   double utc_offset_ = 0;
 };
 
+/// Rows after which a held value is forgotten; with lags, as far back as a forecast looks.
+inline constexpr Index kHeldRows = 10'000;
+
 /// Operation counts at most so many standard deviations; a plan beyond has no slope there.
 inline constexpr double kOperationClip = 8.0;
 
-/// The clock of the corrector, in rows: stamps divided by the period, or the row's number.
-double row_time(const History& history, Index row);
+/// The clock of the corrector, in rows: stamps divided by the period, or the row's number, `first` being that
+/// of the history's first row.
+double row_time(const History& history, Index row, Index first = 0);
 
 }  // namespace emisopt

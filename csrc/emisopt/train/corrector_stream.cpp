@@ -7,16 +7,17 @@
 
 namespace emisopt {
 
-void Corrector::forecast(View mean, View* variance, const History& history, ConstView plan,
-                         ConstView known) const {
+void Corrector::forecast(View mean, View* variance, const History& history, ConstView plan, ConstView known,
+                         Index first) const {
   check_tags(history, "forecast");
   const Matrix x = columns_.coming(history, scaler_, plan, known);
   std::vector<double> t;
-  for (Index h = 0; h < x.rows; ++h) t.push_back(row_time(history, history.rows() + h));
+  for (Index h = 0; h < x.rows; ++h) t.push_back(row_time(history, history.rows() + h, first));
   predict(mean, variance, t.data(), x);
 }
 
-void Corrector::jacobian(View out, const History& history, ConstView plan, ConstView known) const {
+void Corrector::jacobian(View out, const History& history, ConstView plan, ConstView known,
+                         Index first) const {
   check_tags(history, "jacobian");
   const Matrix x = columns_.coming(history, scaler_, plan, known);
   const std::vector<Index> setpoints = tags_.setpoints();
@@ -24,7 +25,7 @@ void Corrector::jacobian(View out, const History& history, ConstView plan, Const
   Matrix mean(1, outputs), slopes(outputs, columns_.width());
   std::fill(out.data, out.data + out.rows * out.stride, 0.0);
   for (Index h = 0; h < horizon; ++h) {
-    const double t = row_time(history, history.rows() + h);
+    const double t = row_time(history, history.rows() + h, first);
     predict(mean, nullptr, &t, ConstView(x.row(h), 1, x.cols));
     slope(slopes, t, x.row(h));
     for (Index c = 0; c < columns_.width(); ++c) {
@@ -41,25 +42,26 @@ void Corrector::jacobian(View out, const History& history, ConstView plan, Const
 }
 
 // The first row whose label is newer than all that were handed in, or the end of those that may be by now.
-Index Corrector::first_new(const History& history, Index now) const {
+Index Corrector::first_new(const History& history, Index now, Index first) const {
   const Index end = std::max<Index>(0, std::min(now, history.rows()) - config_.delay);
   Index row = std::max<Index>(0, end - 2 * config_.window);
-  while (row < end && row_time(history, row) <= newest_) ++row;
+  while (row < end && row_time(history, row, first) <= newest_) ++row;
   return row;
 }
 
-Index Corrector::catch_up(const History& history, Index now) {
+Index Corrector::catch_up(const History& history, Index now, Index first) {
   check_tags(history, "catch_up");
   if (now < 0 || now > history.rows())
     throw InputError("Corrector.catch_up(now): expected 0.." + std::to_string(history.rows()) + ", got " +
                      std::to_string(now));
-  const Index first = first_new(history, now), end = std::max<Index>(first, now - config_.delay);
-  const Matrix x = columns_.rows(history, scaler_, first, end - first);
+  const Index begin = first_new(history, now, first), end = std::max<Index>(begin, now - config_.delay);
+  const Matrix x = columns_.rows(history, scaler_, begin, end - begin);
   std::vector<double> y(outputs_.size());
   Index taken = 0;
-  for (Index r = first; r < end; ++r) {
+  for (Index r = begin; r < end; ++r) {
     for (std::size_t o = 0; o < y.size(); ++o) y[o] = history.values(r, outputs_[o]);
-    taken += accept(row_time(history, r), x.row(r - first), y.data(), row_time(history, now)) ? 1 : 0;
+    const double t = row_time(history, r, first);
+    taken += accept(t, x.row(r - begin), y.data(), row_time(history, now, first)) ? 1 : 0;
   }
   return taken;
 }
@@ -81,7 +83,7 @@ void Corrector::replay(View mean, View* variance, const History& history, Index 
   std::vector<double> times(static_cast<std::size_t>(count)), y(static_cast<std::size_t>(outputs));
   View v_view = v;
   const bool hides = columns_.hides(tags_);
-  Index next = first_new(history, begin);
+  Index next = first_new(history, begin, 0);
   for (Index k = begin, i = 0; k < end; k += stride, ++i) {
     for (; next < k - config_.delay; ++next) {
       for (Index o = 0; o < outputs; ++o)

@@ -73,7 +73,8 @@ std::optional<UpdateReport> OnlineLearner::observe(std::span<const double> row, 
                          std::to_string(s.config.delay) + " rows later; hand it in by label()");
   s.remember();  // first: the labels that the rows before let in are in the history by now
   s.history.append(row.data(), time_s, breaks);
-  const Index keep = s.context() + s.horizon() + s.config.delay + s.config.recent_rows;
+  const Index keep =
+      std::max(s.context() + s.horizon() + s.config.delay + s.config.recent_rows, s.kept_for_others);
   if (s.history.rows() > 2 * keep) {
     const Index dropped = s.history.rows() - keep;
     s.history = s.history.slice(dropped, keep);
@@ -139,6 +140,15 @@ std::vector<int> OnlineLearner::snapshots() const {
   for (const auto& [v, kept_one] : state_->kept) versions.push_back(v);
   return versions;
 }
+
+void OnlineLearner::keep_rows(Index rows) {
+  if (rows < 0)
+    throw InputError("OnlineLearner.keep_rows(rows): expected 0 or more, got " + std::to_string(rows));
+  state_->kept_for_others = rows;
+}
+
+std::map<std::string, std::string>& OnlineLearner::attached() { return state_->attached; }
+const std::map<std::string, std::string>& OnlineLearner::attached() const { return state_->attached; }
 
 Forecaster OnlineLearner::forecaster() const { return state_->forecaster; }
 

@@ -6,6 +6,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -113,6 +114,12 @@ class OnlineLearner {
 
   /// The forecaster with the weights that serve.
   Forecaster forecaster() const;
+
+  /// Rows that are kept for others, beyond what learning needs; >= 0. Not part of its file.
+  void keep_rows(Index rows);
+  /// What belongs to this learner and goes into its file, as bytes by name: say, a corrector beside it.
+  std::map<std::string, std::string>& attached();
+  const std::map<std::string, std::string>& attached() const;
 
   /// Everything: rows, memory, weights, versions, moments. A learner loaded from it goes on to the same bits.
   /// Atomic; throws FileError.

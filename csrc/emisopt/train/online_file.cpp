@@ -1,5 +1,6 @@
 // The learner's file: safetensors, the forecaster's checkpoint inside it, small numbers as canonical JSON.
 #include <algorithm>
+#include <string_view>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/json.hpp"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr const char* kFormat = "emisopt.online";
 constexpr int kVersion = 1;
+constexpr std::string_view kAttached = "attached.";
 
 // Each field once: what writes it also reads it.
 template <class Visitor>
@@ -170,6 +172,9 @@ void OnlineLearner::save(const std::string& path) const {
   add_samples(file, "guard", samples, places);
   file.add("pace", {2}, std::vector<double>{s.usual_log_loss, s.newest_log_loss});
 
+  for (const auto& [name, bytes] : s.attached)
+    file.tensors[std::string(kAttached) + name] = text_tensor(bytes);
+
   Writer writer;
   visit(const_cast<OnlineConfig&>(s.config), writer);
   writer.object["update"] = to_string(s.config.update);
@@ -273,6 +278,8 @@ OnlineLearner OnlineLearner::load(const std::string& path) {
     if (pace.size() != 2) throw FileError(where + ": expected two numbers of 'pace'");
     s.usual_log_loss = pace[0];
     s.newest_log_loss = pace[1];
+    for (const auto& [name, tensor] : file.tensors)
+      if (name.starts_with(kAttached)) s.attached[name.substr(kAttached.size())] = tensor.bytes;
     s.compile();
     return learner;
   } catch (const InputError& error) {

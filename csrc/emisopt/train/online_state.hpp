@@ -24,7 +24,8 @@ struct OnlineLearner::State {
   double usual_log_loss = kMissing, newest_log_loss = kMissing;  // slow and fast means, for the pace
 
   History history;
-  std::int64_t first_row = 0;     // number of the history's first row
+  std::int64_t first_row = 0;  // number of the history's first row
+  Index kept_for_others = 0;
   std::int64_t since_update = 0;  // rows
   std::int64_t next_sample = 0;   // first target row of the next window to remember
   Regimes regimes;
@@ -38,13 +39,15 @@ struct OnlineLearner::State {
     std::vector<float> learning;  // lora only: what learns cannot be told from what serves
   };
   std::map<int, Version> kept;
+  std::map<std::string, std::string> attached;
   std::atomic<SharedWeights> serving;
 
   std::unique_ptr<WindowWriter> writer;
   std::unique_ptr<kernels::Program<float>> program;  // train mode, of what learns
   std::unique_ptr<kernels::Program<float>> teacher;  // infer mode, of the weights that serve
   int teacher_version = 0;
-  std::vector<kernels::Range> ranges;  // of the weights that learn
+  std::vector<std::int64_t> batch_rows;  // first target row of each window of the last batch, -1: none
+  std::vector<kernels::Range> ranges;    // of the weights that learn
 
   /// Compiles what config and forecaster ask for; theta_star, learning and anchor must be set.
   void compile();
@@ -75,6 +78,8 @@ struct OnlineLearner::State {
   std::vector<float> merged(const std::vector<float>& weights) const;
   /// One batch; false when no window was found for it.
   bool fill(std::uint64_t stream, int replayed, const Augmentation& augmentation);
+  /// Why a step ended in no number: its batch, and which of its windows are to blame.
+  std::string trouble(int step) const;
   double choose_pace(UpdateReport& report);
   bool descend(std::vector<float>& weights, std::vector<float>& m_now, std::vector<float>& v_now, int step,
                int replayed, UpdateReport& report);

@@ -79,6 +79,10 @@ bool OnlineLearner::State::window_at(std::int64_t origin, Matrix& window, double
   if (first < 0 || !unbroken(history, first, length)) return false;
   window = forecaster.scaler.normalise(history, first, length);
   time0 = history.time.empty() ? kMissing : history.time[static_cast<std::size_t>(first)];
+  // A label that no float holds would make every batch infinite that replays its window.
+  for (const Index tag : layout().outputs())
+    for (Index r = 0; r < length; ++r)
+      if (std::isinf(static_cast<float>(window(r, tag)))) return false;
   const auto some = [&](Index tag, Index from, Index to) {
     for (Index r = from; r < to; ++r)
       if (!std::isnan(window(r, tag))) return true;
@@ -209,7 +213,9 @@ bool OnlineLearner::State::fill(std::uint64_t stream, int replayed, const Augmen
   straight.gain_shift = straight.slope_shift = 0;
   int filled = 0;
   Matrix window;
+  batch_rows.assign(static_cast<std::size_t>(config.batch), -1);
   for (int slot = 0; slot < config.batch; ++slot) {
+    std::int64_t& row = batch_rows[static_cast<std::size_t>(slot)];
     Rng rng(config.seed, stream + static_cast<std::uint64_t>(slot));
     const std::uint64_t shifts = kShiftStream + stream + static_cast<std::uint64_t>(slot);
     float* counts = program->teacher_weight();
@@ -218,6 +224,7 @@ bool OnlineLearner::State::fill(std::uint64_t stream, int replayed, const Augmen
       const double regime = rng.uniform(), place = rng.uniform();
       const TrainingSample& sample = memory.at(memory.draw(regime, place));
       put(sample, slot, counts ? straight : augmentation, shifts);
+      row = sample.row;
       if (counts && !sample.teacher.empty()) {
         std::copy(sample.teacher.begin(), sample.teacher.end(),
                   program->teacher() + static_cast<std::size_t>(slot) * answers);
@@ -234,6 +241,7 @@ bool OnlineLearner::State::fill(std::uint64_t stream, int replayed, const Augmen
       double time0 = kMissing;
       if (held_out(newest - age) || !window_at(newest - age, window, time0)) continue;
       found = true;
+      row = newest - age;
       writer->window() = window;
       writer->write(*program, slot, time0, augmentation, config.seed, shifts);
     }
@@ -241,6 +249,27 @@ bool OnlineLearner::State::fill(std::uint64_t stream, int replayed, const Augmen
     filled += found;
   }
   return filled > 0;
+}
+
+std::string OnlineLearner::State::trouble(int step) const {
+  int guilty = 0, filled = 0;
+  std::int64_t first = -1, oldest = -1, newest = -1;
+  for (int slot = 0; slot < config.batch; ++slot) {
+    const std::int64_t row = batch_rows[static_cast<std::size_t>(slot)];
+    if (row < 0) continue;
+    ++filled;
+    oldest = oldest < 0 ? row : std::min(oldest, row);
+    newest = std::max(newest, row);
+    if (std::isfinite(program->window_parts()[slot].label)) continue;
+    if (guilty++ == 0) first = row;
+  }
+  return "loss or gradient not finite at step " + std::to_string(step + 1) + " in a batch of " +
+         std::to_string(filled) + " windows with targets from rows " + std::to_string(oldest) + ".." +
+         std::to_string(newest) +
+         (guilty > 0 ? ", " + std::to_string(guilty) + " of them without a finite loss (the first: row " +
+                           std::to_string(first) + ")"
+                     : std::string()) +
+         "; lower OnlineConfig.rate or set OnlineConfig.clip";
 }
 
 // How the newest windows do under the weights that serve, against what is usual: EWMA of the log loss, a fast
@@ -286,8 +315,7 @@ bool OnlineLearner::State::descend(std::vector<float>& weights, std::vector<floa
     squares += kernels::squared_norm(program->gradient() + r.offset, r.count);
   const double norm = std::sqrt(squares);
   if (!std::isfinite(program->loss()) || !std::isfinite(norm)) {
-    report.reason = "loss or gradient not finite at step " + std::to_string(step + 1) +
-                    "; lower OnlineConfig.rate or set OnlineConfig.clip";
+    report.reason = trouble(step);
     return false;
   }
   const kernels::LossParts* parts = program->window_parts();
@@ -354,7 +382,9 @@ UpdateReport OnlineLearner::State::update() {
   }
   if (good) {
     report.guard_after = loss_of(weights, guard);
-    if (!guard.empty() && !(report.guard_after <= report.guard_before * (1 + config.tolerance))) {
+    if (!std::all_of(weights.begin(), weights.end(), [](float w) { return std::isfinite(w); })) {
+      report.reason = "weights would not be finite; lower OnlineConfig.rate or set OnlineConfig.clip";
+    } else if (!guard.empty() && !(report.guard_after <= report.guard_before * (1 + config.tolerance))) {
       report.reason = "loss on held-out windows would rise from " + std::to_string(report.guard_before) +
                       " to " + std::to_string(report.guard_after);
     } else {

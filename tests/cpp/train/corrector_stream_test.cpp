@@ -68,6 +68,9 @@ TEST(Corrector, NothingFromTheFutureReachesAForecast) {
         for (Index i = cut - kTrain + 1; i < before.mean.rows; ++i)
           changed = changed || !toy::same_bits(before.mean(i, 0), after.mean(i, 0));
         EXPECT_TRUE(changed) << "the noise reached nothing: the test would prove nothing";
+        // The label of row cut - delay is the first that differs; it is in for the very next forecast.
+        const Index next = cut - kTrain + 1;
+        EXPECT_FALSE(toy::same_bits(before.mean(next, 1), after.mean(next, 1))) << delay << " " << cut;
       }
     }
 }
@@ -148,6 +151,34 @@ TEST(Corrector, StampsThatJitterDoNotMakeALabelEarly) {
   EXPECT_EQ(c.catch_up(h, kTrain + 10), 10);
   EXPECT_TRUE(c.observe(h, kTrain + 10 - 168, kTrain + 11));
   EXPECT_THROW(c.observe(h, kTrain + 12 - 168, kTrain + 12), InputError);
+}
+
+TEST(Corrector, RowsWithoutStampsKeepTheirNumbersWhenOlderOnesAreDropped) {
+  History h = toy::history(kRows, 8);
+  h.time.clear();
+  for (const int delay : {0, 7}) {
+    Corrector whole = Corrector::fit(h, kTrain, small(CorrectorConfig::Method::gp, delay)), tail = whole;
+    const Index last = kTrain + 200, dropped = last - 100;
+    for (Index now = kTrain + 1; now <= last; ++now) {
+      whole.catch_up(h.slice(0, now), now);
+      const Index first = std::max<Index>(0, now - 100);
+      tail.catch_up(h.slice(first, now - first), now - first, first);
+    }
+    const History past = h.slice(0, last), rest = h.slice(dropped, 100);
+    const Matrix plan(6, static_cast<Index>(h.tags.setpoints().size()), kMissing);
+    const Matrix known(6, static_cast<Index>(h.tags.disturbances().size()), kMissing);
+    Matrix a(6, 2), b(6, 2), c(6, 2);
+    whole.forecast(a, nullptr, past, plan, known);
+    tail.forecast(b, nullptr, rest, plan, known, dropped);
+    tail.forecast(c, nullptr, rest, plan, known);
+    EXPECT_EQ(a.values, b.values);
+    EXPECT_NE(a.values, c.values);  // without their numbers these rows would be old
+    Matrix slopes(12, 6 * plan.cols), others = slopes;
+    const Matrix given(6, plan.cols, 1.0);
+    whole.jacobian(slopes, past, given, known);
+    tail.jacobian(others, rest, given, known, dropped);
+    EXPECT_EQ(slopes.values, others.values);
+  }
 }
 
 TEST(Corrector, InfiniteInputsCountAsMissing) {

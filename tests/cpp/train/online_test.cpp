@@ -311,6 +311,42 @@ TEST(OnlineLearner, GuardRefusesWhatHarmsTheHeldOutWindows) {
   EXPECT_EQ(*learner.weights(), learner.anchor());
 }
 
+TEST(OnlineLearner, ALossThatIsNoNumberNamesItsBatchAndKeepsTheWeights) {
+  // With steps = 1 the first step already makes weights that are none; with more, the next loss shows it.
+  for (const int steps : {1, 6}) {
+    OnlineConfig config = quick();
+    config.steps = steps;
+    config.rate = steps == 1 ? 1e39 : 1e30;
+    config.clip = 0;
+    OnlineLearner learner(trained(), past_of(plant()), config);
+    std::vector<UpdateReport> reports;
+    feed(learner, plant(), kPast, kPast + 16, &reports);
+    ASSERT_EQ(reports.size(), 2u);
+    for (const UpdateReport& r : reports) {
+      EXPECT_FALSE(r.accepted);
+      EXPECT_LE(r.steps, steps);
+      EXPECT_NE(r.reason.find(steps == 1 ? "weights would not be finite"
+                                         : "at step 2 in a batch of 16 windows with targets from"),
+                std::string::npos)
+          << r.reason;
+      EXPECT_NE(r.reason.find("lower OnlineConfig.rate"), std::string::npos) << r.reason;
+    }
+    EXPECT_EQ(learner.version(), 1);
+    EXPECT_EQ(*learner.weights(), learner.anchor());
+  }
+}
+
+TEST(OnlineLearner, ALabelThatNoFloatHoldsTeachesNothingAndStopsNothing) {
+  OnlineLearner learner(trained(), past_of(plant()), quick());
+  History h = plant();
+  h.values(kPast + 5, toy::kEfficiency) = 1e300;
+  std::vector<UpdateReport> reports;
+  feed(learner, h, kPast, kPast + 120, &reports);
+  for (const UpdateReport& r : reports) EXPECT_TRUE(r.accepted) << r.reason;
+  for (const Index slot : learner.memory().filled())
+    for (const float z : learner.memory().at(slot).z) ASSERT_FALSE(std::isinf(z));
+}
+
 TEST(OnlineLearner, LabelsTakeTheirTime) {
   OnlineConfig config = quick();
   config.delay = 6;
@@ -401,6 +437,23 @@ TEST(OnlineLearner, ForgetsOldRowsButNotTheirNumbers) {
   EXPECT_LE(learner.history().rows(), 2 * (12 + 4 + 30));
   EXPECT_EQ(learner.history().values(learner.history().rows() - 1, toy::kOxygen),
             plant().values(689, toy::kOxygen));
+}
+
+TEST(OnlineLearner, KeepsRowsForOthersAndCarriesWhatIsAttached) {
+  OnlineConfig config = quick();
+  config.recent_rows = 30;
+  OnlineLearner learner(trained(), past_of(plant()), config), same(trained(), past_of(plant()), config);
+  learner.keep_rows(250);
+  EXPECT_THROW(learner.keep_rows(-1), InputError);
+  feed(learner, plant(), kPast, 690);
+  feed(same, plant(), kPast, 690);
+  EXPECT_GE(learner.history().rows(), 250);
+  EXPECT_LT(same.history().rows(), 250);
+  EXPECT_EQ(*learner.weights(), *same.weights());  // what is kept for others teaches nothing
+  learner.attached()["note"] = std::string("a\0b", 3);
+  const std::string path = testing::TempDir() + "attached.safetensors";
+  learner.save(path);
+  EXPECT_EQ(OnlineLearner::load(path).attached(), learner.attached());
 }
 
 TEST(OnlineLearner, SurvivesSensorsThatLie) {
