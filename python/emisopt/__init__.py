@@ -22,6 +22,7 @@ from emisopt.risk import BreakRisk
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 from emisopt.teacher import TeacherForecasts
+from emisopt.transfer import Transfer, transfer
 
 __all__ = [
     "BreakRisk",
@@ -47,6 +48,7 @@ __all__ = [
     "Tag",
     "TagMap",
     "TeacherForecasts",
+    "Transfer",
     "__version__",
     "blend_weights",
     "distill",
@@ -58,4 +60,5 @@ __all__ = [
     "run_online",
     "shipped_tagmaps",
     "show_config",
+    "transfer",
 ]
