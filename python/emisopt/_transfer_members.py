@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from emisopt.corrector import Corrector, blend_weights
 from emisopt.forecaster import Forecaster
 from emisopt.online import run_online
+from emisopt.tags import TagMap
 
 Floats = NDArray[np.float64]
 NETWORK, SCRATCH = "transferred network", "network from scratch"
@@ -44,7 +45,8 @@ class Member:
     ) -> Floats:
         """(H, O, Q) after a history whose labels are all in."""
         if isinstance(self.model, Forecaster):
-            frame = self.model.predict(history, plan, known)
+            tags, context = self.model.tags_, self.model.core_.config.context
+            frame = self.model.predict(padded(history, tags, context), plan, known)
         else:
             corrector = copy.copy(self.model)  # its labels are those of this history
             corrector.core_ = copy.copy(self.model.core_)
@@ -60,13 +62,28 @@ class Member:
         known."""
         horizon = self.shares.shape[0]
         if isinstance(self.model, Forecaster):
+            pad = self.model.core_.config.context
             run = run_online(
-                self.model, history, begin, end, stride=stride, learn=False, guard=0, threads=self.model.threads
-            )
+                self.model, padded(history, self.model.tags_, pad), begin + pad, end + pad, stride=stride,
+                learn=False, guard=0, threads=self.model.threads,
+            )  # fmt: skip
             own = list(self.model.core_.config.quantiles)
             return np.asarray(run.quantiles)[..., [own.index(q) for q in levels]]
         leads = tuple(range(1, horizon + 1))
         return self.model.replay(history, begin, end, leads=leads, stride=stride, quantiles=tuple(levels))
+
+
+def padded(history: pd.DataFrame, tags: TagMap, rows: int) -> pd.DataFrame:
+    """`rows` rows without values before the first one, so that windows begin with the first row."""
+    frame = history[[n for n in tags.names if n in history.columns]]
+    if isinstance(frame.index, pd.DatetimeIndex):
+        step = pd.Timedelta(seconds=tags.period)
+        first = frame.index[0]
+        before: pd.Index = pd.DatetimeIndex([first - step * k for k in range(rows, 0, -1)])
+    else:
+        before = pd.RangeIndex(int(frame.index[0]) - rows, int(frame.index[0]))
+    before.name = frame.index.name
+    return pd.concat([frame.iloc[:0].reindex(before), frame])
 
 
 def mean_errors(truth: Floats, forecast: Floats, scale: Floats) -> Floats:

@@ -21,8 +21,8 @@ from emisopt._transfer_members import (
     SCRATCH_CORRECTOR,
     Member,
     blend_shares,
-    lead_groups,
     mean_errors,
+    padded,
 )
 from emisopt.corrector import Corrector
 from emisopt.forecaster import Forecaster
@@ -117,9 +117,9 @@ def transfer(
     match: Mapping[str, str | None] | None = None,
     train_rows: int | None = None,
     validation_rows: int | None = None,
-    steps: int = 200,
+    steps: int = 100,
     rate: float = 1e-3,
-    l2sp: float = 1e-2,
+    l2sp: float = 1.0,
     trainable: Sequence[str] = (),
     scratch: bool = True,
     pull: float = 10.0,
@@ -263,6 +263,8 @@ class _Run:
         self.frame = padded(history.iloc[: self.rows], tags, self.pad)
         self.core_history = to_history(self.frame, tags, live=True, where="transfer(target_history)")
         self.validation = self._validation_rows(validation_rows)
+        self.too_few = validation_rows is None and self.validation == 0
+        self.best_steps: dict[str, int] = {}
         self._source: Corrector | None = None
         self.table: dict[str, pd.DataFrame] = {}
         self.notes: dict[str, str] = {}
@@ -369,7 +371,6 @@ class _Run:
 
     def _candidates(self, learn: int, progress: bool) -> dict[str, Floats]:
         """Forecasts (n, H, O) of the validation rows by all candidates fitted on the rows before."""
-        self.best_steps: dict[str, int] = {}
         models: dict[str, Member] = {"source as it is": self._member(NETWORK, self.planted[0])}
         if self.tuning.steps:
             models[NETWORK] = self._network(NETWORK, learn, self.validation, self.tuning.steps, progress)
@@ -378,11 +379,10 @@ class _Run:
         for name in (CORRECTOR, SCRATCH_CORRECTOR):
             if (member := self._corrector(name, learn)) is not None:
                 models[name] = member
-        begin, end = learn, self.core_history.rows - self.config.horizon + 1
+        begin, end = self.rows - self.validation, self.rows - self.config.horizon + 1
         self.stride = max(1, (end - begin) // 400)
-        return {
-            name: m.replay(self.frame, begin, end, self.stride, (0.5,))[..., 0] for name, m in models.items()
-        }
+        own = self.frame.iloc[self.pad :]
+        return {name: m.replay(own, begin, end, self.stride, (0.5,))[..., 0] for name, m in models.items()}
 
     def _choose(self, candidates: dict[str, Floats]) -> dict[str, Floats]:
         horizon, outputs = self.config.horizon, len(self.tags.outputs)
@@ -393,6 +393,9 @@ class _Run:
         self.table["fine-tuning"] = pd.DataFrame(tuning, columns=["network", "best step"]).set_index("network")
         if not candidates:
             self.notes["test"] = "no validation rows: the transferred models in equal shares"
+            if self.too_few:
+                self.best_steps[NETWORK] = 0
+                self.notes["fine-tuning"] = "too few rows to see whether it would help: the source's weights stay"
             even = [NETWORK, CORRECTOR] if self.source_history is not None else [NETWORK]
             return {n: np.full((horizon, outputs), 1 / len(even)) for n in even}
         truth, last = self._truth(next(iter(candidates.values())).shape[0])
@@ -409,7 +412,9 @@ class _Run:
             self.notes["fine-tuning"] = "the validation rows are forecast best without it"
             candidates = {**candidates, NETWORK: candidates["source as it is"]}
         windows = self.validation / horizon
-        prior = {NETWORK: 0.5, CORRECTOR: 0.5} if CORRECTOR in names else {NETWORK: 1.0}
+        beside = next((n for n in (CORRECTOR, SCRATCH_CORRECTOR) if n in names), None)
+        alike = {n: copied / max(total, 1) for n, copied, total in self.planted[2]}["embed_future.weight"]
+        prior = {NETWORK: 0.5 * alike, beside: 1 - 0.5 * alike} if beside else {NETWORK: 1.0}
         shares = blend_shares(truth, {n: candidates[n] for n in names}, scale, prior, windows, self.doubt)
         blend = sum(shares[n] * candidates[n] for n in names)
         table["blend"] = mean_errors(truth, np.asarray(blend), scale)
@@ -423,7 +428,7 @@ class _Run:
         members = []
         for name, share in kept.items():
             if name in (NETWORK, SCRATCH):
-                steps = self.best_steps.get(name, self.tuning.steps) if self.validation else self.tuning.steps
+                steps = self.best_steps.get(name, self.tuning.steps)
                 member = self._network(name, everything, 0, steps, progress)
             else:
                 member = self._corrector(name, everything)
@@ -517,16 +522,3 @@ class _Run:
         values = self.frame[output].to_numpy(dtype=float)
         spread = float(np.nanstd(values))
         return spread if spread > 0 else 1.0
-
-
-def padded(history: pd.DataFrame, tags: TagMap, rows: int) -> pd.DataFrame:
-    """`rows` rows without values before the first one, so that windows begin with the first row."""
-    frame = history[[n for n in tags.names if n in history.columns]]
-    step: Any
-    if isinstance(frame.index, pd.DatetimeIndex):
-        step = pd.Timedelta(seconds=tags.period)
-    else:
-        step = 1
-    before = pd.Index([frame.index[0] - step * k for k in range(rows, 0, -1)], name=frame.index.name)
-    empty = frame.iloc[:0].reindex(before)
-    return pd.concat([empty, frame])

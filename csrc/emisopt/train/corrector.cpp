@@ -80,6 +80,11 @@ Corrector Corrector::transfer(const Corrector& source, const History& history, I
       outputs.push_back(tag >= 0 && found != source.outputs_.end() ? found - source.outputs_.begin()
                                                                    : Index{-1});
     }
+    const auto lost = std::count(inputs.begin(), inputs.end(), Index{-1});
+    if (2 * lost > static_cast<Index>(inputs.size()))  // its map says nothing of this plant
+      throw InputError("Corrector.transfer(source): expected at least half of the target's " +
+                       std::to_string(inputs.size()) + " columns of operation to match, got " +
+                       std::to_string(static_cast<Index>(inputs.size()) - lost));
     c.map_ = source.map_.rearranged(inputs, outputs);
     c.config_.map.waves = source.config_.map.waves;  // they are the source's
   };
