@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from benchmarks import gt_backtest, gt_cover
-from benchmarks.forecasting import data, gas_turbine, ours, soft_sensors, windows
+from benchmarks.forecasting import data, gas_turbine, ours, soft_sensors, transfer, windows
 from benchmarks.forecasting.tables import SEEDS
 from benchmarks.harness import Row
 
-TASKS = ("gas_turbine", "air_quality", "beijing", "ett", "sru", "tep", "steel")
+TASKS = ("gas_turbine", "air_quality", "beijing", "ett", "sru", "tep", "steel", "transfer")
 
 
 def run(quick: bool) -> list[Row]:
@@ -31,5 +31,6 @@ def rows(tasks: Sequence[str], quick: bool) -> list[Row]:
         "sru": lambda: soft_sensors.sru_rows(quick, models, seeds),
         "tep": lambda: soft_sensors.tep_rows(quick, models, seeds),
         "steel": lambda: windows.steel_rows(quick, models, seeds),
+        "transfer": lambda: transfer.rows(quick),
     }
     return [row for task in tasks for row in each[task]()]

@@ -327,15 +327,12 @@ def pair_rows(
             best = peers_of(pair[1], count, cut, quick, seeds, threads)
             for seed in range(seeds):
                 forecaster = source_of(pair[0], target.season, steps, seed, threads)
-                settings = TUNING | ({"steps": 20, "scratch": False} if quick else {})
+                settings: dict[str, Any] = {"steps": 20, "scratch_steps": 0} if quick else {}
                 forecast = transferred(case, source, forecaster, seed, threads, **settings)
                 ours.append((seed, case.losses(forecast)))
             peers.append(best)
             losses.append(case)
         yield _row(pair, count, ours, peers, seeds)
-
-
-TUNING: dict[str, Any] = {"scratch": False}
 
 
 @cache
@@ -349,7 +346,7 @@ def peers_of(
         "boosting": [case.losses(boosting(case, 20 if quick else 200))],
     }
     for seed in range(seeds):
-        for name, forecast in from_scratch(case, 60 if quick else 400, seed, threads).items():
+        for name, forecast in from_scratch(case, 60 if quick else 300, seed, threads).items():
             out.setdefault(f"scratch: {name}", []).append(case.losses(forecast))
     return out
 

@@ -117,11 +117,11 @@ def transfer(
     match: Mapping[str, str | None] | None = None,
     train_rows: int | None = None,
     validation_rows: int | None = None,
-    steps: int = 100,
-    rate: float = 1e-3,
-    l2sp: float = 1.0,
+    steps: int | None = None,
+    rate: float | None = None,
+    l2sp: float | None = None,
     trainable: Sequence[str] = (),
-    scratch: bool = True,
+    scratch_steps: int = 300,
     pull: float = 10.0,
     lags: Sequence[int] = (0,),
     doubt: float = 4.0,
@@ -149,9 +149,10 @@ def transfer(
     validation_rows : of these the last so many choose; None: a fifth, 0: nothing is chosen, all are blended
         as if no validation row said anything
     steps, rate, l2sp : of the fine-tuning: AdamW steps, learning rate, coefficient of the squared distance to
-        the copied weights. 0 steps: the source as it is
+        the copied weights. None: by the share c of the future row's columns that were copied, 100 + 300 (1 - c)
+        steps, rate 0.001 * 2^(1 - c), l2sp c^4. 0 steps: the source as it is
     trainable : beginnings of parameter names that may move ("head.", "skip."); empty: all
-    scratch : whether a network from scratch is among the candidates
+    scratch_steps : of a network from scratch among the candidates; 0: none
     pull : how strongly the corrector's map of operation is held at the source's
     lags : rows back at which operation matters to a corrector
     doubt : windows of validation that the belief in the transferred models counts for
@@ -188,7 +189,7 @@ def transfer(
     """
     run = _Run(
         source, target_history, tags, source_history, match, train_rows, validation_rows,
-        Tuning(steps, rate, l2sp, tuple(trainable)), scratch, pull, tuple(lags), doubt, seed, threads, settings,
+        Tuning(steps, rate, l2sp, tuple(trainable)), scratch_steps, pull, tuple(lags), doubt, seed, threads, settings,
     )  # fmt: skip
     with StageLine(show=progress) as say:
         return run.go(say, progress)
@@ -196,17 +197,26 @@ def transfer(
 
 @dataclass(frozen=True)
 class Tuning:
-    """Of the fine-tuning."""
+    """Of the fine-tuning; None: not decided yet."""
 
-    steps: int
-    rate: float
-    l2sp: float
+    steps: int | None
+    rate: float | None
+    l2sp: float | None
     trainable: tuple[str, ...]
 
     def __post_init__(self) -> None:
         for name, value in (("steps", self.steps), ("rate", self.rate), ("l2sp", self.l2sp)):
-            if not (np.isfinite(value) and value >= 0):
+            if value is not None and not (np.isfinite(value) and value >= 0):
                 raise _core.InputError(f"transfer({name}): expected 0 or a positive number, got {value}")
+
+    def settled(self, alike: float) -> Tuning:
+        """With the share of columns that were copied."""
+        return Tuning(
+            round(100 + 300 * (1 - alike)) if self.steps is None else int(self.steps),
+            1e-3 * 2 ** (1 - alike) if self.rate is None else self.rate,
+            alike**4 if self.l2sp is None else self.l2sp,
+            self.trainable,
+        )
 
 
 class _Run:
@@ -222,7 +232,7 @@ class _Run:
         train_rows: int | None,
         validation_rows: int | None,
         tuning: Tuning,
-        scratch: bool,
+        scratch_steps: int,
         pull: float,
         lags: tuple[int, ...],
         doubt: float,
@@ -243,7 +253,8 @@ class _Run:
             raise _core.InputError(f"transfer(doubt): expected 0 or a positive number, got {doubt}")
         self.source, self.tags, self.source_history = source, tags, source_history
         self.match = [(t, s or "") for t, s in (match or {}).items()]
-        self.tuning, self.scratch, self.pull, self.lags, self.doubt = tuning, scratch, pull, lags, doubt
+        self.tuning, self.pull, self.lags, self.doubt = tuning, pull, lags, doubt
+        self.scratch_steps = scratch_steps
         self.seed = seed
         self.estimator = self._estimator(settings, threads)
         self.config = _training.network_config(self.estimator)
@@ -308,6 +319,9 @@ class _Run:
         learn = self.pad + self.rows - self.validation
         say("transfer 1 to 3 of 7, domains, data, features")
         self.planted = _core.transplant(self.source.core_, self.core_history, learn, self.config, self.match)
+        parts = {name: copied / max(total, 1) for name, copied, total in self.planted[2]}
+        self.alike = parts["embed_future.weight"]
+        self.tuning = self.tuning.settled(self.alike)
         self._domains()
         self._data()
         self._features()
@@ -374,8 +388,8 @@ class _Run:
         models: dict[str, Member] = {"source as it is": self._member(NETWORK, self.planted[0])}
         if self.tuning.steps:
             models[NETWORK] = self._network(NETWORK, learn, self.validation, self.tuning.steps, progress)
-        if self.scratch and self._windows(learn) >= 64:
-            models[SCRATCH] = self._network(SCRATCH, learn, self.validation, self.estimator.steps, progress)
+        if self.scratch_steps > 0 and self._windows(learn) >= 64:
+            models[SCRATCH] = self._network(SCRATCH, learn, self.validation, self.scratch_steps, progress)
         for name in (CORRECTOR, SCRATCH_CORRECTOR):
             if (member := self._corrector(name, learn)) is not None:
                 models[name] = member
@@ -412,9 +426,9 @@ class _Run:
             self.notes["fine-tuning"] = "the validation rows are forecast best without it"
             candidates = {**candidates, NETWORK: candidates["source as it is"]}
         windows = self.validation / horizon
-        beside = next((n for n in (CORRECTOR, SCRATCH_CORRECTOR) if n in names), None)
-        alike = {n: copied / max(total, 1) for n, copied, total in self.planted[2]}["embed_future.weight"]
-        prior = {NETWORK: 0.5 * alike, beside: 1 - 0.5 * alike} if beside else {NETWORK: 1.0}
+        beside = [n for n in (CORRECTOR, SCRATCH_CORRECTOR) if n in names]
+        prior = {NETWORK: 0.5 * self.alike if beside else 1.0}
+        prior |= {n: (1 - 0.5 * self.alike) / len(beside) for n in beside}
         shares = blend_shares(truth, {n: candidates[n] for n in names}, scale, prior, windows, self.doubt)
         blend = sum(shares[n] * candidates[n] for n in names)
         table["blend"] = mean_errors(truth, np.asarray(blend), scale)
@@ -470,7 +484,7 @@ class _Run:
             estimator.set_params(steps=steps, validate_every=max(1, min(25, steps // 4)))
             settings = _training.train_config(
                 estimator, train, validation,
-                l2sp=self.tuning.l2sp if name == NETWORK else 0.0,
+                l2sp=(self.tuning.l2sp or 0.0) if name == NETWORK else 0.0,
                 trainable=list(self.tuning.trainable) if name == NETWORK else [],
             )  # fmt: skip
             _training.run(estimator, core, self.core_history, settings, progress, None, 60.0, held=held)

@@ -142,6 +142,7 @@ AdoptedScales adopt_scales(const TagMap& source_tags, const Scaler& source, cons
     const Index s = matches[t].source;
     if (s < 0 || tag.kind == Kind::categorical || tag.role == Role::cost) continue;
     const Tag& from = source_tags.tags[static_cast<std::size_t>(s)];
+    if (tag.unit.empty() && matches[t].by != MatchedBy::name) continue;  // "" and "" need not be one unit
     if (from.unit != tag.unit || (tag.scale != Scale::automatic && tag.scale != from.scale)) continue;
     const TagScale& scale = source.tags[static_cast<std::size_t>(s)];
     double sum = 0, squares = 0, n = 0;
