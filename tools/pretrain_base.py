@@ -70,7 +70,9 @@ def plant(seed: int, rows: int = ROWS) -> np.ndarray:
         state = state + gain * (steady[r] - state)
         lagged[r] = state
     y = (lagged - lagged.mean(0)) / (lagged.std(0) + 1e-9)
-    y += rng.uniform(0, 0.8, OUTPUTS) * first_order(rng.normal(size=(rows, OUTPUTS)), log_uniform(500, 5000, OUTPUTS))
+    y += rng.uniform(0, 0.8, OUTPUTS) * first_order(
+        rng.normal(size=(rows, OUTPUTS)), log_uniform(500, 5000, OUTPUTS)
+    )
     y += rng.uniform(0.02, 0.2, OUTPUTS) * rng.normal(size=y.shape)
     y += rng.uniform(0, 0.4, OUTPUTS) * first_order(rng.normal(size=y.shape), 5.0)
     y = np.where(np.arange(OUTPUTS) % 2 == seed % 2, np.exp(0.5 * y), y)
@@ -98,7 +100,7 @@ def train(out: Path, plants: int, steps: int) -> Forecaster:
 
 
 def measure(base: Forecaster) -> bool:
-    """Network alone, transferred from the base and from scratch, on one Beijing station and the sulphur unit."""
+    """From the base and from scratch, on the sulphur unit and on one station of Beijing."""
     from benchmarks.forecasting import transfer as bench
 
     won = True
@@ -115,7 +117,9 @@ def measure(base: Forecaster) -> bool:
                 base, case.part, tags=target.tags, match=match, train_rows=case.rows, steps=300, l2sp=0.01,
                 rate=2e-3, scratch_steps=0, season=target.season, progress=False,
             )  # fmt: skip
-            errors.setdefault("base", []).append(_error(case, moved, "transferred network", begin, end, stride))
+            errors.setdefault("base", []).append(
+                _error(case, moved, "transferred network", begin, end, stride)
+            )
             for rival, forecast in bench.from_scratch(case, 300, 0, 0).items():
                 errors.setdefault(rival, []).append(bench._mean(case.losses(forecast)))
             errors.setdefault("blend", []).append(
@@ -139,7 +143,9 @@ def _error(case, moved, name: str, begin: int, end: int, stride: int) -> float: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--plants", type=int, default=400)
     parser.add_argument("--steps", type=int, default=20_000)

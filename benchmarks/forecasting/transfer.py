@@ -1,15 +1,16 @@
 """Transfer: error against days of target data, beside the same plant from scratch and boosting.
 
-A case is a pair of plants, a number of days and a cut: all models learn from the target's days before the cut;
-then `context` rows pass, and the rows after them are forecast. Correctors follow the labels of the test, in
-transfer and from scratch alike; weights and boosters stay. Rows before the days given count as never measured.
+A case is a pair of plants, a number of days and a cut. All models learn from the target's days before the
+cut; then `context` rows pass, and the rows after them are forecast. Correctors follow the labels of the test,
+in transfer and from scratch alike; weights and boosters stay. Rows before the days given count as never
+measured.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -35,7 +36,6 @@ CONTEXT, HORIZON = 72, 24
 # What is strongest where plants drift, for the source, for transfer and from scratch alike.
 TRAINING = {"slope_shift": 0.3, "input_shift": 0.8, "unknown_plan": 0.0}
 SIZES = {"context": CONTEXT, "horizon": HORIZON, "width": 32, "heads": 4, "quantiles": LEVELS}
-BEST = "best of from scratch and boosting"
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,16 @@ class Case:
         """(n, H, O, Q) -> (n, leads, O), the medians."""
         return np.asarray(quantiles[..., quantiles.shape[-1] // 2][:, [h - 1 for h in self.leads]])
 
-    def replayed(self, corrector: Corrector, history: pd.DataFrame, leads: Sequence[int], begin: int, end: int,
-                 stride: int) -> Floats:  # fmt: skip
-        forecast = corrector.replay(
-            history, begin, end, leads=tuple(leads), stride=stride, quantiles=(0.5,)
-        )
+    def replayed(
+        self,
+        corrector: Corrector,
+        history: pd.DataFrame,
+        leads: Sequence[int],
+        begin: int,
+        end: int,
+        stride: int,
+    ) -> Floats:
+        forecast = corrector.replay(history, begin, end, leads=tuple(leads), stride=stride, quantiles=(0.5,))
         return np.asarray(forecast[..., 0])
 
     def span(self) -> tuple[int, int, int]:
@@ -191,7 +196,9 @@ def from_scratch(case: Case, steps: int, seed: int, threads: int) -> dict[str, F
     spacing = max(1, (last - first) // 400)
     tried = {
         "network": run(trial, first, last, spacing),
-        "corrector": case.replayed(corrector(learn), history.iloc[: case.rows], horizon, first, last, spacing),
+        "corrector": case.replayed(
+            corrector(learn), history.iloc[: case.rows], horizon, first, last, spacing
+        ),
     }
     y = history[case.outputs].to_numpy(dtype=float)
     at = np.arange(first, last, spacing)
@@ -215,12 +222,15 @@ def source_of(name: str, season: int, steps: int, seed: int, threads: int) -> Fo
                  validation_rows=validation, progress=False)  # fmt: skip
 
 
-def transferred(case: Case, source: Plant, forecaster: Forecaster, seed: int, threads: int, **settings: Any) -> Floats:
+def transferred(
+    case: Case, source: Plant, forecaster: Forecaster, seed: int, threads: int, **settings: Any
+) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         moved = transfer(
             forecaster, case.part, tags=case.target.tags, source_history=source.history.iloc[: source.learn],
-            train_rows=case.rows, lags=case.target.lags, seed=seed, threads=threads, progress=False, **settings,
+            train_rows=case.rows, lags=case.target.lags, seed=seed, threads=threads, progress=False,
+            **settings,
         )  # fmt: skip
     begin, end, stride = case.span()
     return case.at_leads(moved.replay(case.part, begin, end, stride=stride))
@@ -379,8 +389,8 @@ def _row(
     spread = f"±{np.std(per_seed, ddof=1) / table[best]:.2g} over {seeds} seeds; " if seeds > 1 else ""
     rest = ", ".join(f"{n} {v / table[best]:.3f}" for n, v in sorted(table.items(), key=lambda x: x[1]))
     note = (
-        f"{spread}{len(peers)} test periods; MAE {error:.4f} to {table[best]:.4f} sd; DM {test.statistic:.2f}, "
-        f"p {test.p:.2g}; {rest}"
+        f"{spread}{len(peers)} test periods; MAE {error:.4f} to {table[best]:.4f} sd; "
+        f"DM {test.statistic:.2f}, p {test.p:.2g}; {rest}"
     )
     return Row(
         f"transfer-{pair[0]}-{pair[1]}-{days}", "mae_over_best", error / table[best], 1.0,

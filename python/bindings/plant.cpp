@@ -12,11 +12,13 @@ namespace {
 
 using namespace pybind11::literals;
 
-// One plant of the family. lag: factor on all time constants; fuel: the one grade that is burnt, -1: deliveries.
+// One plant of the family. lag: factor on all time constants; fuel: the one grade that is burnt, -1:
+// deliveries.
 BoilerConfig config_of(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double lag, int fuel) {
   BoilerConfig config;
   if (plant_seed) config.parameters = BoilerParameters::draw(*plant_seed);
-  if (!(lag >= 0.2 && lag <= 10)) throw InputError("Boiler(lag): expected a factor of 0.2..10, got " + number_text(lag));
+  if (!(lag >= 0.2 && lag <= 10))
+    throw InputError("Boiler(lag): expected a factor of 0.2..10, got " + number_text(lag));
   BoilerParameters& p = config.parameters;
   for (double* seconds : {&p.feeder_s, &p.o2_s, &p.damper_s, &p.tilt_s, &p.valve_s, &p.wall_s,
                           &p.inlet_analyser_s, &p.stack_analyser_s, &p.co_analyser_s, &p.slip_analyser_s})
@@ -26,8 +28,8 @@ BoilerConfig config_of(std::uint64_t seed, std::optional<std::uint64_t> plant_se
   return config;
 }
 
-Boiler make_boiler(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double start_s,
-                   bool slagging, double lag, int fuel) {
+Boiler make_boiler(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double start_s, bool slagging,
+                   double lag, int fuel) {
   BoilerConfig config = config_of(seed, plant_seed, lag, fuel);
   config.start_s = start_s;
   config.slagging = slagging;

@@ -18,8 +18,8 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
                               double slope_shift, double unknown_plan, int max_delay, int min_horizon,
                               kernels::Loss loss, std::vector<double> level_weights, double multiscale,
                               double exceed_weight, double exceed_quantile,
-                              std::vector<std::pair<std::string, double>> exceed_limits,
-                              double l2sp, std::vector<std::string> trainable, Index train_rows, Index validation_rows,
+                              std::vector<std::pair<std::string, double>> exceed_limits, double l2sp,
+                              std::vector<std::string> trainable, Index train_rows, Index validation_rows,
                               int validate_every, int patience, int threads, std::uint64_t seed) {
   TrainConfig c;
   c.steps = steps;
@@ -100,9 +100,10 @@ void bind_train(py::module_& m) {
            "max_delay"_a = d.max_delay, "min_horizon"_a = d.min_horizon, "loss"_a = d.loss,
            "level_weights"_a = d.level_weights, "multiscale"_a = d.multiscale,
            "exceed_weight"_a = d.exceed_weight, "exceed_quantile"_a = d.exceed_quantile,
-           "exceed_limits"_a = d.exceed_limits, "l2sp"_a = d.l2sp, "trainable"_a = d.trainable, "train_rows"_a = d.train_rows,
-           "validation_rows"_a = d.validation_rows, "validate_every"_a = d.validate_every,
-           "patience"_a = d.patience, "threads"_a = d.threads, "seed"_a = d.seed)
+           "exceed_limits"_a = d.exceed_limits, "l2sp"_a = d.l2sp, "trainable"_a = d.trainable,
+           "train_rows"_a = d.train_rows, "validation_rows"_a = d.validation_rows,
+           "validate_every"_a = d.validate_every, "patience"_a = d.patience, "threads"_a = d.threads,
+           "seed"_a = d.seed)
       .def_readonly("train_rows", &TrainConfig::train_rows)
       .def_readonly("validation_rows", &TrainConfig::validation_rows);
   py::class_<TrainProgress>(m, "TrainProgress", "State of a running training, after a step.")
@@ -153,9 +154,8 @@ void bind_train(py::module_& m) {
         TrainResult result;
         {
           py::gil_scoped_release nogil;
-          result =
-              train(forecaster, history, config, std::ref(report), file, teacher ? &distillation : nullptr,
-                    held ? &*held : nullptr);
+          result = train(forecaster, history, config, std::ref(report), file,
+                         teacher ? &distillation : nullptr, held ? &*held : nullptr);
         }
         return py::make_tuple(result, report.interrupted);
       },

@@ -51,7 +51,8 @@ void bind_transplant(py::module_& m) {
       [](const Forecaster& f) { return Forecaster::make(f.tags, f.config, f.scaler, f.prior); },
       "forecaster"_a, "The same tags, sizes and scales, weights as at the start: the rival from scratch.");
   m.def("transplant", &make_transplant, "source"_a, "target"_a, "rows"_a, "config"_a, "match"_a = Pairs{},
-        "A forecaster of the target's tags with all that fits copied. Returns (forecaster, 1 per copied weight, "
+        "A forecaster of the target's tags with all that fits copied. Returns (forecaster, 1 per copied "
+        "weight, "
         "(parameter, copied, total), match_tags(), whether the source's scale was adopted per tag).");
 }
 

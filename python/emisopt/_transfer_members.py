@@ -53,7 +53,7 @@ class Member:
             corrector.horizon, corrector.quantiles = self.shares.shape[0], tuple(levels)
             corrector.update(history)
             frame = corrector.predict(history, plan, known)
-        return frame.to_numpy().reshape(*self.shares.shape, len(levels))
+        return np.asarray(frame.to_numpy().reshape(*self.shares.shape, len(levels)))
 
     def replay(
         self, history: pd.DataFrame, begin: int, end: int, stride: int, levels: Sequence[float]
@@ -92,7 +92,9 @@ def mean_errors(truth: Floats, forecast: Floats, scale: Floats) -> Floats:
     known = np.isfinite(error)
     count = known.sum(axis=(0, 1))
     total = np.where(known, error, 0.0).sum(axis=(0, 1))
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    out = np.full(total.shape, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return out
 
 
 def lead_groups(horizon: int) -> list[list[int]]:
@@ -128,7 +130,9 @@ def blend_shares(
     start = np.array([prior.get(n, 0.0) for n in names])
     trust = windows / (windows + doubt) if windows + doubt > 0 else 0.0
     for group in lead_groups(horizon):
-        together = _shares((truth / scale)[:, group], [(candidates[n] / scale)[:, group] for n in names], start)
+        together = _shares(
+            (truth / scale)[:, group], [(candidates[n] / scale)[:, group] for n in names], start
+        )
         together = trust * together + (1 - trust) * start
         for o in range(outputs):
             one = [candidates[n][:, group, o] for n in names]

@@ -45,8 +45,15 @@ class Boiler:
     ['nox', 'co', 'co2', 'nh3_slip', 'efficiency', 'nh3_flow']
     """
 
-    def __init__(self, *, seed: int = 0, plant_seed: int | None = None, slagging: bool = True, lag: float = 1.0,
-                 fuel: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        plant_seed: int | None = None,
+        slagging: bool = True,
+        lag: float = 1.0,
+        fuel: str | None = None,
+    ) -> None:
         self.seed = seed
         self.plant_seed = plant_seed
         self.slagging = slagging

@@ -47,7 +47,9 @@ class TransferReport:
         KeyError
         """
         if step not in self.steps:
-            raise KeyError(f"TransferReport.frame(step): expected one of {', '.join(self.steps)}, got {step!r}")
+            raise KeyError(
+                f"TransferReport.frame(step): expected one of {', '.join(self.steps)}, got {step!r}"
+            )
         return self.steps[step].copy()
 
     def __iter__(self) -> Iterator[str]:

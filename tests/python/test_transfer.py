@@ -27,8 +27,8 @@ def young():
 def moved(source, young, boiler_history):
     history, tags = young
     return transfer(
-        source, history, tags=tags, source_history=boiler_history[0][:700], train_rows=400, steps=20, scratch_steps=0,
-        progress=False,
+        source, history, tags=tags, source_history=boiler_history[0][:700], train_rows=400, steps=20,
+        scratch_steps=0, progress=False,
     )  # fmt: skip
 
 
@@ -93,8 +93,8 @@ def test_rows_after_the_training_rows_are_not_read(moved, source, young, boiler_
     for name in tags.outputs:
         noisy.loc[noisy.index[400:], name] = 1.0
     again = transfer(
-        source, noisy, tags=tags, source_history=boiler_history[0][:700], train_rows=400, steps=20, scratch_steps=0,
-        progress=False,
+        source, noisy, tags=tags, source_history=boiler_history[0][:700], train_rows=400, steps=20,
+        scratch_steps=0, progress=False,
     )  # fmt: skip
     assert np.array_equal(again.forecaster.core_.theta, moved.forecaster.core_.theta)
     assert np.array_equal(again.shares, moved.shares)
@@ -163,7 +163,9 @@ def vars_of(tag):
 def test_bad_arguments_are_named(source, young, arguments, says):
     history, tags = young
     with pytest.raises(ValueError, match=says):
-        transfer(source, history, tags=tags, progress=False, **{"train_rows": 200, "scratch": False, **arguments})
+        transfer(
+            source, history, tags=tags, progress=False, **{"train_rows": 200, "scratch": False, **arguments}
+        )
 
 
 def test_bad_sources_and_targets_are_named(source, young):

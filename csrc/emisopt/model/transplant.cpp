@@ -24,7 +24,8 @@ std::string lower(std::string text) {
   return text;
 }
 
-// Column names of the source in terms of the target: "TAG z" of a source tag becomes "MATCH z". Places by name.
+// Column names of the source in terms of the target: "TAG z" of a source tag becomes "MATCH z". Places by
+// name.
 using Places = std::map<std::string, Index>;
 
 // The tag that a column's name begins with, the longest one; -1: a column of the calendar or of the step.
@@ -43,9 +44,9 @@ Index owner(const std::string& column, const TagMap& tags) {
 }
 
 // Row of the source for each row of the target; -1: none.
-std::vector<Index> match_columns(const std::vector<std::string>& source, const std::vector<std::string>& target,
-                                 const TagMap& source_tags, const TagMap& target_tags,
-                                 const std::vector<TagMatch>& matches) {
+std::vector<Index> match_columns(const std::vector<std::string>& source,
+                                 const std::vector<std::string>& target, const TagMap& source_tags,
+                                 const TagMap& target_tags, const std::vector<TagMatch>& matches) {
   Places places;
   for (std::size_t i = 0; i < source.size(); ++i) places[source[i]] = static_cast<Index>(i);
   std::vector<Index> out;
@@ -85,11 +86,16 @@ void check_sizes(const ForecasterConfig& from, const ForecasterConfig& to) {
 
 const char* to_string(MatchedBy by) {
   switch (by) {
-    case MatchedBy::given: return "given";
-    case MatchedBy::name: return "name";
-    case MatchedBy::unit: return "unit";
-    case MatchedBy::role: return "role";
-    case MatchedBy::nothing: break;
+    case MatchedBy::given:
+      return "given";
+    case MatchedBy::name:
+      return "name";
+    case MatchedBy::unit:
+      return "unit";
+    case MatchedBy::role:
+      return "role";
+    case MatchedBy::nothing:
+      break;
   }
   return "nothing";
 }
@@ -104,11 +110,13 @@ std::vector<TagMatch> match_tags(const TagMap& source, const TagMap& target,
   };
   for (const auto& [to, from] : given) {
     const auto t = static_cast<std::size_t>(target.require(to, "transfer(match), target"));
-    if (settled[t]) throw InputError("transfer(match): expected each target tag once, got " + quote(to) + " twice");
+    if (settled[t])
+      throw InputError("transfer(match): expected each target tag once, got " + quote(to) + " twice");
     settled[t] = 1;
     if (from.empty()) continue;
     const auto s = static_cast<std::size_t>(source.require(from, "transfer(match), source"));
-    if (used[s]) throw InputError("transfer(match): expected each source tag once, got " + quote(from) + " twice");
+    if (used[s])
+      throw InputError("transfer(match): expected each source tag once, got " + quote(from) + " twice");
     const Tag &a = source.tags[s], &b = target.tags[t];
     if (!go_together(a, b))
       throw InputError("transfer(match): expected tags of one role, kind and list of categories, got " +
@@ -175,8 +183,8 @@ Transplant transplant(const Forecaster& source, const History& target, Index row
 
   const std::vector<Index> history = match_columns(source.layout.history_names(), f.layout.history_names(),
                                                    source.tags, f.tags, out.matches);
-  const std::vector<Index> future = match_columns(source.layout.future_names(), f.layout.future_names(),
-                                                  source.tags, f.tags, out.matches);
+  const std::vector<Index> future =
+      match_columns(source.layout.future_names(), f.layout.future_names(), source.tags, f.tags, out.matches);
   const auto source_row = static_cast<Index>(source.layout.history_names().size());
   const auto target_row = static_cast<Index>(history.size());
   // A history token is `patch` rows side by side.
@@ -219,11 +227,16 @@ Transplant transplant(const Forecaster& source, const History& target, Index row
             ++part.copied;
           }
       };
-      if (p.name == "embed_history.weight") copy(history_row, same_column);
-      else if (p.name == "embed_future.weight") copy(future_row, same_column);
-      else if (p.name == "skip.weight") copy(future_row, answer);
-      else if (p.name.starts_with("head.")) copy(same_row, answer);
-      else if (p.shape == q->shape) copy(same_row, same_column);
+      if (p.name == "embed_history.weight")
+        copy(history_row, same_column);
+      else if (p.name == "embed_future.weight")
+        copy(future_row, same_column);
+      else if (p.name == "skip.weight")
+        copy(future_row, answer);
+      else if (p.name.starts_with("head."))
+        copy(same_row, answer);
+      else if (p.shape == q->shape)
+        copy(same_row, same_column);
     }
     out.parts.push_back(std::move(part));
   }

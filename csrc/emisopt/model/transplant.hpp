@@ -27,8 +27,8 @@ std::vector<TagMatch> match_tags(const TagMap& source, const TagMap& target,
                                  const std::vector<std::pair<std::string, std::string>>& given = {});
 
 /// Scales for the target: those of matched source tags of the same unit where the target's rows
-/// [0, rows) lie within reach of them, else its own. A day of data knows neither the level nor the spread of a
-/// signal; the source does. `adopted`: 1 per tag with the source's scale. Throws InputError for what
+/// [0, rows) lie within reach of them, else its own. A day of data knows neither the level nor the spread of
+/// a signal; the source does. `adopted`: 1 per tag with the source's scale. Throws InputError for what
 /// Scaler::fit refuses of the others.
 struct AdoptedScales {
   Scaler scaler;
@@ -37,8 +37,8 @@ struct AdoptedScales {
 AdoptedScales adopt_scales(const TagMap& source_tags, const Scaler& source, const History& target, Index rows,
                            const std::vector<TagMatch>& matches);
 
-/// How far the target's mean may lie from the source's, in its standard deviations, and how many times as wide
-/// it may spread, before it gets a scale of its own.
+/// How far the target's mean may lie from the source's, in its standard deviations, and how many times as
+/// wide it may spread, before it gets a scale of its own.
 inline constexpr double kScaleReach = 3.0, kScaleSpread = 3.0;
 
 /// What of one parameter was copied.
@@ -47,10 +47,10 @@ struct CopiedPart {
   Index copied = 0, total = 0;  // weights
 };
 struct Transplant {
-  Forecaster forecaster;        // of the target, not trained on it
+  Forecaster forecaster;  // of the target, not trained on it
   std::vector<TagMatch> matches;
-  std::vector<char> adopted;    // per tag: the source's scale
-  std::vector<float> copied;    // per weight: 1 where it came from the source, for train(..., held)
+  std::vector<char> adopted;  // per tag: the source's scale
+  std::vector<float> copied;  // per weight: 1 where it came from the source, for train(..., held)
   std::vector<CopiedPart> parts;
 };
 

@@ -49,8 +49,8 @@ class Corrector {
   /// refuses, and for a plant without outputs.
   static Corrector fit(const History& history, Index rows, const CorrectorConfig& config = {});
   /// The same for a plant of which `source`, learnt on another one, knows something: tags are matched and
-  /// scales adopted as model/transplant.hpp does, and the map of operation is shrunk towards the source's with
-  /// `pull` times the penalties. The labels of the source stay there.
+  /// scales adopted as model/transplant.hpp does, and the map of operation is shrunk towards the source's
+  /// with `pull` times the penalties. The labels of the source stay there.
   static Corrector transfer(const Corrector& source, const History& history, Index rows,
                             const CorrectorConfig& config, double pull = 1,
                             const std::vector<std::pair<std::string, std::string>>& match = {});

@@ -29,8 +29,8 @@ class OperationMap {
   /// The same on the waves of `from`, a map of F inputs and O outputs learnt elsewhere, and shrunk towards it
   /// instead of to zero: all penalties, the intercept's too, count `pull` >= 0 times. Without rows it is
   /// `from`, with many it is what they say.
-  static OperationMap fit(ConstView x, ConstView z, const OperationMapConfig& config, const OperationMap& from,
-                          double pull);
+  static OperationMap fit(ConstView x, ConstView z, const OperationMapConfig& config,
+                          const OperationMap& from, double pull);
   /// The map as another plant's columns see it: its input column i is ours `inputs[i]`, its output o ours
   /// `outputs[o]`; -1: none of ours, no slope there, an output of 0. Throws InputError for what is not there.
   OperationMap rearranged(const std::vector<Index>& inputs, const std::vector<Index>& outputs) const;

@@ -129,9 +129,9 @@ class Run {
     for (const kernels::Range& range : ranges_) {
       const std::size_t at = range.offset;
       kernels::adamw(state.theta.data() + at, state.m.data() + at, state.v.data() + at,
-                     program_->gradient() + at, mask_.data() + at, anchor_.empty() ? nullptr : anchor_.data() + at,
-                     held_.empty() ? nullptr : held_.data() + at, range.count, adam,
-                     kernels::isa_level());
+                     program_->gradient() + at, mask_.data() + at,
+                     anchor_.empty() ? nullptr : anchor_.data() + at,
+                     held_.empty() ? nullptr : held_.data() + at, range.count, adam, kernels::isa_level());
       if (config_.average > 0)
         for (std::size_t i = at; i < at + range.count; ++i)
           state.average[i] = keep * state.average[i] + (1 - keep) * state.theta[i];
@@ -241,7 +241,7 @@ class Run {
   TrainingWindows windows_;
   std::vector<Index> origins_, held_out_;
   kernels::OpList network_;  // the forecaster's, with a projection behind it where hidden states are compared
-  std::vector<float> mask_;           // (weights)
+  std::vector<float> mask_;  // (weights)
   std::vector<float> anchor_, held_;  // (weights): of L2-SP, and where it pulls; empty: no pull
   std::vector<kernels::Range> ranges_;
   std::unique_ptr<kernels::Program<float>> program_;
@@ -348,8 +348,8 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
     distillation->teacher->validate(forecaster);
   }
   if (held && held->size() != forecaster.theta.size())
-    throw ShapeError("train(held): expected one number per weight (" + std::to_string(forecaster.theta.size()) +
-                     "), got " + std::to_string(held->size()));
+    throw ShapeError("train(held): expected one number per weight (" +
+                     std::to_string(forecaster.theta.size()) + "), got " + std::to_string(held->size()));
   if (file.every_steps < 0 || !(file.every_seconds >= 0))
     throw InputError("train(file): expected every_steps and every_seconds of 0 or more, got " +
                      std::to_string(file.every_steps) + " and " + number_text(file.every_seconds));

@@ -84,9 +84,9 @@ struct TrainResult {
 /// again gives its result at once.
 /// With `distillation` windows are drawn from those that its teacher spoke of, and its terms are added to the
 /// loss; the projection of a hidden state trains along and is dropped at the end. Validation looks at labels
-/// alone. With config.l2sp the weights are pulled back to those that the forecaster came with (Li et al. 2018),
-/// all of them or, with `held`, those whose entry is 1 (0..1 scales the pull): after a transplant the copied
-/// ones (model/transplant.hpp). Throws ShapeError when `held` is not one number per weight.
+/// alone. With config.l2sp the weights are pulled back to those that the forecaster came with (Li et al.
+/// 2018), all of them or, with `held`, those whose entry is 1 (0..1 scales the pull): after a transplant the
+/// copied ones (model/transplant.hpp). Throws ShapeError when `held` is not one number per weight.
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
                   const std::function<bool(const TrainProgress&)>& progress = {}, const TrainFile& file = {},
                   const Distillation* distillation = nullptr, const std::vector<float>* held = nullptr);

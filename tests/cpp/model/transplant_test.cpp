@@ -57,16 +57,22 @@ TEST(Transplant, OnTheSamePlantIsTheSourceToTheLastBit) {
 }
 
 TEST(Transplant, OrderAndNamesOfTagsDoNotMatter) {
-  const History other = renamed({{toy::kEfficiency, "Efficiency"}, {toy::kGrade, "grade"}, {toy::kLoad, "MW"},
-                                 {toy::kNox, "NOX"}, {toy::kAmmonia, "nh3"}, {toy::kOxygen, "o2"},
-                                 {toy::kFuel, "fuel"}, {toy::kInlet, "inlet"}});
+  const History other = renamed({{toy::kEfficiency, "Efficiency"},
+                                 {toy::kGrade, "grade"},
+                                 {toy::kLoad, "MW"},
+                                 {toy::kNox, "NOX"},
+                                 {toy::kAmmonia, "nh3"},
+                                 {toy::kOxygen, "o2"},
+                                 {toy::kFuel, "fuel"},
+                                 {toy::kInlet, "inlet"}});
   const Transplant t = transplant(source(), other, 300, other_seed(), {{"o2", "oxygen"}});
   for (const CopiedPart& part : t.parts) EXPECT_EQ(part.copied, part.total) << part.name;
   const Matrix a = forecast(t.forecaster, other, 200), b = forecast(source(), plant(), 200);
   const int levels = source().config.levels();
   for (Index h = 0; h < a.rows; ++h)
     for (int l = 0; l < levels; ++l) {
-      EXPECT_NEAR(a(h, l), b(h, levels + l), 1e-4 * std::abs(b(h, levels + l)));  // efficiency comes first here
+      EXPECT_NEAR(a(h, l), b(h, levels + l),
+                  1e-4 * std::abs(b(h, levels + l)));  // efficiency comes first here
       EXPECT_NEAR(a(h, levels + l), b(h, l), 1e-4 * std::abs(b(h, l)));
     }
 }

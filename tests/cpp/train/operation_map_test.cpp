@@ -154,9 +154,9 @@ TEST(OperationMap, IsShrunkTowardsAMapLearntElsewhere) {
     }
     return at(OperationMap::fit(x, z, {}, from, pull), 0) - at(from, 0);
   };
-  EXPECT_EQ(rise(0, 1), 0);                     // no rows: the map as it was
-  EXPECT_NEAR(rise(600, 1), 2, 0.1);            // many: what they say
-  EXPECT_LT(rise(10, 100), rise(10, 1));        // few: between, by the pull
+  EXPECT_EQ(rise(0, 1), 0);               // no rows: the map as it was
+  EXPECT_NEAR(rise(600, 1), 2, 0.1);      // many: what they say
+  EXPECT_LT(rise(10, 100), rise(10, 1));  // few: between, by the pull
   EXPECT_GT(rise(10, 100), 0);
   EXPECT_THROW(OperationMap::fit(rows.x, rows.z, {}, from, -1), InputError);
   EXPECT_THROW(OperationMap::fit(Matrix(3, 1), Matrix(3, 1), {}, from, 1), ShapeError);
@@ -170,7 +170,8 @@ TEST(OperationMap, RearrangedSeesTheSameInOtherColumns) {
   for (Index i = inputs; i-- > 0;) in.push_back(i);
   for (Index o = outputs; o-- > 0;) out.push_back(o);
   const OperationMap turned = map.rearranged(in, out);
-  std::vector<double> x{17}, z(static_cast<std::size_t>(outputs)), other(static_cast<std::size_t>(outputs) + 1);
+  std::vector<double> x{17}, z(static_cast<std::size_t>(outputs)),
+      other(static_cast<std::size_t>(outputs) + 1);
   for (Index i = inputs; i-- > 0;) x.push_back(rows.x(5, i));
   map.value(z.data(), rows.x.row(5));
   turned.value(other.data(), x.data());
