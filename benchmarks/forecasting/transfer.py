@@ -124,7 +124,8 @@ class Case:
         return np.asarray(forecast[..., 0])
 
     def span(self) -> tuple[int, int, int]:
-        return int(self.origins[0]), int(self.origins[-1]) + 1, int(self.origins[1] - self.origins[0])
+        stride = int(self.origins[1] - self.origins[0]) if len(self.origins) > 1 else 1
+        return int(self.origins[0]), int(self.origins[-1]) + 1, stride
 
 
 # ---- models ---------------------------------------------------------------------------------------------

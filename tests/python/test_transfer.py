@@ -164,7 +164,7 @@ def test_bad_arguments_are_named(source, young, arguments, says):
     history, tags = young
     with pytest.raises(ValueError, match=says):
         transfer(
-            source, history, tags=tags, progress=False, **{"train_rows": 200, "scratch": False, **arguments}
+            source, history, tags=tags, progress=False, **{"train_rows": 200, "scratch_steps": 0, **arguments}
         )
 
 
