@@ -106,15 +106,16 @@ def measure(base: Forecaster) -> bool:
     won = True
     for name, days in (("sru", 1), ("Dongsi", 30)):
         target = bench.TARGETS[name]()
-        inputs = [n for n in target.tags.disturbances if target.tags[n].kind == "continuous"][:INPUTS]
-        match = dict(zip(inputs, TAGS.disturbances, strict=False))
-        match |= dict(zip(target.tags.outputs, TAGS.outputs, strict=False))
         errors: dict[str, list[float]] = {}
         for cut in target.cuts[:2]:
             case = bench.Case.of(target, days, cut, 2)
             begin, end, stride = case.span()
+            history, tags = case.live()
+            inputs = [n for n in tags.disturbances if tags[n].kind == "continuous"][:INPUTS]
+            match = dict(zip(inputs, TAGS.disturbances, strict=False))
+            match |= dict(zip(tags.outputs, TAGS.outputs, strict=False))
             moved = transfer(
-                base, case.part, tags=target.tags, match=match, train_rows=case.rows, steps=300, l2sp=0.01,
+                base, history, tags=tags, match=match, train_rows=case.rows, steps=300, l2sp=0.01,
                 rate=2e-3, scratch_steps=0, season=target.season, progress=False,
             )  # fmt: skip
             errors.setdefault("base", []).append(

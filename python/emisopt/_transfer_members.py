@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emisopt.corrector import Corrector, blend_weights
 from emisopt.forecaster import Forecaster
+from emisopt.history import known_array, plan_array
 from emisopt.online import run_online
 from emisopt.tags import TagMap
 
@@ -27,11 +28,13 @@ class Member:
     Attributes
     ----------
     name : for people;   model : fitted;   shares : (H, O), 0..1
+    tags : of the plans handed in, where the model knows fewer
     """
 
     name: str
     model: Forecaster | Corrector
     shares: Floats = field(repr=False)
+    tags: TagMap | None = field(default=None, repr=False)
 
     def with_shares(self, shares: Floats) -> Member:
         return replace(self, shares=shares)
@@ -52,8 +55,24 @@ class Member:
             corrector.core_ = copy.copy(self.model.core_)
             corrector.horizon, corrector.quantiles = self.shares.shape[0], tuple(levels)
             corrector.update(history)
-            frame = corrector.predict(history, plan, known)
+            frame = corrector.predict(history, *self._seen(corrector, plan, known))
         return np.asarray(frame.to_numpy().reshape(*self.shares.shape, len(levels)))
+
+    def _seen(
+        self,
+        corrector: Corrector,
+        plan: pd.DataFrame | ArrayLike | None,
+        known: pd.DataFrame | ArrayLike | None,
+    ) -> tuple[pd.DataFrame | ArrayLike | None, pd.DataFrame | ArrayLike | None]:
+        """Plan and known disturbances without the tags that the corrector was not fitted on."""
+        if self.tags is None or self.tags.names == corrector.tags_.names:
+            return plan, known
+        horizon = self.shares.shape[0]
+        rows, coming = plan, known_array(known, self.tags, horizon)
+        if plan is not None:
+            full = plan_array(plan, self.tags, horizon)
+            rows = full[:, [self.tags.setpoints.index(n) for n in corrector.setpoints_]]
+        return rows, coming[:, [self.tags.disturbances.index(n) for n in corrector.disturbances_]]
 
     def replay(
         self, history: pd.DataFrame, begin: int, end: int, stride: int, levels: Sequence[float]

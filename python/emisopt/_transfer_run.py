@@ -241,7 +241,7 @@ class TransferRun:
         return {name: m.replay(own, begin, end, self.stride, (0.5,))[..., 0] for name, m in models.items()}
 
     def _choose(self, candidates: dict[str, Floats]) -> dict[str, Floats]:
-        horizon, outputs = self.config.horizon, len(self.tags.outputs)
+        horizon = self.config.horizon
         names = [n for n in (NETWORK, SCRATCH, CORRECTOR, SCRATCH_CORRECTOR) if n in candidates]
         self.table["source"] = pd.DataFrame(columns=["last value", "source as it is"])
         self.table["test"] = pd.DataFrame(columns=["share"])
@@ -252,14 +252,14 @@ class TransferRun:
             "network"
         )
         if not candidates:
-            self.notes["test"] = "no validation rows: the transferred models in equal shares"
+            self.notes["test"] = "no validation rows: shares as believed beforehand"
             if self.too_few:
                 self.best_steps[NETWORK] = 0
                 self.notes["fine-tuning"] = (
                     "too few rows to see whether it would help: the source's weights stay"
                 )
-            even = [NETWORK, CORRECTOR] if self.source_history is not None else [NETWORK]
-            return {n: np.full((horizon, outputs), 1 / len(even)) for n in even}
+            beside = [n for n in (CORRECTOR, SCRATCH_CORRECTOR) if self._corrector(n, self.core_history.rows)]
+            return self._believed(beside)
         truth, last = self._truth(next(iter(candidates.values())).shape[0])
         scale = np.array([self._spread(n) for n in self.tags.outputs])
         errors = {n: mean_errors(truth, f, scale) for n, f in candidates.items()}
@@ -275,13 +275,18 @@ class TransferRun:
             candidates = {**candidates, NETWORK: candidates["source as it is"]}
         windows = self.validation / horizon
         beside = [n for n in (CORRECTOR, SCRATCH_CORRECTOR) if n in names]
-        prior = {NETWORK: 0.5 * self.alike if beside else 1.0}
-        prior |= {n: (1 - 0.5 * self.alike) / len(beside) for n in beside}
+        prior = {n: float(share[0, 0]) for n, share in self._believed(beside).items()}
         shares = blend_shares(truth, {n: candidates[n] for n in names}, scale, prior, windows, self.doubt)
         blend = sum(shares[n] * candidates[n] for n in names)
         table["blend"] = mean_errors(truth, np.asarray(blend), scale)
         self.table["test"] = table.T.rename_axis("mean absolute error, in standard deviations")
         return shares
+
+    def _believed(self, beside: list[str]) -> dict[str, Floats]:
+        """Shares before anything was seen: half of the share of columns copied to the network."""
+        network = 0.5 * self.alike if beside else 1.0
+        shares = {NETWORK: network} | {n: (1 - network) / len(beside) for n in beside}
+        return {n: np.full((self.config.horizon, len(self.tags.outputs)), s) for n, s in shares.items()}
 
     def _final(self, shares: dict[str, Floats], progress: bool) -> tuple[tuple[Member, ...], Forecaster]:
         """The models of the blend, fitted on all target rows."""
@@ -344,21 +349,30 @@ class TransferRun:
         return Member(name, estimator, self._nothing())
 
     def _corrector(self, name: str, train: int) -> Member | None:
+        """None where nothing can be learnt: no source rows, columns of other kinds, outputs that stand still."""
         corrector = Corrector(lags=self.lags, seed=self.seed)
-        rows = to_history(self.frame.iloc[self.pad :], self.tags, live=True)
+        rows, tags = train - self.pad, self.tags
+        frame = self.frame.iloc[self.pad :]
         try:
             if name == CORRECTOR:
                 if (source := self._source_corrector()) is None:
                     return None
                 core = _core.Corrector.transfer(
-                    source.core_, rows, train - self.pad, corrector._config(), self.pull, self.match
+                    source.core_,
+                    to_history(frame, tags, live=True),
+                    rows,
+                    corrector._config(),
+                    self.pull,
+                    self.match,
                 )
-            else:
-                core = _core.Corrector.fit(rows, train - self.pad, corrector._config())
-        except _core.InputError:  # a signal that stands still in these rows: nothing to learn a scale from
+            else:  # what stands still has no scale of its own
+                moves = [t for t in tags if t.name in tags.outputs or frame[t.name].iloc[:rows].nunique() > 1]
+                tags = TagMap(tuple(moves), plant=tags.plant, source=tags.source, period=tags.period)
+                core = _core.Corrector.fit(to_history(frame, tags, live=True), rows, corrector._config())
+        except _core.InputError:
             return None
         corrector._adopt(core)
-        return Member(name, corrector, self._nothing())
+        return Member(name, corrector, self._nothing(), self.tags)
 
     def _source_corrector(self) -> Corrector | None:
         """Of the source's rows; None without them."""
