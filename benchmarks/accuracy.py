@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from benchmarks import gt_backtest, gt_cover
-from benchmarks.forecasting import data, distill, forgetting, gas_turbine, ours, soft_sensors, windows
+from benchmarks.forecasting import data, distill, forgetting, gas_turbine, ours, soft_sensors, transfer, windows
 from benchmarks.forecasting.tables import SEEDS
 from benchmarks.harness import Row
 
-TASKS = ("gas_turbine", "air_quality", "beijing", "ett", "sru", "tep", "steel", "forgetting", "distill")
+TASKS = (
+    "gas_turbine", "air_quality", "beijing", "ett", "sru", "tep", "steel", "forgetting", "distill", "transfer",
+)  # fmt: skip
 
 
 def run(quick: bool) -> list[Row]:
@@ -34,5 +36,6 @@ def rows(tasks: Sequence[str], quick: bool) -> list[Row]:
         "steel": lambda: windows.steel_rows(quick, models, seeds),
         "forgetting": lambda: forgetting.rows(quick, seeds),
         "distill": lambda: distill.rows(quick, seeds),
+        "transfer": lambda: transfer.rows(quick),
     }
     return [row for task in tasks for row in each[task]()]

@@ -174,6 +174,16 @@ void bind_corrector(py::module_& m) {
             return Corrector::fit(history, rows, config);
           },
           "history"_a, "rows"_a, "config"_a)
+      .def_static(
+          "transfer",
+          [](const Corrector& source, const History& history, Index rows, const CorrectorConfig& config,
+             double pull, const std::vector<std::pair<std::string, std::string>>& match) {
+            py::gil_scoped_release nogil;
+            return Corrector::transfer(source, history, rows, config, pull, match);
+          },
+          "source"_a, "history"_a, "rows"_a, "config"_a, "pull"_a = 1.0,
+          "match"_a = std::vector<std::pair<std::string, std::string>>{},
+          "A corrector for another plant whose map of operation is shrunk towards the source's.")
       .def("__copy__", [](const Corrector& c) { return Corrector(c); })
       .def_property_readonly("config", &Corrector::config)
       .def_property_readonly("tags", &Corrector::tags)

@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, m) {
   bind_forecaster(m);
   bind_distill(m);
   bind_train(m);
+  bind_transplant(m);
   bind_online(m);
   bind_corrector(m);
   bind_control(m);

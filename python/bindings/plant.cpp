@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
+#include "emisopt/base/text.hpp"
 #include "emisopt/plant/boiler.hpp"
 #include "emisopt/plant/operator.hpp"
 #include "module.hpp"
@@ -11,25 +12,34 @@ namespace {
 
 using namespace pybind11::literals;
 
-BoilerParameters parameters_of(std::optional<std::uint64_t> plant_seed) {
-  return plant_seed ? BoilerParameters::draw(*plant_seed) : BoilerParameters{};
+// One plant of the family. lag: factor on all time constants; fuel: the one grade that is burnt, -1:
+// deliveries.
+BoilerConfig config_of(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double lag, int fuel) {
+  BoilerConfig config;
+  if (plant_seed) config.parameters = BoilerParameters::draw(*plant_seed);
+  if (!(lag >= 0.2 && lag <= 10))
+    throw InputError("Boiler(lag): expected a factor of 0.2..10, got " + number_text(lag));
+  BoilerParameters& p = config.parameters;
+  for (double* seconds : {&p.feeder_s, &p.o2_s, &p.damper_s, &p.tilt_s, &p.valve_s, &p.wall_s,
+                          &p.inlet_analyser_s, &p.stack_analyser_s, &p.co_analyser_s, &p.slip_analyser_s})
+    *seconds *= lag;
+  if (fuel >= 0) config.fuel_plan = {{-1e9, fuel}};
+  config.seed = seed;
+  return config;
 }
 
-Boiler make_boiler(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double start_s,
-                   bool slagging) {
-  BoilerConfig config;
-  config.parameters = parameters_of(plant_seed);
-  config.seed = seed;
+Boiler make_boiler(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double start_s, bool slagging,
+                   double lag, int fuel) {
+  BoilerConfig config = config_of(seed, plant_seed, lag, fuel);
   config.start_s = start_s;
   config.slagging = slagging;
   return Boiler(config);
 }
 
 py::tuple simulate(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, int days, double dither,
-                   bool instrument_faults, py::object progress) {
+                   bool instrument_faults, double lag, int fuel, py::object progress) {
   HistoryConfig config;
-  config.boiler.parameters = parameters_of(plant_seed);
-  config.boiler.seed = seed;
+  config.boiler = config_of(seed, plant_seed, lag, fuel);
   config.days = days;
   config.dither = dither;
   if (!instrument_faults) {
@@ -56,7 +66,7 @@ py::tuple simulate(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, 
 void bind_plant(py::module_& m) {
   py::class_<Boiler>(m, "Boiler", "A synthetic 300 MW coal boiler with SCR; rows of 300 s.")
       .def(py::init(&make_boiler), py::kw_only(), "seed"_a = 0, "plant_seed"_a = py::none(),
-           "start_s"_a = 0.0, "slagging"_a = true)
+           "start_s"_a = 0.0, "slagging"_a = true, "lag"_a = 1.0, "fuel"_a = -1)
       .def_property_readonly("tags", [](const Boiler& b) { return b.tags(); })
       .def_property_readonly("time", &Boiler::time, "Seconds since the start of the simulation.")
       .def(
@@ -105,7 +115,8 @@ void bind_plant(py::module_& m) {
           "rows"_a, "Disturbances known ahead for the next rows (rows, D); NaN = unknown.")
       .def("clone", [](const Boiler& self) { return Boiler(self); }, "A copy with its full state and noise.");
   m.def("simulate_history", &simulate, py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "days"_a = 90,
-        "dither"_a = 0.0, "instrument_faults"_a = true, "progress"_a = py::none(),
+        "dither"_a = 0.0, "instrument_faults"_a = true, "lag"_a = 1.0, "fuel"_a = -1,
+        "progress"_a = py::none(),
         "Months of operation by two crews: (History, truth (N, O), tight crew (N,)).");
   m.attr("epoch") = boiler::kEpoch;
 }

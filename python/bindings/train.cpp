@@ -18,7 +18,7 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
                               double slope_shift, double unknown_plan, int max_delay, int min_horizon,
                               kernels::Loss loss, std::vector<double> level_weights, double multiscale,
                               double exceed_weight, double exceed_quantile,
-                              std::vector<std::pair<std::string, double>> exceed_limits,
+                              std::vector<std::pair<std::string, double>> exceed_limits, double l2sp,
                               std::vector<std::string> trainable, Index train_rows, Index validation_rows,
                               int validate_every, int patience, int threads, std::uint64_t seed) {
   TrainConfig c;
@@ -42,6 +42,7 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
   c.exceed_weight = exceed_weight;
   c.exceed_quantile = exceed_quantile;
   c.exceed_limits = std::move(exceed_limits);
+  c.l2sp = l2sp;
   c.trainable = std::move(trainable);
   c.train_rows = train_rows;
   c.validation_rows = validation_rows;
@@ -99,9 +100,10 @@ void bind_train(py::module_& m) {
            "max_delay"_a = d.max_delay, "min_horizon"_a = d.min_horizon, "loss"_a = d.loss,
            "level_weights"_a = d.level_weights, "multiscale"_a = d.multiscale,
            "exceed_weight"_a = d.exceed_weight, "exceed_quantile"_a = d.exceed_quantile,
-           "exceed_limits"_a = d.exceed_limits, "trainable"_a = d.trainable, "train_rows"_a = d.train_rows,
-           "validation_rows"_a = d.validation_rows, "validate_every"_a = d.validate_every,
-           "patience"_a = d.patience, "threads"_a = d.threads, "seed"_a = d.seed)
+           "exceed_limits"_a = d.exceed_limits, "l2sp"_a = d.l2sp, "trainable"_a = d.trainable,
+           "train_rows"_a = d.train_rows, "validation_rows"_a = d.validation_rows,
+           "validate_every"_a = d.validate_every, "patience"_a = d.patience, "threads"_a = d.threads,
+           "seed"_a = d.seed)
       .def_readonly("train_rows", &TrainConfig::train_rows)
       .def_readonly("validation_rows", &TrainConfig::validation_rows);
   py::class_<TrainProgress>(m, "TrainProgress", "State of a running training, after a step.")
@@ -144,22 +146,23 @@ void bind_train(py::module_& m) {
       "train",
       [](Forecaster& forecaster, const History& history, const TrainConfig& config, py::object progress,
          std::string state, int save_every, double save_seconds, const TeacherForecasts* teacher,
-         double distill, double distill_multiscale, double hidden, std::string tap) {
+         double distill, double distill_multiscale, double hidden, std::string tap,
+         const std::optional<std::vector<float>>& held) {
         Reporter report(std::move(progress));
         const TrainFile file{std::move(state), save_every, save_seconds};
         const Distillation distillation{teacher, distill, distill_multiscale, hidden, std::move(tap)};
         TrainResult result;
         {
           py::gil_scoped_release nogil;
-          result =
-              train(forecaster, history, config, std::ref(report), file, teacher ? &distillation : nullptr);
+          result = train(forecaster, history, config, std::ref(report), file,
+                         teacher ? &distillation : nullptr, held ? &*held : nullptr);
         }
         return py::make_tuple(result, report.interrupted);
       },
       "forecaster"_a, "history"_a, "config"_a, "progress"_a = py::none(), py::kw_only(), "state"_a = "",
       "save_every"_a = TrainFile{}.every_steps, "save_seconds"_a = TrainFile{}.every_seconds,
       "teacher"_a = py::none(), "distill"_a = Distillation{}.distill, "distill_multiscale"_a = 0.0,
-      "hidden"_a = 0.0, "tap"_a = "",
+      "hidden"_a = 0.0, "tap"_a = "", "held"_a = py::none(),
       "Trains in place; `state` names a file to keep the run's state in and to go on from; "
       "progress(TrainProgress) may return False to stop. Returns (TrainResult, "
       "interrupted): "

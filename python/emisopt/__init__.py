@@ -24,6 +24,7 @@ from emisopt.risk import BreakRisk
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 from emisopt.teacher import TeacherForecasts
+from emisopt.transfer import Transfer, transfer
 
 __all__ = [
     "Blend",
@@ -50,6 +51,7 @@ __all__ = [
     "Tag",
     "TagMap",
     "TeacherForecasts",
+    "Transfer",
     "__version__",
     "blend_weights",
     "choose_blend",
@@ -62,4 +64,5 @@ __all__ = [
     "run_online",
     "shipped_tagmaps",
     "show_config",
+    "transfer",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emisopt import _core
@@ -46,7 +46,14 @@ def network_config(f: Forecaster) -> _core.ForecasterConfig:
     )
 
 
-def train_config(f: Forecaster, train_rows: int, validation_rows: int) -> _core.TrainConfig:
+def train_config(
+    f: Forecaster,
+    train_rows: int,
+    validation_rows: int,
+    *,
+    l2sp: float = 0.0,
+    trainable: Sequence[str] = (),
+) -> _core.TrainConfig:
     if f.loss not in _core.Loss.__members__:
         names = ", ".join(_core.Loss.__members__)
         raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {f.loss!r}")
@@ -71,6 +78,8 @@ def train_config(f: Forecaster, train_rows: int, validation_rows: int) -> _core.
         exceed_weight=f.exceed_weight,
         exceed_quantile=f.exceed_quantile,
         exceed_limits=_limits(f.exceed_limits),
+        l2sp=l2sp,
+        trainable=list(trainable),
         train_rows=train_rows,
         validation_rows=validation_rows,
         validate_every=f.validate_every,

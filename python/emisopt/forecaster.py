@@ -362,6 +362,28 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self._adopt(core)
         return self
 
+    @classmethod
+    def from_pretrained(cls, name: str = "base") -> Forecaster:
+        """A forecaster that comes with the package, to :func:`emisopt.transfer` from.
+
+        This version ships none: a base trained on synthetic plants did not win on both real pairs
+        (docs/learning.md, "Pretrained base", has the figures). `tools/pretrain_base.py` trains one;
+        :meth:`load` reads its file.
+
+        Raises
+        ------
+        InputError : no such file in the package; those that are there are named
+        """
+        folder = Path(__file__).with_name("pretrained")
+        names = sorted(p.stem for p in folder.glob("*.safetensors"))
+        if name not in names:
+            there = f"expected one of {', '.join(names)}" if names else "this version ships none"
+            raise _core.InputError(
+                f"Forecaster.from_pretrained: {there}, got {name!r}; tools/pretrain_base.py trains a base, "
+                "Forecaster.load reads it"
+            )
+        return cls.load(folder / f"{name}.safetensors")
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_session", None)

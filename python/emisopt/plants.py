@@ -15,6 +15,7 @@ from emisopt.tags import TagMap
 __all__ = ["Boiler"]
 
 Floats = NDArray[np.float64]
+GRADES = ("A", "B", "C")
 
 
 class Boiler:
@@ -28,6 +29,8 @@ class Boiler:
     seed : of fuel, load, weather, instruments; same seed, same rows
     plant_seed : draws another plant of the family (catalyst, slagging, mixing); None: the reference plant
     slagging : whether deposits grow on the walls
+    lag : factor on the time constants of actuators, walls and analysers, 0.2..10
+    fuel : "A", "B" or "C": the one grade that is burnt; None: deliveries of all three
 
     Attributes
     ----------
@@ -42,11 +45,28 @@ class Boiler:
     ['nox', 'co', 'co2', 'nh3_slip', 'efficiency', 'nh3_flow']
     """
 
-    def __init__(self, *, seed: int = 0, plant_seed: int | None = None, slagging: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        plant_seed: int | None = None,
+        slagging: bool = True,
+        lag: float = 1.0,
+        fuel: str | None = None,
+    ) -> None:
         self.seed = seed
         self.plant_seed = plant_seed
         self.slagging = slagging
-        self.core = _core.Boiler(seed=seed, plant_seed=plant_seed, slagging=slagging)
+        self.lag = lag
+        self.fuel = fuel
+        self._grade = -1
+        if fuel is not None:
+            if fuel not in GRADES:
+                raise _core.InputError(f"Boiler(fuel): expected one of {', '.join(GRADES)}, got {fuel!r}")
+            self._grade = GRADES.index(fuel)
+        self.core = _core.Boiler(
+            seed=seed, plant_seed=plant_seed, slagging=slagging, lag=lag, fuel=self._grade
+        )
 
     @property
     def tags(self) -> TagMap:
@@ -84,6 +104,7 @@ class Boiler:
         """A copy with the full state, noise included: both go on alike under the same setpoints."""
         twin = Boiler.__new__(Boiler)
         twin.seed, twin.plant_seed, twin.slagging = self.seed, self.plant_seed, self.slagging
+        twin.lag, twin.fuel, twin._grade = self.lag, self.fuel, self._grade
         twin.core = self.core.clone()
         return twin
 
@@ -116,6 +137,8 @@ class Boiler:
             days=days,
             dither=dither,
             instrument_faults=instrument_faults,
+            lag=self.lag,
+            fuel=self._grade,
             progress=progress,
         )
         return history_frame(history), self.tags

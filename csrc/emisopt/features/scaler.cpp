@@ -83,7 +83,9 @@ double TagScale::physical(double z) const {
 
 double TagScale::slope(double z) const { return log ? sd * std::exp(z * sd + mean) : sd; }
 
-Scaler Scaler::fit(const History& history, Index rows) {
+Scaler Scaler::fit(const History& history, Index rows) { return fit(history, rows, {}); }
+
+Scaler Scaler::fit(const History& history, Index rows, const std::vector<const TagScale*>& fixed) {
   if (rows < 2 || rows > history.rows())
     throw InputError("Scaler.fit(rows): expected 2.." + std::to_string(history.rows()) +
                      " training rows of the history, got " + std::to_string(rows));
@@ -93,6 +95,10 @@ Scaler Scaler::fit(const History& history, Index rows) {
     const Tag& tag = history.tags.tags[c];
     if (tag.kind == Kind::categorical || tag.role == Role::cost) {
       scaler.tags.emplace_back();
+      continue;
+    }
+    if (c < fixed.size() && fixed[c] != nullptr) {
+      scaler.tags.push_back(*fixed[c]);
       continue;
     }
     std::vector<double> sample;

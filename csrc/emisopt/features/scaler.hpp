@@ -28,6 +28,8 @@ struct Scaler {
   /// one. Throws InputError naming a tag that has no value or one value only in those rows, a log asked of a
   /// tag without positive values, a log asked of a setpoint (its slope in the plan must be one number).
   static Scaler fit(const History& history, Index rows);
+  /// The same, but a tag with a scale in `fixed` (per tag, null: none) gets that one, whatever its rows hold.
+  static Scaler fit(const History& history, Index rows, const std::vector<const TagScale*>& fixed);
 
   /// z (count, tags) of the rows [first, first + count); NaN stays NaN, a category stays its index.
   Matrix normalise(const History& history, Index first, Index count) const;

@@ -31,6 +31,9 @@ struct Forecaster {
   /// anchor moved by the prior. Its slopes are compared with differences on the training rows (check_slopes).
   static Forecaster make(const History& history, const ForecasterConfig& config, Index train_rows,
                          std::shared_ptr<const Prior> prior = nullptr);
+  /// The same with scales that are known already, a scale per tag. Throws ShapeError for another number.
+  static Forecaster make(const TagMap& tags, const ForecasterConfig& config, Scaler scaler,
+                         std::shared_ptr<const Prior> prior = nullptr);
 
   /// One safetensors file: weights by name, and in its metadata tags, units, scaler, config, notes, format
   /// version, library version and the SHA-256 of all the rest. Atomic: a torn write leaves the old file.

@@ -43,6 +43,7 @@ void TrainConfig::validate() const {
          exceed_quantile);
   for (const auto& [name, limit] : exceed_limits)
     expect(std::isfinite(limit), "exceed_limits", ("a finite limit of '" + name + "'").c_str(), limit);
+  expect(from_zero(l2sp), "l2sp", "0 or a positive coefficient", l2sp);
   expect(train_rows >= 0, "train_rows", "0 or more rows", static_cast<double>(train_rows));
   expect(validation_rows >= 0, "validation_rows", "0 or more rows", static_cast<double>(validation_rows));
   expect(validate_every >= 1, "validate_every", "at least 1 step", validate_every);
@@ -73,6 +74,7 @@ RunIdentity TrainConfig::identity() const {
   number("multiscale", multiscale);
   number("exceed_weight", exceed_weight);
   number("exceed_quantile", exceed_quantile);
+  number("l2sp", l2sp);
   number("train_rows", static_cast<double>(train_rows));
   number("validation_rows", static_cast<double>(validation_rows));
   number("validate_every", validate_every);

@@ -7,6 +7,7 @@
 #include "emisopt/base/distribution.hpp"
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
+#include "emisopt/model/transplant.hpp"
 
 namespace emisopt {
 namespace {
@@ -51,6 +52,50 @@ void CorrectorConfig::validate() const {
 }
 
 Corrector Corrector::fit(const History& history, Index rows, const CorrectorConfig& config) {
+  return learn(history, rows, config, nullptr, 0);
+}
+
+Corrector Corrector::transfer(const Corrector& source, const History& history, Index rows,
+                              const CorrectorConfig& config, double pull,
+                              const std::vector<std::pair<std::string, std::string>>& match) {
+  if (source.tags_.tags.empty()) throw StateError("Corrector.transfer: expected a fitted source");
+  if (!(pull >= 0) || !std::isfinite(pull))
+    throw InputError("Corrector.transfer(pull): expected 0 or a positive number, got " + number_text(pull));
+  const std::vector<TagMatch> matches = match_tags(source.tags_, history.tags, match);
+  const auto start = [&](Corrector& c, Index labelled) {
+    c.scaler_ = adopt_scales(source.tags_, source.scaler_, history, labelled, matches).scaler;
+    std::vector<Index> inputs, outputs;
+    const auto& theirs = source.columns_.columns();
+    for (CorrectorColumn column : c.columns_.columns()) {
+      if (column.tag >= 0) column.tag = matches[static_cast<std::size_t>(column.tag)].source;
+      const bool calendar = column.calendar >= 0;
+      const auto found = std::find_if(theirs.begin(), theirs.end(), [&](const CorrectorColumn& other) {
+        return other.tag == column.tag && other.lag == column.lag && other.category == column.category &&
+               other.calendar == column.calendar;
+      });
+      const bool there = found != theirs.end() && (calendar || column.tag >= 0);
+      inputs.push_back(there ? found - theirs.begin() : Index{-1});
+    }
+    for (const Index o : c.outputs_) {
+      const Index tag = matches[static_cast<std::size_t>(o)].source;
+      const auto found = std::find(source.outputs_.begin(), source.outputs_.end(), tag);
+      outputs.push_back(tag >= 0 && found != source.outputs_.end() ? found - source.outputs_.begin()
+                                                                   : Index{-1});
+    }
+    const auto lost = std::count(inputs.begin(), inputs.end(), Index{-1});
+    if (2 * lost > static_cast<Index>(inputs.size()))  // its map says nothing of this plant
+      throw InputError("Corrector.transfer(source): expected at least half of the target's " +
+                       std::to_string(inputs.size()) + " columns of operation to match, got " +
+                       std::to_string(static_cast<Index>(inputs.size()) - lost));
+    c.map_ = source.map_.rearranged(inputs, outputs);
+    c.config_.map.waves = source.config_.map.waves;  // they are the source's
+  };
+  return learn(history, rows, config, start, pull);
+}
+
+// `start` gives scales and a map to begin with; null: neither.
+Corrector Corrector::learn(const History& history, Index rows, const CorrectorConfig& config,
+                           const std::function<void(Corrector&, Index)>& start, double pull) {
   config.validate();
   Corrector c;
   c.config_ = config;
@@ -60,17 +105,20 @@ Corrector Corrector::fit(const History& history, Index rows, const CorrectorConf
     throw InputError("Corrector.fit(rows): expected " + std::to_string(config.delay + 2) + ".." +
                      std::to_string(history.rows()) + " training rows of the history, got " +
                      std::to_string(rows));
-  c.scaler_ = Scaler::fit(history, labelled);
   c.columns_ = CorrectorColumns(history.tags, config.lags, config.calendar, config.utc_offset);
   c.outputs_ = history.tags.outputs();
   const Index outputs = c.output_count();
   if (outputs == 0) throw InputError("Corrector.fit: expected an emission or quality tag, got none");
+  if (start)
+    start(c, labelled);
+  else
+    c.scaler_ = Scaler::fit(history, labelled);
   const Matrix x = c.columns_.rows(history, c.scaler_, 0, labelled);
   Matrix z(labelled, outputs);
   for (Index r = 0; r < labelled; ++r)
     for (Index o = 0; o < outputs; ++o)
       z(r, o) = c.output_scale(o).normalise(history.values(r, c.outputs_[static_cast<std::size_t>(o)]));
-  c.map_ = OperationMap::fit(x, z, config.map);
+  c.map_ = start ? OperationMap::fit(x, z, config.map, c.map_, pull) : OperationMap::fit(x, z, config.map);
   c.restart();
   // The end of the training rows fills the window, or brings the recursion into its swing.
   for (Index r = std::max<Index>(0, labelled - 2 * config.window); r < labelled; ++r)

@@ -1,6 +1,8 @@
 // A closed-form forecaster that follows the plant: what operation implies, corrected by the newest labels.
 #pragma once
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "emisopt/train/corrector_columns.hpp"
@@ -49,6 +51,12 @@ class Corrector {
   /// have not arrived yet and are not read either. Throws InputError for a bad config, for what Scaler::fit
   /// refuses, and for a plant without outputs.
   static Corrector fit(const History& history, Index rows, const CorrectorConfig& config = {});
+  /// The same for a plant of which `source`, learnt on another one, knows something: tags are matched and
+  /// scales adopted as model/transplant.hpp does, and the map of operation is shrunk towards the source's
+  /// with `pull` times the penalties. The labels of the source stay there.
+  static Corrector transfer(const Corrector& source, const History& history, Index rows,
+                            const CorrectorConfig& config, double pull = 1,
+                            const std::vector<std::pair<std::string, std::string>>& match = {});
 
   const CorrectorConfig& config() const { return config_; }
   const TagMap& tags() const { return tags_; }
@@ -107,6 +115,8 @@ class Corrector {
     std::vector<Index> outputs;  // places among the outputs, rising
     LabelWindow window;
   };
+  static Corrector learn(const History& history, Index rows, const CorrectorConfig& config,
+                         const std::function<void(Corrector&, Index)>& start, double pull);
   OperationKernel kernel() const;
   bool accept(double t, const double* x, const double* y, double now);
   void take(double t, const double* x, const double* z);

@@ -63,15 +63,77 @@ OperationMap OperationMap::fit(ConstView x, ConstView z, const OperationMapConfi
   for (double& w : map.omega_.values) w = rng.normal() / length;
   for (Index m = 0; m < waves; ++m) map.phase_.push_back(rng.uniform(0, 2 * M_PI));
 
-  const Index p = map.columns();
-  map.weights_ = Matrix(z.cols, p);
+  map.weights_ = Matrix(z.cols, map.columns());
+  map.solve(x, z, config, 1, kFreeIntercept);
+  return map;
+}
+
+OperationMap OperationMap::fit(ConstView x, ConstView z, const OperationMapConfig& config,
+                               const OperationMap& from, double pull) {
+  config.validate();
+  if (!(pull >= 0) || !std::isfinite(pull))
+    throw InputError("OperationMap.fit(pull): expected 0 or a positive number, got " + number_text(pull));
+  if (from.inputs() != x.cols || from.outputs() != z.cols || z.rows != x.rows)
+    throw ShapeError("OperationMap.fit(from): expected a map of " + std::to_string(x.cols) + " inputs and " +
+                     std::to_string(z.cols) + " outputs, got " + std::to_string(from.inputs()) + " and " +
+                     std::to_string(from.outputs()));
+  OperationMap map = from;
+  Matrix rest(z.rows, z.cols);
+  std::vector<double> expected(static_cast<std::size_t>(z.cols));
+  for (Index r = 0; r < z.rows; ++r) {
+    from.value(expected.data(), x.row(r));
+    for (Index o = 0; o < z.cols; ++o) rest(r, o) = z(r, o) - expected[static_cast<std::size_t>(o)];
+  }
+  map.solve(x, rest, config, pull, std::max(pull * config.ridge, kFreeIntercept));
+  for (std::size_t i = 0; i < map.weights_.values.size(); ++i)
+    map.weights_.values[i] += from.weights_.values[i];
+  return map;
+}
+
+OperationMap OperationMap::rearranged(const std::vector<Index>& inputs,
+                                      const std::vector<Index>& outputs) const {
+  const auto check = [](const std::vector<Index>& places, Index count, const char* what) {
+    for (const Index i : places)
+      if (i < -1 || i >= count)
+        throw InputError(std::string("OperationMap.rearranged(") + what + "): expected -1.." +
+                         std::to_string(count - 1) + ", got " + std::to_string(i));
+  };
+  check(inputs, this->inputs(), "inputs");
+  check(outputs, this->outputs(), "outputs");
+  const auto width = static_cast<Index>(inputs.size());
+  OperationMap map;
+  const Index waves = width > 0 ? omega_.rows : 0;  // without inputs they are constants: the intercept does
+  map.phase_.assign(phase_.begin(), phase_.begin() + waves);
+  map.omega_ = Matrix(waves, width);
+  for (Index m = 0; m < waves; ++m)
+    for (Index i = 0; i < width; ++i)
+      if (const Index ours = inputs[static_cast<std::size_t>(i)]; ours >= 0)
+        map.omega_(m, i) = omega_(m, ours);
+  map.weights_ = Matrix(static_cast<Index>(outputs.size()), map.columns());
+  for (std::size_t o = 0; o < outputs.size(); ++o) {
+    if (outputs[o] < 0) continue;
+    const double* from = weights_.row(outputs[o]);
+    double* to = map.weights_.row(static_cast<Index>(o));
+    to[0] = from[0];
+    for (Index i = 0; i < width; ++i)
+      if (const Index ours = inputs[static_cast<std::size_t>(i)]; ours >= 0) to[1 + i] = from[1 + ours];
+    std::copy_n(from + 1 + this->inputs(), waves, to + 1 + width);
+  }
+  return map;
+}
+
+// Ridge regression of z on the features that the map has: weights_, which it overwrites.
+void OperationMap::solve(ConstView x, ConstView z, const OperationMapConfig& config, double pull,
+                         double intercept) {
+  const Index p = columns(), inputs = omega_.cols;
+  std::fill(weights_.values.begin(), weights_.values.end(), 0.0);
   const Index stride = std::max<Index>(1, (x.rows + config.most_rows - 1) / config.most_rows);
   std::vector<double> f(static_cast<std::size_t>(p));
   for (const std::vector<Index>& group : by_mask(z)) {
     Matrix gram(p, p), right(static_cast<Index>(group.size()), p);
     for (Index r = x.rows - 1; r >= 0; r -= stride) {  // the newest row always counts
       if (std::isnan(z(r, group[0]))) continue;
-      map.features(f.data(), x.row(r));
+      features(f.data(), x.row(r));
       for (Index i = 0; i < p; ++i) {
         double* row = gram.row(i);
         const double fi = f[static_cast<std::size_t>(i)];
@@ -83,17 +145,18 @@ OperationMap OperationMap::fit(ConstView x, ConstView z, const OperationMapConfi
     }
     SlidingCholesky factor(p);
     for (Index i = 0; i < p; ++i) {
-      const double penalty = i == 0 ? kFreeIntercept : i <= inputs ? config.ridge : config.wave_ridge;
+      const double penalty =
+          i == 0 ? intercept
+                 : std::max(pull * (i <= inputs ? config.ridge : config.wave_ridge), kFreeIntercept);
       factor.append(gram.row(i), gram(i, i) + penalty, kFreeIntercept);
     }
     for (std::size_t g = 0; g < group.size(); ++g) {
       double* w = right.row(static_cast<Index>(g));
       factor.forward(w);
       factor.backward(w);
-      std::copy(w, w + p, map.weights_.row(group[g]));
+      std::copy(w, w + p, weights_.row(group[g]));
     }
   }
-  return map;
 }
 
 void OperationMap::features(double* out, const double* x) const {

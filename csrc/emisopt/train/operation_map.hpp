@@ -26,6 +26,14 @@ class OperationMap {
   /// x (N, F), z (N, O), NaN = missing; a row counts for the outputs that it has. An output without any value
   /// gets the map 0. Throws ShapeError.
   static OperationMap fit(ConstView x, ConstView z, const OperationMapConfig& config);
+  /// The same on the waves of `from`, a map of F inputs and O outputs learnt elsewhere, and shrunk towards it
+  /// instead of to zero: all penalties, the intercept's too, count `pull` >= 0 times. Without rows it is
+  /// `from`, with many it is what they say.
+  static OperationMap fit(ConstView x, ConstView z, const OperationMapConfig& config,
+                          const OperationMap& from, double pull);
+  /// The map as another plant's columns see it: its input column i is ours `inputs[i]`, its output o ours
+  /// `outputs[o]`; -1: none of ours, no slope there, an output of 0. Throws InputError for what is not there.
+  OperationMap rearranged(const std::vector<Index>& inputs, const std::vector<Index>& outputs) const;
 
   Index inputs() const { return omega_.cols; }
   Index outputs() const { return weights_.rows; }
@@ -41,6 +49,7 @@ class OperationMap {
   static OperationMap restore(Matrix weights, Matrix omega, std::vector<double> phase);
 
  private:
+  void solve(ConstView x, ConstView z, const OperationMapConfig& config, double pull, double intercept);
   Index columns() const { return 1 + omega_.cols + omega_.rows; }
   void features(double* out, const double* x) const;
 

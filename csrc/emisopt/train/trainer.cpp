@@ -33,7 +33,7 @@ double rate_at(const TrainConfig& config, int step) {
 class Run {
  public:
   Run(const Forecaster& forecaster, const History& history, const TrainConfig& config, Index train_rows,
-      Index end, const Distillation* distillation)
+      Index end, const Distillation* distillation, const std::vector<float>* held)
       : config_(config),
         forecaster_(forecaster),
         history_(history),
@@ -48,6 +48,13 @@ class Run {
       state.theta = with_projection_weights(network_, forecaster.theta, config.seed);
     }
     mask_ = decay_mask(network_);
+    if (config.l2sp > 0) {
+      anchor_ = state.theta;
+      held_ = held ? *held : std::vector<float>(forecaster.theta.size(), 1.0f);
+      held_.resize(anchor_.size(), 0.0f);  // a projection is free
+      // What is held returns to where it began, so decay does not draw it to zero as well.
+      for (std::size_t i = 0; i < mask_.size(); ++i) mask_[i] *= 1 - held_[i];
+    }
     state.average = state.theta;
     state.m.resize(state.theta.size());
     state.v.resize(state.theta.size());
@@ -113,6 +120,7 @@ class Run {
     kernels::AdamW adam;
     adam.rate = static_cast<float>(rate_at(config_, step));
     adam.decay = static_cast<float>(config_.decay);
+    adam.ewc = static_cast<float>(2 * config_.l2sp);  // ewc / 2 times held_ is the coefficient per weight
     adam.clip_scale =
         config_.clip > 0 && norm_ > config_.clip ? static_cast<float>(config_.clip / norm_) : 1.0f;
     adam.step = step + 1;
@@ -121,8 +129,9 @@ class Run {
     for (const kernels::Range& range : ranges_) {
       const std::size_t at = range.offset;
       kernels::adamw(state.theta.data() + at, state.m.data() + at, state.v.data() + at,
-                     program_->gradient() + at, mask_.data() + at, nullptr, nullptr, range.count, adam,
-                     kernels::isa_level());
+                     program_->gradient() + at, mask_.data() + at,
+                     anchor_.empty() ? nullptr : anchor_.data() + at,
+                     held_.empty() ? nullptr : held_.data() + at, range.count, adam, kernels::isa_level());
       if (config_.average > 0)
         for (std::size_t i = at; i < at + range.count; ++i)
           state.average[i] = keep * state.average[i] + (1 - keep) * state.theta[i];
@@ -233,6 +242,7 @@ class Run {
   std::vector<Index> origins_, held_out_;
   kernels::OpList network_;  // the forecaster's, with a projection behind it where hidden states are compared
   std::vector<float> mask_;  // (weights)
+  std::vector<float> anchor_, held_;  // (weights): of L2-SP, and where it pulls; empty: no pull
   std::vector<kernels::Range> ranges_;
   std::unique_ptr<kernels::Program<float>> program_;
   double norm_ = 0;  // of the last gradient
@@ -329,7 +339,7 @@ void set_notes(Forecaster& forecaster, const TrainResult& result, const TrainCon
 
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
                   const std::function<bool(const TrainProgress&)>& progress, const TrainFile& file,
-                  const Distillation* distillation) {
+                  const Distillation* distillation, const std::vector<float>* held) {
   config.validate();
   check_history(forecaster, history);
   check_sizes(forecaster, config);
@@ -337,6 +347,9 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
     distillation->validate();
     distillation->teacher->validate(forecaster);
   }
+  if (held && held->size() != forecaster.theta.size())
+    throw ShapeError("train(held): expected one number per weight (" +
+                     std::to_string(forecaster.theta.size()) + "), got " + std::to_string(held->size()));
   if (file.every_steps < 0 || !(file.every_seconds >= 0))
     throw InputError("train(file): expected every_steps and every_seconds of 0 or more, got " +
                      std::to_string(file.every_steps) + " and " + number_text(file.every_seconds));
@@ -349,7 +362,7 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
                      std::to_string(config.train_rows) + " + " + std::to_string(config.validation_rows));
 
   const double start = os::monotonic_s();
-  Run run(forecaster, history, config, train_rows, end, distillation);
+  Run run(forecaster, history, config, train_rows, end, distillation, held);
   TrainState& state = run.state;
   RunIdentity identity;
   if (!file.path.empty()) {
@@ -360,6 +373,11 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
       identity["distill_multiscale"] = number_text(distillation->multiscale);
       identity["hidden"] = number_text(distillation->hidden);
       identity["tap"] = distillation->tap;
+    }
+    if (held) {
+      Sha256 sha;
+      sha.update(std::string_view(reinterpret_cast<const char*>(held->data()), held->size() * sizeof(float)));
+      identity["weights held"] = sha.hex();
     }
     if (auto found = TrainState::load(file.path, identity, state.theta.size())) state = std::move(*found);
   }

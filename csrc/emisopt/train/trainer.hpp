@@ -33,6 +33,7 @@ struct TrainConfig {
   double exceed_weight = 1;           // weight of targets above their threshold (train/emphasis.hpp), > 0
   double exceed_quantile = 0.95;      // threshold: this quantile of the training rows, in [0, 1); 0: none
   std::vector<std::pair<std::string, double>> exceed_limits;  // or: a limit of an output, physical
+  double l2sp = 0;                     // coefficient of |weights - initial weights|^2 (L2-SP), >= 0
   std::vector<std::string> trainable;  // beginnings of parameter names; empty: all weights train
   Index train_rows = 0;       // windows whose last target row is < train_rows; 0: all before validation
   Index validation_rows = 0;  // rows after train_rows for early choice of the best weights; 0: none
@@ -83,9 +84,11 @@ struct TrainResult {
 /// again gives its result at once.
 /// With `distillation` windows are drawn from those that its teacher spoke of, and its terms are added to the
 /// loss; the projection of a hidden state trains along and is dropped at the end. Validation looks at labels
-/// alone.
+/// alone. With config.l2sp the weights are pulled back to those that the forecaster came with (Li et al.
+/// 2018), all of them or, with `held`, those whose entry is 1 (0..1 scales the pull): after a transplant the
+/// copied ones (model/transplant.hpp). Throws ShapeError when `held` is not one number per weight.
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
                   const std::function<bool(const TrainProgress&)>& progress = {}, const TrainFile& file = {},
-                  const Distillation* distillation = nullptr);
+                  const Distillation* distillation = nullptr, const std::vector<float>* held = nullptr);
 
 }  // namespace emisopt

@@ -174,5 +174,28 @@ TEST(Corrector, ConfigIsRefusedWithTheField) {
             std::string::npos);
 }
 
+TEST(Corrector, WhatOperationDoesElsewhereHelpsAYoungPlant) {
+  const History source = drifting(1200, 1, 0);
+  History young = drifting(400, 9, 0);
+  young.tags.tags[0].name = "valve";
+  young.tags.tags[1].name = "Y";
+  CorrectorConfig config = small();
+  config.kernel = {{0.06, 1500, 0}};  // level alone: the dependence on operation is the map's
+  const Corrector teacher = Corrector::fit(source, 1200, config);
+  const auto error = [&](Corrector c) {
+    Matrix mean(380, 1);
+    c.replay(mean, nullptr, young, 20, 400, 1, {12});
+    double sum = 0;
+    for (Index i = 0; i + 11 < mean.rows; ++i)
+      sum += std::abs(c.scaler().tags[1].physical(mean(i, 0)) - young.values(20 + i + 11, 1));
+    return sum / 369;
+  };
+  const Corrector heir = Corrector::transfer(teacher, young, 20, config, 10);
+  EXPECT_LT(error(heir), 0.8 * error(Corrector::fit(young, 20, config)));
+  EXPECT_EQ(heir.scaler().tags[0].sd, teacher.scaler().tags[0].sd);
+  EXPECT_THROW(Corrector::transfer(teacher, young, 20, config, -1), InputError);
+  EXPECT_THROW(Corrector::transfer(Corrector(), young, 20, config), StateError);
+}
+
 }  // namespace
 }  // namespace emisopt

@@ -136,5 +136,52 @@ TEST(OperationMap, RefusesWithTheField) {
   EXPECT_THROW(OperationMap::restore(Matrix(1, 3), Matrix(1, 2), {0}), ShapeError);
 }
 
+TEST(OperationMap, IsShrunkTowardsAMapLearntElsewhere) {
+  Rows rows(600);
+  const OperationMap from = OperationMap::fit(rows.x, rows.z, {});
+  Rows moved = rows;
+  for (Index r = 0; r < moved.z.rows; ++r) moved.z(r, 0) += 2;  // another plant: its first output lies higher
+  const auto at = [&](const OperationMap& map, Index r) {
+    std::vector<double> z(static_cast<std::size_t>(moved.z.cols));
+    map.value(z.data(), rows.x.row(r));
+    return z[0];
+  };
+  const auto rise = [&](Index n, double pull) {
+    Matrix x(n, rows.x.cols), z(n, rows.z.cols);
+    for (Index r = 0; r < n; ++r) {
+      std::copy_n(moved.x.row(r), x.cols, x.row(r));
+      std::copy_n(moved.z.row(r), z.cols, z.row(r));
+    }
+    return at(OperationMap::fit(x, z, {}, from, pull), 0) - at(from, 0);
+  };
+  EXPECT_EQ(rise(0, 1), 0);               // no rows: the map as it was
+  EXPECT_NEAR(rise(600, 1), 2, 0.1);      // many: what they say
+  EXPECT_LT(rise(10, 100), rise(10, 1));  // few: between, by the pull
+  EXPECT_GT(rise(10, 100), 0);
+  EXPECT_THROW(OperationMap::fit(rows.x, rows.z, {}, from, -1), InputError);
+  EXPECT_THROW(OperationMap::fit(Matrix(3, 1), Matrix(3, 1), {}, from, 1), ShapeError);
+}
+
+TEST(OperationMap, RearrangedSeesTheSameInOtherColumns) {
+  Rows rows(300);
+  const OperationMap map = OperationMap::fit(rows.x, rows.z, {});
+  const Index inputs = map.inputs(), outputs = map.outputs();
+  std::vector<Index> in{-1}, out{-1};  // a column and an output that the map does not know come first
+  for (Index i = inputs; i-- > 0;) in.push_back(i);
+  for (Index o = outputs; o-- > 0;) out.push_back(o);
+  const OperationMap turned = map.rearranged(in, out);
+  std::vector<double> x{17}, z(static_cast<std::size_t>(outputs)),
+      other(static_cast<std::size_t>(outputs) + 1);
+  for (Index i = inputs; i-- > 0;) x.push_back(rows.x(5, i));
+  map.value(z.data(), rows.x.row(5));
+  turned.value(other.data(), x.data());
+  EXPECT_EQ(other[0], 0);
+  for (Index o = 0; o < outputs; ++o)
+    EXPECT_NEAR(other[static_cast<std::size_t>(outputs - o)], z[static_cast<std::size_t>(o)], 1e-12);
+  EXPECT_EQ(map.rearranged({}, {0}).omega().rows, 0);  // without inputs no waves
+  EXPECT_THROW(map.rearranged({inputs}, {0}), InputError);
+  EXPECT_THROW(map.rearranged({0}, {-2}), InputError);
+}
+
 }  // namespace
 }  // namespace emisopt

@@ -436,5 +436,32 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"threads", [](TrainConfig& c) { c.threads = -1; }, "threads: expected 0 or more, got -1"}),
     [](const testing::TestParamInfo<Bad>& bad) { return bad.param.name; });
 
+TEST(Train, L2SpPullsBackToWhereTheWeightsBegan) {
+  const Forecaster begun = untrained();
+  const auto moved = [&](double l2sp, const std::vector<float>* held, Index first, Index last) {
+    Forecaster f = begun;
+    TrainConfig config = quick();
+    config.l2sp = l2sp;
+    config.average = 0;
+    train(f, plant(), config, {}, {}, nullptr, held);
+    double sum = 0;
+    for (Index i = first; i < last; ++i)
+      sum += std::pow(f.theta[std::size_t(i)] - begun.theta[std::size_t(i)], 2);
+    return std::sqrt(sum);
+  };
+  const auto all = static_cast<Index>(begun.theta.size()), half = all / 2;
+  const double free = moved(0, nullptr, 0, all), pulled = moved(1, nullptr, 0, all);
+  EXPECT_LT(pulled, 0.3 * free);
+  EXPECT_GT(pulled, 0);
+  std::vector<float> held(begun.theta.size(), 0.0f);
+  std::fill(held.begin(), held.begin() + half, 1.0f);
+  EXPECT_LT(moved(1, &held, 0, half), 0.3 * moved(0, nullptr, 0, half));
+  EXPECT_GT(moved(1, &held, half, all), 0.5 * moved(0, nullptr, half, all));  // those are not held
+  held.pop_back();
+  EXPECT_THROW(moved(1, &held, 0, all), ShapeError);
+  EXPECT_NE(toy::message_of<InputError>([&] { moved(-1, nullptr, 0, all); }).find("TrainConfig.l2sp"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace emisopt

@@ -1,0 +1,168 @@
+"""The models that a transfer blends, and how the shares of the blend are found."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from emisopt.corrector import Corrector, blend_weights
+from emisopt.forecaster import Forecaster
+from emisopt.history import known_array, plan_array
+from emisopt.online import run_online
+from emisopt.tags import TagMap
+
+Floats = NDArray[np.float64]
+NETWORK, SCRATCH = "transferred network", "network from scratch"
+CORRECTOR, SCRATCH_CORRECTOR = "transferred corrector", "corrector from scratch"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a blend.
+
+    Attributes
+    ----------
+    name : for people;   model : fitted;   shares : (H, O), 0..1
+    tags : of the plans handed in, where the model knows fewer
+    """
+
+    name: str
+    model: Forecaster | Corrector
+    shares: Floats = field(repr=False)
+    tags: TagMap | None = field(default=None, repr=False)
+
+    def with_shares(self, shares: Floats) -> Member:
+        return replace(self, shares=shares)
+
+    def predict(
+        self,
+        history: pd.DataFrame,
+        plan: pd.DataFrame | ArrayLike | None,
+        known: pd.DataFrame | ArrayLike | None,
+        levels: Sequence[float],
+    ) -> Floats:
+        """(H, O, Q) after a history whose labels are all in."""
+        if isinstance(self.model, Forecaster):
+            tags, context = self.model.tags_, self.model.core_.config.context
+            frame = self.model.predict(padded(history, tags, context), plan, known)
+        else:
+            corrector = copy.copy(self.model)  # its labels are those of this history
+            corrector.core_ = copy.copy(self.model.core_)
+            corrector.horizon, corrector.quantiles = self.shares.shape[0], tuple(levels)
+            corrector.update(history)
+            frame = corrector.predict(history, *self._seen(corrector, plan, known))
+        return np.asarray(frame.to_numpy().reshape(*self.shares.shape, len(levels)))
+
+    def _seen(
+        self,
+        corrector: Corrector,
+        plan: pd.DataFrame | ArrayLike | None,
+        known: pd.DataFrame | ArrayLike | None,
+    ) -> tuple[pd.DataFrame | ArrayLike | None, pd.DataFrame | ArrayLike | None]:
+        """Plan and known disturbances without the tags that the corrector was not fitted on."""
+        if self.tags is None or self.tags.names == corrector.tags_.names:
+            return plan, known
+        horizon = self.shares.shape[0]
+        rows, coming = plan, known_array(known, self.tags, horizon)
+        if plan is not None:
+            full = plan_array(plan, self.tags, horizon)
+            rows = full[:, [self.tags.setpoints.index(n) for n in corrector.setpoints_]]
+        return rows, coming[:, [self.tags.disturbances.index(n) for n in corrector.disturbances_]]
+
+    def replay(
+        self, history: pd.DataFrame, begin: int, end: int, stride: int, levels: Sequence[float]
+    ) -> Floats:
+        """(n, H, O, Q) of the origins begin, begin + stride, ... < end; the operation of the rows ahead is
+        known."""
+        horizon = self.shares.shape[0]
+        if isinstance(self.model, Forecaster):
+            pad = self.model.core_.config.context
+            run = run_online(
+                self.model, padded(history, self.model.tags_, pad), begin + pad, end + pad, stride=stride,
+                learn=False, guard=0, threads=self.model.threads,
+            )  # fmt: skip
+            own = list(self.model.core_.config.quantiles)
+            return np.asarray(run.quantiles)[..., [own.index(q) for q in levels]]
+        leads = tuple(range(1, horizon + 1))
+        return self.model.replay(history, begin, end, leads=leads, stride=stride, quantiles=tuple(levels))
+
+
+def padded(history: pd.DataFrame, tags: TagMap, rows: int) -> pd.DataFrame:
+    """`rows` rows without values before the first one, so that windows begin with the first row."""
+    frame = history[[n for n in tags.names if n in history.columns]]
+    if isinstance(frame.index, pd.DatetimeIndex):
+        step = pd.Timedelta(seconds=tags.period)
+        first = frame.index[0]
+        before: pd.Index = pd.DatetimeIndex([first - step * k for k in range(rows, 0, -1)])
+    else:
+        before = pd.RangeIndex(int(frame.index[0]) - rows, int(frame.index[0]))
+    before.name = frame.index.name
+    return pd.concat([frame.iloc[:0].reindex(before), frame])
+
+
+def mean_errors(truth: Floats, forecast: Floats, scale: Floats) -> Floats:
+    """(O,) mean absolute error of forecasts (n, H, O), in units of `scale` (O,)."""
+    error = np.abs(truth - forecast) / scale
+    known = np.isfinite(error)
+    count = known.sum(axis=(0, 1))
+    total = np.where(known, error, 0.0).sum(axis=(0, 1))
+    out = np.full(total.shape, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return out
+
+
+def lead_groups(horizon: int) -> list[list[int]]:
+    """Steps ahead in groups that double in length: 1, 2, 3-4, 5-8, ... as places from 0."""
+    groups: dict[int, list[int]] = {}
+    for h in range(1, horizon + 1):
+        groups.setdefault(int(np.ceil(np.log2(h))) if h > 1 else 0, []).append(h - 1)
+    return list(groups.values())
+
+
+def blend_shares(
+    truth: Floats,
+    candidates: Mapping[str, Floats],
+    scale: Floats,
+    prior: Mapping[str, float],
+    windows: float,
+    doubt: float,
+) -> dict[str, Floats]:
+    """Shares (H, O) of each candidate: those of least absolute error per output and group of steps, drawn to
+    those of all outputs together, and these to the prior.
+
+    With n windows of validation that do not overlap, the found shares count n / (n + doubt) at each level:
+    a few windows of one week say little about the next.
+
+    Parameters
+    ----------
+    truth : (n, H, O), NaN where missing;   candidates : name -> (n, H, O);   scale : (O,)
+    prior : name -> share, together 1;   windows : horizons in the validation rows
+    """
+    names = list(candidates)
+    horizon, outputs = truth.shape[1:]
+    out = {n: np.zeros((horizon, outputs)) for n in names}
+    start = np.array([prior.get(n, 0.0) for n in names])
+    trust = windows / (windows + doubt) if windows + doubt > 0 else 0.0
+    for group in lead_groups(horizon):
+        together = _shares(
+            (truth / scale)[:, group], [(candidates[n] / scale)[:, group] for n in names], start
+        )
+        together = trust * together + (1 - trust) * start
+        for o in range(outputs):
+            one = [candidates[n][:, group, o] for n in names]
+            own = trust * _shares(truth[:, group, o], one, together) + (1 - trust) * together
+            for name, share in zip(names, own, strict=True):
+                out[name][group, o] = share
+    return out
+
+
+def _shares(truth: Floats, forecasts: Sequence[Floats], otherwise: Floats) -> Floats:
+    known = np.isfinite(truth) & np.all([np.isfinite(f) for f in forecasts], axis=0)
+    if known.sum() < 2 * len(forecasts):
+        return otherwise
+    return blend_weights(truth[known], [f[known] for f in forecasts])
