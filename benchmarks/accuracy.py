@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from benchmarks import gt_backtest, gt_cover
-from benchmarks.forecasting import data, distill, forgetting, gas_turbine, ours, soft_sensors, transfer, windows
+from benchmarks.forecasting import (
+    data,
+    distill,
+    forgetting,
+    gas_turbine,
+    ours,
+    soft_sensors,
+    transfer,
+    windows,
+)
 from benchmarks.forecasting.tables import SEEDS
 from benchmarks.harness import Row
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.forecasting import scores
-from benchmarks.forecasting.forgetting import LATE, spread, task
+from benchmarks.forecasting.forgetting import CHECKS, LATE, spread, task
 from benchmarks.forecasting.network import Network
 from benchmarks.forecasting.task import Floats, Ints, Task
 from benchmarks.harness import Row
@@ -67,7 +67,7 @@ def rows(quick: bool, seeds: int) -> list[Row]:
     """The share of the gap that is closed, and the losses behind it."""
     t = task(quick)
     alone_steps, taught_steps = (100, 200) if quick else (ALONE, TAUGHT)
-    network = Network(settings={"steps": 200} if quick else {}, threads=1)
+    network = Network(settings={**CHECKS, **({"steps": 200} if quick else {})}, threads=1)
     teachers = []
     for k in range(1 if quick else TEACHERS):
         best = network.fit(t, 100 + k, t.train_rows, t.validation_rows)[1]

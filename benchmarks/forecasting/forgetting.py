@@ -24,6 +24,7 @@ LATE = gas_turbine.LATE
 OLD_STRIDE = 8  # of the windows of 2011-12; they overlap, more of them say little more
 CHOICE_STRIDE = 4  # of the origins on 2013
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+CHECKS: dict[str, Any] = {"validate_every": 100, "patience": 0}  # of a network: all of its steps
 PLAIN: dict[str, Any] = {"l2sp": 0.0, "replay": 0.0, "ewc": 0.0, "distill": 0.0}
 OURS: dict[str, Any] = {
     "distill": 1.0
@@ -110,7 +111,7 @@ def choose_rate(task: Task, forecasters: list[Forecaster], rates: tuple[float, .
 def rows(quick: bool, seeds: int) -> list[Row]:
     """The share of plain fine-tuning's forgetting that is ours, and what both do on 2014."""
     t = task(quick)
-    network = Network(settings={"steps": 150} if quick else {}, threads=1)
+    network = Network(settings={**CHECKS, **({"steps": 150} if quick else {})}, threads=1)
     trials = [network.fit(t, seed, t.train_rows, t.validation_rows) for seed in range(seeds)]
     by_rate = choose_rate(t, [f for f, _ in trials], RATES[2:4] if quick else RATES)
     rate = min(by_rate, key=by_rate.__getitem__)

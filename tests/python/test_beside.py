@@ -287,20 +287,3 @@ def test_a_run_with_a_corrector_needs_its_shares_and_the_operation(boiler):
         run_online(
             forecaster, history, PAST, corrector=CORRECTOR, blend=half(forecaster), operation_known=False
         )
-
-
-def test_the_benchmark_blends_with_the_same_numbers():
-    from benchmarks.forecasting import network
-
-    rng = np.random.default_rng(2)
-    truth = rng.normal(size=(60, 3, 2))
-    parts = [np.sort(truth[..., None] + rng.normal(size=(60, 3, 2, 3))) for _ in "ab"]
-
-    class Task:
-        steps, median = (1, 6, 24), 1
-
-    Task.truth = truth
-    share = network.Network.shares(Task, *parts)
-    blend = Blend.fit(truth, *(p[..., 1] for p in parts), steps=Task.steps)
-    np.testing.assert_array_equal(blend.share, share)
-    np.testing.assert_allclose(blend(*parts), network.blend(*parts, share), rtol=1e-15)
