@@ -24,7 +24,8 @@ def begin_of(first: object) -> int:
     start = pd.Timestamp(first)
     if pd.isna(start):
         raise DataError("coming(first): expected a time, got NaT")
-    return int(round((start.tz_localize("UTC") if start.tz is None else start).timestamp()))
+    seconds: float = (start.tz_localize("UTC") if start.tz is None else start).timestamp()
+    return round(seconds)
 
 
 def checked_ranks(rank: Mapping[str, int] | None, rules: Sequence[str]) -> dict[str, int]:
