@@ -19,7 +19,8 @@ from benchmarks.forecasting.tables import SEEDS
 from benchmarks.harness import Row
 
 TASKS = (
-    "gas_turbine", "air_quality", "beijing", "ett", "sru", "tep", "steel", "forgetting", "distill", "transfer",
+    "gas_turbine", "air_quality", "beijing", "ett", "sru", "tep", "steel", "forgetting", "distill",
+    "transfer",
 )  # fmt: skip
 
 

@@ -349,7 +349,7 @@ class TransferRun:
         return Member(name, estimator, self._nothing())
 
     def _corrector(self, name: str, train: int) -> Member | None:
-        """None where nothing can be learnt: no source rows, columns of other kinds, outputs that stand still."""
+        """None where nothing can be learnt: no source rows, other columns, outputs that stand still."""
         corrector = Corrector(lags=self.lags, seed=self.seed)
         rows, tags = train - self.pad, self.tags
         frame = self.frame.iloc[self.pad :]
@@ -357,14 +357,8 @@ class TransferRun:
             if name == CORRECTOR:
                 if (source := self._source_corrector()) is None:
                     return None
-                core = _core.Corrector.transfer(
-                    source.core_,
-                    to_history(frame, tags, live=True),
-                    rows,
-                    corrector._config(),
-                    self.pull,
-                    self.match,
-                )
+                history, settings = to_history(frame, tags, live=True), corrector._config()
+                core = _core.Corrector.transfer(source.core_, history, rows, settings, self.pull, self.match)
             else:  # what stands still has no scale of its own
                 moves = [t for t in tags if t.name in tags.outputs or frame[t.name].iloc[:rows].nunique() > 1]
                 tags = TagMap(tuple(moves), plant=tags.plant, source=tags.source, period=tags.period)
