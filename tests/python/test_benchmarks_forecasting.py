@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from benchmarks.forecasting.baseline_gp import LinearGP
 from benchmarks.forecasting.baseline_linear import Ridge, RLinear
 from benchmarks.forecasting.baseline_pooled import Pooled, PooledTracked
 from benchmarks.forecasting.baseline_simple import Climatology, LastValue, SeasonalNaive, SlotQuantiles
+from benchmarks.forecasting.network import Network
 from benchmarks.forecasting.soft_sensors import OperationRidge
 from benchmarks.forecasting.task import Floats, Model, Task, checked, find_leak
 from emisopt.tags import Tag, TagMap
@@ -54,7 +56,8 @@ BASELINES: Mapping[str, Model] = {
     "pooled": Pooled(iterations=5, pairs=2000),
     "pooled tracking": PooledTracked(Pooled(iterations=5, pairs=2000)),
     "linear + GP": LinearGP(window=30),
-    "ours": lambda task: ours.corrector(task, window=60, waves=20),
+    "corrector": ours.corrector,
+    "ours": Network(settings={"steps": 30, "context": 48, "width": 16, "heads": 2}),
 }
 
 
@@ -71,6 +74,15 @@ def test_every_measured_value_has_a_forecast_and_quantiles_do_not_cross(name: st
     task = small_task(stride=10)
     forecast = checked(BASELINES[name](task), task, name)
     assert np.isfinite(forecast[np.isfinite(task.truth)]).all()
+
+
+def test_intervals_kept_at_their_cover_do_not_read_ahead_either() -> None:
+    task = small_task(rows=1240, steps=(1, 6, 24))  # a forecast every row, so that they are
+    network = Network(settings={"steps": 30, "context": 48, "width": 16, "heads": 2})
+    raw = replace(network, intervals=False)(task)
+    assert not np.array_equal(network(task), raw)
+    assert np.array_equal(network(task)[..., 1], raw[..., 1]), "the median is left alone"
+    assert find_leak(network, task, [1150, 1187]) == ""
 
 
 def test_a_leak_is_found_and_a_test_that_proves_nothing_is_told() -> None:
