@@ -60,6 +60,12 @@ void AverageSeries::lay_out(std::size_t closed) {
 // One average for each base mean, so that all of them have their place before they are computed.
 void AverageSeries::advance_by_clock() {
   const std::size_t count = base_.values().size();
+  if (out_->value.capacity() < count) {  // and room for what finish() adds to one great push
+    const std::size_t room = count + count / 2 + 2;
+    out_->value.reserve(room);
+    out_->reason.reserve(room);
+    out_->used.reserve(room);
+  }
   out_->value.resize(count);
   out_->reason.resize(count);
   out_->used.resize(count);
@@ -110,12 +116,19 @@ void AverageSeries::roll(std::size_t count) {
   double* value = out_->value.data();
   Reason* why = out_->reason.data();
   int* used = out_->used.data();
+  // With a fixed room, so many valid base means decide it, as in judge_average().
+  const bool fixed = spec_.max_invalid < 0 && !spec_.of_operation;
+  const double enough = spec_.min_share > 0 ? spec_.min_share * room_ - 1e-9 * room_ : 0;
   for (std::size_t i = done_; i < count; ++i) {
     const Tally &a = tallies[first[i]], &b = tallies[i + 1];
     const int valid = b.valid - a.valid;
-    const double unseen = std::max(0.0, room_ - static_cast<double>(i + 1 - first[i]));
-    why[i] = judge_average(spec_, valid, b.operating - a.operating, room_, unseen);
     used[i] = valid;
+    if (fixed && valid > 0 && valid >= enough) {
+      why[i] = Reason::valid;
+    } else {
+      const double unseen = std::max(0.0, room_ - static_cast<double>(i + 1 - first[i]));
+      why[i] = judge_average(spec_, valid, b.operating - a.operating, room_, unseen);
+    }
     if (why[i] != Reason::valid) {
       value[i] = kMissing;
       continue;

@@ -8,6 +8,7 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
+#include "emisopt/permit/block_scan.hpp"
 
 namespace emisopt {
 namespace {
@@ -164,7 +165,7 @@ void BaseSeries::take(const Samples& rows, const std::vector<Piece>& pieces) {
   for (const Piece& piece : pieces) {
     if (period_ < 0) period_ = piece.period;
     while (period_ < piece.period) close();
-    add(rows, piece);
+    if (!add_block(rows, piece, &piece != &pieces.back())) add(rows, piece);
   }
 }
 
@@ -248,6 +249,40 @@ void BaseSeries::correct(const Samples& rows, Index first, Index n) {
       ++open_.oxygen_count;
     }
   }
+}
+
+// The usual hour, in one look: the plant's state does not change, nothing is corrected, and the block is one
+// that scan_block() takes. Else false, and nothing has changed. closes: no later rows lie in the period.
+bool BaseSeries::add_block(const Samples& rows, const Piece& piece, bool closes) {
+  const Index first = piece.cut[0], n = piece.cut[kParts] - first;
+  if (n > kBlockRows || !piece.steady || spec_.factor != 1 || spec_.oxygen_column != BaseSpec::kNone ||
+      !counts(piece.state, spec_.exclude))
+    return false;
+  Block block;
+  if (!scan_block(rows.columns[spec_.column] + first, status_of(rows, spec_.column, first), n, block))
+    return false;
+  unsigned seen = 0, valid = 0;
+  std::uint64_t before = 0;
+  for (int part = 0; part < kParts; ++part) {
+    const std::uint64_t upto = rows_below(piece.cut[part + 1] - first), quarter = upto & ~before;
+    seen |= static_cast<unsigned>(quarter != 0) << part;
+    valid |= static_cast<unsigned>((block.valid & quarter) != 0) << part;
+    before = upto;
+  }
+  open_.known_parts |= seen;
+  open_.on_parts |= seen;
+  open_.valid_parts |= valid;
+  open_.quality |= block.quality;
+  if (block.valid == 0) return true;
+  // The stamps are asked for only where calibration is; to read them in every hour of every column costs more
+  // than all else here.
+  if (!closes || open_.quality) {
+    if (open_.count == 0) open_.first = rows.time[first + block.first()];
+    open_.last = rows.time[first + block.last()];
+  }
+  open_.count += block.count();
+  open_.sum.add(block.sum);
+  return true;
 }
 
 void BaseSeries::add(const Samples& rows, const Piece& piece) {

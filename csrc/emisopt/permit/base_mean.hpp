@@ -147,6 +147,7 @@ class BaseSeries {
   };
 
   void close();
+  bool add_block(const Samples& rows, const Piece& piece, bool closes);
   void add(const Samples& rows, const Piece& piece);
   void see_plant(const std::uint8_t* plant, const Piece& piece);
   const double* prepare(const Samples& rows, const Piece& piece);

@@ -39,6 +39,17 @@ struct Units {
   /// Correctly rounded, to even.
   double value() const {
     using Unsigned = unsigned __int128;
+    // Of a sum of hours or days: upper and lower half are doubles exactly when what the lower one loses is
+    // left as its last bit. That bit lies two or more below the last of the result, so the addition rounds as
+    // one of the whole number would.
+    constexpr std::int64_t kLeastHigh = 8, kMostHigh = std::int64_t{1} << 53;
+    const auto upper = static_cast<std::int64_t>(count >> 64);
+    if (upper >= kLeastHigh && upper < kMostHigh) {
+      const auto lower = static_cast<std::uint64_t>(count);
+      const auto odd =
+          static_cast<std::int64_t>(lower >> 11 | static_cast<std::uint64_t>((lower & 0x7ff) != 0));
+      return static_cast<double>(upper) * 0x1p-8 + static_cast<double>(odd) * 0x1p-61;
+    }
     const Unsigned size = count < 0 ? -static_cast<Unsigned>(count) : static_cast<Unsigned>(count);
     const auto high = static_cast<std::uint64_t>(size >> 64);
     if (high == 0 && static_cast<std::int64_t>(size) >= 0)
