@@ -86,7 +86,12 @@ bool all_hold(const std::vector<PeriodCount>& periods) {
 
 using Reasons = std::array<Index, kReasons>;
 
-// Every average counts that is valid: the usual case, in loops that the compiler makes vector code of.
+// Every average counts that is valid: the usual case, in loops that the compiler makes vector code of, for
+// the processor that it then runs on: counts and a maximum, which are the same at any width.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
+#endif
 void judge_all(RuleResult& result, Reasons& reasons) {
   const Averages& averages = *result.averages;
   const std::size_t n = averages.size();

@@ -42,7 +42,7 @@ def seconds(frame: pd.DataFrame) -> Floats:
 def numbers(frame: pd.DataFrame, names: Sequence[str]) -> list[Floats]:
     """The named columns, each (N,) float64 and contiguous, NaN = missing; no copy where they are already."""
     places: dict[str, list[int]] = {}
-    for place, heading in enumerate(frame.columns):
+    for place, heading in enumerate(frame.columns.tolist()):  # a list: Arrow's cells come one by one
         places.setdefault(str(heading), []).append(place)
     out = []
     for name in names:
