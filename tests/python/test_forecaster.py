@@ -299,12 +299,14 @@ def test_rows_beyond_the_history_are_refused(boiler_history):
 def test_ctrl_c_ends_the_fit_with_the_best_model_so_far(boiler_history, now):
     history, tags = boiler_history
     forecaster = Forecaster(**{**SMALL, "steps": 1_000_000})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     timer = threading.Timer(0.7, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         forecaster.fit(history, tags=tags, progress=False)
     timer.join()
+    signal.signal(signal.SIGINT, before)
     assert forecaster.interrupted_
     assert 0 < forecaster.training_["steps"] < 1_000_000
     assert any("interrupted at step" in str(w.message) for w in caught)
