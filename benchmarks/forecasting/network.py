@@ -268,9 +268,15 @@ def shares(task: Task, members: list[Floats]) -> Floats:
 
 
 def blend(members: list[Floats], weights: Floats) -> Floats:
-    """Quantiles averaged level by level, so that they cannot cross."""
-    return np.asarray(sum(np.where(w[None, :, :, None] > 0, f, 0.0) * w[None, :, :, None]
-                          for f, w in zip(members, weights, strict=True)))  # fmt: skip
+    """Quantiles averaged level by level, so that they cannot cross; where one member says nothing (a network,
+    too soon after a gap) the others share its weight."""
+    total, result = np.zeros(members[0].shape), np.zeros(members[0].shape)
+    for forecast, w in zip(members, weights, strict=True):
+        there = np.where(np.isnan(forecast), 0.0, w[None, :, :, None])
+        result += there * np.nan_to_num(forecast)
+        total += there
+    with np.errstate(invalid="ignore"):
+        return result / total
 
 
 def kept_at_cover(task: Task, forecast: Floats, before: Floats, came: Floats) -> Floats:
