@@ -25,12 +25,6 @@ constexpr std::uintptr_t kAhead = 2048;
   return _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(static_cast<char>(word)));
 }
 
-[[gnu::target("avx512f,avx512bw"), gnu::always_inline]] inline double total(__m512d v) {
-  double x[kLanes];
-  _mm512_storeu_pd(x, v);
-  return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
-}
-
 [[gnu::target("avx512f,avx512bw")]] bool scan_eights(const double* x, const std::uint8_t* status, Index n,
                                                      Block& out) {
   std::uint64_t here = rows_below(n);
@@ -66,8 +60,8 @@ constexpr std::uintptr_t kAhead = 2048;
   }
   if (odd != 0) return false;
   out.valid = valid;
-  const auto whole = static_cast<std::int64_t>(total(high) * 0x1p23);
-  const auto rest = static_cast<std::int64_t>(total(low) * 0x1p72);
+  const auto whole = static_cast<std::int64_t>(_mm512_reduce_add_pd(high) * 0x1p23);
+  const auto rest = static_cast<std::int64_t>(_mm512_reduce_add_pd(low) * 0x1p72);
   out.sum.count = (static_cast<__int128>(whole) << (kUnit - 23)) + rest;
   return true;
 }
