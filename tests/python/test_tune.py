@@ -12,7 +12,7 @@ from emisopt.cli import main
 from emisopt.errors import ConfigError
 from test_cli import TAGS, plant_frame
 
-pytest.importorskip("optuna")
+pytest.importorskip("optuna", reason="optuna is not installed: pip install 'emisopt[tune]'")
 from emisopt import tune as module
 from emisopt.tune import tune
 
