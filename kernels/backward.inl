@@ -59,12 +59,12 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
       if (dx) {
         const int x_rows = gradient_rows(part, op.x, at);
         if (x_rows == y_rows)
-          kernels_.gemm(dx, x_width, dy, y_width, 1, transposed(op.w), x_width, nullptr, at.count * y_rows,
-                        x_width, y_width, accumulate);
+          kernels_.gemm_packed(dx, x_width, dy, y_width, transposed(op.w), nullptr, at.count * y_rows,
+                               x_width, y_width, accumulate);
         else
           blocks(op.x, [&](long, long row, long to, int n) {
-            kernels_.gemm(dx + to * x_width, x_width, dy + row * y_width, y_width, 1, transposed(op.w),
-                          x_width, nullptr, n, x_width, y_width, accumulate);
+            kernels_.gemm_packed(dx + to * x_width, x_width, dy + row * y_width, y_width, transposed(op.w),
+                                 nullptr, n, x_width, y_width, accumulate);
           });
       }
       const int m = at.count * y_rows;

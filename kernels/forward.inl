@@ -24,8 +24,8 @@ void Interpreter<T>::forward(const Node& node, Frame& frame, Span span) {
   T* y = activation(frame, node.part, op.y, span.first);
   switch (op.kind) {
     case OpKind::linear:
-      kernels_.gemm(y, y_width, x, x_width, 1, weight_of(op.w), y_width,
-                    op.b >= 0 ? weight_of(op.b) : nullptr, m, y_width, x_width, false);
+      kernels_.gemm_packed(y, y_width, x, x_width, packed(op.w), op.b >= 0 ? weight_of(op.b) : nullptr, m,
+                           y_width, x_width, false);
       break;
     case OpKind::rmsnorm:
       kernels_.rmsnorm_forward(y, frame.saved[static_cast<std::size_t>(&node - plan_.nodes.data())], x,

@@ -81,21 +81,28 @@ void Interpreter<T>::lay_out() {
   const bool train = plan_.mode == Mode::train, jacobian = plan_.mode == Mode::jacobian;
   const std::size_t parameters = ops.parameter_count(), scratch = scratch_scalars();
   theta_ = arena_.template take<T>(parameters);
+  packed_.assign(ops.parameters.size(), nullptr);
   transposed_.assign(ops.parameters.size(), nullptr);
   cosine_.assign(ops.ops.size(), nullptr);
   sine_.assign(ops.ops.size(), nullptr);
   for (const Node& node : plan_.nodes) {
     const Op& op = plan_.op(node);
     const auto id = static_cast<std::size_t>(node.op);
-    if (op.kind == OpKind::linear && node.backward && node.x.wanted) {
-      T*& w = transposed_[static_cast<std::size_t>(op.w)];
-      if (!w) w = arena_.template take<T>(product({plan_.width(op.x), plan_.width(op.y)}));
+    if (op.kind == OpKind::linear) {  // one after the other: who reads ahead finds the next op's weight
+      T*& w = packed_[static_cast<std::size_t>(op.w)];
+      if (!w) w = arena_.template take<T>(packed_count(plan_.width(op.x), plan_.width(op.y)));
     }
     if (op.kind == OpKind::rope && !cosine_[id]) {
       const std::size_t count = product({s.history_tokens + s.future_tokens, op.head_dim / 2});
       cosine_[id] = arena_.template take<T>(count);
       sine_[id] = arena_.template take<T>(count);
     }
+  }
+  for (auto node = plan_.nodes.rbegin(); node != plan_.nodes.rend(); ++node) {  // in the order of their use
+    const Op& op = plan_.op(*node);
+    if (op.kind != OpKind::linear || !node->backward || !node->x.wanted) continue;
+    T*& w = transposed_[static_cast<std::size_t>(op.w)];
+    if (!w) w = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.width(op.x)));
   }
   const std::size_t out = static_cast<std::size_t>(plan_.width(ops.quantiles));
   const std::size_t future_rows = product({s.batch, s.future_tokens});
@@ -144,6 +151,11 @@ void Interpreter<T>::lay_out() {
     lay_out_gradients(gradients, jacobian ? seeds_per_item_ : windows_per_frame_);
     gradients.scratch = arena_.template take<T>(scratch);
   }
+}
+
+template <class T>
+std::size_t Interpreter<T>::packed_count(int k, int n) const {
+  return static_cast<std::size_t>(packed_size(k, n, kernels_.panel));
 }
 
 template <class T>
@@ -261,10 +273,11 @@ template <class T>
 void Interpreter<T>::load(const T* theta) {
   const std::size_t count = plan_.ops.parameter_count();
   if (count) std::memcpy(theta_, theta, count * sizeof(T));
-  for (std::size_t id = 0; id < transposed_.size(); ++id) {
-    if (!transposed_[id]) continue;
+  for (std::size_t id = 0; id < packed_.size(); ++id) {
     const Parameter& p = plan_.ops.parameters[id];
-    kernels_.transpose(transposed_[id], p.shape[0], theta_ + p.offset, p.shape[1], p.shape[0], p.shape[1]);
+    if (packed_[id]) kernels_.pack(packed_[id], theta_ + p.offset, p.shape[1], p.shape[0], p.shape[1], false);
+    if (transposed_[id])
+      kernels_.pack(transposed_[id], theta_ + p.offset, p.shape[1], p.shape[1], p.shape[0], true);
   }
   loaded_ = true;
   cached_ = !has_context();

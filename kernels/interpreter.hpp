@@ -66,6 +66,7 @@ class Interpreter final : public Program<T> {
   };
 
   void lay_out();
+  std::size_t packed_count(int k, int n) const;
   std::size_t scratch_scalars() const;
   void lay_out_frame(Frame& frame, int windows, Part part);
   void lay_out_gradients(Gradients& gradients, int windows);
@@ -98,6 +99,7 @@ class Interpreter final : public Program<T> {
   std::size_t slot_stride() const { return (plan_.ops.parameter_count() + 15) / 16 * 16; }
   void run_seeds(int worker);
   T* weight_of(int id) const { return theta_ + plan_.ops.parameters[static_cast<std::size_t>(id)].offset; }
+  T* packed(int id) const { return packed_[static_cast<std::size_t>(id)]; }
   T* transposed(int id) const { return transposed_[static_cast<std::size_t>(id)]; }
   int rows(Part part) const { return plan_.rows(part); }
   bool reverse_mode() const { return plan_.mode != Mode::infer; }
@@ -120,7 +122,8 @@ class Interpreter final : public Program<T> {
 
   Arena arena_;
   T* theta_ = nullptr;             // (parameter_count)
-  std::vector<T*> transposed_;     // by parameter: (out, in) of a linear op's weight, null elsewhere
+  std::vector<T*> packed_;         // by parameter: a linear op's weight in panels, null elsewhere
+  std::vector<T*> transposed_;     // likewise its transpose, where an input's gradient needs it
   std::vector<T*> cosine_, sine_;  // by op: (history + future, head_dim / 2)
   T *history_ = nullptr, *future_ = nullptr, *quantiles_ = nullptr;
   T *seed_ = nullptr, *future_gradient_ = nullptr, *jacobian_ = nullptr;

@@ -44,6 +44,14 @@ struct KernelTable {
   ///   ldc bias (n) or null. Each c[i][j] is one chain over l = 0..k-1, so a row's bits do not depend on m.
   void (*gemm)(T* c, long ldc, const T* a, long a_row, long a_col, const T* b, long ldb, const T* bias, int m,
                int n, int k, bool accumulate);
+  /// Columns of a panel of a packed matrix.
+  int panel;
+  /// packed (ceil(n / panel), k, panel) = b (k, n; stride ldb); when `transposed`, of the transpose of b (n,
+  /// k). Columns beyond n are 0.
+  void (*pack)(T* packed, const T* b, long ldb, int k, int n, bool transposed);
+  /// gemm() with rows of a contiguous (stride lda) and b packed; the same bits.
+  void (*gemm_packed)(T* c, long ldc, const T* a, long lda, const T* packed, const T* bias, int m, int n,
+                      int k, bool accumulate);
   /// b (cols, rows; stride ldb) = a (rows, cols; stride lda) transposed.
   void (*transpose)(T* b, long ldb, const T* a, long lda, int rows, int cols);
   /// sum (n) += column sums of x (rows, n): a bias gradient.
@@ -78,6 +86,11 @@ struct KernelTable {
   void (*adamw)(T* theta, T* m, T* v, const T* gradient, const T* mask, const T* anchor, const T* fisher,
                 long count, const AdamWStep& step);
 };
+
+/// Scalars of a packed (k, n) matrix.
+constexpr long packed_size(int k, int n, int panel) {
+  return static_cast<long>((n + panel - 1) / panel) * k * panel;
+}
 
 /// Scalars of scratch that any level needs for attention over `rows` own and `past` earlier rows.
 constexpr long attention_scratch(int head_dim, int rows, int past) {

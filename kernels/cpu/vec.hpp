@@ -146,6 +146,10 @@ inline V softplus(V x) {
   return fma(mul(set(2.0f), z), p, max(zero(), x));
 }
 
+// The line at p, wanted soon: into the first cache, or the second. An address beyond a buffer is harmless.
+inline void fetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+inline void fetch_far(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
+
 // Calls f(offset, load, store) over 0 .. n-1: whole vectors first, then one masked tail. `get(p)` reads and
 // `put(p, x)` writes at p + offset, within n.
 template <class F>

@@ -68,6 +68,26 @@ TEST_P(EveryLevel, GemmHonoursStridesAndLeavesTheRestAlone) {
     }
 }
 
+TEST_P(EveryLevel, APackedProductHasTheBitsOfTheProductInPlace) {
+  for (const int n : {1, 7, 16, 31, 32, 33, 50}) {
+    const int m = 26, k = 13, ldc = n + 3;
+    std::vector<float> a(m * k), b(k * n), bt(n * k), bias(n), c(m * ldc, 5), expected(m * ldc, 5);
+    test::fill(a.data(), a.size(), 1);
+    test::fill(b.data(), b.size(), 2);
+    test::fill(bias.data(), bias.size(), 3);
+    table().transpose(bt.data(), k, b.data(), n, k, n);
+    table().gemm(expected.data(), ldc, a.data(), k, 1, b.data(), n, bias.data(), m, n, k, false);
+    table().gemm(expected.data(), ldc, a.data(), k, 1, b.data(), n, nullptr, m, n, k, true);
+    std::vector<float> packed(static_cast<std::size_t>(packed_size(k, n, table().panel)), 7), twice = packed;
+    table().pack(packed.data(), b.data(), n, k, n, false);
+    table().pack(twice.data(), bt.data(), k, k, n, true);
+    ASSERT_EQ(packed, twice) << "columns " << n;
+    table().gemm_packed(c.data(), ldc, a.data(), k, packed.data(), bias.data(), m, n, k, false);
+    table().gemm_packed(c.data(), ldc, a.data(), k, packed.data(), nullptr, m, n, k, true);
+    ASSERT_EQ(c, expected) << "columns " << n;
+  }
+}
+
 TEST_P(EveryLevel, ARowsBitsDoNotDependOnTheOtherRows) {
   const int n = 37, k = 29;
   std::vector<float> a(31 * k), b(k * n), all(31 * n), one(n);

@@ -34,15 +34,18 @@ OpCase<T> linear_case(int m, int n, int k) {
   c.name = "linear " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
   c.inputs = {area(m, k), area(k, n), area(n, 1)};
   c.output = area(m, n);
-  c.workspace = {area(n, k)};
+  constexpr int kWidest = 32;  // columns of a panel at any level
+  c.workspace = {
+      std::max(area(kernels::packed_size(k, n, kWidest), 1), area(kernels::packed_size(n, k, kWidest), 1))};
   c.depth = std::max({m, n, k}) + 2;
-  c.forward = [=](const kernels::KernelTable<T>& t, T* const* in, T* y, T* const*) {
-    t.gemm(y, n, in[0], k, 1, in[1], n, in[2], m, n, k, false);
+  c.forward = [=](const kernels::KernelTable<T>& t, T* const* in, T* y, T* const* work) {
+    t.pack(work[0], in[1], n, k, n, false);
+    t.gemm_packed(y, n, in[0], k, work[0], in[2], m, n, k, false);
   };
   c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const* work,
                    T* const* din) {
-    t.transpose(work[0], k, in[1], n, k, n);
-    t.gemm(din[0], k, dy, n, 1, work[0], k, nullptr, m, k, n, true);
+    t.pack(work[0], in[1], n, n, k, true);
+    t.gemm_packed(din[0], k, dy, n, work[0], nullptr, m, k, n, true);
     t.gemm(din[1], n, in[0], 1, k, dy, n, nullptr, k, n, m, true);
     t.column_sum(din[2], dy, m, n);
   };
