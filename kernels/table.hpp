@@ -10,8 +10,9 @@ namespace emisopt::kernels {
 template <class T>
 struct AttentionArgs {
   int heads, kv_heads, head_dim;  // query head h reads key head h / (heads / kv_heads)
+  int head_begin, head_end;       // heads in hand
   int rows;                       // own rows
-  int first;                      // backward: own rows before it have no gradient; dy starts at this row
+  int first;                      // own rows before it are keys only: y and dy start at this row
   int past;                       // 0 when the window starts here
   const T* x;                     // (rows, width): [q | k | v], width = (heads + 2 kv_heads) head_dim
   const T* past_x;                // (past, width): only its k and v columns are read
@@ -22,6 +23,11 @@ struct AttentionArgs {
   long p_head;                    // scalars from one head of p to the next
   int p_stride;                   // scalars, >= past + rows
   T* scratch;                     // attention_scratch(...) scalars
+  // backward through maps (attention_maps): several gradients of this one window
+  const T *y, *maps;          // y of row 0; (heads, *, head_dim, head_dim) of row 0, null: no maps
+  long map_head;              // scalars from one head of maps to the next
+  int windows;                // gradients dy, dx, else 1
+  long dy_window, dx_window;  // scalars from one to the next
 };
 
 /// AdamW constants of one step, already combined (see AdamW in backend.hpp).
@@ -68,10 +74,14 @@ struct KernelTable {
   ///   y, x (rows, width)   cosine, sine (rows, head_dim / 2) of the rows' positions
   void (*rope)(T* y, const T* x, const T* cosine, const T* sine, int rows, int width, int heads, int head_dim,
                bool inverse, bool accumulate);
-  /// y (rows, heads * head_dim); fills p.
+  /// y (rows - first, heads * head_dim); fills p of these rows.
   void (*attention_forward)(const AttentionArgs<T>& args, T* y);
+  /// The map dy -> dq of each row from `first` on: with p, k and v given it is linear, and one for all
+  /// gradients that come: dq = dy M, M (head_dim, head_dim) = sum_j p_j (v_j - y)^T k_j / sqrt(head_dim).
+  /// Needs p and args.y;  maps (heads, *, head_dim, head_dim) of row 0.
+  void (*attention_maps)(const AttentionArgs<T>& args, T* maps);
   /// dy (rows - first, heads * head_dim) -> dx (rows, width) and dpast (past, width; null: not wanted), both
-  /// accumulating; dpast gets k and v columns only.
+  /// accumulating; dpast gets k and v columns only. With args.maps: all windows, no dpast.
   void (*attention_backward)(const AttentionArgs<T>& args, const T* dy, T* dx, T* dpast);
   /// x (rows, 2 width): [gate | up]   y (rows, width)
   void (*swiglu_forward)(T* y, const T* x, int rows, int width);
@@ -95,7 +105,7 @@ constexpr long packed_size(int k, int n, int panel) {
 /// Scalars of scratch that any level needs for attention over `rows` own and `past` earlier rows.
 constexpr long attention_scratch(int head_dim, int rows, int past) {
   const long keys = past + rows + 64;  // vectors may round a row of scores up
-  return 2L * head_dim * (rows + 64) + 2L * (rows + 16) * keys;
+  return 2L * head_dim * (rows + 64) + 2L * (rows + 16) * keys + head_dim * keys + 2L * head_dim;
 }
 
 }  // namespace emisopt::kernels

@@ -66,14 +66,15 @@ void attention_forward(const AttentionArgs<float>& a, float* y) {
   const long ldy = static_cast<long>(a.heads) * hd;
   const float factor = inverse_root(hd);
   float* own_kt = a.scratch;  // (head_dim, own_stride)
-  for (int h = 0; h < a.heads; ++h) {
+  for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadView at = head_view(a, h);
-    if (h % (a.heads / a.kv_heads) == 0) transpose(own_kt, own_stride, a.x + at.k, at.width, a.rows, hd);
-    for (int i0 = 0; i0 < a.rows; i0 += kQueryBlock) {
+    if (h == a.head_begin || h % (a.heads / a.kv_heads) == 0)
+      transpose(own_kt, own_stride, a.x + at.k, at.width, a.rows, hd);
+    for (int i0 = a.first; i0 < a.rows; i0 += kQueryBlock) {
       const int n = a.rows - i0 < kQueryBlock ? a.rows - i0 : kQueryBlock;
       const float* q = a.x + static_cast<long>(i0) * at.width + at.q;
       float* p = a.p + h * a.p_head + static_cast<long>(i0) * a.p_stride;  // (n, p_stride)
-      float* yi = y + i0 * ldy + h * hd;
+      float* yi = y + (i0 - a.first) * ldy + h * hd;
       if (a.past)
         gemm(p, a.p_stride, q, at.width, 1, at.past_kt, a.past_stride, nullptr, n, a.past, hd, false);
       gemm(p + a.past, a.p_stride, q, at.width, 1, own_kt, own_stride, nullptr, n, i0 + n, hd, false);
@@ -92,6 +93,43 @@ void attention_forward(const AttentionArgs<float>& a, float* y) {
   }
 }
 
+// M = sum_j p_j v_j^T k_j - y^T sum_j p_j k_j, scaled; the sums over past and own keys are products.
+void attention_maps(const AttentionArgs<float>& a, float* maps) {
+  const int hd = a.head_dim;
+  const V factor = set(inverse_root(hd));
+  float* weighted = a.scratch;                                         // (past + rows, hd): p_j v_j / root
+  float* mean_k = weighted + static_cast<long>(a.past + a.rows) * hd;  // (hd): sum_j p_j k_j / root
+  for (int h = a.head_begin; h < a.head_end; ++h) {
+    const HeadView at = head_view(a, h);
+    for (int i = a.first; i < a.rows; ++i) {
+      const float* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride;
+      const float* y = a.y + (static_cast<long>(i) * a.heads + h) * hd;
+      float* m = maps + h * a.map_head + static_cast<long>(i) * hd * hd;
+      const int own = i + 1;
+      for (int j = 0; j < a.past + own; ++j) {
+        const float* v = (j < a.past ? a.past_x + static_cast<long>(j) * at.width
+                                     : a.x + static_cast<long>(j - a.past) * at.width) +
+                         at.v;
+        const V pj = mul(set(p[j]), factor);
+        over(hd,
+             [&](int, auto get, auto put) { put(weighted + static_cast<long>(j) * hd, mul(pj, get(v))); });
+      }
+      if (a.past) {
+        gemm(m, hd, weighted, 1, hd, a.past_x + at.k, at.width, nullptr, hd, hd, a.past, false);
+        gemm(mean_k, hd, p, a.p_stride, 1, a.past_x + at.k, at.width, nullptr, 1, hd, a.past, false);
+      }
+      gemm(m, hd, weighted + static_cast<long>(a.past) * hd, 1, hd, a.x + at.k, at.width, nullptr, hd, hd,
+           own, a.past != 0);
+      gemm(mean_k, hd, p + a.past, a.p_stride, 1, a.x + at.k, at.width, nullptr, 1, hd, own, a.past != 0);
+      over(hd, [&](int, auto get, auto put) { put(mean_k, mul(factor, get(mean_k))); });
+      for (int e = 0; e < hd; ++e) {
+        const V ye = set(y[e]);
+        over(hd, [&](int, auto get, auto put) { put(m + e * hd, fnma(ye, get(mean_k), get(m + e * hd))); });
+      }
+    }
+  }
+}
+
 // dp (keys) -> ds = p (dp - sum p dp) scale, in place.
 inline void softmax_backward(float* dp, const float* p, int keys, float scale_by) {
   V dot = zero();
@@ -100,16 +138,70 @@ inline void softmax_backward(float* dp, const float* p, int keys, float scale_by
   over(keys, [&](int, auto get, auto put) { put(dp, mul(mul(get(p), sub(get(dp), mean)), factor)); });
 }
 
+// Several gradients of one window: dq through the maps, all of a row's gradients at once; own keys and values
+// directly, where ds_ij = p_ij (dy_i . v_j - dy_i . y_i) scale.
+inline void attention_backward_by_maps(const AttentionArgs<float>& a, const float* dy, float* dx) {
+  const int hd = a.head_dim, own_stride = (a.rows + 15) / 16 * 16, queries = a.rows - a.first;
+  const long ldy = static_cast<long>(a.heads) * hd, lds = own_stride;
+  const V factor = set(inverse_root(hd));
+  float* own_vt = a.scratch;                                // (head_dim, own_stride)
+  float* ds = own_vt + static_cast<long>(hd) * own_stride;  // (queries, lds)
+  for (int h = a.head_begin; h < a.head_end; ++h) {
+    const HeadView at = head_view(a, h);
+    if (h == a.head_begin || h % (a.heads / a.kv_heads) == 0)
+      transpose(own_vt, own_stride, a.x + at.v, at.width, a.rows, hd);
+    for (int i = a.first; i < a.rows; ++i)
+      gemm(dx + static_cast<long>(i) * at.width + at.q, a.dx_window, dy + (i - a.first) * ldy + h * hd,
+           a.dy_window, 1, a.maps + h * a.map_head + static_cast<long>(i) * hd * hd, hd, nullptr, a.windows,
+           hd, hd, true);
+    const float* p = a.p + h * a.p_head + static_cast<long>(a.first) * a.p_stride + a.past;
+    const float* q = a.x + static_cast<long>(a.first) * at.width + at.q;
+    for (int w = 0; w < a.windows; ++w) {
+      const float* dyh = dy + w * a.dy_window + h * hd;
+      float* dxw = dx + w * a.dx_window;
+      for (int i0 = 0; i0 < queries; i0 += kQueryBlock) {
+        const int n = queries - i0 < kQueryBlock ? queries - i0 : kQueryBlock;
+        gemm(ds + i0 * lds, lds, dyh + i0 * ldy, ldy, 1, own_vt, own_stride, nullptr, n, a.first + i0 + n, hd,
+             false);
+        for (int i = i0; i < i0 + n; ++i) {
+          const float* y = a.y + (a.first + i) * ldy + h * hd;
+          V dot = zero();
+          over(hd, [&](int, auto get, auto) { dot = fma(get(dyh + i * ldy), get(y), dot); });
+          const V mean = set(sum(dot));
+          const int keys = a.first + i + 1;
+          float* row = ds + i * lds;
+          const float* pi = p + static_cast<long>(i) * a.p_stride;
+          over(keys,
+               [&](int, auto get, auto put) { put(row, mul(mul(get(pi), sub(get(row), mean)), factor)); });
+          clear(row + keys, a.rows - keys);
+        }
+      }
+      for (int j0 = 0; j0 < a.rows; j0 += kQueryBlock) {  // own keys; queries before the block do not see it
+        const int n = a.rows - j0 < kQueryBlock ? a.rows - j0 : kQueryBlock;
+        const long skip = j0 > a.first ? j0 - a.first : 0;
+        const int seen = queries - static_cast<int>(skip);
+        const long key = static_cast<long>(j0) * at.width;
+        gemm(dxw + key + at.k, at.width, ds + skip * lds + j0, 1, lds, q + skip * at.width, at.width, nullptr,
+             n, hd, seen, true);
+        gemm(dxw + key + at.v, at.width, p + skip * a.p_stride + j0, 1, a.p_stride, dyh + skip * ldy, ldy,
+             nullptr, n, hd, seen, true);
+      }
+    }
+  }
+}
+
 void attention_backward(const AttentionArgs<float>& a, const float* dy, float* dx, float* dpast) {
+  if (a.maps) return attention_backward_by_maps(a, dy, dx);
   const int hd = a.head_dim, own_stride = (a.rows + 15) / 16 * 16;
   const long ldy = static_cast<long>(a.heads) * hd, lds = (a.past + a.rows + 15) / 16 * 16;
   const float factor = inverse_root(hd);
   const int queries = a.rows - a.first;
   float* own_vt = a.scratch;                                // (head_dim, own_stride)
   float* ds = own_vt + static_cast<long>(hd) * own_stride;  // (queries, lds): columns [past | own]
-  for (int h = 0; h < a.heads; ++h) {
+  for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadView at = head_view(a, h);
-    if (h % (a.heads / a.kv_heads) == 0) transpose(own_vt, own_stride, a.x + at.v, at.width, a.rows, hd);
+    if (h == a.head_begin || h % (a.heads / a.kv_heads) == 0)
+      transpose(own_vt, own_stride, a.x + at.v, at.width, a.rows, hd);
     const float* p = a.p + h * a.p_head + static_cast<long>(a.first) * a.p_stride;  // (queries, p_stride)
     const float* q = a.x + static_cast<long>(a.first) * at.width + at.q;
     const float* dyh = dy + h * hd;

@@ -26,6 +26,7 @@ const KernelTable<float> kTable = {
     .rmsnorm_backward = rmsnorm_backward,
     .rope = rope,
     .attention_forward = attention_forward,
+    .attention_maps = attention_maps,
     .attention_backward = attention_backward,
     .swiglu_forward = swiglu_forward,
     .swiglu_backward = swiglu_backward,

@@ -23,6 +23,7 @@ const KernelTable<T>& table() {
       .rmsnorm_backward = rmsnorm_backward<T>,
       .rope = rope<T>,
       .attention_forward = attention_forward<T>,
+      .attention_maps = attention_maps<T>,
       .attention_backward = attention_backward<T>,
       .swiglu_forward = swiglu_forward<T>,
       .swiglu_backward = swiglu_backward<T>,

@@ -100,6 +100,45 @@ TEST_P(EveryLevel, ARowsBitsDoNotDependOnTheOtherRows) {
   }
 }
 
+// Several gradients through the maps against one after the other through the probabilities.
+TEST_P(EveryLevel, MapsGiveTheGradientsOfTheDirectWay) {
+  struct Size {
+    int rows, past, heads, kv_heads, head_dim, first, windows;
+  };
+  for (const Size s : {Size{5, 3, 2, 2, 4, 0, 3},
+                       {13, 18, 4, 2, 16, 0, 5},
+                       {7, 0, 2, 1, 6, 6, 2},
+                       {24, 96, 2, 2, 32, 23, 4},
+                       {19, 33, 1, 1, 17, 4, 1}}) {
+    SCOPED_TRACE(std::to_string(s.rows) + " rows, heads of " + std::to_string(s.head_dim));
+    const auto c = test::attention_case<float>(s.rows, s.past, s.heads, s.kv_heads, s.head_dim, s.first);
+    test::OpBuffers<float> b(c, test::Place::before_guard);
+    b.forward(c, table());
+    const int width = (s.heads + 2 * s.kv_heads) * s.head_dim, ldy = s.heads * s.head_dim,
+              n = s.rows - s.first;
+    AttentionArgs<float> a =
+        test::attention_args<float>(s.rows, s.past, s.heads, s.kv_heads, s.head_dim, b.inputs[0].data(),
+                                    b.inputs[1].data(), b.work.data());
+    a.y = b.y.data();
+    a.map_head = long{s.rows} * s.head_dim * s.head_dim;
+    test::Buffer<float> maps(static_cast<std::size_t>(s.heads * a.map_head), test::Place::before_guard);
+    table().attention_maps(a, maps.data());
+    a.first = s.first;
+    std::vector<float> dy(static_cast<std::size_t>(s.windows * n * ldy));
+    test::fill(dy.data(), dy.size(), 9);
+    const auto size = static_cast<std::size_t>(s.windows * s.rows * width);
+    std::vector<float> direct(size, 0.25f), mapped = direct;
+    for (int w = 0; w < s.windows; ++w)
+      table().attention_backward(a, dy.data() + w * n * ldy, direct.data() + w * s.rows * width, nullptr);
+    a.maps = maps.data();
+    a.windows = s.windows;
+    a.dy_window = long{n} * ldy;
+    a.dx_window = long{s.rows} * width;
+    table().attention_backward(a, dy.data(), mapped.data(), nullptr);
+    for (std::size_t i = 0; i < size; ++i) ASSERT_NEAR(mapped[i], direct[i], 2e-5) << "entry " << i;
+  }
+}
+
 TEST_P(EveryLevel, LargeAndTinyArgumentsOfTheExponential) {
   // swiglu of (x, 1) is x * sigmoid(x): the whole range must be finite, monotone beyond the dip and exact at
   // the ends

@@ -119,6 +119,44 @@ TEST_P(EveryIsa, OneTwoAndFiveThreadsGiveTheSameBits) {
     }
 }
 
+// Large enough that a team forms: rows are shared within one plan, and members meet at every attention.
+TEST_P(EveryIsa, ATeamGivesTheBitsOfOne) {
+  test::TinyConfig c;
+  c.history_width = 7;
+  c.width = 48;
+  c.heads = 4;
+  c.kv_heads = 2;
+  c.feedforward = 100;
+  const OpList large = test::tiny_network(c);
+  const std::vector<float> weights = test::tiny_weights<float>(large);
+  for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian})
+    for (const int batch : {1, 3}) {
+      if (mode == Mode::jacobian && batch > 1) continue;
+      std::vector<std::vector<float>> results;
+      for (const int threads : {1, 2, 3, 7}) {
+        CompileOptions o;
+        o.mode = mode;
+        o.threads = threads;
+        o.seeds = {{0, 0}, {0, 1}, {1, 1}};
+        auto p = compile(large, {batch, 37, 13}, o, GetParam());
+        p->load(weights.data());
+        const std::size_t rows = static_cast<std::size_t>(batch) * 13, out = rows * 6, in = rows * 3;
+        test::fill(p->history(), 37 * 7, 1);
+        test::fill(p->future(), in, 2);
+        if (mode == Mode::vjp) test::fill(p->seed(), out, 3);
+        for (int round = 0; round < (threads == 1 ? 1 : 20); ++round) {
+          p->run_context();
+          p->run();
+          std::vector<float> all(p->quantiles(), p->quantiles() + out);
+          if (mode == Mode::vjp) all.insert(all.end(), p->future_gradient(), p->future_gradient() + in);
+          if (mode == Mode::jacobian) all.insert(all.end(), p->jacobian(), p->jacobian() + 3 * 13 * 13 * 3);
+          results.push_back(all);
+        }
+      }
+      for (const auto& result : results) ASSERT_EQ(result, results.front()) << "mode " << int(mode);
+    }
+}
+
 TEST_P(EveryIsa, APlansBitsDoNotDependOnTheBatch) {
   auto many = make(Mode::vjp, 17, 2), one = make(Mode::vjp, 1, 1);
   many->run();
