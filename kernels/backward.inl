@@ -77,7 +77,7 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
           });
       }
       if (T* dw = weight_gradient(op.w))
-        kernels_.gemm(dw, y_width, x, 1, x_width, dy, y_width, nullptr, x_width, y_width, m, true);
+        kernels_.gemm_over_rows(dw, x, dy, m, x_width, y_width, scratch(member));
       if (T* db = weight_gradient(op.b)) kernels_.column_sum(db, dy, m, y_width);
       break;
     }

@@ -111,6 +111,7 @@ AttentionArgs<T> Interpreter<T>::attention_args(const Node& node, const Frame& f
   }
   a.p_stride = (a.past + own + 15) / 16 * 16;
   a.p_head = static_cast<long>(own) * a.p_stride;
+  a.keep_p = node.backward;
   a.p = frame.saved[n] + window * op.heads * a.p_head;
   a.scratch = scratch_[static_cast<std::size_t>(worker)];
   a.windows = 1;

@@ -15,7 +15,8 @@
 namespace emisopt::kernels {
 namespace {
 
-constexpr int kRowsPerChunk = 96;  // enough rows for full register tiles, few enough for the cache
+constexpr int kRowsPerChunk = 96;        // enough rows for full register tiles, few enough for the cache
+constexpr int kRowsPerTrainChunk = 240;  // more: a weight's gradient is read and written once for all of them
 constexpr int kRowsPerItem = 120;  // of a jacobian: as many, and the gradients stay in the second-level cache
 constexpr double kFlopPerWorker = 0.5e6;  // some microseconds: a meeting costs a few tenths of one
 constexpr double kFlopPerPause = 8e4;     // of waiting for a sleeper: a few hundredths of the work's time
@@ -48,7 +49,8 @@ Interpreter<T>::Interpreter(Plan plan, const CompileOptions& options, const Kern
   const Shapes& s = plan_.shapes;
   const int window_rows = plan_.mode == Mode::train ? s.history_tokens + s.future_tokens : s.future_tokens;
   threads_ = threads;
-  windows_per_frame_ = std::clamp(kRowsPerChunk / window_rows, 1, s.batch);
+  windows_per_frame_ =
+      std::clamp((plan_.mode == Mode::train ? kRowsPerTrainChunk : kRowsPerChunk) / window_rows, 1, s.batch);
   if (plan_.mode == Mode::train) {
     const double parameters = static_cast<double>(plan_.ops.parameter_count());
     const int affordable =
@@ -229,6 +231,9 @@ std::size_t Interpreter<T>::scratch_scalars() const {
     if (plan_.op(node).kind == OpKind::attention)
       scratch = std::max(scratch, attention_scratch(plan_.op(node).head_dim, rows(node.part),
                                                     plan_.has_past(node) ? rows(kHistory) : 0));
+  if (plan_.mode == Mode::train)
+    scratch = std::max(scratch, static_cast<long>(windows_per_frame_) *
+                                    std::max(rows(kHistory), rows(kFuture)) * kernels_.panel);
   return static_cast<std::size_t>(scratch);
 }
 

@@ -22,6 +22,7 @@ struct AttentionArgs {
   T* p;                           // (heads, *, p_stride): probabilities, columns [past | own], 0 beyond row i
   long p_head;                    // scalars from one head of p to the next
   int p_stride;                   // scalars, >= past + rows
+  bool keep_p;                    // whether p is asked for again; if not, it is the level's to use
   T* scratch;                     // attention_scratch(...) scalars
   // backward through maps (attention_maps): several gradients of this one window
   const T *y, *maps;          // y of row 0; (heads, *, head_dim, head_dim) of row 0, null: no maps
@@ -58,6 +59,8 @@ struct KernelTable {
   /// gemm() with rows of a contiguous (stride lda) and b packed; the same bits.
   void (*gemm_packed)(T* c, long ldc, const T* a, long lda, const T* packed, const T* bias, int m, int n,
                       int k, bool accumulate);
+  /// c (k, n) += a^T b, a weight's gradient:  a (m, k)  b (m, n)  all rows contiguous  scratch (m, panel)
+  void (*gemm_over_rows)(T* c, const T* a, const T* b, int m, int k, int n, T* scratch);
   /// b (cols, rows; stride ldb) = a (rows, cols; stride lda) transposed.
   void (*transpose)(T* b, long ldb, const T* a, long lda, int rows, int cols);
   /// sum (n) += column sums of x (rows, n): a bias gradient.
@@ -74,7 +77,7 @@ struct KernelTable {
   ///   y, x (rows, width)   cosine, sine (rows, head_dim / 2) of the rows' positions
   void (*rope)(T* y, const T* x, const T* cosine, const T* sine, int rows, int width, int heads, int head_dim,
                bool inverse, bool accumulate);
-  /// y (rows - first, heads * head_dim); fills p of these rows.
+  /// y (rows - first, heads * head_dim); fills p of these rows if it is to be kept.
   void (*attention_forward)(const AttentionArgs<T>& args, T* y);
   /// The map dy -> dq of each row from `first` on: with p, k and v given it is linear, and one for all
   /// gradients that come: dq = dy M, M (head_dim, head_dim) = sum_j p_j (v_j - y)^T k_j / sqrt(head_dim).

@@ -20,37 +20,27 @@ inline HeadView head_view(const AttentionArgs<float>& a, int h) {
           a.past ? a.past_vt + channel : nullptr};
 }
 
-// p (n): scores -> probabilities, scaled first.
-inline void softmax(float* p, int n, float scale_by) {
+// p (n): scores -> numerators e^(factor (s - top)) of the softmax; returns their sum. The factor holds log2
+// e.
+inline float numerators(float* p, int n, V factor) {
   V top = set(-__builtin_inff());
-  const V factor = set(scale_by);
   int i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const V s = mul(load(p + i), factor);
-    store(p + i, s);
-    top = max(top, s);
-  }
-  if (i < n) {
-    const Mask m = first(n - i);
-    const V s = mul(load(p + i, m), factor);
-    store(p + i, s, m);
-    top = keep(max(top, s), m, top);
-  }
+  for (; i + kLanes <= n; i += kLanes) top = max(top, load(p + i));
+  const Mask tail = first(n - i);
+  if (i < n) top = keep(max(top, load(p + i, tail)), tail, top);
   const V shift = set(largest(top));
   V total = zero();
   for (i = 0; i + kLanes <= n; i += kLanes) {
-    const V e = exponential(sub(load(p + i), shift));
+    const V e = power_of_two(mul(sub(load(p + i), shift), factor));
     store(p + i, e);
     total = add(total, e);
   }
   if (i < n) {
-    const Mask m = first(n - i);
-    const V e = keep(exponential(sub(load(p + i, m), shift)), m, zero());
-    store(p + i, e, m);
+    const V e = keep(power_of_two(mul(sub(load(p + i, tail), shift), factor)), tail, zero());
+    store(p + i, e, tail);
     total = add(total, e);
   }
-  const V inverse = set(1.0f / sum(total));
-  over(n, [&](int, auto get, auto put) { put(p, mul(get(p), inverse)); });
+  return sum(total);
 }
 
 inline void clear(float* x, long n) {
@@ -61,11 +51,103 @@ inline float inverse_root(int n) {
   return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(static_cast<float>(n))));
 }
 
+// Rows of y from numerators: y_r = inverse_r sum_j p_rj v_j over the past, the own keys before the block, and
+// of the block's keys the first r + 1.
+struct MixArgs {
+  float* y;                     // (rows, columns), stride ldy
+  const float* p;               // (rows, past + own + rows), stride ldp
+  const float *past_v, *own_v;  // (past, columns), (own + rows, columns), stride ldv
+  const float* inverse;         // (rows)
+  long ldy, ldp, ldv;
+  int past, own;
+  int tail;  // columns of the last vector, 1..kLanes
+};
+
+template <int kRows, int kVectors, bool kMasked>
+void mix(const MixArgs& t) {
+  const Mask mask = first(t.tail);
+  auto get = [mask](const float* p, int v) __attribute__((always_inline)) {
+    return kMasked && v == kVectors - 1 ? load(p + v * kLanes, mask) : load(p + v * kLanes);
+  };
+  V sums[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = zero();
+  const float* p = t.p;
+  auto keys = [&](const float* values, int count) __attribute__((always_inline)) {
+    for (int j = 0; j < count; ++j, ++p, values += t.ldv) {
+      V vj[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) vj[v] = get(values, v);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        const V pr = set(p[r * t.ldp]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = fma(pr, vj[v], sums[r][v]);
+      }
+    }
+    return values;
+  };
+  keys(t.past_v, t.past);
+  const float* values = keys(t.own_v, t.own);
+#pragma GCC unroll 16
+  for (int j = 0; j < kRows; ++j, ++p, values += t.ldv) {
+    V vj[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) vj[v] = get(values, v);
+#pragma GCC unroll 16
+    for (int r = j; r < kRows; ++r) {
+      const V pr = set(p[r * t.ldp]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = fma(pr, vj[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    const V inverse = set(t.inverse[r]);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      float* y = t.y + r * t.ldy + v * kLanes;
+      if (kMasked && v == kVectors - 1)
+        store(y, mul(sums[r][v], inverse), mask);
+      else
+        store(y, mul(sums[r][v], inverse));
+    }
+  }
+}
+
+template <int kVectors, bool kMasked>
+struct Mixes {
+  using Mix = void (*)(const MixArgs&);
+  template <int kRows>
+  static constexpr Mix kMix = mix<kRows, kVectors, kMasked>;
+#if defined(__AVX512F__)
+  static constexpr Mix kMixes[kQueryBlock] = {kMix<1>, kMix<2>, kMix<3>, kMix<4>,  kMix<5>,  kMix<6>,
+                                              kMix<7>, kMix<8>, kMix<9>, kMix<10>, kMix<11>, kMix<12>};
+#else
+  static constexpr Mix kMixes[kQueryBlock] = {kMix<1>, kMix<2>, kMix<3>, kMix<4>, kMix<5>, kMix<6>};
+#endif
+};
+
+inline void mix_rows(MixArgs t, int rows, int head_dim) {
+  for (int c = 0; c < head_dim; c += kPanel, t.y += kPanel, t.past_v += kPanel, t.own_v += kPanel) {
+    const int columns = head_dim - c < kPanel ? head_dim - c : kPanel,
+              vectors = (columns + kLanes - 1) / kLanes;
+    t.tail = columns - (vectors - 1) * kLanes;
+    const bool masked = t.tail != kLanes;
+    const auto* mixes = vectors == 2 ? (masked ? Mixes<2, true>::kMixes : Mixes<2, false>::kMixes)
+                                     : (masked ? Mixes<1, true>::kMixes : Mixes<1, false>::kMixes);
+    mixes[rows - 1](t);
+  }
+}
+
 void attention_forward(const AttentionArgs<float>& a, float* y) {
   const int hd = a.head_dim, own_stride = (a.rows + 15) / 16 * 16;
   const long ldy = static_cast<long>(a.heads) * hd;
-  const float factor = inverse_root(hd);
-  float* own_kt = a.scratch;  // (head_dim, own_stride)
+  const V factor = set(1.44269504f * inverse_root(hd));
+  float* own_kt = a.scratch;                                     // (head_dim, own_stride)
+  float* inverse = own_kt + static_cast<long>(hd) * own_stride;  // (kQueryBlock)
   for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadView at = head_view(a, h);
     if (h == a.head_begin || h % (a.heads / a.kv_heads) == 0)
@@ -74,21 +156,22 @@ void attention_forward(const AttentionArgs<float>& a, float* y) {
       const int n = a.rows - i0 < kQueryBlock ? a.rows - i0 : kQueryBlock;
       const float* q = a.x + static_cast<long>(i0) * at.width + at.q;
       float* p = a.p + h * a.p_head + static_cast<long>(i0) * a.p_stride;  // (n, p_stride)
-      float* yi = y + (i0 - a.first) * ldy + h * hd;
       if (a.past)
         gemm(p, a.p_stride, q, at.width, 1, at.past_kt, a.past_stride, nullptr, n, a.past, hd, false);
       gemm(p + a.past, a.p_stride, q, at.width, 1, own_kt, own_stride, nullptr, n, i0 + n, hd, false);
+      for (int r = 0; r < n; ++r)
+        inverse[r] = 1.0f / numerators(p + static_cast<long>(r) * a.p_stride, a.past + i0 + r + 1, factor);
+      mix_rows({y + (i0 - a.first) * ldy + h * hd, p, (a.past ? a.past_x : a.x) + at.v, a.x + at.v, inverse,
+                ldy, a.p_stride, at.width, a.past, i0, 0},
+               n, hd);
+      if (!a.keep_p) continue;
       for (int r = 0; r < n; ++r) {
         float* pr = p + static_cast<long>(r) * a.p_stride;
         const int keys = a.past + i0 + r + 1;
-        softmax(pr, keys, factor);
+        const V scale_by = set(inverse[r]);
+        over(keys, [&](int, auto get, auto put) { put(pr, mul(get(pr), scale_by)); });
         clear(pr + keys, a.past + a.rows - keys);
       }
-      if (a.past) gemm(yi, ldy, p, a.p_stride, 1, a.past_x + at.v, at.width, nullptr, n, hd, a.past, false);
-      gemm(yi, ldy, p + a.past, a.p_stride, 1, a.x + at.v, at.width, nullptr, n, hd, i0 + 1, a.past != 0);
-      for (int r = 1; r < n; ++r)
-        gemm(yi + r * ldy, ldy, p + static_cast<long>(r) * a.p_stride + a.past + i0 + 1, a.p_stride, 1,
-             a.x + static_cast<long>(i0 + 1) * at.width + at.v, at.width, nullptr, 1, hd, r, true);
     }
   }
 }

@@ -121,6 +121,9 @@ inline void panel_of_tiles(TileArgs t, int m, int columns) {
                           : (masked ? Heights<1, true, kPacked>::kTiles : Heights<1, false, kPacked>::kTiles);
   for (int left = (m + kTileRows - 1) / kTileRows; left > 0; --left) {
     const int rows = (m + left - 1) / left;
+    if (!kPacked && t.accumulate && left > 1)
+      for (int i = rows; i < 2 * rows; ++i)
+        for (int v = 0; v < columns; v += kLine) fetch_far(t.c + i * t.ldc + v);
     tiles[rows - 1](t);
     m -= rows;
     t.a += rows * t.a_row;
@@ -157,6 +160,16 @@ void gemm_packed(float* c, long ldc, const float* a, long lda, const float* pack
     panel_of_tiles<true>(
         {c + j, a, packed, bias ? bias + j : nullptr, packed + panel, ldc, lda, 1, kPanel, k, 0, accumulate},
         m, n - j < kPanel ? n - j : kPanel);
+}
+
+// Rows of b lie a power of two apart as often as not, so that a panel of them would meet in a few sets of the
+// first cache: it is copied together once and serves all rows of c, whose next tile is fetched meanwhile.
+void gemm_over_rows(float* c, const float* a, const float* b, int m, int k, int n, float* scratch) {
+  for (int j = 0; j < n; j += kPanel) {
+    const int columns = n - j < kPanel ? n - j : kPanel;
+    pack(scratch, b + j, n, m, columns, false);
+    panel_of_tiles<false>({c + j, a, scratch, nullptr, nullptr, n, 1, k, kPanel, m, 0, true}, k, columns);
+  }
 }
 
 void column_sum(float* sums, const float* x, int rows, int n) {

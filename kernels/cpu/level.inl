@@ -20,6 +20,7 @@ const KernelTable<float> kTable = {
     .panel = kPanel,
     .pack = pack,
     .gemm_packed = gemm_packed,
+    .gemm_over_rows = gemm_over_rows,
     .transpose = transpose,
     .column_sum = column_sum,
     .rmsnorm_forward = rmsnorm_forward,

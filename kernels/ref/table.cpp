@@ -17,6 +17,7 @@ const KernelTable<T>& table() {
       .panel = kPanel,
       .pack = pack<T>,
       .gemm_packed = gemm_packed<T>,
+      .gemm_over_rows = gemm_over_rows<T>,
       .transpose = transpose<T>,
       .column_sum = column_sum<T>,
       .rmsnorm_forward = rmsnorm_forward<T>,

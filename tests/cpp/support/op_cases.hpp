@@ -109,6 +109,7 @@ kernels::AttentionArgs<T> attention_args(int rows, int past, int heads, int kv_h
   a.past_kt = work[1];
   a.past_vt = work[2];
   a.past_stride = (past + 15) / 16 * 16;
+  a.keep_p = true;
   a.p = work[0];
   a.p_stride = past + rows;
   a.p_head = static_cast<long>(rows) * a.p_stride;
