@@ -164,6 +164,13 @@ void bind_forecaster(py::module_& m) {
           },
           "Weights in canonical order (parameter_count), float32, writable, no copy.")
       .def_property_readonly("parameter_count", [](const Forecaster& f) { return f.theta.size(); })
+      .def_readonly("network", &Forecaster::network, "The network as data, for the engine.")
+      .def_property_readonly(
+          "history_names", [](const Forecaster& f) { return f.layout.history_names(); },
+          "What each column of one history row holds, normalised.")
+      .def_property_readonly(
+          "future_names", [](const Forecaster& f) { return f.layout.future_names(); },
+          "What each column of one future row holds, normalised.")
       .def(
           "training_origins",
           [](const Forecaster& f, const History& h, Index begin, Index end) {

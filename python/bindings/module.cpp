@@ -8,6 +8,8 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = EMISOPT_VERSION;
   bind_errors(m);
   bind_engine(m);
+  bind_program(m);
+  bind_peak(m);
   bind_data(m);
   bind_compliance(m);
   bind_permit(m);
@@ -16,6 +18,7 @@ PYBIND11_MODULE(_core, m) {
   bind_monitor_sensors(m);
   bind_monitor_coverage(m);
   bind_forecaster(m);
+  bind_networks(m);
   bind_distill(m);
   bind_train(m);
   bind_transplant(m);

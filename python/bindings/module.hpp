@@ -7,7 +7,10 @@ namespace emisopt::python {
 namespace py = pybind11;
 
 void bind_errors(py::module_& m);      // errors.cpp: classes and their translation
-void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as data, programs
+void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as data, the optimiser's pass
+void bind_program(py::module_& m);     // program.cpp: compiled programs and their buffers
+void bind_networks(py::module_& m);    // program.cpp: the forecaster's network and its weights
+void bind_peak(py::module_& m);        // peak.cpp: what the machine can do at best
 void bind_data(py::module_& m);        // data.cpp: tags and histories
 void bind_compliance(py::module_& m);  // compliance.cpp: conversions, substitution, audit records, statistics
 void bind_permit(py::module_& m);      // permit.cpp: permits as data, their evaluation
