@@ -36,6 +36,10 @@ void Interpreter<T>::forward(const Node& node, Frame& frame, Span span, Member& 
   T* y = activation(frame, node.part, op.y, span.first) + y_at;
   switch (op.kind) {
     case OpKind::linear:
+      if (node.int8) {
+        linear_int8(node, y, x, m, member);
+        break;
+      }
       kernels_.gemm_packed(y, y_width, x, x_width, packed(op.w), op.b >= 0 ? weight_of(op.b) : nullptr, m,
                            y_width, x_width, false);
       break;
@@ -69,6 +73,17 @@ void Interpreter<T>::forward(const Node& node, Frame& frame, Span span, Member& 
     case OpKind::attention:
       break;  // above
   }
+}
+
+template <class T>
+void Interpreter<T>::linear_int8(const Node& node, T* y, const T* x, int m, const Member& member) {
+  const Op& op = plan_.op(node);
+  const int k = plan_.width(op.x), n = plan_.width(op.y);
+  const Rounded& w = rounded_[static_cast<std::size_t>(op.w)];
+  const RoundedRows& rows = rounded_rows_[static_cast<std::size_t>(member.worker)];
+  kernels_.quantize(rows.q, rows.scale, x, m, k);
+  kernels_.gemm_int8(y, rows.q, rows.scale, w.packed, w.scale, w.sum, op.b >= 0 ? weight_of(op.b) : nullptr,
+                     m, n, k);
 }
 
 // The keys and values of the history, one row per channel, as the score and gradient products want them.

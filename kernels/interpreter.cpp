@@ -163,6 +163,7 @@ void Interpreter<T>::lay_out() {
   }
   scratch_.assign(static_cast<std::size_t>(std::max(workers_, context_workers_)), nullptr);
   for (T*& scratch : scratch_) scratch = arena_.template take<T>(scratch_scalars());
+  lay_out_int8();
   if (!reverse_mode()) return;
   gradients_.resize(static_cast<std::size_t>(team_ ? 1 : workers_));
   for (Gradients& gradients : gradients_) lay_out_gradients(gradients, windows_per_frame_);
@@ -180,7 +181,8 @@ void Interpreter<T>::lay_out_weights() {
   for (const Node& node : plan_.nodes) {
     const Op& op = plan_.op(node);
     const auto id = static_cast<std::size_t>(node.op);
-    if (op.kind == OpKind::linear) {  // one after the other: who reads ahead finds the next op's weight
+    if (op.kind == OpKind::linear &&
+        !node.int8) {  // one after the other: who reads ahead finds the next op's weight
       T*& w = packed_[static_cast<std::size_t>(op.w)];
       if (!w) w = arena_.template take<T>(packed_count(plan_.width(op.x), plan_.width(op.y)));
     }
@@ -196,6 +198,31 @@ void Interpreter<T>::lay_out_weights() {
     if (op.kind != OpKind::linear || !node.x.wanted) continue;
     T*& w = transposed_[static_cast<std::size_t>(op.w)];
     if (!w) w = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.width(op.x)));
+  }
+}
+
+template <class T>
+void Interpreter<T>::lay_out_int8() {
+  rounded_.assign(plan_.ops.parameters.size(), {});
+  long most_rows = 0, most_bytes = 0;
+  for (const Node& node : plan_.nodes) {
+    if (!node.int8) continue;
+    const Op& op = plan_.op(node);
+    const int k = plan_.width(op.x), n = plan_.width(op.y), panel = kernels_.panel;
+    const long m = static_cast<long>(node.part == kHistory ? 1 : windows_per_frame_) * rows(node.part);
+    most_rows = std::max(most_rows, m);
+    most_bytes = std::max(most_bytes, m * int8_row(k));
+    Rounded& w = rounded_[static_cast<std::size_t>(op.w)];
+    const auto columns = static_cast<std::size_t>(round_up(n, panel));
+    if (w.scale) continue;
+    w.packed = arena_.template take<std::int8_t>(static_cast<std::size_t>(int8_size(k, n, panel)));
+    w.scale = arena_.template take<T>(columns);
+    w.sum = arena_.template take<std::int32_t>(columns);
+  }
+  rounded_rows_.assign(scratch_.size(), {});
+  for (RoundedRows& r : rounded_rows_) {
+    r.q = arena_.template take<std::uint8_t>(static_cast<std::size_t>(most_bytes));
+    r.scale = arena_.template take<T>(static_cast<std::size_t>(most_rows));
   }
 }
 
@@ -393,6 +420,8 @@ void Interpreter<T>::load(const T* theta) {
   if (count) std::memcpy(theta_, theta, count * sizeof(T));
   for (std::size_t id = 0; id < packed_.size(); ++id) {
     const Parameter& p = plan_.ops.parameters[id];
+    const Rounded& r = rounded_[id];
+    if (r.scale) kernels_.pack_int8(r.packed, r.scale, r.sum, theta_ + p.offset, p.shape[0], p.shape[1]);
     if (packed_[id]) kernels_.pack(packed_[id], theta_ + p.offset, p.shape[1], p.shape[0], p.shape[1], false);
     if (transposed_[id])
       kernels_.pack(transposed_[id], theta_ + p.offset, p.shape[1], p.shape[1], p.shape[0], true);

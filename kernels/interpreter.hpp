@@ -3,6 +3,7 @@
 #pragma once
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "kernels/arena.hpp"
@@ -70,10 +71,18 @@ class Interpreter final : public Program<T> {
     int seed, step;
   };
 
+  /// A linear op's weight in 8 bits (KernelTable::pack_int8).
+  struct Rounded {
+    std::int8_t* packed = nullptr;
+    T* scale = nullptr;
+    std::int32_t* sum = nullptr;
+  };
+
   void lay_out();
   std::size_t packed_count(int k, int n) const;
   std::size_t scratch_scalars() const;
   void lay_out_weights();
+  void lay_out_int8();
   void lay_out_frame(Frame& frame, int windows, Part part);
   void lay_out_values(Frame& frame, int windows, Part part);
   void lay_out_gradients(Gradients& gradients, int windows);
@@ -84,6 +93,7 @@ class Interpreter final : public Program<T> {
 
   // forward.inl
   void forward(const Node& node, Frame& frame, Span span, Member& member);
+  void linear_int8(const Node& node, T* y, const T* x, int m, const Member& member);
   void attention_forward(const Node& node, Frame& frame, Span span, Member& member);
   void transpose_past(const Node& node, Frame& frame, Span span);
   AttentionArgs<T> attention_args(const Node& node, const Frame& frame, Span span, int window,
@@ -152,6 +162,7 @@ class Interpreter final : public Program<T> {
   Arena arena_;
   T* theta_ = nullptr;             // (parameter_count)
   std::vector<T*> packed_;         // by parameter: a linear op's weight in panels, null elsewhere
+  std::vector<Rounded> rounded_;   // instead, where the op works in 8 bits
   std::vector<T*> transposed_;     // likewise its transpose, where an input's gradient needs it
   std::vector<T*> cosine_, sine_;  // by op: (history + future, head_dim / 2)
   T *history_ = nullptr, *future_ = nullptr, *quantiles_ = nullptr;
@@ -159,11 +170,16 @@ class Interpreter final : public Program<T> {
   T *target_ = nullptr, *weight_ = nullptr, *gradient_ = nullptr;
   T *teacher_ = nullptr, *teacher_weight_ = nullptr;
   T *hidden_ = nullptr, *hidden_target_ = nullptr, *hidden_weight_ = nullptr;
-  std::vector<T*> singles_;            // jacobian, by value id: (windows_, width) of single-row gradients
-  std::vector<T*> maps_;               // jacobian, by node: attention's (heads, rows, head_dim, head_dim)
-  std::vector<T*> scratch_;            // by worker: attention_scratch scalars
-  T* slots_ = nullptr;                 // train: (items, slot_stride)
-  LossParts* window_parts_ = nullptr;  // train: (batch)
+  std::vector<T*> singles_;  // jacobian, by value id: (windows_, width) of single-row gradients
+  std::vector<T*> maps_;     // jacobian, by node: attention's (heads, rows, head_dim, head_dim)
+  std::vector<T*> scratch_;  // by worker: attention_scratch scalars
+  struct RoundedRows {
+    std::uint8_t* q = nullptr;  // (rows, int8_row)
+    T* scale = nullptr;         // (rows)
+  };
+  std::vector<RoundedRows> rounded_rows_;  // by worker: activations of the product in hand in 8 bits
+  T* slots_ = nullptr;                     // train: (items, slot_stride)
+  LossParts* window_parts_ = nullptr;      // train: (batch)
   LossParts parts_;
   double loss_ = 0;
   Frame context_;                     // infer, vjp, jacobian: history part

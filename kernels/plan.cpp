@@ -119,6 +119,21 @@ void settle_flows(Plan& plan) {
   std::erase_if(plan.reverse, [&](int n) { return !plan.nodes[at(n)].backward; });
 }
 
+// The products inside the layers: neither those that read an input nor those that the quantiles are made of.
+void mark_int8(Plan& plan) {
+  std::vector<bool> outer(plan.ops.values.size());
+  outer[at(plan.ops.quantiles)] = true;
+  if (plan.ops.hidden >= 0) outer[at(plan.ops.hidden)] = true;
+  for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend(); ++node) {
+    const Op& op = plan.op(*node);
+    node->int8 =
+        op.kind == OpKind::linear && !outer[at(op.y)] && op.x != plan.ops.history && op.x != plan.ops.future;
+    if (!outer[at(op.y)] || (op.kind != OpKind::add && op.kind != OpKind::quantiles)) continue;
+    outer[at(op.x)] = true;
+    if (op.x2 >= 0) outer[at(op.x2)] = true;
+  }
+}
+
 double forward_flop(const Plan& plan, const Node& node, double rows) {
   const Op& op = plan.op(node);
   if (op.kind == OpKind::linear) return 2.0 * rows * plan.width(op.x) * plan.width(op.y);
@@ -143,6 +158,7 @@ Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& op
   mark_single_rows(plan);
   settle_order(plan);
   settle_flows(plan);
+  if (options.precision == Precision::int8) mark_int8(plan);
   return plan;
 }
 

@@ -25,6 +25,7 @@ struct Node {
   Part part = kFuture;
   bool backward = false;  // takes part in the backward pass of the plan's mode
   bool single = false;    // jacobian: works on the seeded step's row alone, and so do all that it feeds
+  bool int8 = false;      // a product in 8 bits
   Flow x, x2;             // gradients of the inputs in the node's own part
   Flow past;              // attention on the future part: gradient of the history's keys and values
 };

@@ -2,6 +2,7 @@
 // rows and memory; a table knows arithmetic. Plain types only: the SIMD objects include this file and must
 // not carry a single inline function of the standard library (docs/engine.md, "One object per level").
 #pragma once
+#include <stdint.h>
 
 namespace emisopt::kernels {
 
@@ -59,6 +60,16 @@ struct KernelTable {
   /// gemm() with rows of a contiguous (stride lda) and b packed; the same bits.
   void (*gemm_packed)(T* c, long ldc, const T* a, long lda, const T* packed, const T* bias, int m, int n,
                       int k, bool accumulate);
+  /// int8. Rows of x (rows, k) rounded to bytes q (rows, round_up(k, 4)): x ~ scale (q - 128), |q - 128| <=
+  /// 127, 128 beyond k. scale (rows). A row with a NaN or infinity gets the scale NaN.
+  void (*quantize)(uint8_t* q, T* scale, const T* x, int rows, int k);
+  /// b (k, n) rounded per column: b ~ scale packed. packed (ceil(n / panel), round_up(k, 4) / 4, panel, 4);
+  /// scale and sum (of packed), (ceil(n / panel) panel); 0 beyond k and n. A column with a NaN or infinity:
+  /// as above.
+  void (*pack_int8)(int8_t* packed, T* scale, int32_t* sum, const T* b, int k, int n);
+  /// c (m, n; contiguous) = (sum_l (q_il - 128) b_lj) row_scale_i column_scale_j + bias
+  void (*gemm_int8)(T* c, const uint8_t* q, const T* row_scale, const int8_t* packed, const T* column_scale,
+                    const int32_t* column_sum, const T* bias, int m, int n, int k);
   /// c (k, n) += a^T b, a weight's gradient:  a (m, k)  b (m, n)  all rows contiguous  scratch (m, panel)
   void (*gemm_over_rows)(T* c, const T* a, const T* b, int m, int k, int n, T* scratch);
   /// b (cols, rows; stride ldb) = a (rows, cols; stride lda) transposed.
@@ -103,6 +114,12 @@ struct KernelTable {
 /// Scalars of a packed (k, n) matrix.
 constexpr long packed_size(int k, int n, int panel) {
   return static_cast<long>((n + panel - 1) / panel) * k * panel;
+}
+
+/// Bytes of a row of k activations, and of a packed (k, n) matrix, in int8.
+constexpr long int8_row(int k) { return (k + 3L) / 4 * 4; }
+constexpr long int8_size(int k, int n, int panel) {
+  return packed_size(static_cast<int>(int8_row(k)), n, panel);
 }
 
 /// Scalars of scratch that any level needs for attention over `rows` own and `past` earlier rows.

@@ -5,6 +5,7 @@ namespace {
 // clang-format off: the order is the meaning
 #include "kernels/cpu/vec.hpp"
 #include "kernels/cpu/gemm.inl"
+#include "kernels/cpu/int8.inl"
 #include "kernels/cpu/attention.inl"
 #include "kernels/cpu/norm.inl"
 #include "kernels/cpu/pointwise.inl"
@@ -20,6 +21,9 @@ const KernelTable<float> kTable = {
     .panel = kPanel,
     .pack = pack,
     .gemm_packed = gemm_packed,
+    .quantize = quantize,
+    .pack_int8 = pack_int8,
+    .gemm_int8 = gemm_int8,
     .gemm_over_rows = gemm_over_rows,
     .transpose = transpose,
     .column_sum = column_sum,

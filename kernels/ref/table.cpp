@@ -2,6 +2,7 @@
 
 #include "kernels/ref/attention.hpp"
 #include "kernels/ref/gemm.hpp"
+#include "kernels/ref/int8.hpp"
 #include "kernels/ref/norm.hpp"
 #include "kernels/ref/pointwise.hpp"
 #include "kernels/ref/update.hpp"
@@ -17,6 +18,9 @@ const KernelTable<T>& table() {
       .panel = kPanel,
       .pack = pack<T>,
       .gemm_packed = gemm_packed<T>,
+      .quantize = quantize<T>,
+      .pack_int8 = pack_int8<T>,
+      .gemm_int8 = gemm_int8<T>,
       .gemm_over_rows = gemm_over_rows<T>,
       .transpose = transpose<T>,
       .column_sum = column_sum<T>,
