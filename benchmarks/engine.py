@@ -152,9 +152,9 @@ def _best_of_each(timings: Sequence[Timing]) -> list[Timing]:
 def _words(name: str, t: Timing) -> str:
     extra = f" {t.method}" if t.method else ""
     compiled = f" compiled in {t.compile_seconds:.0f} s" if t.compile_seconds else ""
-    return (
-        f"{name}({t.contestant.threads}t{extra}) p50 {t.p50:.3g} p99 {t.p99:.3g} min {t.best:.3g}{compiled}"
-    )
+    busy = "" if t.is_quiet else " (all disturbed)"
+    times = f"p50 {t.p50:.3g}{busy} p99 {t.p99:.3g} min {t.best:.3g}"
+    return f"{name}({t.contestant.threads}t{extra}) {times}{compiled}"
 
 
 def _about(result: Result) -> str:

@@ -22,6 +22,7 @@ from benchmarks.engine_peers.problem import Problem
 TOLERANCE = 1e-4  # of the largest entry
 # AdamW divides by the gradient's own size: where that is rounding alone, so is the step.
 MOVED_TOLERANCE = 2e-2  # of the norm
+FEW = 5
 ROOT = Path(__file__).resolve().parents[2]
 INT8_TOLERANCE = 0.2  # told apart from a broken model, no more: int8 is not compared for its numbers here
 
@@ -106,11 +107,15 @@ class Worker:
 
 @dataclass
 class Timing:
-    """All calls of one contestant in one case, in milliseconds."""
+    """All calls of one contestant in one case, in milliseconds.
+
+    The median is of calls during which no other process took a core away, if there are FEW of them: on a busy
+    machine a long call is always interrupted and a short one hardly ever, which would favour the short.
+    """
 
     contestant: Contestant
     ms: list[float] = field(default_factory=list)
-    block_medians: list[float] = field(default_factory=list)
+    quiet: list[float] = field(default_factory=list)
     compile_seconds: float = 0.0
     method: str = ""
     flop: float = 0.0
@@ -118,7 +123,11 @@ class Timing:
 
     @property
     def p50(self) -> float:
-        return statistics.median(self.ms)
+        return statistics.median(self.quiet if self.is_quiet else self.ms)
+
+    @property
+    def is_quiet(self) -> bool:
+        return len(self.quiet) >= FEW
 
     @property
     def p99(self) -> float:
@@ -203,6 +212,10 @@ class Arena:
             load,
         )
 
+    def order(self, worker: Worker, who: Contestant, problem: Problem, what: str) -> dict[str, Any]:
+        """A measurement that needs no turns: "memory" or "cold"."""
+        return worker.ask(240.0, do=what, problem=asdict(problem), kind=who.kind)
+
     def _prepare(
         self, contestant: Contestant, problem: Problem, pace: Pace
     ) -> tuple[Timing | None, dict[str, np.ndarray], str]:
@@ -243,9 +256,11 @@ class Arena:
                 if "ns" not in reply:
                     raise RuntimeError(f"{contestant.name}: {reply.get('error')}")
                 if turn > 0:
-                    block = [ns * 1e-6 for ns in reply["ns"]]
-                    ready[contestant].ms += block
-                    ready[contestant].block_medians.append(statistics.median(block))
+                    timing = ready[contestant]
+                    for ns, disturbed in zip(reply["ns"], reply["disturbed"], strict=True):
+                        timing.ms.append(ns * 1e-6)
+                        if not disturbed:
+                            timing.quiet.append(ns * 1e-6)
             elapsed = time.perf_counter() - begin
             if turn == 0 and elapsed > 4 * pace.slow:
                 rounds = max(3, int(rounds * 4 * pace.slow / elapsed))
