@@ -44,6 +44,11 @@ class Contestant:
         return "-".join(parts)
 
     @property
+    def compiles(self) -> bool:
+        """Takes long to prepare."""
+        return self.kind.endswith(("-compile", "-autotune"))
+
+    @property
     def cached(self) -> bool:
         return self.kind.startswith("cached")
 
@@ -157,7 +162,8 @@ class Pace:
     block: float = 0.06  # seconds
     least: int = 1  # calls per block
     prepare: float = 240.0  # a contestant that takes longer to compile is left out, and that is printed
-    slow: float = 1.5  # seconds of all contestants' single calls above which rounds are fewer
+    slow: float = 6.0  # seconds of a round above which rounds are fewer
+    compile_until: float = 1e9  # time.monotonic() after which nothing is compiled any more
 
 
 class Arena:
@@ -219,6 +225,12 @@ class Arena:
     def _prepare(
         self, contestant: Contestant, problem: Problem, pace: Pace
     ) -> tuple[Timing | None, dict[str, np.ndarray], str]:
+        if contestant.compiles and time.monotonic() > pace.compile_until:
+            return (
+                None,
+                {},
+                "not compiled within the suite's time; run it again",
+            )
         worker = self.worker(contestant)
         if worker.missing:
             return None, {}, worker.missing
@@ -247,28 +259,27 @@ class Arena:
 
     def _take_turns(self, ready: Mapping[Contestant, Timing], pace: Pace) -> None:
         rounds, order = pace.rounds, list(ready)
-        for turn in range(rounds + 1):  # the first one warms up and tells how long a round takes
+        turn = 0
+        while turn <= rounds:  # the first one warms up and tells how long a round takes
             begin = time.perf_counter()
             for contestant in order[turn % len(order) :] + order[: turn % len(order)]:
-                reply = self._workers_of(contestant).ask(
-                    120.0, do="block", key=contestant.kind, seconds=pace.block, least=pace.least
+                reply = self.worker(contestant).ask(
+                    300.0, do="block", key=contestant.kind, seconds=pace.block, least=pace.least
                 )
                 if "ns" not in reply:
                     raise RuntimeError(f"{contestant.name}: {reply.get('error')}")
-                if turn > 0:
-                    timing = ready[contestant]
-                    for ns, disturbed in zip(reply["ns"], reply["disturbed"], strict=True):
-                        timing.ms.append(ns * 1e-6)
-                        if not disturbed:
-                            timing.quiet.append(ns * 1e-6)
-            elapsed = time.perf_counter() - begin
-            if turn == 0 and elapsed > 4 * pace.slow:
-                rounds = max(3, int(rounds * 4 * pace.slow / elapsed))
-            if turn >= rounds:
-                break
-
-    def _workers_of(self, contestant: Contestant) -> Worker:
-        return self.worker(contestant)
+                timing = ready[contestant]
+                for ns, disturbed in zip(reply["ns"], reply["disturbed"], strict=True):
+                    timing.ms.append(ns * 1e-6)
+                    if not disturbed:
+                        timing.quiet.append(ns * 1e-6)
+            if turn == 0:
+                elapsed = time.perf_counter() - begin
+                rounds = max(2, min(rounds, int(rounds * pace.slow / elapsed)))
+                if elapsed < 3 * pace.slow:
+                    for timing in ready.values():
+                        timing.ms, timing.quiet = [], []
+            turn += 1
 
     def _forget(self) -> None:
         for worker in self._workers.values():

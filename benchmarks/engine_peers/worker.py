@@ -25,7 +25,7 @@ from benchmarks.engine_peers.protocol import CannotDo, Prepared
 if TYPE_CHECKING:
     from benchmarks.engine_peers.problem import Problem
 
-WARM = 3  # calls before each block: another process had the cores and the caches
+WARM, WARM_NS = 3, 20_000_000  # calls before each block, or so long: another had the cores and the caches
 MOST = 2000  # calls in a block
 
 
@@ -106,8 +106,10 @@ def block(prepared: Prepared, seconds: float, least: int) -> tuple[list[int], li
     def switches() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
-    for _ in range(WARM if least > 1 else 1):
+    warm, end = 0, clock() + WARM_NS
+    while warm < WARM and clock() < end:
         call()
+        warm += 1
     times: list[int] = []
     disturbed: list[bool] = []
     end = clock() + int(seconds * 1e9)
