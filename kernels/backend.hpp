@@ -109,8 +109,15 @@ struct Shapes {
   int future_tokens = 1;
 };
 
+/// float32: as the weights are. int8 (infer mode, float programs): the products inside the layers take
+/// weights rounded to 8 bits per output channel and activations rounded per row; embeddings, norms, softmax
+/// and the head stay float32. For screening and small machines, never for gradients. Integer sums are exact,
+/// so that levels round alike.
+enum class Precision : std::uint8_t { float32, int8 };
+
 struct CompileOptions {
   Mode mode = Mode::infer;
+  Precision precision = Precision::float32;
   Loss loss = Loss::pinball;
   float huber_delta = 1.0f;
   std::vector<float> levels;  // quantile levels, rising, for the pinball loss
@@ -140,8 +147,8 @@ template <class T>
 class Program {
  public:
   virtual ~Program() = default;
-  /// Copies theta (canonical layout) and refreshes the packed forms derived from it. What run_context()
-  /// cached belongs to the weights before and is forgotten.
+  /// Copies theta (canonical layout) and refreshes the packed (and rounded) forms derived from it. What
+  /// run_context() cached belongs to the weights before and is forgotten.
   virtual void load(const T* theta) = 0;
   virtual T* history() = 0;          // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
   virtual T* future() = 0;           // (batch, future_tokens, width)
@@ -172,7 +179,7 @@ class Program {
   /// when load() or the run_context() that must follow it is missing; no other way to throw.
   virtual void run() = 0;
   virtual Cost cost() const = 0;
-  /// The level whose instructions run: may lie below the one asked for (vnni runs avx512 in float).
+  /// The level whose instructions run.
   virtual Isa isa() const = 0;
 };
 
