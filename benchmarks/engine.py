@@ -3,12 +3,15 @@
 Every contestant sits in a process of its own at 1 and at 2 threads (`engine_peers`), answers are compared to
 1e-4 before any timing, blocks of calls take turns, the best number of threads of each side counts. Rerun
 single rows with `--case 'tick-*' --peer torch-eager`; EMISOPT_BENCH_VERBOSE=1 shows what the libraries say.
+PyTorch keeps on disk what it compiled: what a first run did not compile within EMISOPT_BENCH_MINUTES (17), a
+second one does.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
@@ -40,23 +43,37 @@ GOALS: dict[str, tuple[float | None, float | None]] = {
     **{f"online-{part}-{s}": (2.0, None) for part in ("lora", "head") for s in "SML"},
     "int8-L": (1.2, None),
 }
-QUICK = ("forward-S", "tick-S", "gradient-S", "jacobian-S", "train16-S", "online-full-S", "online-head-S")
+QUICK = ("forward-S", "tick-S", "gradient-S", "jacobian-S")
+QUICK_LEARNING = ("train16-S", "online-full-S", "online-head-S")
 QUICK_PEERS = ("torch-eager", "torch-cached-eager", "onnxruntime", "jax")
-LEARNING = ("train", "online")  # suite learn prints these cases, too
+LEARNING = ("train", "online")  # such cases are of suite learn; here they are run when named
 
 
 def run(quick: bool, cases: Sequence[str] = (), peers: Sequence[str] = ()) -> list[Row]:
     """`cases`, `peers`: patterns; none: all. `peers=["none"]` times our side alone."""
-    chosen = [c for c in GOALS if _matches(c, cases)] if cases else list(QUICK if quick else GOALS)
+    if cases:
+        chosen = [c for c in GOALS if _matches(c, cases)]
+    else:
+        chosen = list(QUICK) if quick else [c for c in GOALS if not c.startswith(LEARNING)]
+    rows = rows_of_cases(chosen, quick, peers)
+    return rows + engine_cost.rows(quick, cases) + engine_growth.rows(quick, cases, peers)
+
+
+def learning(quick: bool, cases: Sequence[str] = (), peers: Sequence[str] = ()) -> list[Row]:
+    """Training and online steps, for suite learn."""
+    known = [c for c in GOALS if c.startswith(LEARNING)]
+    chosen = [c for c in known if _matches(c, cases)] if cases else list(QUICK_LEARNING if quick else known)
+    return rows_of_cases(chosen, quick, peers)
+
+
+def rows_of_cases(chosen: Sequence[str], quick: bool, peers: Sequence[str]) -> list[Row]:
     known = peers or (QUICK_PEERS if quick else ("*",))
-    pace = Pace(rounds=3, block=0.03, prepare=60.0) if quick else Pace()
-    rows: list[Row] = []
+    minutes = float(os.environ.get("EMISOPT_BENCH_MINUTES", "17"))
+    pace = Pace(compile_until=time.monotonic() + 60 * minutes)
+    if quick:
+        pace = Pace(rounds=3, block=0.03, prepare=60.0, slow=2.0)
     with Arena() as arena:
-        for case in chosen:
-            rows += rows_of(arena, case, known, pace)
-    rows += engine_cost.rows(quick, cases)
-    rows += engine_growth.rows(quick, cases, peers)
-    return rows
+        return [row for case in chosen for row in rows_of(arena, case, known, pace)]
 
 
 def rows_of(arena: Arena, case: str, peers: Sequence[str], pace: Pace) -> list[Row]:
@@ -152,9 +169,9 @@ def _best_of_each(timings: Sequence[Timing]) -> list[Timing]:
 def _words(name: str, t: Timing) -> str:
     extra = f" {t.method}" if t.method else ""
     compiled = f" compiled in {t.compile_seconds:.0f} s" if t.compile_seconds else ""
-    return (
-        f"{name}({t.contestant.threads}t{extra}) p50 {t.p50:.3g} p99 {t.p99:.3g} min {t.best:.3g}{compiled}"
-    )
+    busy = "" if t.is_quiet else " (all disturbed)"
+    times = f"p50 {t.p50:.3g}{busy} p99 {t.p99:.3g} min {t.best:.3g}"
+    return f"{name}({t.contestant.threads}t{extra}) {times}{compiled}"
 
 
 def _about(result: Result) -> str:

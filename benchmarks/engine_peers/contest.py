@@ -22,6 +22,7 @@ from benchmarks.engine_peers.problem import Problem
 TOLERANCE = 1e-4  # of the largest entry
 # AdamW divides by the gradient's own size: where that is rounding alone, so is the step.
 MOVED_TOLERANCE = 2e-2  # of the norm
+FEW = 5
 ROOT = Path(__file__).resolve().parents[2]
 INT8_TOLERANCE = 0.2  # told apart from a broken model, no more: int8 is not compared for its numbers here
 
@@ -41,6 +42,11 @@ class Contestant:
         if self.kind not in ("", "full", "full-noynn", "fp32"):
             parts.append(self.kind.removeprefix("full-"))
         return "-".join(parts)
+
+    @property
+    def compiles(self) -> bool:
+        """Takes long to prepare."""
+        return self.kind.endswith(("-compile", "-autotune"))
 
     @property
     def cached(self) -> bool:
@@ -106,11 +112,15 @@ class Worker:
 
 @dataclass
 class Timing:
-    """All calls of one contestant in one case, in milliseconds."""
+    """All calls of one contestant in one case, in milliseconds.
+
+    The median is of calls during which no other process took a core away, if there are FEW of them: on a busy
+    machine a long call is always interrupted and a short one hardly ever, which would favour the short.
+    """
 
     contestant: Contestant
     ms: list[float] = field(default_factory=list)
-    block_medians: list[float] = field(default_factory=list)
+    quiet: list[float] = field(default_factory=list)
     compile_seconds: float = 0.0
     method: str = ""
     flop: float = 0.0
@@ -118,7 +128,11 @@ class Timing:
 
     @property
     def p50(self) -> float:
-        return statistics.median(self.ms)
+        return statistics.median(self.quiet if self.is_quiet else self.ms)
+
+    @property
+    def is_quiet(self) -> bool:
+        return len(self.quiet) >= FEW
 
     @property
     def p99(self) -> float:
@@ -148,7 +162,8 @@ class Pace:
     block: float = 0.06  # seconds
     least: int = 1  # calls per block
     prepare: float = 240.0  # a contestant that takes longer to compile is left out, and that is printed
-    slow: float = 1.5  # seconds of all contestants' single calls above which rounds are fewer
+    slow: float = 6.0  # seconds of a round above which rounds are fewer
+    compile_until: float = 1e9  # time.monotonic() after which nothing is compiled any more
 
 
 class Arena:
@@ -203,9 +218,19 @@ class Arena:
             load,
         )
 
+    def order(self, worker: Worker, who: Contestant, problem: Problem, what: str) -> dict[str, Any]:
+        """A measurement that needs no turns: "memory" or "cold"."""
+        return worker.ask(240.0, do=what, problem=asdict(problem), kind=who.kind)
+
     def _prepare(
         self, contestant: Contestant, problem: Problem, pace: Pace
     ) -> tuple[Timing | None, dict[str, np.ndarray], str]:
+        if contestant.compiles and time.monotonic() > pace.compile_until:
+            return (
+                None,
+                {},
+                "not compiled within the suite's time; run it again",
+            )
         worker = self.worker(contestant)
         if worker.missing:
             return None, {}, worker.missing
@@ -234,26 +259,27 @@ class Arena:
 
     def _take_turns(self, ready: Mapping[Contestant, Timing], pace: Pace) -> None:
         rounds, order = pace.rounds, list(ready)
-        for turn in range(rounds + 1):  # the first one warms up and tells how long a round takes
+        turn = 0
+        while turn <= rounds:  # the first one warms up and tells how long a round takes
             begin = time.perf_counter()
             for contestant in order[turn % len(order) :] + order[: turn % len(order)]:
-                reply = self._workers_of(contestant).ask(
-                    120.0, do="block", key=contestant.kind, seconds=pace.block, least=pace.least
+                reply = self.worker(contestant).ask(
+                    300.0, do="block", key=contestant.kind, seconds=pace.block, least=pace.least
                 )
                 if "ns" not in reply:
                     raise RuntimeError(f"{contestant.name}: {reply.get('error')}")
-                if turn > 0:
-                    block = [ns * 1e-6 for ns in reply["ns"]]
-                    ready[contestant].ms += block
-                    ready[contestant].block_medians.append(statistics.median(block))
-            elapsed = time.perf_counter() - begin
-            if turn == 0 and elapsed > 4 * pace.slow:
-                rounds = max(3, int(rounds * 4 * pace.slow / elapsed))
-            if turn >= rounds:
-                break
-
-    def _workers_of(self, contestant: Contestant) -> Worker:
-        return self.worker(contestant)
+                timing = ready[contestant]
+                for ns, disturbed in zip(reply["ns"], reply["disturbed"], strict=True):
+                    timing.ms.append(ns * 1e-6)
+                    if not disturbed:
+                        timing.quiet.append(ns * 1e-6)
+            if turn == 0:
+                elapsed = time.perf_counter() - begin
+                rounds = max(2, min(rounds, int(rounds * pace.slow / elapsed)))
+                if elapsed < 3 * pace.slow:
+                    for timing in ready.values():
+                        timing.ms, timing.quiet = [], []
+            turn += 1
 
     def _forget(self) -> None:
         for worker in self._workers.values():

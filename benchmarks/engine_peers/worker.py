@@ -2,21 +2,30 @@
 
 Reads a JSON object a line, answers one a line: {"do": "prepare", "key", "problem", "kind", "file"} makes a
 call and writes its answer to an npz file; {"do": "block", "key", "seconds", "least"} times calls; {"do":
-"forget"} drops all. Standard output belongs to the answers: whatever a library prints goes to standard error.
+"forget"} drops all; {"do": "memory"} and {"do": "cold"} measure one call by itself. Standard output belongs
+to the answers: whatever a library prints goes to standard error.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import resource
+import statistics
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.engine_peers.protocol import CannotDo, Prepared
 
-WARM = 3  # calls before each block: another process had the cores and the caches
+if TYPE_CHECKING:
+    from benchmarks.engine_peers.problem import Problem
+
+WARM, WARM_NS = 3, 20_000_000  # calls before each block, or so long: another had the cores and the caches
 MOST = 2000  # calls in a block
 
 
@@ -60,11 +69,17 @@ def serve(library: str, threads: int) -> None:
                 calls.forget()
             return {}
         if order["do"] == "block":
-            return {"ns": block(prepared[order["key"]], order["seconds"], order["least"])}
+            times, disturbed = block(prepared[order["key"]], order["seconds"], order["least"])
+            return {"ns": times, "disturbed": disturbed}
         fields = dict(order["problem"])
         if fields.get("arch"):
             fields["arch"] = Architecture(**fields["arch"])
-        made = prepared[order["key"]] = calls.prepare(Problem(**fields), order["kind"], threads)
+        problem = Problem(**fields)
+        if order["do"] == "memory":
+            return {"mib": memory(lambda: calls.prepare(problem, order["kind"], threads), problem)}
+        if order["do"] == "cold":
+            return {"ms": cold(calls.prepare(problem, order["kind"], threads))}
+        made = prepared[order["key"]] = calls.prepare(problem, order["kind"], threads)
         np.savez(order["file"], **made.answer())
         return {
             "compile_seconds": made.compile_seconds,
@@ -83,18 +98,64 @@ def serve(library: str, threads: int) -> None:
         print(json.dumps(reply), file=answers, flush=True)
 
 
-def block(prepared: Prepared, seconds: float, least: int) -> list[int]:
-    """Nanoseconds of each call, for about so many seconds and at least so many calls."""
+def block(prepared: Prepared, seconds: float, least: int) -> tuple[list[int], list[bool]]:
+    """Nanoseconds of each call, for about so many seconds and at least so many calls; and whether another
+    process took a core away meanwhile."""
     clock, call = time.perf_counter_ns, prepared.call
-    for _ in range(WARM if least > 1 else 1):
+
+    def switches() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+    warm, end = 0, clock() + WARM_NS
+    while warm < WARM and clock() < end:
         call()
+        warm += 1
     times: list[int] = []
+    disturbed: list[bool] = []
     end = clock() + int(seconds * 1e9)
     while len(times) < least or (clock() < end and len(times) < MOST):
+        before = switches()
         begin = clock()
         call()
         times.append(clock() - begin)
-    return times
+        disturbed.append(switches() != before)
+    return times, disturbed
+
+
+def cold(prepared: Prepared, calls: int = 15) -> float:
+    """Median milliseconds of a call after other data has gone through the caches."""
+    import numpy as np
+
+    other = np.ones(1 << 24, np.float32)  # 64 MiB
+    prepared.call()
+    times = []
+    for _ in range(calls):
+        other += 1.0
+        begin = time.perf_counter_ns()
+        prepared.call()
+        times.append(time.perf_counter_ns() - begin)
+    return statistics.median(times) * 1e-6
+
+
+def memory(prepare: Callable[[], Prepared], problem: Problem) -> float:
+    """MiB that preparing and three calls need at their peak, beyond what imports and inputs took."""
+    for name in ("theta", "history", "future", "target"):
+        getattr(problem, name)  # the inputs are everybody's
+    gc.collect()
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    prepared = prepare()
+    for _ in range(3):
+        prepared.call()
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(field: str) -> int:
+    """kB of this process."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(field):
+            return int(line.split()[1])
+    raise OSError(f"/proc/self/status: expected {field}, got none")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 from emisopt import _core
 from emisopt._adamw import AdamW
 from emisopt._architecture import Architecture, Floats32, Parameter, check_array
+from emisopt._predict import Setting, predict
 from emisopt.forecaster import Forecaster
 
 __all__ = ["AdamW", "Architecture", "Cost", "Parameter", "Program"]
@@ -25,9 +26,9 @@ MODES = ("infer", "vjp", "jacobian", "train")
 class Cost(NamedTuple):
     """What one `run()` costs."""
 
-    flop: float  # floating-point operations
+    flop: float  # floating-point operations, causal ones only
     bytes: int  # of the arena, all buffers included
-    seconds: float  # predicted, warm; NaN where the level has no measured peak
+    seconds: float  # predicted for a warm, undisturbed run
 
 
 class Program:
@@ -109,7 +110,8 @@ class Program:
         self.mode = _one_of("mode", mode, MODES)
         if seeds is None:
             seeds = [(output, network.middle) for output in range(network.outputs)]
-        self._network = network
+        self._seeds = tuple((int(o), int(q)) for o, q in seeds) if mode == "jacobian" else ()
+        self._network, self._config = network, config
         self._core = _core.Program(
             network,
             batch=self.batch,
@@ -123,7 +125,7 @@ class Program:
             level_weights=[float(w) for w in level_weights],
             distill=distill,
             trainable=_core.trainable_by_name(network, list(trainable)) if trainable else [],
-            seeds=[(int(o), int(q)) for o, q in seeds] if mode == "jacobian" else [],
+            seeds=list(self._seeds),
         )
         self._run, self._run_context = self._core.run, self._core.run_context
         self._views: dict[str, Floats32] = {}
@@ -238,6 +240,41 @@ class Program:
         if self._made_of is not None and self._made_of is not self._model.core_:  # type: ignore[union-attr]
             self._check_model()
         self._run()
+
+    def cost(self) -> Cost:
+        """What one `run()` costs; the time is predicted from this machine's timings of the op kinds.
+
+        The first call for a mode and size times them, some tenths of a second, on a machine that should have
+        nothing else to do meanwhile.
+
+        Examples
+        --------
+        >>> from emisopt.engine import Architecture, Program
+        >>> cost = Program(Architecture.S, threads=1).cost()
+        >>> round(cost.flop / 1e6, 1), cost.seconds > 0
+        (9.8, True)
+        """
+        network, config = self._network, self._config
+        seconds = predict(
+            network,
+            Setting(
+                mode=_core.Mode.__members__[self.mode],
+                batch=self.batch,
+                history_tokens=self.history_tokens,
+                horizon=self.horizon,
+                threads=self.threads,
+                isa=self._level,
+                levels=tuple(config.quantiles),
+                seeds=self._seeds,
+                history_width=network.history_width,
+                future_width=network.future_width,
+                outputs=network.outputs,
+                width=config.width,
+                heads=config.heads,
+                kv_heads=config.kv_heads or config.heads,
+            ),
+        )
+        return Cost(self._core.flop, self._core.bytes, seconds)
 
     @property
     def isa(self) -> str:

@@ -1,4 +1,4 @@
-"""The engine from Python: parts of the training loss, weights that do not train; programs as users hold them."""
+"""The engine from Python: parts of the loss, weights that do not train; programs as users hold them."""
 
 import copy
 import ctypes
