@@ -26,7 +26,7 @@ struct DenseTable {
 
   /// y (rows) = A (rows, cols) x (cols)
   void (*gemv)(double* y, const double* a, long lda, const double* x, int rows, int cols);
-  /// y (cols) += A (rows, cols)' x (rows); a row whose x is 0 is passed over.
+  /// y (cols) += A (rows, cols)' x (rows)
   void (*gemv_transposed)(double* y, const double* a, long lda, const double* x, int rows, int cols);
   /// y (n) = K x, of which only the lower triangle is read
   void (*symv)(double* y, const double* k, long ldk, const double* x, int n);

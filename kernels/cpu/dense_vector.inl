@@ -54,51 +54,71 @@ void gemv(double* y, const double* a, long lda, const double* x, int rows, int c
   }
 }
 
-// y (cols) += sum over kRows rows of weight[r] a[r]
+// y (cols) += sum over kRows rows of x[r] a[r]
 template <int kRows>
-inline __attribute__((always_inline)) void add_rows(double* y, const double* const* a, const double* weight,
+inline __attribute__((always_inline)) void add_rows(double* y, const double* a, long lda, const double* x,
                                                     int cols) {
   V w[kRows];
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) w[r] = set(weight[r]);
+  for (int r = 0; r < kRows; ++r) w[r] = set(x[r]);
   int j = 0;
   for (; j + kLanes <= cols; j += kLanes) {
     V s = load(y + j);
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) s = fma(load(a[r] + j), w[r], s);
+    for (int r = 0; r < kRows; ++r) s = fma(load(a + r * lda + j), w[r], s);
     store(y + j, s);
   }
   if (j < cols) {
     const Mask m = first(cols - j);
     V s = load(y + j, m);
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) s = fma(load(a[r] + j, m), w[r], s);
+    for (int r = 0; r < kRows; ++r) s = fma(load(a + r * lda + j, m), w[r], s);
     store(y + j, s, m);
   }
 }
 
+// y (at most kVectors vectors, the last one of `tail` lanes) += A' x, y in registers: the same chain per entry.
+template <int kVectors>
+void add_narrow(double* y, const double* a, long lda, const double* x, int rows, int tail) {
+  const Mask m = first(tail);
+  auto get = [m](const double* p, int v) __attribute__((always_inline)) {
+    return v == kVectors - 1 ? load(p + v * kLanes, m) : load(p + v * kLanes);
+  };
+  V s[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) s[v] = get(y, v);
+  for (int i = 0; i < rows; ++i, a += lda) {
+    const V w = set(x[i]);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) s[v] = fma(get(a, v), w, s[v]);
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v + 1 < kVectors; ++v) store(y + v * kLanes, s[v]);
+  store(y + (kVectors - 1) * kLanes, s[kVectors - 1], m);
+}
+
+constexpr long kFirstCache = 4096;  // doubles
+
 void gemv_transposed(double* y, const double* a, long lda, const double* x, int rows, int cols) {
-  const double* at[8];
-  double weight[8];
-  int held = 0;
-  for (int i = 0; i < rows; ++i) {
-    if (x[i] == 0) continue;
-    at[held] = a + i * lda;
-    weight[held++] = x[i];
-    if (held < 8) continue;
-    add_rows<8>(y, at, weight, cols);
-    held = 0;
+  if (static_cast<long>(rows) * cols <= kFirstCache) {  // columns side by side, whatever lies between the rows
+    for (int j = 0; j < cols;) {
+      const int vectors = least(8, vectors_of(cols - j));
+      const int tail = least(kLanes, cols - j - (vectors - 1) * kLanes);
+      using Narrow = void (*)(double*, const double*, long, const double*, int, int);
+      constexpr Narrow kWidths[] = {add_narrow<1>, add_narrow<2>, add_narrow<3>, add_narrow<4>,
+                                    add_narrow<5>, add_narrow<6>, add_narrow<7>, add_narrow<8>};
+      kWidths[vectors - 1](y + j, a + j, lda, x, rows, tail);
+      j += vectors * kLanes;
+    }
+    return;
   }
-  int r = 0;
-  if (held >= 4) {
-    add_rows<4>(y, at, weight, cols);
-    r = 4;
+  int i = 0;
+  for (; i + 8 <= rows; i += 8) add_rows<8>(y, a + i * lda, lda, x + i, cols);
+  if (i + 4 <= rows) {
+    add_rows<4>(y, a + i * lda, lda, x + i, cols);
+    i += 4;
   }
-  if (held - r >= 2) {
-    add_rows<2>(y, at + r, weight + r, cols);
-    r += 2;
-  }
-  if (r < held) add_rows<1>(y, at + r, weight + r, cols);
+  for (; i < rows; ++i) add_rows<1>(y, a + i * lda, lda, x + i, cols);
 }
 
 // Rows i .. i + kLanes - 1 left of the diagonal block serve twice: y_i += K_ij x_j and y_j += K_ij x_i.
@@ -115,14 +135,17 @@ void symv(double* y, const double* k, long ldk, const double* x, int n) {
     if (rows == kLanes) {
       for (int j = 0; j < i; j += kLanes) {
         const V xj = load(x + j);
-        V yj = load(y + j);
+        V yj = load(y + j), odd = zero();  // two chains: one would be the longest of the loop
 #pragma GCC unroll 8
         for (int r = 0; r < kLanes; ++r) {
           const V a = load(at + r * ldk + j);
           s[r] = fma(a, xj, s[r]);
-          yj = fma(a, w[r], yj);
+          if (r % 2 == 0)
+            yj = fma(a, w[r], yj);
+          else
+            odd = fma(a, w[r], odd);
         }
-        store(y + j, yj);
+        store(y + j, add(yj, odd));
       }
     } else {
       for (int j = 0; j < i; j += kLanes) {
@@ -206,11 +229,9 @@ void trsv_transposed(double* x, const double* l, long ldl, int n) {
     store(x + i, t, here);
     double solved[kLanes];
     store(solved, negate(t));
-    const double* at[kLanes];
-    for (int r = 0; r < rows; ++r) at[r] = left + r * ldl;
     if (rows == kLanes)
-      add_rows<kLanes>(x, at, solved, i);
+      add_rows<kLanes>(x, left, ldl, solved, i);
     else
-      for (int r = 0; r < rows; ++r) add_rows<1>(x, at + r, solved + r, i);
+      for (int r = 0; r < rows; ++r) add_rows<1>(x, left + r * ldl, ldl, solved + r, i);
   }
 }

@@ -22,6 +22,7 @@ inline V div(V a, V b) { return _mm512_div_pd(a, b); }
 inline V root(V a) { return _mm512_sqrt_pd(a); }
 inline V fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }    // a b + c
 inline V fnma(V a, V b, V c) { return _mm512_fnmadd_pd(a, b, c); }  // c - a b
+inline V fms(V a, V b, V c) { return _mm512_fmsub_pd(a, b, c); }    // a b - c
 inline V negate(V a) { return _mm512_xor_pd(a, _mm512_set1_pd(-0.0)); }
 template <int kLane>
 inline V spread(V a) {  // lane kLane in every lane
@@ -91,6 +92,7 @@ inline V div(V a, V b) { return _mm256_div_pd(a, b); }
 inline V root(V a) { return _mm256_sqrt_pd(a); }
 inline V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
 inline V fnma(V a, V b, V c) { return _mm256_fnmadd_pd(a, b, c); }
+inline V fms(V a, V b, V c) { return _mm256_fmsub_pd(a, b, c); }
 inline V negate(V a) { return _mm256_xor_pd(a, _mm256_set1_pd(-0.0)); }
 template <int kLane>
 inline V spread(V a) {

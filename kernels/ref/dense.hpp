@@ -17,8 +17,7 @@ void gemv(T* y, const T* a, long lda, const T* x, int rows, int cols) {
 template <class T>
 void gemv_transposed(T* y, const T* a, long lda, const T* x, int rows, int cols) {
   for (int i = 0; i < rows; ++i)
-    if (x[i] != 0)
-      for (int j = 0; j < cols; ++j) y[j] += a[i * lda + j] * x[i];
+    for (int j = 0; j < cols; ++j) y[j] += a[i * lda + j] * x[i];
 }
 
 template <class T>

@@ -56,6 +56,7 @@ class InteriorPoint {
   };
 
   void start(Mode mode);
+  void sort_rows();
   void evaluate();  // residuals at the iterate
   bool factorise();
   void direction();             // dx and all side directions for the present rtz, rew
@@ -73,6 +74,10 @@ class InteriorPoint {
   std::vector<char> equality_;                // (m)
   std::vector<double> eq_y_, eq_r_;           // (m)
   std::vector<double> factor_;                // (n,n)
+  std::vector<double> full_rows_;             // (m,n): copies of the rows with many entries, one after another
+  std::vector<double> full_weight_;           // (m)
+  std::vector<Index> full_, sparse_;          // which rows those are, and the others
+  std::vector<double> work_;                  // of kernels/dense.hpp
   std::vector<double> dx_, rd_, rhs_, rest_;  // (n)
   std::vector<double> value_, dvalue_, weight_, push_;  // (m)
   Mode mode_ = Mode::solve;
