@@ -57,7 +57,9 @@ struct OpenBlas {
     if (!library) return;
     const auto find = [&](auto& f, const char* name) {
       for (const char* prefix : {"scipy_", ""})
-        if (!f) f = reinterpret_cast<std::decay_t<decltype(f)>>(dlsym(library, (std::string(prefix) + name).c_str()));
+        if (!f)
+          f = reinterpret_cast<std::decay_t<decltype(f)>>(
+              dlsym(library, (std::string(prefix) + name).c_str()));
     };
     void (*set_threads)(int) = nullptr;
     char* (*get_config)() = nullptr;
@@ -139,7 +141,8 @@ void report(const char* op, int n, double flop, int rounds, const std::vector<Pe
       }
     }
   double best[3] = {std::nan(""), std::nan(""), std::nan("")};
-  for (std::size_t p = 0; p < peers.size(); ++p) best[peers[p].owner] = std::fmin(best[peers[p].owner], median(ns[p]));
+  for (std::size_t p = 0; p < peers.size(); ++p)
+    best[peers[p].owner] = std::fmin(best[peers[p].owner], median(ns[p]));
   std::printf("row %s %d %.0f %.1f %.1f %.1f\n", op, n, flop, best[0], best[1], best[2]);
   std::fflush(stdout);
 }
@@ -164,8 +167,12 @@ void measure(int n, int rounds, const OpenBlas& blas) {
   w = w.cwiseAbs();
   const double nn = double(n) * n, cube = nn * n;
   std::vector<Peer> peers;
-  const auto own = [&](auto call, std::function<void()> restore = {}) { peers.push_back({0, restore, call}); };
-  const auto eigen = [&](auto call, std::function<void()> restore = {}) { peers.push_back({1, restore, call}); };
+  const auto own = [&](auto call, std::function<void()> restore = {}) {
+    peers.push_back({0, restore, call});
+  };
+  const auto eigen = [&](auto call, std::function<void()> restore = {}) {
+    peers.push_back({1, restore, call});
+  };
   const auto open = [&](bool there, auto call, std::function<void()> restore = {}) {
     if (there) peers.push_back({2, restore, call});
   };
@@ -245,45 +252,55 @@ void measure(int n, int rounds, const OpenBlas& blas) {
   own([&] { ours.trsm(b.data(), m, l.data(), n, n, m); }, [&] { b = rhs; });
   eigen([&] { lc.triangularView<Eigen::Lower>().solveInPlace(be); }, [&] { be = rhs_c; });
   eigen([&] { l.triangularView<Eigen::Lower>().solveInPlace(be_row); }, [&] { be_row = rhs; });
-  open(blas.trsm, [&] { blas.trsm("L", "L", "N", "N", &n, &m, &unit, lc.data(), &n, bb.data(), &n); }, [&] { bb = rhs_c; });
-  open(blas.trsm, [&] { blas.trsm("R", "U", "N", "N", &m, &n, &unit, upper.data(), &n, bb_t.data(), &m); },
-       [&] { bb_t = rhs.transpose(); });
+  open(
+      blas.trsm, [&] { blas.trsm("L", "L", "N", "N", &n, &m, &unit, lc.data(), &n, bb.data(), &n); },
+      [&] { bb = rhs_c; });
+  open(
+      blas.trsm, [&] { blas.trsm("R", "U", "N", "N", &m, &n, &unit, upper.data(), &n, bb_t.data(), &m); },
+      [&] { bb_t = rhs.transpose(); });
   finish("trsm24", nn * m);
 
   own([&] { ours.gemv(y.data(), a_row.data(), n, x.data(), n, n); });
   eigen([&] { y_eigen.noalias() = a_row * x; });
-  open(blas.gemv, [&] { blas.gemv("T", &n, &n, &unit, a_row.data(), &n, x.data(), &one, &nothing, y_blas.data(), &one); });
+  open(blas.gemv, [&] {
+    blas.gemv("T", &n, &n, &unit, a_row.data(), &n, x.data(), &one, &nothing, y_blas.data(), &one);
+  });
   finish("gemv", 2 * nn);
   own([&] { ours.gemv_transposed(y.data(), a_row.data(), n, x.data(), n, n); });
   eigen([&] { y_eigen.noalias() += a_row.transpose() * x; });
-  open(blas.gemv, [&] { blas.gemv("N", &n, &n, &unit, a_row.data(), &n, x.data(), &one, &unit, y_blas.data(), &one); });
+  open(blas.gemv,
+       [&] { blas.gemv("N", &n, &n, &unit, a_row.data(), &n, x.data(), &one, &unit, y_blas.data(), &one); });
   finish("gemv_transposed", 2 * nn);
   own([&] { ours.symv(y.data(), spd.data(), n, x.data(), n); });
   eigen([&] { y_eigen.noalias() = spd.selfadjointView<Eigen::Lower>() * x; });
   eigen([&] { y_eigen.noalias() = spd.selfadjointView<Eigen::Upper>() * x; });
   for (const char* u : {"L", "U"})
-    open(blas.symv, [&, u] { blas.symv(u, &n, &unit, spd.data(), &n, x.data(), &one, &nothing, y_blas.data(), &one); });
+    open(blas.symv,
+         [&, u] { blas.symv(u, &n, &unit, spd.data(), &n, x.data(), &one, &nothing, y_blas.data(), &one); });
   finish("symv", 2 * nn);
 
   Row lu = l;
   Column le = lc, lb = lc;
   Vector v(n), v_e(n), v_b(n);
   own([&] { ours.update(lu.data(), n, v.data(), n, work.data()); }, [&] { lu = l, v = x; });
-  eigen([&] { Eigen::internal::llt_inplace<double, Eigen::Lower>::rankUpdate(le, x, 1.0); }, [&] { le = lc; });
-  open(blas.rot,
-       [&] {  // BLAS has rotations, not the update
-         for (int k = 0; k < n; ++k) {
-           double cosine, sine;
-           blas.rotg(&lb(k, k), &v_b(k), &cosine, &sine);
-           const int rest = n - k - 1;
-           if (rest > 0) blas.rot(&rest, &lb(k + 1, k), &one, v_b.data() + k + 1, &one, &cosine, &sine);
-         }
-       },
-       [&] { lb = lc, v_b = x; });
+  eigen([&] { Eigen::internal::llt_inplace<double, Eigen::Lower>::rankUpdate(le, x, 1.0); },
+        [&] { le = lc; });
+  open(
+      blas.rot,
+      [&] {  // BLAS has rotations, not the update
+        for (int k = 0; k < n; ++k) {
+          double cosine, sine;
+          blas.rotg(&lb(k, k), &v_b(k), &cosine, &sine);
+          const int rest = n - k - 1;
+          if (rest > 0) blas.rot(&rest, &lb(k + 1, k), &one, v_b.data() + k + 1, &one, &cosine, &sine);
+        }
+      },
+      [&] { lb = lc, v_b = x; });
   finish("update", 3 * nn);
   const Vector small = 0.5 / std::sqrt(x.dot(x)) * (l * x);
   own([&] { ours.downdate(lu.data(), n, v.data(), n, work.data()); }, [&] { lu = l, v = small; });
-  eigen([&] { Eigen::internal::llt_inplace<double, Eigen::Lower>::rankUpdate(le, small, -1.0); }, [&] { le = lc; });
+  eigen([&] { Eigen::internal::llt_inplace<double, Eigen::Lower>::rankUpdate(le, small, -1.0); },
+        [&] { le = lc; });
   finish("downdate", 4 * nn);
 }
 
@@ -295,8 +312,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   const OpenBlas blas(argv[2]);
-  std::printf("about ours %s, Eigen %d.%d.%d, %s\n", dense_table().name, EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION,
-              EIGEN_MINOR_VERSION, blas.config.empty() ? "no OpenBLAS" : blas.config.c_str());
+  std::printf("about ours %s, Eigen %d.%d.%d, %s\n", dense_table().name, EIGEN_WORLD_VERSION,
+              EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION,
+              blas.config.empty() ? "no OpenBLAS" : blas.config.c_str());
   std::printf("peak %.2f\n", peak());
   for (int i = 3; i < argc; ++i) measure(std::atoi(argv[i]), std::atoi(argv[1]), blas);
   std::printf("peak %.2f\n", peak());

@@ -15,11 +15,12 @@ enum class Isa : unsigned char;
 /// Doubles that `work` of any function below must hold for order n (and any k or m).
 constexpr long dense_work(int n) { return 2L * 128 * (n + 24) + 128 * 24; }
 
-/// One level's functions. Which bits can be relied on: those of one function, level and n (and k, m), whatever
-/// the addresses and strides. Each entry of gemm, syrk, potrf and trsm is one chain of fused multiply-adds in
-/// the order of the inner index (from the last one down in trsm_transposed), so it does not depend on the
-/// number of right sides either; sums over a row (gemv, symv, trsv) run in `lanes` partial sums, then pairs.
-/// Between levels: a chain of n operations errs by at most n eps of its largest partial sum.
+/// One level's functions. Which bits can be relied on: those of one function, level and n (and k, m),
+/// whatever the addresses and strides. Each entry of gemm, syrk, potrf and trsm is one chain of fused
+/// multiply-adds in the order of the inner index (from the last one down in trsm_transposed), so it does not
+/// depend on the number of right sides either; sums over a row (gemv, symv, trsv) run in `lanes` partial
+/// sums, then pairs. Between levels: a chain of n operations errs by at most n eps of its largest partial
+/// sum.
 struct DenseTable {
   const char* name;  // level whose instructions the object holds
   int lanes;         // doubles per vector, as compiled
@@ -40,7 +41,8 @@ struct DenseTable {
   void (*syrk)(double* c, long ldc, const double* a, long lda, const double* w, int n, int k, bool accumulate,
                double* work);
   /// K = L L', lower triangle in place. -1, or the index of the first pivot that is not positive and finite;
-  /// the triangle is then spoiled. Divisions are products with the reciprocal.      (Golub, Van Loan 2013, 4.2)
+  /// the triangle is then spoiled. Divisions are products with the reciprocal.      (Golub, Van Loan
+  /// 2013, 4.2)
   int (*potrf)(double* k, long ldk, int n, double* work);
   /// x (n) = L^-1 x, and x = L'^-1 x. Pivots must be normal numbers: each is inverted once.
   void (*trsv)(double* x, const double* l, long ldl, int n);
@@ -52,8 +54,8 @@ struct DenseTable {
   /// Squares of pivots and x must neither over- nor underflow.                 (Golub, Van Loan 2013, 6.5.4)
   int (*update)(double* l, long ldl, double* x, int n, double* work);
   /// L L' - x x'. False, and L untouched, when that is not positive definite to working precision. x (n) is
-  /// destroyed. Rotations from the end, found from L^-1 x before anything is written (LINPACK's dchdd; Stewart
-  /// 1979): backward stable, unlike hyperbolic rotations taken one by one.
+  /// destroyed. Rotations from the end, found from L^-1 x before anything is written (LINPACK's dchdd;
+  /// Stewart 1979): backward stable, unlike hyperbolic rotations taken one by one.
   bool (*downdate)(double* l, long ldl, double* x, int n, double* work);
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "emisopt/base/error.hpp"
 #include "kernels/interpreter.hpp"
@@ -20,36 +21,52 @@ void Interpreter<T>::run_context() {
 }
 
 template <class T>
+void Interpreter<T>::in_parallel(void (Interpreter::*work)(int worker)) {
+  struct Call {
+    Interpreter* self;
+    void (Interpreter::*work)(int worker);
+  } call{this, work};
+  parallel(
+      workers_,
+      [](void* c, int worker) {
+        Call& call = *static_cast<Call*>(c);
+        (call.self->*call.work)(worker);
+      },
+      &call);
+}
+
+template <class T>
 void Interpreter<T>::run() {
+  if (plan_.mode == Mode::train) {
+    run_slots(0, items_);
+    reduce_slots();
+    return;
+  }
   if (!cached_)
     throw StateError(loaded_ ? "Program.run: expected the history's keys and values under the weights loaded "
                                "last, got none; call run_context() after each load()"
                              : "Program.run: expected weights, none came yet; call load() first");
   next_item_.store(0, std::memory_order_relaxed);
-  auto in_parallel = [this](auto member) {
-    struct Call {
-      Interpreter* self;
-      decltype(member) f;
-    } call{this, member};
-    parallel(
-        workers_,
-        [](void* c, int worker) {
-          Call& call = *static_cast<Call*>(c);
-          (call.self->*call.f)(worker);
-        },
-        &call);
-  };
-  if (plan_.mode == Mode::train) {
-    settle_scales();
-    in_parallel(&Interpreter::train_slots);
-    reduce_slots();
-  } else if (plan_.mode == Mode::jacobian) {
+  if (plan_.mode == Mode::jacobian) {
     for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
       forward(plan_.nodes[n], frames_[0], {0, 1});
     in_parallel(&Interpreter::run_seeds);
   } else {
     in_parallel(&Interpreter::run_plans);
   }
+}
+
+template <class T>
+void Interpreter<T>::run_slots(int first, int last) {
+  if (!loaded_) throw StateError("Program.run: expected weights, none came yet; call load() first");
+  if (plan_.mode != Mode::train || first < 0 || last < first || last > items_)
+    throw InputError("Program.run_slots(first, last): expected slots of a train program, 0.." +
+                     std::to_string(plan_.mode == Mode::train ? items_ : 0) + ", got " +
+                     std::to_string(first) + ".." + std::to_string(last));
+  settle_scales();
+  next_item_.store(first, std::memory_order_relaxed);
+  last_slot_ = last;
+  in_parallel(&Interpreter::train_slots);
 }
 
 // infer, vjp: chunks of candidate plans over the one cached history.
@@ -121,7 +138,7 @@ template <class T>
 void Interpreter<T>::train_slots(int worker) {
   const long batch = plan_.shapes.batch;
   Gradients& gradients = gradients_[static_cast<std::size_t>(worker)];
-  for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;) {
+  for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < last_slot_;) {
     gradients.weights = slots_ + static_cast<std::size_t>(slot) * slot_stride();
     for (const Range& range : ranges_)
       std::memset(gradients.weights + range.offset, 0, range.count * sizeof(T));

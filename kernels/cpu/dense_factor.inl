@@ -137,7 +137,7 @@ void put_lower(double* k, long ldk, const double* u, long ldu, int rows, int col
 }
 
 constexpr int kOnePanel = 128;  // up to this order in one panel
-constexpr int kPanel = 64;   // columns of a panel beyond
+constexpr int kPanel = 64;      // columns of a panel beyond
 
 // Panels of columns: transposed into work, where the rows of U lie side by side, factored, written back, and
 // subtracted from what is left of K.

@@ -2,9 +2,9 @@
 // scaled so that it costs three operations instead of four:
 //   l' = cosine l + share x,   x' = x - weight l          (both from the old l and x)
 // where weight_k = a_k, a = L^-1 x, and with b_k the squares of a summed up to k (update: from 1, rising) or
-// left of 1 (downdate, from the end): cosine = sqrt(b / b'), share = +- a / sqrt(b b'). In exact arithmetic and
-// in its rounding errors this is the rotation by Givens' angles. Rows are independent once the coefficients are
-// known, so kLanes rows go through a vector each way; blocks turn in registers.
+// left of 1 (downdate, from the end): cosine = sqrt(b / b'), share = +- a / sqrt(b b'). In exact arithmetic
+// and in its rounding errors this is the rotation by Givens' angles. Rows are independent once the
+// coefficients are known, so kLanes rows go through a vector each way; blocks turn in registers.
 
 struct Turns {
   double *cosine, *share, *weight;  // (n)

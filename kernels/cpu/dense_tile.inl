@@ -1,5 +1,6 @@
 // Register tiles of kTileRows x 3 vectors, products and syrk. Every c[i][j] is one chain of fused
-// multiply-adds over l = 0..k-1 that begins with what c held, whatever the tile and wherever the chain is cut.
+// multiply-adds over l = 0..k-1 that begins with what c held, whatever the tile and wherever the chain is
+// cut.
 
 constexpr int kTileRows = kLanes;  // 8 x 3 sums + 3 of b of 32 registers; AVX2: 4 x 3 + 3 + 1 of 16
 constexpr int kTileVectors = 3;
@@ -118,8 +119,8 @@ void product(const Tile& t, int rows) {
 
 inline int least(int a, int b) { return a < b ? a : b; }
 
-void gemm(double* c, long ldc, const double* a, long a_row, long a_col, const double* b, long ldb, int m, int n,
-          int k, bool accumulate) {
+void gemm(double* c, long ldc, const double* a, long a_row, long a_col, const double* b, long ldb, int m,
+          int n, int k, bool accumulate) {
   for (int j = 0; j < n; j += kTileColumns)
     for (int i = 0, rows; i < m; i += rows) {
       rows = tile_rows(m - i);

@@ -1,4 +1,5 @@
-// Products and solves with one vector: bound by loads, so each entry of a matrix is read once, along its rows.
+// Products and solves with one vector: bound by loads, so each entry of a matrix is read once, along its
+// rows.
 
 // Lane r: the sum over a row r of (rows, cols) times x. One vector of partial sums per row, whichever rows
 // share a call.
@@ -77,7 +78,8 @@ inline __attribute__((always_inline)) void add_rows(double* y, const double* a, 
   }
 }
 
-// y (at most kVectors vectors, the last one of `tail` lanes) += A' x, y in registers: the same chain per entry.
+// y (at most kVectors vectors, the last one of `tail` lanes) += A' x, y in registers: the same chain per
+// entry.
 template <int kVectors>
 void add_narrow(double* y, const double* a, long lda, const double* x, int rows, int tail) {
   const Mask m = first(tail);
@@ -100,7 +102,8 @@ void add_narrow(double* y, const double* a, long lda, const double* x, int rows,
 constexpr long kFirstCache = 4096;  // doubles
 
 void gemv_transposed(double* y, const double* a, long lda, const double* x, int rows, int cols) {
-  if (static_cast<long>(rows) * cols <= kFirstCache) {  // columns side by side, whatever lies between the rows
+  if (static_cast<long>(rows) * cols <=
+      kFirstCache) {  // columns side by side, whatever lies between the rows
     for (int j = 0; j < cols;) {
       const int vectors = least(8, vectors_of(cols - j));
       const int tail = least(kLanes, cols - j - (vectors - 1) * kLanes);

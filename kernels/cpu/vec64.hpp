@@ -8,7 +8,9 @@ using Mask = __mmask8;
 constexpr int kLanes = 8;
 
 // Lanes 0 .. n-1; none for n <= 0, all for n >= kLanes.
-inline Mask first(int n) { return n <= 0 ? Mask(0) : n >= 8 ? Mask(0xff) : static_cast<Mask>((1u << n) - 1u); }
+inline Mask first(int n) {
+  return n <= 0 ? Mask(0) : n >= 8 ? Mask(0xff) : static_cast<Mask>((1u << n) - 1u);
+}
 inline V zero() { return _mm512_setzero_pd(); }
 inline V set(double x) { return _mm512_set1_pd(x); }
 inline V load(const double* p) { return _mm512_loadu_pd(p); }
@@ -39,7 +41,8 @@ inline V sums(const V* x) {
   __m512d p[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i)  // lanes (0,1), (2,3), ... of two vectors, added
-    p[i] = _mm512_add_pd(_mm512_unpacklo_pd(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_pd(x[2 * i], x[2 * i + 1]));
+    p[i] =
+        _mm512_add_pd(_mm512_unpacklo_pd(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_pd(x[2 * i], x[2 * i + 1]));
   __m512d h[2];
 #pragma GCC unroll 2
   for (int i = 0; i < 2; ++i)  // 128-bit parts 0 + 2 and 1 + 3, of two pairs
@@ -76,9 +79,7 @@ using V = __m256d;
 using Mask = __m256i;
 constexpr int kLanes = 4;
 
-inline Mask first(int n) {
-  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
-}
+inline Mask first(int n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
 inline V zero() { return _mm256_setzero_pd(); }
 inline V set(double x) { return _mm256_set1_pd(x); }
 inline V load(const double* p) { return _mm256_loadu_pd(p); }

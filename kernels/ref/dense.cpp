@@ -6,7 +6,8 @@
 
 namespace emisopt::kernels {
 
-#ifdef EMISOPT_SIMD_OBJECTS  // defined in the objects of their level (cpu/avx2_dense.cpp, cpu/avx512_dense.cpp)
+#ifdef EMISOPT_SIMD_OBJECTS  // defined in the objects of their level (cpu/avx2_dense.cpp,
+                             // cpu/avx512_dense.cpp)
 namespace avx2::dense {
 extern const DenseTable kDense;
 }

@@ -38,12 +38,6 @@ inline void add_transposed(double* y, ConstView m, const double* x) {
                                          static_cast<int>(m.cols));
 }
 
-/// Lower triangle of K (n,n) += weight a a'. Zeros of `a` are skipped: rate rows hold two entries.
-inline void add_outer(View k, double weight, const double* a) {
-  for (Index i = 0; i < k.rows; ++i)
-    if (a[i] != 0) axpy(k.row(i), weight * a[i], a, i + 1);
-}
-
 /// Lower triangle of K (n,n) += A' diag(weight) A, A (r,n). `work`: kernels::dense_work(n).
 inline void add_squares(View k, ConstView a, const double* weight, double* work) {
   kernels::dense_table().syrk_transposed(k.data, k.stride, a.data, a.stride, weight, static_cast<int>(k.rows),

@@ -19,7 +19,7 @@ constexpr double kLeastUsefulMu = 1e-15;  // below, rounding in the factor outwe
 constexpr double kLeastMu = 0.01;         // of the first iterate
 constexpr double kStartShare = 0.1;       // of the largest weighted violation at the first iterate
 constexpr double kLeastDistance = 0.1;    // of a hard side at the first iterate
-constexpr Index kSparse = 8;              // rows with at most one entry in so many are squared one by one
+constexpr Index kSparse = 8;              // rows with at most one entry in so many are kept as entries
 constexpr double kEqual = 1e-13;          // bounds closer than this, in scaled units, are one
 
 }  // namespace
@@ -35,7 +35,7 @@ InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
   full_rows_.resize(mm * nn);
   full_weight_.resize(mm);
   full_.reserve(mm);
-  sparse_.reserve(mm);
+  entries_.reserve(mm * (nn / kSparse));
   work_.resize(static_cast<std::size_t>(kernels::dense_work(max_variables)));
   sides_.resize(2 * nn + 2 * mm);
   fixed_.resize(nn);
@@ -63,12 +63,13 @@ bool InteriorPoint::convex() {
 // A row of many entries is worth a register tile, a rate row of two only its own products.
 void InteriorPoint::sort_rows() {
   full_.clear();
-  sparse_.clear();
+  entries_.clear();
   for (Index i = 0; i < m; ++i) {
     const double* a = rows.data() + i * n;
     const auto entries = std::count_if(a, a + n, [](double v) { return v != 0; });
     if (entries * kSparse <= n) {
-      sparse_.push_back(i);
+      for (Index j = 0; j < n; ++j)
+        if (a[j] != 0) entries_.push_back({i, j, a[j]});
       continue;
     }
     std::copy_n(a, n, full_rows_.data() + static_cast<Index>(full_.size()) * n);
@@ -196,7 +197,6 @@ void InteriorPoint::evaluate() {
 }
 
 bool InteriorPoint::factorise() {
-  const ConstView a(rows.data(), m, n);
   for (Index i = 0; i < m; ++i)
     weight_[static_cast<std::size_t>(i)] = equality_[static_cast<std::size_t>(i)] ? 1 / kDelta : 0;
   View k(factor_.data(), n, n);
@@ -213,9 +213,12 @@ bool InteriorPoint::factorise() {
       else if (attempt == 0)
         weight_[static_cast<std::size_t>((side - 2 * n) % m)] += s.d;
     });
-    for (const Index i : sparse_)
-      if (weight_[static_cast<std::size_t>(i)] > 0)
-        dense::add_outer(k, weight_[static_cast<std::size_t>(i)], a.row(i));
+    for (std::size_t begin = 0, e = 0; e < entries_.size(); ++e) {  // pairs of one row, columns rising
+      if (entries_[e].row != entries_[begin].row) begin = e;
+      const double weighted = weight_[static_cast<std::size_t>(entries_[e].row)] * entries_[e].value;
+      for (std::size_t f = begin; f <= e; ++f)
+        k(entries_[e].column, entries_[f].column) += weighted * entries_[f].value;
+    }
     for (std::size_t i = 0; i < full_.size(); ++i)
       full_weight_[i] = weight_[static_cast<std::size_t>(full_[i])];
     dense::add_squares(k, ConstView(full_rows_.data(), static_cast<Index>(full_.size()), n),

@@ -69,7 +69,8 @@ class Placed {
   void expect_gaps_untouched() {
     for (int i = 0; i + 1 < rows_; ++i)
       for (long j = cols_; j < stride_; ++j)
-        ASSERT_EQ(memory_[static_cast<std::size_t>(i * stride_ + j)], kFill) << "row " << i << " column " << j;
+        ASSERT_EQ(memory_[static_cast<std::size_t>(i * stride_ + j)], kFill)
+            << "row " << i << " column " << j;
   }
 
  private:
@@ -81,8 +82,9 @@ class Placed {
 struct Shape {
   int n, k;
 };
-const Shape kShapes[] = {{1, 1},   {2, 3},   {3, 0},    {4, 4},    {5, 9},     {7, 2},    {8, 8},   {9, 17},  {12, 5},
-                         {15, 31}, {16, 16}, {17, 1},   {23, 40},  {24, 24},   {25, 7},   {31, 33}, {33, 130}, {47, 12},
+const Shape kShapes[] = {{1, 1},   {2, 3},   {3, 0},    {4, 4},    {5, 9},     {7, 2},
+                         {8, 8},   {9, 17},  {12, 5},   {15, 31},  {16, 16},   {17, 1},
+                         {23, 40}, {24, 24}, {25, 7},   {31, 33},  {33, 130},  {47, 12},
                          {64, 64}, {65, 19}, {97, 129}, {129, 20}, {144, 150}, {161, 300}};
 
 class DenseLevels : public testing::TestWithParam<Isa> {
