@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "emisopt/base/error.hpp"
+#include "emisopt/features/windows.hpp"
 #include "emisopt/train/trainer.hpp"
 #include "model/toy_plant.hpp"
 
