@@ -40,6 +40,11 @@ class Interpreter final : public Program<T> {
   Isa isa() const override { return isa_; }
   void run_context() override;
   void run() override;
+  Slots<T> slots() override {
+    return plan_.mode == Mode::train ? Slots<T>{items_, slot_stride(), slots_, window_parts_} : Slots<T>{};
+  }
+  void run_slots(int first, int last) override;
+  void join_slots() override { reduce_slots(); }
   Cost cost() const override { return {plan_.flop(static_cast<int>(seeds_.size())), arena_.bytes()}; }
 
  private:
@@ -186,6 +191,7 @@ class Interpreter final : public Program<T> {
   std::vector<Frame> frames_;         // by worker (team, jacobian: one)
   std::vector<Gradients> gradients_;  // by worker (team: one)
   std::atomic<int> next_item_{0};
+  int last_slot_ = 0;    // train_slots() ends before it
   bool loaded_ = false;  // load() has been called
   bool cached_ = false;  // and run_context() since, where there is a history to run
 };

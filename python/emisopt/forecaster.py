@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
 from emisopt.history import future_index, known_array, plan_array, to_history
+from emisopt.parallel import Processes
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import TagMap
@@ -177,6 +178,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         progress: bool = True,
         resume: str | os.PathLike[str] | None = None,
         save_every: float = 60.0,
+        processes: Processes | None = None,
     ) -> Forecaster:
         """Fixes scales and trains on the first rows of a history.
 
@@ -192,6 +194,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             at any moment, so ends with the bits of one that was not. A state of other settings or data is
             refused.
         save_every : seconds between two writes of that file
+        processes : those that share this training, see :mod:`emisopt.parallel`; each calls fit with the same
+            arguments and ends with the weights that one process would find. `resume` must then be readable
+            for all of them; only rank 0 writes it.
 
         Returns
         -------
@@ -206,7 +211,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
         core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(self, train_rows, validation_rows)
-        _training.run(self, core, core_history, settings, progress, resume, save_every)
+        _training.run(self, core, core_history, settings, progress, resume, save_every, processes)
         return self
 
     def _adopt(self, core: _core.Forecaster) -> None:
