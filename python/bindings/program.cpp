@@ -73,12 +73,13 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
                              std::vector<float> level_weights, float multiscale, float distill,
                              float distill_multiscale, float hidden, std::vector<int> scales,
                              const std::vector<bool>& trainable,
-                             const std::vector<std::pair<int, int>>& seeds) {
+                             const std::vector<std::pair<int, int>>& seeds, Precision precision) {
   BoundProgram bound;
   bound.ops = ops;
   bound.shapes = {batch, history_tokens, future_tokens};
   bound.options.mode = mode;
   bound.options.loss = loss;
+  bound.options.precision = precision;
   bound.options.levels = std::move(levels);
   bound.options.threads = threads;
   bound.options.level_weights = std::move(level_weights);
@@ -101,7 +102,8 @@ void bind_calls(Bound& program) {
            "future_tokens"_a, "mode"_a, "loss"_a, "levels"_a, "threads"_a, "isa"_a,
            "level_weights"_a = std::vector<float>{}, "multiscale"_a = 0.0f, "distill"_a = 0.0f,
            "distill_multiscale"_a = 0.0f, "hidden"_a = 0.0f, "scales"_a = CompileOptions{}.scales,
-           "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{})
+           "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{},
+           "precision"_a = Precision::float32)
       .def(
           "load",
           [](BoundProgram& self, const ArrayF& theta) {

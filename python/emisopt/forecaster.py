@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
+from emisopt._precision import precision_of
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.parallel import Processes
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
@@ -223,7 +224,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.disturbances_ = tuple(self.tags_.disturbances)
         self.feature_names_in_ = np.array(self.tags_.names, dtype=object)
         self.n_features_in_ = len(self.tags_)
-        self._session: _core.ForecastSession | None = None
+        self._sessions: dict[str, _core.ForecastSession] | None = None  # by precision, made when asked for
 
     # ---- forecasting ------------------------------------------------------------------------------------
 
@@ -232,6 +233,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         history: pd.DataFrame,
         plan: pd.DataFrame | ArrayLike | None = None,
         known: pd.DataFrame | ArrayLike | None = None,
+        *,
+        precision: str = "float32",
     ) -> pd.DataFrame:
         """Quantiles of each output for the rows after the end of `history`, in physical units.
 
@@ -241,6 +244,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         plan : setpoints of the next H rows, (H, U) or a DataFrame by column name, inside each tag's range;
             None: the setpoints of the coming rows are unknown
         known : coming disturbances, (H, D) or a DataFrame with some of them, NaN = unknown; None: none known
+        precision : "float32", or "int8" for screening and small machines (docs/engine.md, "int8")
 
         Returns
         -------
@@ -250,7 +254,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         ------
         NotFittedError, InputError (history too short or broken, plan outside its range), ShapeError
         """
-        session = self._ready(history)
+        session = self._ready(history, precision)
         if plan is None and known is not None:  # without any plan the core takes all of the future as unknown
             plan = np.full((self._horizon, len(self.setpoints_)), np.nan)
         quantiles = session.predict(
@@ -302,16 +306,20 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def _horizon(self) -> int:
         return int(self.core_.config.horizon)  # of the checkpoint, whatever set_params says since
 
-    def _ready(self, history: pd.DataFrame) -> _core.ForecastSession:
+    def _ready(self, history: pd.DataFrame, precision: str = "float32") -> _core.ForecastSession:
         """The compiled session with this history's keys and values cached."""
         check_is_fitted(self, "core_")
-        if self._session is None:
-            self._session = _core.ForecastSession(self.core_, self.threads)
+        kind = precision_of("Forecaster.predict(precision)", precision)
+        if self._sessions is None:
+            self._sessions = {}
+        if precision not in self._sessions:
+            self._sessions[precision] = _core.ForecastSession(self.core_, self.threads, kind)
+        session = self._sessions[precision]
         # The session reads the last `context` rows; one more lets it see a break right before them.
         tail = history.tail(self.core_.config.context + 1) if isinstance(history, pd.DataFrame) else history
         core_history = to_history(tail, self.tags_, live=True)
-        self._session.set_history(core_history, core_history.rows)
-        return self._session
+        session.set_history(core_history, core_history.rows)
+        return session
 
     # ---- checkpoints ------------------------------------------------------------------------------------
 
@@ -391,7 +399,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_session", None)
+        state.pop("_sessions", None)
         core = state.pop("core_", None)
         if core is not None:  # weights travel as the bytes of a checkpoint
             with tempfile.TemporaryDirectory() as folder:
@@ -403,7 +411,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         checkpoint = state.pop("_checkpoint", None)
         super().__setstate__(state)
-        self._session = None
+        self._sessions = None
         if checkpoint is not None:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "model.safetensors"
