@@ -73,11 +73,12 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
                              std::vector<float> level_weights, float multiscale, float distill,
                              float distill_multiscale, float hidden, std::vector<int> scales,
                              const std::vector<bool>& trainable,
-                             const std::vector<std::pair<int, int>>& seeds) {
+                             const std::vector<std::pair<int, int>>& seeds, Precision precision) {
   BoundProgram bound;
   bound.ops = ops;
   bound.shapes = {batch, history_tokens, future_tokens};
   bound.options.mode = mode;
+  bound.options.precision = precision;
   bound.options.loss = loss;
   bound.options.levels = std::move(levels);
   bound.options.threads = threads;
@@ -101,7 +102,8 @@ void bind_calls(Bound& program) {
            "future_tokens"_a, "mode"_a, "loss"_a, "levels"_a, "threads"_a, "isa"_a,
            "level_weights"_a = std::vector<float>{}, "multiscale"_a = 0.0f, "distill"_a = 0.0f,
            "distill_multiscale"_a = 0.0f, "hidden"_a = 0.0f, "scales"_a = CompileOptions{}.scales,
-           "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{})
+           "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{},
+           "precision"_a = Precision::float32)
       .def(
           "load",
           [](BoundProgram& self, const ArrayF& theta) {
@@ -293,6 +295,9 @@ void bind_program(py::module_& m) {
       .value("pinball", Loss::pinball)
       .value("squared", Loss::squared)
       .value("huber", Loss::huber);
+  py::enum_<Precision>(m, "Precision", "Numbers of the products inside the layers.")
+      .value("float32", Precision::float32)
+      .value("int8", Precision::int8);
   Bound program(m, "Program", "A compiled network; its buffers are float32 arrays on one arena.");
   bind_calls(program);
   bind_inputs_and_answers(program);

@@ -43,6 +43,7 @@ class Program:
         "train": loss over a batch and its gradient by the weights
     threads : 0: EMISOPT_THREADS, else the machine's; the bits do not depend on it
     isa : "ref", "avx2", "avx512", "vnni"; None: the best of this machine, lowered by EMISOPT_ISA
+    precision : "int8", infer only: products inside the layers in 8-bit numbers, rounded anew by each `load()`
     seeds : jacobian: (output, level) pairs by index; None: the median of every output
     loss, level_weights, distill, trainable : train: see `kernels/backend.hpp`; `trainable` are beginnings of
         parameter names, empty: all of them
@@ -91,6 +92,7 @@ class Program:
         level_weights: Sequence[float] = (),
         distill: float = 0.0,
         trainable: Sequence[str] = (),
+        precision: str = "float32",
     ) -> None:
         self._model = model
         self._made_of: _core.Forecaster | None = None
@@ -126,7 +128,11 @@ class Program:
             distill=distill,
             trainable=_core.trainable_by_name(network, list(trainable)) if trainable else [],
             seeds=list(self._seeds),
+            precision=_core.Precision.__members__[
+                _one_of("precision", precision, tuple(_core.Precision.__members__))
+            ],
         )
+        self._precision = _core.Precision.__members__[precision]
         self._run, self._run_context = self._core.run, self._core.run_context
         self._views: dict[str, Floats32] = {}
         self.theta: Floats32 = theta
@@ -264,6 +270,7 @@ class Program:
                 horizon=self.horizon,
                 threads=self.threads,
                 isa=self._level,
+                precision=self._precision,
                 levels=tuple(config.quantiles),
                 seeds=self._seeds,
                 history_width=network.history_width,
