@@ -6,6 +6,8 @@
 #include <memory>
 #include <new>
 
+#include "emisopt/base/os.hpp"
+
 namespace emisopt::kernels {
 
 class Arena {
@@ -19,9 +21,14 @@ class Arena {
     used_ += (count * sizeof(T) + kAlign - 1) / kAlign * kAlign;
     return block_ ? reinterpret_cast<T*>(block_.get() + at) : nullptr;
   }
-  /// Ends the measuring pass. The memory is written to, so that no run() meets its first page fault.
+  /// Ends the measuring pass. The memory is written to, so that no run() meets its first page fault. What is
+  /// larger than a few large pages lies on them: weights that stream through every pass are too many for the
+  /// small ones' translations.
   void allocate() {
-    block_.reset(static_cast<std::byte*>(::operator new(used_ + kAlign, std::align_val_t(kAlign))));
+    const std::size_t align = used_ >= 2 * os::kLargePage ? os::kLargePage : kAlign, bytes = used_ + kAlign;
+    block_ = std::unique_ptr<std::byte, Free>(
+        static_cast<std::byte*>(::operator new(bytes, std::align_val_t(align))), Free{align});
+    if (align > kAlign) os::prefer_large_pages(block_.get(), bytes);
     std::memset(block_.get(), 0, used_ + kAlign);
     used_ = 0;
   }
@@ -29,9 +36,10 @@ class Arena {
 
  private:
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(kAlign)); }
+    std::size_t align;
+    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(align)); }
   };
-  std::unique_ptr<std::byte, Free> block_;
+  std::unique_ptr<std::byte, Free> block_{nullptr, Free{kAlign}};
   std::size_t used_ = 0;
 };
 

@@ -110,8 +110,12 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
     case OpKind::swiglu:
       if (dx)
         blocks(op.x, [&](long act, long row, long to, int n) {
-          kernels_.swiglu_backward(dx + to * x_width, dy + row * y_width, x + act * x_width, n, y_width,
-                                   accumulate);
+          T* const to_rows = dx + to * x_width;
+          if (jacobian)
+            kernels_.swiglu_backward_by_slopes(to_rows, dy + row * y_width,
+                                               maps_[index_of(node)] + act * x_width, n, y_width, accumulate);
+          else
+            kernels_.swiglu_backward(to_rows, dy + row * y_width, x + act * x_width, n, y_width, accumulate);
         });
       break;
     case OpKind::add: {
@@ -167,6 +171,7 @@ void Interpreter<T>::attention_backward(const Node& node, const Frame& frame, Gr
   for (int w = 0; w < at.count; ++w) {
     AttentionArgs<T> a = attention_args(node, frame, {at.first, at.count, 0, 0}, w, member.worker);
     const int group = op.heads / op.kv_heads;
+    a.y = activation(frame, part, op.y, at.first) + w * own * op.heads * op.head_dim;
     a.head_begin = op.kv_heads * member.place / member.size * group;
     a.head_end = op.kv_heads * (member.place + 1) / member.size * group;
     kernels_.attention_backward(a, dy + w * own * op.heads * op.head_dim, dx + w * own * width,

@@ -240,9 +240,10 @@ void Interpreter<T>::lay_out_jacobian() {
   maps_.assign(plan_.nodes.size(), nullptr);
   for (const int n : plan_.reverse) {
     const Op& op = plan_.op(plan_.nodes[static_cast<std::size_t>(n)]);
+    T*& map = maps_[static_cast<std::size_t>(n)];
     if (op.kind == OpKind::attention)
-      maps_[static_cast<std::size_t>(n)] =
-          arena_.template take<T>(product({op.heads, steps, op.head_dim, op.head_dim}));
+      map = arena_.template take<T>(product({op.heads, steps, op.head_dim, op.head_dim}));
+    if (op.kind == OpKind::swiglu) map = arena_.template take<T>(product({steps, plan_.width(op.x)}));
   }
 }
 

@@ -100,6 +100,10 @@ struct KernelTable {
   /// x (rows, 2 width): [gate | up]   y (rows, width)
   void (*swiglu_forward)(T* y, const T* x, int rows, int width);
   void (*swiglu_backward)(T* dx, const T* dy, const T* x, int rows, int width, bool accumulate);
+  /// What swiglu_backward needs of x, once for many gradients: slopes (rows, 2 width) = [dy/dgate | dy/dup].
+  void (*swiglu_slopes)(T* slopes, const T* x, int rows, int width);
+  void (*swiglu_backward_by_slopes)(T* dx, const T* dy, const T* slopes, int rows, int width,
+                                    bool accumulate);
   /// y (n) = a + b; b null: y += a.
   void (*add)(T* y, const T* a, const T* b, long n);
   /// q, raw (rows, outputs * levels), level fastest

@@ -213,11 +213,12 @@ void attention_maps(const AttentionArgs<float>& a, float* maps) {
   }
 }
 
-// dp (keys) -> ds = p (dp - sum p dp) scale, in place.
-inline void softmax_backward(float* dp, const float* p, int keys, float scale_by) {
+// dp (keys) -> ds = p (dp - dy . y) factor, in place: sum_j p_j dp_j is dy . y.
+inline void scores_backward(float* dp, const float* p, int keys, const float* dy, const float* y,
+                            int head_dim, V factor) {
   V dot = zero();
-  over(keys, [&](int, auto get, auto) { dot = fma(get(p), get(dp), dot); });
-  const V mean = set(sum(dot)), factor = set(scale_by);
+  over(head_dim, [&](int, auto get, auto) { dot = fma(get(dy), get(y), dot); });
+  const V mean = set(sum(dot));
   over(keys, [&](int, auto get, auto put) { put(dp, mul(mul(get(p), sub(get(dp), mean)), factor)); });
 }
 
@@ -247,15 +248,10 @@ inline void attention_backward_by_maps(const AttentionArgs<float>& a, const floa
         gemm(ds + i0 * lds, lds, dyh + i0 * ldy, ldy, 1, own_vt, own_stride, nullptr, n, a.first + i0 + n, hd,
              false);
         for (int i = i0; i < i0 + n; ++i) {
-          const float* y = a.y + (a.first + i) * ldy + h * hd;
-          V dot = zero();
-          over(hd, [&](int, auto get, auto) { dot = fma(get(dyh + i * ldy), get(y), dot); });
-          const V mean = set(sum(dot));
           const int keys = a.first + i + 1;
           float* row = ds + i * lds;
-          const float* pi = p + static_cast<long>(i) * a.p_stride;
-          over(keys,
-               [&](int, auto get, auto put) { put(row, mul(mul(get(pi), sub(get(row), mean)), factor)); });
+          scores_backward(row, p + static_cast<long>(i) * a.p_stride, keys, dyh + i * ldy,
+                          a.y + (a.first + i) * ldy + h * hd, hd, factor);
           clear(row + keys, a.rows - keys);
         }
       }
@@ -277,7 +273,7 @@ void attention_backward(const AttentionArgs<float>& a, const float* dy, float* d
   if (a.maps) return attention_backward_by_maps(a, dy, dx);
   const int hd = a.head_dim, own_stride = (a.rows + 15) / 16 * 16;
   const long ldy = static_cast<long>(a.heads) * hd, lds = (a.past + a.rows + 15) / 16 * 16;
-  const float factor = inverse_root(hd);
+  const V factor = set(inverse_root(hd));
   const int queries = a.rows - a.first;
   float* own_vt = a.scratch;                                // (head_dim, own_stride)
   float* ds = own_vt + static_cast<long>(hd) * own_stride;  // (queries, lds): columns [past | own]
@@ -297,7 +293,8 @@ void attention_backward(const AttentionArgs<float>& a, const float* dy, float* d
       gemm(dsi + a.past, lds, dyh + i0 * ldy, ldy, 1, own_vt, own_stride, nullptr, n, own, hd, false);
       for (int r = 0; r < n; ++r) {
         const int keys = a.past + a.first + i0 + r + 1;
-        softmax_backward(dsi + r * lds, p + static_cast<long>(i0 + r) * a.p_stride, keys, factor);
+        scores_backward(dsi + r * lds, p + static_cast<long>(i0 + r) * a.p_stride, keys, dyh + (i0 + r) * ldy,
+                        a.y + (a.first + i0 + r) * ldy + h * hd, hd, factor);
         clear(dsi + r * lds + keys, a.past + a.rows - keys);
       }
       float* dq = dx + static_cast<long>(a.first + i0) * at.width + at.q;

@@ -32,6 +32,8 @@ const KernelTable<T>& table() {
       .attention_backward = attention_backward<T>,
       .swiglu_forward = swiglu_forward<T>,
       .swiglu_backward = swiglu_backward<T>,
+      .swiglu_slopes = swiglu_slopes<T>,
+      .swiglu_backward_by_slopes = swiglu_backward_by_slopes<T>,
       .add = add<T>,
       .quantiles_forward = quantiles_forward<T>,
       .quantiles_backward = quantiles_backward<T>,

@@ -1,6 +1,7 @@
 // Each op of the engine as one case: sizes, forward, backward through a KernelTable. The same cases feed the
 // gradient checks (double, finite differences) and the comparison of levels (float against double).
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -132,7 +133,8 @@ OpCase<T> attention_case(int rows, int past, int heads, int kv_heads, int head_d
   c.output = area(rows, heads, head_dim);
   c.workspace = {area(heads, rows, p_stride), area(kv_heads, head_dim, stride),
                  area(kv_heads, head_dim, stride),
-                 static_cast<std::size_t>(kernels::attention_scratch(head_dim, rows, past))};
+                 static_cast<std::size_t>(kernels::attention_scratch(head_dim, rows, past)),
+                 area(rows, heads, head_dim)};
   c.depth = past + rows + head_dim + 16;
   auto args = [=](T* const* in, T* const* work) {
     return attention_args<T>(rows, past, heads, kv_heads, head_dim, in[0], in[1], work);
@@ -142,11 +144,13 @@ OpCase<T> attention_case(int rows, int past, int heads, int kv_heads, int head_d
     if (past) t.transpose(work[1], stride, in[1] + keys, width, past, kv_heads * head_dim);
     if (past) t.transpose(work[2], stride, in[1] + values, width, past, kv_heads * head_dim);
     t.attention_forward(args(in, work), y);
+    std::copy(y, y + static_cast<long>(rows) * heads * head_dim, work[4]);
   };
   c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const* work,
                    T* const* din) {
     kernels::AttentionArgs<T> a = args(in, work);
     a.first = first;
+    a.y = work[4];
     t.attention_backward(a, dy + static_cast<long>(first) * heads * head_dim, din[0],
                          past ? din[1] : nullptr);
   };
@@ -165,6 +169,20 @@ OpCase<T> swiglu_case(int rows, int width) {
   };
   c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const*, T* const* din) {
     t.swiglu_backward(din[0], dy, in[0], rows, width, true);
+  };
+  return c;
+}
+
+/// The same, backward through slopes.
+template <class T>
+OpCase<T> swiglu_slopes_case(int rows, int width) {
+  OpCase<T> c = swiglu_case<T>(rows, width);
+  c.name += " by slopes";
+  c.workspace = {area(rows, 2 * width)};
+  c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const* work,
+                   T* const* din) {
+    t.swiglu_slopes(work[0], in[0], rows, width);
+    t.swiglu_backward_by_slopes(din[0], dy, work[0], rows, width, true);
   };
   return c;
 }
@@ -216,6 +234,7 @@ std::vector<OpCase<T>> odd_cases() {
   cases.push_back(attention_case<T>(5, 4, 3, 1, 8));
   cases.push_back(attention_case<T>(14, 16, 2, 1, 16, 13));
   for (const int width : {1, 7, 8, 9, 16, 31, 33}) cases.push_back(swiglu_case<T>(3, width));
+  for (const int width : {3, 16, 33}) cases.push_back(swiglu_slopes_case<T>(4, width));
   for (const int n : {1, 7, 8, 9, 16, 31, 33}) cases.push_back(add_case<T>(n));
   cases.push_back(quantiles_case<T>(3, 2, 7, 3));
   cases.push_back(quantiles_case<T>(2, 3, 1, 0));
