@@ -44,7 +44,7 @@ class Contestant:
     @property
     def name(self) -> str:
         label = {"torch_calls": "torch", "onnx_calls": "onnxruntime", "jax_calls": "jax", "ours": "emisopt"}
-        parts = [label[self.library]]
+        parts = [label.get(self.library, self.library)]
         if self.kind not in ("", "full", "full-noynn", "fp32"):
             parts.append(self.kind.removeprefix("full-"))
         return "-".join(parts)
