@@ -23,8 +23,14 @@ TOLERANCE = 1e-4  # of the largest entry
 # AdamW divides by the gradient's own size: where that is rounding alone, so is the step.
 MOVED_TOLERANCE = 2e-2  # of the norm
 FEW = 5
+TOLD = 20.0  # seconds of preparation that are worth a line
 ROOT = Path(__file__).resolve().parents[2]
 INT8_TOLERANCE = 0.2  # told apart from a broken model, no more: int8 is not compared for its numbers here
+
+
+def tell(text: str) -> None:
+    """Progress, on standard error: a suite's rows come at its end, and a run that is stopped loses them."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Contestant:
     @property
     def name(self) -> str:
         label = {"torch_calls": "torch", "onnx_calls": "onnxruntime", "jax_calls": "jax", "ours": "emisopt"}
-        parts = [label[self.library]]
+        parts = [label.get(self.library, self.library)]
         if self.kind not in ("", "full", "full-noynn", "fp32"):
             parts.append(self.kind.removeprefix("full-"))
         return "-".join(parts)
@@ -47,6 +53,11 @@ class Contestant:
     def compiles(self) -> bool:
         """Takes long to prepare."""
         return self.kind.endswith(("-compile", "-autotune"))
+
+    @property
+    def rounded(self) -> bool:
+        """To 8-bit numbers: other answers are expected."""
+        return self.kind == "int8"
 
     @property
     def cached(self) -> bool:
@@ -193,20 +204,22 @@ class Arena:
     ) -> Result:
         """Prepares all, refuses answers that differ, then lets them take turns."""
         ready: dict[Contestant, Timing] = {}
+        answers: dict[Contestant, dict[str, np.ndarray]] = {}
         absent: dict[str, str] = {}
-        truth: dict[str, np.ndarray] = {}
         for contestant in [*ours, *peers]:
+            name, begin = f"{contestant.name}-{contestant.threads}t", time.monotonic()
             timing, answer, reason = self._prepare(contestant, problem, pace)
-            if timing is None:
-                if contestant in ours:
-                    raise RuntimeError(f"{case}: our side failed: {reason}")
-                absent[f"{contestant.name}-{contestant.threads}t"] = reason
-                continue
-            if not truth:
-                truth = answer
+            if time.monotonic() - begin > TOLD:
+                tell(f"{case}: {name} ready in {time.monotonic() - begin:.0f} s")
+            if timing is not None:
+                ready[contestant], answers[contestant] = timing, answer
+            elif contestant in ours:
+                raise RuntimeError(f"{case}: our side failed: {reason}")
             else:
-                _compare(case, contestant, answer, truth)
-            ready[contestant] = timing
+                absent[name] = reason
+        truth = next((a for c, a in answers.items() if not c.rounded), {})
+        for contestant, answer in answers.items():
+            _compare(case, contestant, answer, truth)
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
         self._take_turns(ready, pace)
         self._forget()
@@ -291,7 +304,7 @@ def _compare(
     case: str, who: Contestant, got: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]
 ) -> None:
     """Raises AssertionError when an answer is another one than ours."""
-    tolerance = INT8_TOLERANCE if who.kind == "int8" else TOLERANCE
+    tolerance = INT8_TOLERANCE if who.rounded else TOLERANCE
     for name in got.keys() & truth.keys():
         difference = np.asarray(got[name], np.float64).ravel() - np.asarray(truth[name], np.float64).ravel()
         if name == "moved":

@@ -23,7 +23,7 @@ from emisopt.engine import AdamW, Program
 
 
 def prepare(problem: Problem, kind: str, threads: int) -> Prepared:
-    """`kind` is of no account: there is one engine."""
+    """`kind`: "int8" for products in 8-bit numbers, else empty."""
     if problem.workload == "online-lora":
         return _lora(problem, threads)
     if problem.trains:
@@ -35,7 +35,9 @@ def prepare(problem: Problem, kind: str, threads: int) -> Prepared:
         "gradient": "vjp",
         "jacobian": "jacobian",
     }
-    program = Program(problem.architecture, mode=modes[problem.workload], threads=threads)
+    precision = "int8" if kind == "int8" else "float32"
+    mode = modes[problem.workload]
+    program = Program(problem.architecture, mode=mode, threads=threads, precision=precision)
     program.load()
     program.history[:] = problem.history
     program.future[:] = problem.future

@@ -18,6 +18,7 @@ Floats32 = NDArray[np.float32]
 
 SETPOINTS = 6
 SIZES = {"S": Architecture.S, "M": Architecture.M, "L": Architecture.L}
+LARGER = {"XL": Architecture(width=512, heads=16, layers=8)}  # int8 alone
 # One optimiser for all sides; the largest norm is small enough to clip.
 RATE, DECAY, CLIP = 1e-3, 0.01, 0.5
 # Online: half of the batch is new rows, half is replayed rows with a teacher's stored quantiles.
@@ -38,8 +39,8 @@ class Problem:
     def of(cls, case: str) -> Problem:
         """From a case's name: forward-S, train128-M, online-full-L."""
         workload, _, size = case.rpartition("-")
-        if size not in SIZES:
-            raise ValueError(f"case: expected a name that ends in -S, -M or -L, got {case!r}")
+        if size not in SIZES | LARGER:
+            raise ValueError(f"case: expected a name that ends in -S, -M, -L or -XL, got {case!r}")
         batch = 1
         if workload.startswith("train"):
             workload, batch = "train", int(workload.removeprefix("train"))
@@ -49,7 +50,7 @@ class Problem:
 
     @property
     def architecture(self) -> Architecture:
-        return self.arch or SIZES[self.size]
+        return self.arch or (SIZES | LARGER)[self.size]
 
     @property
     def trains(self) -> bool:

@@ -35,6 +35,7 @@ class Setting:
     horizon: int
     threads: int
     isa: _core.Isa
+    precision: _core.Precision
     levels: tuple[float, ...]
     seeds: tuple[tuple[int, int], ...]
     history_width: int
@@ -106,6 +107,7 @@ def _probe_seconds(s: Setting, op: _Op | None) -> float:
         levels=list(s.levels),
         threads=s.threads,
         isa=s.isa,
+        precision=s.precision,
         seeds=list(s.seeds),
     )
     weights = 0.05 * np.random.default_rng(0).standard_normal(network.parameter_count)

@@ -115,6 +115,7 @@ class Program:
         if seeds is None:
             seeds = [(output, network.middle) for output in range(network.outputs)]
         self._seeds = tuple((int(o), int(q)) for o, q in seeds) if mode == "jacobian" else ()
+        kind = precision_of("Program(precision)", precision)
         self._network, self._config = network, config
         self._core = _core.Program(
             network,
@@ -130,8 +131,9 @@ class Program:
             distill=distill,
             trainable=_core.trainable_by_name(network, list(trainable)) if trainable else [],
             seeds=list(self._seeds),
-            precision=precision_of("Program(precision)", precision),
+            precision=kind,
         )
+        self._precision = kind
         self._run, self._run_context = self._core.run, self._core.run_context
         self._views: dict[str, Floats32] = {}
         self.theta: Floats32 = theta
@@ -269,6 +271,7 @@ class Program:
                 horizon=self.horizon,
                 threads=self.threads,
                 isa=self._level,
+                precision=self._precision,
                 levels=tuple(config.quantiles),
                 seeds=self._seeds,
                 history_width=network.history_width,
