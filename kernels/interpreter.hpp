@@ -95,6 +95,11 @@ class Interpreter final : public Program<T> {
   void fill_rope_tables();
   void list_windows();
   int team_size(double flop, int rows) const;
+  /// jacobian: whether the gradient has one row per window, in singles_.
+  bool single_gradient(int id) const {
+    const ValueState& state = plan_.state(kFuture, id);
+    return plan_.mode == Mode::jacobian && state.single && state.gradient;
+  }
 
   // forward.inl
   void forward(const Node& node, Frame& frame, Span span, Member& member);

@@ -295,9 +295,6 @@ void bind_program(py::module_& m) {
       .value("pinball", Loss::pinball)
       .value("squared", Loss::squared)
       .value("huber", Loss::huber);
-  py::enum_<Precision>(m, "Precision", "Numbers of the products inside the layers.")
-      .value("float32", Precision::float32)
-      .value("int8", Precision::int8);
   Bound program(m, "Program", "A compiled network; its buffers are float32 arrays on one arena.");
   bind_calls(program);
   bind_inputs_and_answers(program);
