@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import time as clock
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pandas as pd
 from emisopt import _core
 from emisopt._format import html_table, short
 from emisopt.errors import ConfigError, DataError, did_you_mean
-from emisopt.permit.arrays import PLANT, STATUS, Codes, Floats, codes, numbers, seconds, utc
+from emisopt.permit.arrays import PLANT, STATUS, Codes, Floats, codes, numbers, require_words, seconds, utc
 from emisopt.permit.coming import Coming, begin_of, checked_ranks
 from emisopt.permit.document import Permit
 from emisopt.permit.signals import signals_of
@@ -126,7 +128,7 @@ class PermitStream:
         DataError : the table's index or columns. InputError : naming tag, row and time.
         """
         time = seconds(frame)
-        if not time.size:
+        if not len(frame):
             return self
         columns = numbers(frame, self._columns)
         states = None if plant is None else codes(frame, plant, PLANT, "plant")
@@ -139,19 +141,40 @@ class PermitStream:
         for name in self._columns:
             what = (status or {}).get(name)
             flags.append(None if what is None else codes(frame, what, STATUS, f"status of {name!r}"))
+        first = self._core is None
         if self._core is None:
             self._core = self._begin(time)
-        self._core.push(time, columns, flags, states)
+        try:
+            self._core.push(time, columns, flags, states)  # type: ignore[arg-type]
+        except _core.InputError:
+            try:
+                self._require_words(states, flags)
+            except DataError:
+                self._core = None if first else self._core  # nothing of these rows has been taken
+                raise
+            raise
         return self
 
-    def _begin(self, time: Floats) -> _core.Evaluator:
-        steps = np.diff(time[:_SAMPLE])
-        steps = steps[steps > 0]
-        self._sample_s = self._period or (float(np.median(steps)) if steps.size else 0.0)
+    def _require_words(self, states: Codes | None, flags: Sequence[Codes | None]) -> None:
+        """Of codes that are none, the core says as much; here it is said as of words, with its argument."""
+        if states is not None:
+            require_words(states, states, PLANT, "plant")
+        for name, found in zip(self._columns, flags, strict=True):
+            if found is not None:
+                require_words(found, found, STATUS, f"status of {name!r}")
+
+    def _begin(self, time: Floats | _core.SteadyTime) -> _core.Evaluator:
+        if isinstance(time, _core.SteadyTime):
+            self._sample_s = self._period or float(time.step_s)
+            first, last = (clock.gmtime(t).tm_year for t in (time.first_s, time.last_s))
+        else:
+            steps = np.diff(time[:_SAMPLE])
+            steps = steps[steps > 0]
+            self._sample_s = self._period or (float(np.median(steps)) if steps.size else 0.0)
+            first, last = (pd.Timestamp(t, unit="s").year for t in (time.min(), time.max()))
         period = self._period
-        if period is None and any(rule.needs_period for rule in self.permit.rules):
+        if period is None and self.permit.core.needs_period:
             period = self._sample_s
-        first, last = (pd.Timestamp(t, unit="s").year for t in (time.min(), time.max()))
         table = zone_table(self._zone, first - 1, last + _YEARS_AHEAD)
         return _core.Evaluator(
             self.permit.core, self._signals, self._columns, table, period_s=period or 0.0, **self._options
@@ -397,10 +420,13 @@ class Evaluation(Sequence[RuleResult]):
         self.zone = str(core.zone)
         self.rows = int(core.rows)
         self.steps_back = int(core.steps_back)
-        self._results = [RuleResult(one, self.zone) for one in core.results]
+
+    @cached_property
+    def _results(self) -> list[RuleResult]:
+        return [RuleResult(self.core.result(i), self.zone) for i in range(len(self.core))]
 
     def __len__(self) -> int:
-        return len(self._results)
+        return len(self.core)
 
     def __iter__(self) -> Iterator[RuleResult]:
         return iter(self._results)

@@ -142,5 +142,15 @@ TEST(Zone, RefusesAWrongTableByName) {
   EXPECT_THROW(zone.require(utc("2024-12-31"), utc("2025-01-02")), InputError);
 }
 
+TEST(Zone, NextChangeIsTheFirstOneAfterAnInstant) {
+  Zone zone;
+  EXPECT_EQ(zone.next_change(0), std::numeric_limits<Second>::max());
+  zone.since = {1000, 5000};
+  zone.offset_s = {0, 3600, 0};
+  EXPECT_EQ(zone.next_change(999), 1000);
+  EXPECT_EQ(zone.next_change(1000), 5000);
+  EXPECT_EQ(zone.next_change(5000), std::numeric_limits<Second>::max());
+}
+
 }  // namespace
 }  // namespace emisopt
