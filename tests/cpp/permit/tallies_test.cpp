@@ -16,7 +16,7 @@ TEST(Tallies, AveragesOfManyWindowsHaveTheBitsOfEach) {
   int taken = 0, declined = 0;
   for (int round = 0; round < 400; ++round) {
     const std::size_t means = 40 + rng.below(200);
-    const double scale = round % 5 == 0 ? 0x1p-12 : round % 7 == 0 ? 0x1p36 : 1;
+    const double scale = round % 5 == 0 ? 0x1p-16 : round % 7 == 0 ? 0x1p36 : 1;
     Tallies tallies;
     Tally total;
     tallies.resize(means);

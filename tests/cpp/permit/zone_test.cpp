@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "emisopt/base/error.hpp"
 
 namespace emisopt {
