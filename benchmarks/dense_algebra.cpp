@@ -1,8 +1,8 @@
 // kernels/dense.hpp beside Eigen (compiled in, -O3 -march=native -DNDEBUG) and OpenBLAS (opened at run time,
 // one thread). Usage: dense_algebra ROUNDS OPENBLAS_LIBRARY|- N... ; prints the measured peak and a line per
-// operation and order: "row OP N FLOP OURS EIGEN OPENBLAS", medians in ns (of the
-// thread's own time where all sides take more than 50 us), nan where a peer has no such function. Calls take
-// turns; only the call itself is timed, and what it destroys is restored outside.
+// operation and order: "row OP N FLOP OURS EIGEN OPENBLAS", medians in ns (of the thread's own time where all
+// sides take more than 50 us), nan where a peer has no such function. Calls take turns; only the call itself
+// is timed, and what it destroys is restored outside.
 #include <dlfcn.h>
 #include <time.h>
 

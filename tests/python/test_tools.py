@@ -46,11 +46,7 @@ def test_includes_of_the_same_and_earlier_rooms_pass(tmp_path: Path) -> None:
         ("csrc/emisopt/control/a.cpp", '"emisopt/plant/plant.hpp"', "control may include base data permit"),
         ("csrc/emisopt/data/a.hpp", '"emisopt/permit/limit_row.hpp"', "data may include base data"),
         ("csrc/emisopt/data/a.hpp", "<emisopt/loop/tick.hpp>", "data may include base data"),
-        (
-            "csrc/emisopt/model/a.cpp",
-            '"kernels/cpu/vec.hpp"',
-            "kernels/backend.hpp and kernels/dense.hpp only",
-        ),
+        ("csrc/emisopt/model/a.cpp", '"kernels/cpu/vec.hpp"', "backend.hpp and kernels/dense.hpp only"),
         ("csrc/emisopt/base/a.cpp", '"kernels/backend.hpp"', "base comes before the engines"),
         ("csrc/emisopt/base/a.cpp", "<Python.h>", "neither Python nor CUDA"),
         ("csrc/emisopt/base/a.cpp", "<pybind11/numpy.h>", "neither Python nor CUDA"),

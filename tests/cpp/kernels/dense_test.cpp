@@ -177,6 +177,56 @@ TEST_P(DenseLevels, AgreesWithTheDefinitionAtOddSizesStridesAndPlaces) {
   }
 }
 
+// The definition itself: what is solved, multiplied out again, is what was given.
+TEST_P(DenseLevels, SolvesAreUndoneByProducts) {
+  for (const int n : {1, 2, 9, 30, 77, 140}) {
+    const auto at = [n](int i, int j) { return static_cast<std::size_t>(i) * n + j; };
+    const Numbers k = positive(n, 3), b = numbers(n, 4);
+    Numbers l = k, work(static_cast<std::size_t>(dense_work(n))), x = b, back = b, sides = b, sides_back = b,
+            product(n);
+    ASSERT_EQ(table().potrf(l.data(), n, n, work.data()), -1);
+    table().trsv(x.data(), l.data(), n, n);
+    table().trsv_transposed(back.data(), l.data(), n, n);
+    table().trsm(sides.data(), 1, l.data(), n, n, 1);
+    table().trsm_transposed(sides_back.data(), 1, l.data(), n, n, 1);
+    for (int i = 0; i < n; ++i) {
+      double forth = 0, forth_sides = 0, transposed = 0, transposed_sides = 0;
+      for (int j = 0; j < n; ++j) {
+        double s = 0;
+        for (int q = 0; q <= std::min(i, j); ++q) s += l[at(i, q)] * l[at(j, q)];
+        ASSERT_NEAR(s, k[at(i, j)], 1e-12) << i << " " << j;
+        if (j <= i) forth += l[at(i, j)] * x[j], forth_sides += l[at(i, j)] * sides[j];
+        if (j >= i) transposed += l[at(j, i)] * back[j], transposed_sides += l[at(j, i)] * sides_back[j];
+      }
+      for (const double got : {forth, forth_sides, transposed, transposed_sides})
+        ASSERT_NEAR(got, b[i], 1e-12) << "n " << n << ", row " << i;
+    }
+    table().symv(product.data(), k.data(), n, b.data(), n);
+    Numbers whole(n), transposed(n, 0.0);
+    table().gemv(whole.data(), k.data(), n, b.data(), n, n);
+    table().gemv_transposed(transposed.data(), k.data(), n, b.data(), n, n);
+    for (int i = 0; i < n; ++i) {
+      double s = 0;
+      for (int j = 0; j < n; ++j) s += k[at(i, j)] * b[j];
+      for (const double got : {product[i], whole[i], transposed[i]}) ASSERT_NEAR(got, s, 1e-12) << i;
+    }
+    // A A' of its rows is A' A of its columns
+    Numbers turned(k.size()), c(k.size(), 0.0), d(k.size(), 0.0);
+    const Numbers a = numbers(k.size(), 7);
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < n; ++j) turned[at(j, i)] = a[at(i, j)];
+    table().syrk(c.data(), n, a.data(), n, b.data(), n, n, false, work.data());
+    table().syrk_transposed(d.data(), n, turned.data(), n, b.data(), n, n, false, work.data());
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j <= i; ++j) {
+        double s = 0;
+        for (int q = 0; q < n; ++q) s += a[at(i, q)] * b[q] * a[at(j, q)];
+        ASSERT_NEAR(c[at(i, j)], s, 1e-12);
+        ASSERT_NEAR(d[at(i, j)], s, 1e-12);
+      }
+  }
+}
+
 TEST_P(DenseLevels, AddressesAndStridesDoNotChangeABit) {
   for (const Shape s : kShapes) {
     const Result first = everything(table(), s, 0, test::Place::aligned);
