@@ -19,12 +19,13 @@ from sklearn.utils.validation import check_is_fitted
 from emisopt import _core, _ensemble_file
 from emisopt._ensemble_cover import Cover
 from emisopt._ensemble_fit import EnsembleChoice, Recipe, parts_of, truth_of
-from emisopt._ensemble_members import Member
+from emisopt._ensemble_members import Member, OnlineMember
 from emisopt._ensemble_rows import StreamRows
-from emisopt._ensemble_rules import Question, members_of
+from emisopt._ensemble_rules import ONLINE, Question, members_of
 from emisopt.combination import combine
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_plan, to_history
+from emisopt.online import OnlineLearner
 from emisopt.progress import StageLine
 from emisopt.tags import TagMap
 
@@ -78,7 +79,8 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
     ----------
     weights_ : DataFrame (row ahead, output) x member;   members_ : name -> model, those with a weight
     choice_ : :class:`EnsembleChoice`;   steps_ : of the network's training
-    network_ : the Forecaster, as fitted; None where no member needs one
+    network_ : the Forecaster, as fitted, and learner_ : the :class:`OnlineLearner` that follows the stream,
+        for its reports and rollback; each None where no member needs one
     tags_ : the tag map; `outputs_`, `setpoints_`, `disturbances_` : names in order
 
     References
@@ -252,6 +254,12 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
     def steps_(self) -> int:
         check_is_fitted(self, "members_")
         return self.choice_.steps
+
+    @property
+    def learner_(self) -> OnlineLearner | None:
+        check_is_fitted(self, "members_")
+        member = self.members_.get(ONLINE)
+        return member.learner if isinstance(member, OnlineMember) else None
 
     @property
     def rows(self) -> int:

@@ -428,3 +428,8 @@ def test_it_is_an_estimator_that_says_when_it_is_not_fitted() -> None:
         with pytest.raises(NotFittedError):
             call()
     assert pickle.loads(pickle.dumps(f)).seed == 7
+
+
+def test_the_learner_that_follows_the_stream_is_at_hand(history, hourly) -> None:
+    assert hourly.learner_ is not None and hourly.learner_.rows == FIT
+    assert fitted(history, members=("corrector",)).learner_ is None
