@@ -249,6 +249,19 @@ def test_without_a_plan_operation_is_held(hourly: EnsembleForecaster, history: p
     pd.testing.assert_frame_equal(hourly.predict(), held)
 
 
+def test_a_label_as_old_as_the_rows_held_is_taken_by_all(history: pd.DataFrame) -> None:
+    f = fitted(history, delay=3, members=("network", "online network", "corrector"), intervals=False)
+    f._rows.keep = 200
+    f.observe(history[FIT : FIT + 300].drop(columns=OUTPUTS))
+    oldest = f._rows.first
+    assert oldest > 0
+    before = f.predict()
+    f.label(history[OUTPUTS][oldest : FIT + 297], oldest)
+    assert not np.allclose(f.predict(), before)
+    with pytest.raises(InputError, match=f"expected row {oldest} or later, older ones are forgotten"):
+        f.label(history[OUTPUTS][oldest - 1 : oldest], oldest - 1)
+
+
 # ---- files ----------------------------------------------------------------------------------------------
 
 
@@ -391,10 +404,6 @@ def test_labels_that_come_early_are_refused_and_nothing_is_taken(history) -> Non
         f.observe(history[FIT : FIT + 3][["ambient"]])
     with pytest.raises(InputError, match=r"row 928 may come from row 940 on \(delay 12\), now is row 939"):
         f.label(history[OUTPUTS][FIT - 12 : FIT - 11], FIT - 12)
-    with pytest.raises(InputError, match="older ones are forgotten"):
-        f._rows.first = 100
-        f.label(history[OUTPUTS][50:51], 50)
-    f._rows.first = 0
     with pytest.raises(InputError, match=r"expected the columns \['co'\]"):
         f.label(history[["nox"]][FIT - 13 : FIT - 12], FIT - 13)
     with pytest.raises(InputError, match="infinite"):
