@@ -28,13 +28,13 @@ FORMAT, VERSION = "emisopt.ensemble", 1
 def write(ensemble: EnsembleForecaster, path: str) -> None:
     """Raises FileError; InputError: a setting that JSON cannot hold."""
     about = {
-        "version": VERSION, "parameters": ensemble.get_params(deep=False), "tags": ensemble.tags_.to_json(),
+        "version": VERSION, "parameters": ensemble._parameters, "tags": ensemble.tags_.to_json(),
         "members": list(ensemble.members_), "weights": ensemble._weights.tolist(), "steps": ensemble.steps_,
         "fit_rows": ensemble._fit_rows,
         "asked": None if ensemble._asked is None else ensemble._asked.tolist(),
     }  # fmt: skip
     try:
-        text = json.dumps(about)
+        text = json.dumps(about, default=_plain)
     except TypeError as error:
         raise _core.InputError(
             f"EnsembleForecaster.save: expected settings of plain numbers: {error}"
@@ -84,6 +84,7 @@ def _restore(ensemble: EnsembleForecaster, about: dict[str, Any], parts: dict[st
         Cover.from_parts(question, parts, name) if f"{name}/about" in parts else None
         for name in ("cover", "live")
     ]
+    ensemble._parameters = dict(about["parameters"])
     ensemble.choice_ = EnsembleChoice(names, weights, int(about["steps"]))
     ensemble._adopt(question, names, weights, made, network, covers[0])
     rows = StreamRows.from_parts(question.tags, parts)
@@ -96,6 +97,13 @@ def _restore(ensemble: EnsembleForecaster, about: dict[str, Any], parts: dict[st
         member.predict(history, rows.first, *coming)
     if about["asked"] is not None:
         ensemble._asked = np.array(about["asked"], dtype=np.float64).reshape(question.shape())
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays for JSON. Raises TypeError."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"got a {type(value).__name__}")
 
 
 def bytes_of(model: Forecaster | EnsembleForecaster) -> bytes:

@@ -28,7 +28,7 @@ class EnsembleChoice:
     ----------
     members : names;   weights : (M, H, O), >= 0, sum 1 over the members;   steps : of the network's training
     issued, came : blend (n, H, O, Q) and labels (n, H, O) of the validation rows, where intervals are kept at
-        their cover; else None
+        their cover; else, and from a file, None
     """
 
     members: tuple[str, ...]

@@ -172,10 +172,10 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
             to_history(history, tags, where="EnsembleForecaster.fit(history)")  # says what is expected
         train, validation = parts_of(len(history), train_rows, validation_rows)
         frame = history.iloc[: train + validation]
+        to_history(frame.iloc[:train], tags, where="EnsembleForecaster.fit(history)")
         if question.delay:
             frame = frame.copy()
             frame.loc[frame.index[-question.delay :], list(tags.outputs)] = np.nan
-        to_history(frame.iloc[:train], tags, where="EnsembleForecaster.fit(history)")
         recipe = self._recipe()
         recipe.check(question, names, train, validation)
         with StageLine(show=progress) as say:
@@ -201,7 +201,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         rows.begin(frame)
         for member in made.values():
             member.begin(frame, rows)
-        self.choice_ = choice
+        self.choice_, self._parameters = choice, dict(self.get_params(deep=False))
         self._adopt(question, used, choice.weights[[names.index(n) for n in used]], made, forecaster, cover)
         self._begin(train + validation, rows, None if cover is None else cover.copy())
         return self

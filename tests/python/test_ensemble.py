@@ -135,7 +135,7 @@ def test_nothing_is_read_before_it_is_known(delay: int) -> None:
     noise = history.copy()
     rng = np.random.default_rng(1)
     noise.loc[noise.index[cut:], OUTPUTS] = rng.uniform(20, 80, (len(noise) - cut, 2))
-    both = [fitted(h, delay=delay).backtest(h, end=1240) for h in (history, noise)]
+    both = [fitted(h, delay=delay).backtest(h, end=cut + delay + 20) for h in (history, noise)]
     issued = cut + delay - FIT + 1
     for part in ("quantiles", "raw"):
         one, two = (getattr(run, part) for run in both)
@@ -143,7 +143,7 @@ def test_nothing_is_read_before_it_is_known(delay: int) -> None:
         assert not np.array_equal(one[issued], two[issued])
     inlet = history.copy()
     inlet.loc[inlet.index[cut:], "inlet"] = 0.0  # not known ahead
-    other = fitted(inlet, delay=delay).backtest(inlet, end=1240)
+    other = fitted(inlet, delay=delay).backtest(inlet, end=cut + 5)
     np.testing.assert_array_equal(other.quantiles[: cut - FIT + 1], both[0].quantiles[: cut - FIT + 1])
 
 
@@ -320,12 +320,19 @@ def test_a_file_that_is_no_ensemble_is_refused(hourly, tmp_path) -> None:
             EnsembleForecaster.load(tmp_path / f"broken{i}")
 
 
-def test_a_setting_that_no_file_holds_is_told(hourly, tmp_path) -> None:
-    before = hourly.network
-    hourly.set_params(network={"prior": object()})
-    with pytest.raises(InputError, match="plain numbers"):
-        hourly.save(tmp_path / "x")
-    hourly.set_params(network=before)
+def test_parameters_set_after_the_fit_do_not_change_what_was_fitted(history, tmp_path) -> None:
+    f = fitted(history, members=("corrector",), horizon=np.array([1, 2, 6]), seed=np.int64(3))
+    f.set_params(horizon=3, delay=9)
+    f.save(tmp_path / "f")
+    again = EnsembleForecaster.load(tmp_path / "f")
+    assert again.seed == 3 and again.delay == 0
+    pd.testing.assert_frame_equal(again.predict(), f.predict(), check_exact=True)
+
+
+def test_a_setting_that_no_file_holds_is_told(history, tmp_path) -> None:
+    f = fitted(history, members=("corrector",), network={"prior": object()})
+    with pytest.raises(InputError, match="plain numbers: got a object"):
+        f.save(tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
