@@ -93,7 +93,11 @@ def fit_network(
 
 
 def stacked(question: Question, history: pd.DataFrame, train_rows: int, validation_rows: int) -> pd.DataFrame:
-    """(O (train + validation),) the training rows of all outputs, then their validation rows."""
+    """(O (train + validation),) the training rows of all outputs, then their validation rows.
+
+    One output's rows follow another's without a mark, so a few windows that teach have two of them in
+    sight; so it was when the table was printed.
+    """
     rows = train_rows + validation_rows
     whole = to_history(history.iloc[:rows], question.tags, live=True)
     values = np.asarray(whole.values)[:, [question.tags.names.index(n) for n in question.tags.outputs]]
