@@ -93,7 +93,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
     >>> from emisopt import EnsembleForecaster, plants
     >>> history, tags = plants.Boiler(seed=1).simulate_history(days=4)
     >>> small = {"context": 24, "width": 16, "heads": 2, "steps": 50}
-    >>> f = EnsembleForecaster(horizon=6, members=("network", "corrector"), network=small)
+    >>> f = EnsembleForecaster(horizon=6, network=small, corrector={"window": 100, "waves": 20})
     >>> f = f.fit(history[:1000], tags=tags, progress=False)
     >>> bool((f.weights_.sum(axis=1) - 1 < 1e-12).all()), f.observe(history[1000:1010]).empty
     (True, True)
