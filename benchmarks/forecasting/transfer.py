@@ -24,7 +24,7 @@ from benchmarks.forecasting.soft_sensors import SRU_LAGS
 from benchmarks.forecasting.task import Floats, Ints
 from benchmarks.harness import Row
 from emisopt import Corrector, Forecaster, plants, run_online, transfer
-from emisopt._transfer_members import blend_shares
+from emisopt.combination import drawn_weights
 from emisopt.history import to_history, to_table
 from emisopt.lags import lag_features
 from emisopt.tags import TagMap
@@ -204,7 +204,7 @@ def from_scratch(case: Case, steps: int, seed: int, threads: int) -> dict[str, F
     y = history[case.outputs].to_numpy(dtype=float)
     at = np.arange(first, last, spacing)
     truth = np.stack([y[at + h] for h in range(HORIZON)], axis=1)
-    shares = blend_shares(truth, tried, np.nanstd(y[: case.rows], axis=0), {"corrector": 1.0},
+    shares = drawn_weights(truth, tried, np.nanstd(y[: case.rows], axis=0), {"corrector": 1.0},
                           validation / HORIZON, 4.0)  # fmt: skip
     final = run(network(case.rows, 0, max(50, int(trial.training_["best_step"]))), begin, end, stride)
     out["network"] = final[:, leads]

@@ -7,6 +7,7 @@ namespace emisopt::python {
 namespace py = pybind11;
 
 void bind_errors(py::module_& m);      // errors.cpp: classes and their translation
+void bind_archive(py::module_& m);     // archive.cpp: sealed files of named parts
 void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as data, the optimiser's pass
 void bind_program(py::module_& m);     // program.cpp: compiled programs and their buffers
 void bind_networks(py::module_& m);    // program.cpp: the forecaster's network and its weights

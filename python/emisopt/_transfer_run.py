@@ -20,10 +20,10 @@ from emisopt._transfer_members import (
     SCRATCH,
     SCRATCH_CORRECTOR,
     Member,
-    blend_shares,
     mean_errors,
     padded,
 )
+from emisopt.combination import combine, drawn_weights
 from emisopt.corrector import Corrector
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history
@@ -276,9 +276,9 @@ class TransferRun:
         windows = self.validation / horizon
         beside = [n for n in (CORRECTOR, SCRATCH_CORRECTOR) if n in names]
         prior = {n: float(share[0, 0]) for n, share in self._believed(beside).items()}
-        shares = blend_shares(truth, {n: candidates[n] for n in names}, scale, prior, windows, self.doubt)
-        blend = sum(shares[n] * candidates[n] for n in names)
-        table["blend"] = mean_errors(truth, np.asarray(blend), scale)
+        shares = drawn_weights(truth, {n: candidates[n] for n in names}, scale, prior, windows, self.doubt)
+        blend = combine([candidates[n][..., None] for n in names], [shares[n] for n in names])[..., 0]
+        table["blend"] = mean_errors(truth, blend, scale)
         self.table["test"] = table.T.rename_axis("mean absolute error, in standard deviations")
         return shares
 

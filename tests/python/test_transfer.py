@@ -6,7 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from emisopt import Corrector, Forecaster, Tag, TagMap, plants, transfer
-from emisopt._transfer_members import blend_shares, lead_groups, padded
+from emisopt._transfer_members import padded
 
 SMALL = {"context": 24, "horizon": 6, "width": 16, "heads": 2, "warmup": 5, "threads": 1}
 STEPS = ["domains", "data", "features", "source", "copy", "fine-tuning", "test"]
@@ -179,21 +179,6 @@ def test_bad_sources_and_targets_are_named(source, young):
         transfer(source, history, tags=inputs, progress=False)
     with pytest.raises(ValueError, match="nox"):
         transfer(source, history.drop(columns="nox"), tags=tags, progress=False)
-
-
-def test_blend_shares_trust_the_prior_where_windows_are_few():
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=(50, 4, 2))
-    good, bad = truth + 0.1 * rng.normal(size=truth.shape), truth + rng.normal(size=truth.shape)
-    one = np.ones(2)
-
-    def share(windows):
-        return blend_shares(truth, {"a": good, "b": bad}, one, {"b": 1.0}, windows, 4.0)["a"]
-
-    assert (share(0) == 0).all()
-    assert (share(1e6) > 0.8).all()
-    assert (share(4) < share(40)).all()
-    assert lead_groups(9) == [[0], [1], [2, 3], [4, 5, 6, 7], [8]]
 
 
 def test_padding_has_no_values_and_keeps_the_clock(young):
