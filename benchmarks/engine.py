@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 
-from benchmarks import engine_cost, engine_growth
+from benchmarks import engine_cost, engine_growth, engine_int8
 from benchmarks.engine_peers.contest import Arena, Contestant, Pace, Result, Timing, tell
 from benchmarks.engine_peers.problem import Problem
 from benchmarks.harness import Row
@@ -57,6 +57,7 @@ def run(quick: bool, cases: Sequence[str] = (), peers: Sequence[str] = ()) -> li
     else:
         chosen = list(QUICK) if quick else [c for c in GOALS if not c.startswith(LEARNING)]
     rows = rows_of_cases(chosen, quick, peers)
+    rows += engine_int8.rows(quick, cases)
     return rows + engine_cost.rows(quick, cases) + engine_growth.rows(quick, cases, peers)
 
 

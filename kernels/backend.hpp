@@ -103,6 +103,16 @@ struct LossParts {
   double label = 0, multiscale = 0, distill = 0, distill_multiscale = 0, hidden = 0;
 };
 
+/// The pieces in which train mode sums a batch: slot s holds windows batch * s / count up to (not including)
+/// batch * (s + 1) / count and has a weight gradient of its own; gradients are added slot by slot, in order.
+template <class T>
+struct Slots {
+  int count = 0;               // fixed by the shapes, at most 8
+  std::size_t stride = 0;      // scalars from one slot's gradient to the next
+  T* gradients = nullptr;      // (count, stride)
+  LossParts* parts = nullptr;  // (batch): each window's share of loss_parts()
+};
+
 struct Shapes {
   int batch = 1;           // infer, vjp: candidate plans that share ONE history; train: windows, each its own
   int history_tokens = 0;  // may be 0 (a soft sensor has no past)
@@ -178,6 +188,14 @@ class Program {
   /// Runs the future rows (train: all rows), then what the mode asks for. Throws StateError, before any work,
   /// when load() or the run_context() that must follow it is missing; no other way to throw.
   virtual void run() = 0;
+  /// train, for a batch shared among processes: run() in two halves. run_slots() takes the loss's
+  /// denominators from the weights of the WHOLE batch and then works through slots first .. last - 1;
+  /// join_slots() makes gradient(), loss() and loss_parts() of what all slots hold. Whoever lets others work
+  /// out some slots writes the weights of all windows before and the others' gradients and parts between the
+  /// two; then the bits are those of run(). run_slots() throws StateError before the first load().
+  virtual Slots<T> slots() = 0;
+  virtual void run_slots(int first, int last) = 0;
+  virtual void join_slots() = 0;
   virtual Cost cost() const = 0;
   /// The level whose instructions run.
   virtual Isa isa() const = 0;

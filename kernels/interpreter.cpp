@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "kernels/backward.inl"
 #include "kernels/forward.inl"
@@ -178,15 +179,17 @@ void Interpreter<T>::lay_out_weights() {
   transposed_.assign(ops.parameters.size(), nullptr);
   cosine_.assign(ops.ops.size(), nullptr);
   sine_.assign(ops.ops.size(), nullptr);
+  std::set<const void*> taken;  // not by the pointers, which are null while the layout is measured
   for (const Node& node : plan_.nodes) {
     const Op& op = plan_.op(node);
     const auto id = static_cast<std::size_t>(node.op);
-    if (op.kind == OpKind::linear &&
-        !node.int8) {  // one after the other: who reads ahead finds the next op's weight
+    // one after the other: who reads ahead finds the next op's weight
+    if (op.kind == OpKind::linear && !node.int8) {
       T*& w = packed_[static_cast<std::size_t>(op.w)];
-      if (!w) w = arena_.template take<T>(packed_count(plan_.width(op.x), plan_.width(op.y)));
+      if (taken.insert(&w).second)
+        w = arena_.template take<T>(packed_count(plan_.width(op.x), plan_.width(op.y)));
     }
-    if (op.kind == OpKind::rope && !cosine_[id]) {
+    if (op.kind == OpKind::rope && taken.insert(&cosine_[id]).second) {
       const std::size_t count = product({s.history_tokens + s.future_tokens, op.head_dim / 2});
       cosine_[id] = arena_.template take<T>(count);
       sine_[id] = arena_.template take<T>(count);
@@ -197,13 +200,15 @@ void Interpreter<T>::lay_out_weights() {
     const Op& op = plan_.op(node);
     if (op.kind != OpKind::linear || !node.x.wanted) continue;
     T*& w = transposed_[static_cast<std::size_t>(op.w)];
-    if (!w) w = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.width(op.x)));
+    if (taken.insert(&w).second)
+      w = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.width(op.x)));
   }
 }
 
 template <class T>
 void Interpreter<T>::lay_out_int8() {
   rounded_.assign(plan_.ops.parameters.size(), {});
+  std::set<const void*> taken;
   long most_rows = 0, most_bytes = 0;
   for (const Node& node : plan_.nodes) {
     if (!node.int8) continue;
@@ -214,7 +219,7 @@ void Interpreter<T>::lay_out_int8() {
     most_bytes = std::max(most_bytes, m * int8_row(k));
     Rounded& w = rounded_[static_cast<std::size_t>(op.w)];
     const auto columns = static_cast<std::size_t>(round_up(n, panel));
-    if (w.scale) continue;
+    if (!taken.insert(&w).second) continue;
     w.packed = arena_.template take<std::int8_t>(static_cast<std::size_t>(int8_size(k, n, panel)));
     w.scale = arena_.template take<T>(columns);
     w.sum = arena_.template take<std::int32_t>(columns);
@@ -233,8 +238,7 @@ void Interpreter<T>::lay_out_jacobian() {
   jacobian_ = arena_.template take<T>(product({long(seeds_.size()), steps, steps, plan_.width(ops.future)}));
   singles_.assign(ops.values.size(), nullptr);
   for (std::size_t id = 0; id < ops.values.size(); ++id) {
-    const ValueState& state = plan_.values[kFuture][id];
-    if (state.single && state.gradient)
+    if (single_gradient(int(id)))
       singles_[id] = arena_.template take<T>(product({long(windows_.size()), plan_.width(int(id))}));
   }
   maps_.assign(plan_.nodes.size(), nullptr);
@@ -322,24 +326,26 @@ void Interpreter<T>::lay_out_values(Frame& frame, int windows, Part part) {
     if (op.x2 >= 0) last[static_cast<std::size_t>(op.x2)] = n;
   }
   std::multimap<int, T*> idle;  // by width
+  std::vector<bool> placed(ops.values.size());
   for (std::size_t n = 0; n < plan_.nodes.size(); ++n) {
     if (plan_.nodes[n].part != part) continue;
     const Op& op = plan_.op(plan_.nodes[n]);
     const bool outside = op.y == ops.quantiles || (op.y == ops.hidden && plan_.hidden && part == kFuture);
-    T*& y = frame.value[part][static_cast<std::size_t>(op.y)];
-    const int width = plan_.width(op.y);
-    if (!outside && !y) {
-      const auto found = kept[static_cast<std::size_t>(op.y)] ? idle.end() : idle.find(width);
+    const auto id = static_cast<std::size_t>(op.y);
+    if (!outside && !placed[id]) {
+      placed[id] = true;
+      const auto found = kept[id] ? idle.end() : idle.find(plan_.width(op.y));
       if (found == idle.end()) {
-        y = arena_.template take<T>(product({windows, rows(part), width}));
+        frame.value[part][id] = arena_.template take<T>(product({windows, rows(part), plan_.width(op.y)}));
       } else {
-        y = found->second;
+        frame.value[part][id] = found->second;
         idle.erase(found);
       }
     }
-    for (const int id : {op.x, op.x2 == op.x ? -1 : op.x2}) {
-      if (id < 0 || kept[static_cast<std::size_t>(id)] || last[static_cast<std::size_t>(id)] != n) continue;
-      if (T* done = frame.value[part][static_cast<std::size_t>(id)]) idle.emplace(plan_.width(id), done);
+    for (const int x : {op.x, op.x2 == op.x ? -1 : op.x2}) {
+      const auto read = static_cast<std::size_t>(x);
+      if (x >= 0 && placed[read] && !kept[read] && last[read] == n)
+        idle.emplace(plan_.width(x), frame.value[part][read]);
     }
   }
 }
@@ -369,7 +375,7 @@ void Interpreter<T>::lay_out_gradients(Gradients& gradients, int windows) {
   auto acquire = [&](Part part, int id) {
     // vjp reads the caller's seed and writes the caller's future_gradient; the rest is the worker's own
     if (plan_.mode == Mode::vjp && (id == ops.quantiles || id == ops.future)) return;
-    if (plan_.mode == Mode::jacobian && singles_[static_cast<std::size_t>(id)]) return;
+    if (single_gradient(id)) return;
     const std::size_t count = product({all_rows(part), plan_.width(id)});
     // a team keeps rows in their places (lay_out_values)
     auto best = idle.end();

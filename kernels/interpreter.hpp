@@ -40,6 +40,11 @@ class Interpreter final : public Program<T> {
   Isa isa() const override { return isa_; }
   void run_context() override;
   void run() override;
+  Slots<T> slots() override {
+    return plan_.mode == Mode::train ? Slots<T>{items_, slot_stride(), slots_, window_parts_} : Slots<T>{};
+  }
+  void run_slots(int first, int last) override;
+  void join_slots() override { reduce_slots(); }
   Cost cost() const override { return {plan_.flop(static_cast<int>(seeds_.size())), arena_.bytes()}; }
 
  private:
@@ -90,6 +95,11 @@ class Interpreter final : public Program<T> {
   void fill_rope_tables();
   void list_windows();
   int team_size(double flop, int rows) const;
+  /// jacobian: whether the gradient has one row per window, in singles_.
+  bool single_gradient(int id) const {
+    const ValueState& state = plan_.state(kFuture, id);
+    return plan_.mode == Mode::jacobian && state.single && state.gradient;
+  }
 
   // forward.inl
   void forward(const Node& node, Frame& frame, Span span, Member& member);
@@ -186,6 +196,7 @@ class Interpreter final : public Program<T> {
   std::vector<Frame> frames_;         // by worker (team, jacobian: one)
   std::vector<Gradients> gradients_;  // by worker (team: one)
   std::atomic<int> next_item_{0};
+  int last_slot_ = 0;    // train_slots() ends before it
   bool loaded_ = false;  // load() has been called
   bool cached_ = false;  // and run_context() since, where there is a history to run
 };

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "emisopt/base/error.hpp"
 #include "kernels/interpreter.hpp"
@@ -16,7 +17,6 @@ void Interpreter<T>::call(void (Interpreter::*work)(Member&), bool step) {
     Interpreter* self;
     void (Interpreter::*work)(Member&);
   } call{this, work};
-  next_item_.store(0, std::memory_order_relaxed);
   const bool context = work == &Interpreter::context;
   if (step)
     in_step(
@@ -59,19 +59,33 @@ void Interpreter<T>::context(Member& member) {
 
 template <class T>
 void Interpreter<T>::run() {
+  if (plan_.mode == Mode::train) {
+    run_slots(0, items_);
+    reduce_slots();
+    return;
+  }
   if (!cached_)
     throw StateError(loaded_ ? "Program.run: expected the history's keys and values under the weights loaded "
                                "last, got none; call run_context() after each load()"
                              : "Program.run: expected weights, none came yet; call load() first");
-  if (plan_.mode == Mode::train) {
-    settle_scales();
-    call(&Interpreter::train_slots, false);
-    reduce_slots();
-  } else if (plan_.mode == Mode::jacobian) {
+  next_item_.store(0, std::memory_order_relaxed);
+  if (plan_.mode == Mode::jacobian)
     call(&Interpreter::run_jacobian, true);
-  } else {
+  else
     call(&Interpreter::run_plans, team_);
-  }
+}
+
+template <class T>
+void Interpreter<T>::run_slots(int first, int last) {
+  if (!loaded_) throw StateError("Program.run: expected weights, none came yet; call load() first");
+  if (plan_.mode != Mode::train || first < 0 || last < first || last > items_)
+    throw InputError("Program.run_slots(first, last): expected slots of a train program, 0.." +
+                     std::to_string(plan_.mode == Mode::train ? items_ : 0) + ", got " +
+                     std::to_string(first) + ".." + std::to_string(last));
+  settle_scales();
+  next_item_.store(first, std::memory_order_relaxed);
+  last_slot_ = last;
+  call(&Interpreter::train_slots, false);
 }
 
 // infer, vjp: candidate plans over the one cached history, in chunks, or all of them by a team.
@@ -174,7 +188,7 @@ template <class T>
 void Interpreter<T>::train_slots(Member& member) {
   const long batch = plan_.shapes.batch;
   Gradients& gradients = gradients_[static_cast<std::size_t>(member.worker)];
-  for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;) {
+  for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < last_slot_;) {
     gradients.weights = slots_ + static_cast<std::size_t>(slot) * slot_stride();
     for (const Range& range : ranges_)
       std::memset(gradients.weights + range.offset, 0, range.count * sizeof(T));

@@ -119,6 +119,9 @@ void bind_engine(py::module_& m) {
       .value("avx2", Isa::avx2)
       .value("avx512", Isa::avx512)
       .value("vnni", Isa::vnni);
+  py::enum_<Precision>(m, "Precision", "Of the products inside the layers.")
+      .value("float32", Precision::float32)
+      .value("int8", Precision::int8);
   m.def("isa_level", &isa_level, "The level in use: the best of this CPU, lowered by EMISOPT_ISA.");
   m.def("isa_available", &isa_available, "Levels that this build and this CPU can run, lowest first.");
   m.def("default_threads", &default_threads, "EMISOPT_THREADS, else the hardware's, at least 1.");

@@ -21,8 +21,8 @@ struct BoundSession {
   ForecastSession session;
   long horizon, outputs, setpoints, disturbances, levels;
 
-  BoundSession(const Forecaster& f, int threads)
-      : session(f, kernels::isa_level(), threads),
+  BoundSession(const Forecaster& f, int threads, kernels::Precision precision)
+      : session(f, kernels::isa_level(), threads, precision),
         horizon(f.config.horizon),
         outputs(static_cast<long>(f.layout.outputs().size())),
         setpoints(static_cast<long>(f.layout.setpoints().size())),
@@ -190,7 +190,8 @@ void bind_forecaster(py::module_& m) {
           },
           "(tags, 2): where the training rows lay, 0.5 % and 99.5 %, physical.");
   py::class_<BoundSession>(m, "ForecastSession", "Compiled programs of one forecaster; one thread at a time.")
-      .def(py::init<const Forecaster&, int>(), "forecaster"_a, "threads"_a = 0)
+      .def(py::init<const Forecaster&, int, kernels::Precision>(), "forecaster"_a, "threads"_a = 0,
+           "precision"_a = kernels::Precision::float32)
       .def(
           "set_history",
           [](BoundSession& self, const History& h, Index end, int hidden) {

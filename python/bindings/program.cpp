@@ -78,8 +78,8 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
   bound.ops = ops;
   bound.shapes = {batch, history_tokens, future_tokens};
   bound.options.mode = mode;
-  bound.options.precision = precision;
   bound.options.loss = loss;
+  bound.options.precision = precision;
   bound.options.levels = std::move(levels);
   bound.options.threads = threads;
   bound.options.level_weights = std::move(level_weights);
@@ -295,9 +295,6 @@ void bind_program(py::module_& m) {
       .value("pinball", Loss::pinball)
       .value("squared", Loss::squared)
       .value("huber", Loss::huber);
-  py::enum_<Precision>(m, "Precision", "Numbers of the products inside the layers.")
-      .value("float32", Precision::float32)
-      .value("int8", Precision::int8);
   Bound program(m, "Program", "A compiled network; its buffers are float32 arrays on one arena.");
   bind_calls(program);
   bind_inputs_and_answers(program);

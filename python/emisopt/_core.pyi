@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -64,6 +64,53 @@ class Isa:
         ...
     @typing.overload
     def __ne__(self, other: Isa) -> bool:
+        ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __str__(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def value(self) -> int:
+        ...
+class Precision:
+    """
+    Of the products inside the layers.
+
+    Members:
+
+      float32
+
+      int8
+    """
+    __members__: typing.ClassVar[dict[str, Precision]]
+    float32: typing.ClassVar[Precision]
+    int8: typing.ClassVar[Precision]
+    @typing.overload
+    def __eq__(self, other: Precision) -> bool:
+        ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool:
+        ...
+    def __getstate__(self) -> int:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __index__(self) -> int:
+        ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __int__(self) -> int:
+        ...
+    @typing.overload
+    def __ne__(self, other: Precision) -> bool:
         ...
     @typing.overload
     def __ne__(self, other: typing.Any) -> bool:
@@ -339,53 +386,6 @@ class Loss:
         ...
     @typing.overload
     def __ne__(self, other: Loss) -> bool:
-        ...
-    @typing.overload
-    def __ne__(self, other: typing.Any) -> bool:
-        ...
-    def __repr__(self) -> str:
-        ...
-    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def __str__(self) -> str:
-        ...
-    @property
-    def name(self) -> str:
-        ...
-    @property
-    def value(self) -> int:
-        ...
-class Precision:
-    """
-    Numbers of the products inside the layers.
-
-    Members:
-
-      float32
-
-      int8
-    """
-    __members__: typing.ClassVar[dict[str, Precision]]
-    float32: typing.ClassVar[Precision]
-    int8: typing.ClassVar[Precision]
-    @typing.overload
-    def __eq__(self, other: Precision) -> bool:
-        ...
-    @typing.overload
-    def __eq__(self, other: typing.Any) -> bool:
-        ...
-    def __getstate__(self) -> int:
-        ...
-    def __hash__(self) -> int:
-        ...
-    def __index__(self) -> int:
-        ...
-    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
-        ...
-    def __int__(self) -> int:
-        ...
-    @typing.overload
-    def __ne__(self, other: Precision) -> bool:
         ...
     @typing.overload
     def __ne__(self, other: typing.Any) -> bool:
@@ -962,6 +962,11 @@ class Permit:
     def name(self) -> str:
         ...
     @property
+    def needs_period(self) -> bool:
+        """
+        A rule counts samples, so that the seconds between them must be known.
+        """
+    @property
     def rules(self) -> list[PermitRule]:
         ...
     @property
@@ -1112,6 +1117,12 @@ class Evaluation:
     """
     A permit judged on data.
     """
+    def __len__(self) -> int:
+        ...
+    def result(self, i: typing.SupportsInt | typing.SupportsIndex) -> RuleResult:
+        """
+        In the permit's order of rules, then of signals; IndexError beyond the last.
+        """
     def to_json(self) -> str:
         """
         Counts, worst averages and verdicts as canonical JSON.
@@ -1124,9 +1135,6 @@ class Evaluation:
         ...
     @property
     def permit_hash(self) -> str:
-        ...
-    @property
-    def results(self) -> list[RuleResult]:
         ...
     @property
     def rows(self) -> int:
@@ -1214,6 +1222,27 @@ class PermitRows:
         """
         What the rows belong to; `output`: of basis_map().
         """
+class SteadyTime:
+    """
+    Stamps at a steady pace of whole seconds, UTC.
+    """
+    @staticmethod
+    def of(ticks: numpy.typing.NDArray[numpy.int64], per_second: typing.SupportsInt | typing.SupportsIndex) -> SteadyTime | None:
+        """
+        ticks (N) since 1970, of which a second has per_second; None where the pace is not steady.
+        """
+    @property
+    def first_s(self) -> int:
+        ...
+    @property
+    def last_s(self) -> int:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def step_s(self) -> int:
+        ...
 class Evaluator:
     """
     Judges a permit on rows as they come.
@@ -1228,11 +1257,17 @@ class Evaluator:
         """
     def finish(self) -> None:
         ...
+    @typing.overload
     def push(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> None:
         """
         time (N) in UTC seconds; columns: (N) float64 each, NaN = missing; status: per column (N) uint8 or
         None (valid, calibration, maintenance, invalid); plant (N) uint8 or None (off, on, startup, shutdown,
         malfunction).
+        """
+    @typing.overload
+    def push(self, time: SteadyTime, columns: list, status: list = [], plant: typing.Any = None) -> None:
+        """
+        The same of rows at a steady pace.
         """
     def result(self) -> Evaluation:
         ...
@@ -1793,7 +1828,7 @@ class ForecastSession:
     """
     Compiled programs of one forecaster; one thread at a time.
     """
-    def __init__(self, forecaster: Forecaster, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, forecaster: Forecaster, threads: typing.SupportsInt | typing.SupportsIndex = 0, precision: Precision = Precision.float32) -> None:
         ...
     def jacobian(self, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
         """
@@ -2996,7 +3031,7 @@ def ewma_limit(run_length: typing.SupportsFloat | typing.SupportsIndex, weight: 
     ...
 def ewma_run_length(weight: typing.SupportsFloat | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, shift: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> float:
     ...
-def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
+def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0, precision: Precision = Precision.float32) -> numpy.typing.NDArray[numpy.float64]:
     """
     Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN where none can be. operation_known: realised setpoints and known-ahead disturbances are given.
     """
@@ -3169,9 +3204,9 @@ def tail_weights(tail: str, levels: collections.abc.Sequence[typing.SupportsFloa
     """
     Weights of quantile levels within the pinball loss: all, upper, lower or both.
     """
-def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '', held: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] | None = None) -> tuple[TrainResult, bool]:
+def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '', held: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] | None = None, rank: typing.SupportsInt | typing.SupportsIndex = 0, size: typing.SupportsInt | typing.SupportsIndex = 1, reduce: typing.Any = None) -> tuple[TrainResult, bool]:
     """
-    Trains in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
+    Trains in place; reduce(array) sums a float array over `size` processes, in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
     """
 def trainable_by_name(network: OpList, prefixes: collections.abc.Sequence[str]) -> list[bool]:
     """

@@ -21,7 +21,7 @@ for object in "$@"; do
       fi
       wide=$(objdump -d "$object" | grep -c '%zmm' || true)
       case "$object" in
-        */avx512.cpp.o | */vnni.cpp.o) [ "$wide" -gt 0 ] || complain "$object" "512-bit instructions" "none" ;;
+        */avx512*.cpp.o | */vnni.cpp.o) [ "$wide" -gt 0 ] || complain "$object" "512-bit instructions" "none" ;;
         *) [ "$wide" -eq 0 ] || complain "$object" "no 512-bit instructions" "$wide" ;;
       esac
       ;;
@@ -31,5 +31,5 @@ for object in "$@"; do
       ;;
   esac
 done
-[ "$checked" -eq 3 ] || complain "arguments" "the objects of three SIMD levels" "$checked"
+[ "$checked" -eq 5 ] || complain "arguments" "the objects of three SIMD levels and two of dense algebra" "$checked"
 exit $status

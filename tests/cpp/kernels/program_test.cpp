@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -117,6 +118,41 @@ TEST_P(EveryIsa, OneTwoAndFiveThreadsGiveTheSameBits) {
       EXPECT_TRUE(same_bits(v1->quantiles(), vn->quantiles(), 33 * quantile_size));
       EXPECT_TRUE(same_bits(v1->future_gradient(), vn->future_gradient(), 33 * future_size));
     }
+}
+
+// The arena throws where a layout takes more than it measured; small odd networks find that sooner than large
+// ones.
+TEST_P(EveryIsa, LayoutsOfManyShapesHold) {
+  Rng rng(3);
+  auto between = [&](int a, int b) { return a + static_cast<int>(rng.uniform() * (b - a + 1)); };
+  for (int round = 0; round < 60; ++round) {
+    test::TinyConfig c;
+    c.heads = c.kv_heads = between(1, 3);
+    c.width = 4 * c.heads;
+    c.layers = between(1, 3);
+    c.outputs = between(1, 3);
+    c.feedforward = between(3, 40);
+    const int past = between(0, 9), steps = between(1, 7);
+    const OpList any = test::tiny_network(c);
+    const std::vector<float> weights = test::tiny_weights<float>(any);
+    for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::train}) {
+      CompileOptions o;
+      o.mode = mode;
+      o.threads = between(1, 3);
+      o.levels = test::tiny_levels(c);
+      for (int k = 0; k < c.outputs; ++k) o.seeds.push_back({k, 1});
+      const int batch = mode == Mode::jacobian ? 1 : between(1, 5);
+      auto p = compile(any, {batch, past, steps}, o, GetParam());
+      p->load(weights.data());
+      const auto rows = static_cast<std::size_t>(batch * steps);
+      test::fill(p->future(), rows * 3, 2);
+      test::fill(p->history(), static_cast<std::size_t>((mode == Mode::train ? batch : 1) * past * 5), 1);
+      if (mode == Mode::train) std::fill_n(p->weight(), rows * static_cast<std::size_t>(c.outputs), 1.0f);
+      p->run_context();
+      p->run();
+      for (std::size_t i = 0; i < rows * 3; ++i) ASSERT_TRUE(std::isfinite(p->quantiles()[i]));
+    }
+  }
 }
 
 // Large enough that a team forms: rows are shared within one plan, and members meet at every attention.
