@@ -41,7 +41,7 @@ class Architecture:
     --------
     >>> from emisopt.engine import Architecture
     >>> Architecture.S.parameter_count
-    151104
+    154124
     """
 
     S: ClassVar[Architecture]

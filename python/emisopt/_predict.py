@@ -56,17 +56,19 @@ def predict(network: _core.OpList, s: Setting) -> float:
 
     Every op of its blocks is timed in a chain, what stands around the blocks in the probe without one.
     """
-    total = _probe_seconds(s, None)
-    total -= sum(
-        _op_seconds(s, op) for op in ((_KIND.linear, s.width, s.key), (_KIND.attention, s.key, s.width))
-    )
-    # Behind the last attention, training runs future rows only, and a Jacobian's seed is one row of up to H.
+    # The probe has the last attention and the product before it already.
+    total = _probe_seconds(s, None) - _op_seconds(s, (_KIND.linear, s.width, s.key))
+    # Behind that attention training runs future rows only, and a Jacobian's seed is one row, not up to H.
+    seeds = len(s.seeds)
     share = {
         _core.Mode.train: s.horizon / (s.horizon + s.history_tokens),
-        _core.Mode.jacobian: 2.0 / (s.horizon + 1),
+        _core.Mode.jacobian: (1 + seeds) / (1 + seeds * (s.horizon + 1) / 2),
     }.get(s.mode, 1.0)
     for kind, rows, read, written, _, _ in _blocks(network):
-        total += _op_seconds(s, (kind, read, written)) * (1.0 if rows == _ROWS.all else share)
+        if rows == _ROWS.all:
+            total += _op_seconds(s, (kind, read, written))
+        elif kind != _KIND.attention:
+            total += share * _op_seconds(s, (kind, read, written))
     return max(total, 0.0)
 
 

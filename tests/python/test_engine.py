@@ -5,6 +5,7 @@ import ctypes
 import gc
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import emisopt
-from emisopt import _core
+from emisopt import _core, _predict
 from emisopt.engine import AdamW, Architecture, Program
 
 WIDTH, STEPS, BATCH, INSIDE = 3, 4, 5, 2
@@ -417,3 +418,36 @@ def test_ten_thousand_runs_keep_no_memory(mode):
         assert abs(mallinfo2().h - used) < 4096
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("mode", ["infer", "vjp"])
+def test_cost_counts_and_predicts_within_a_quarter(mode):
+    """A prediction is of an undisturbed run: on a busy machine one of a few attempts must see one."""
+    p = ready(Architecture.S, mode)
+    ratios = []
+    for _ in range(8):
+        _predict._probe_seconds.cache_clear()
+        _predict._op_seconds.cache_clear()
+        cost = p.cost()
+        times = []
+        for _ in range(200):
+            start = time.perf_counter()
+            p.run()
+            times.append(time.perf_counter() - start)
+        ratios.append(cost.seconds / min(times))
+        if 0.75 <= ratios[-1] <= 1.25:
+            break
+    assert 0.75 <= ratios[-1] <= 1.25, ratios
+    assert cost.flop > 24 * TINY.parameter_count and cost.bytes > 4 * Architecture.S.parameter_count
+
+
+def test_an_int8_program_answers_nearly_the_same_and_is_for_forecasts_alone():
+    exact, rounded = ready(Architecture.S), ready(Architecture.S, precision="int8")
+    exact.run()
+    rounded.run()
+    apart = np.abs(exact.quantiles - rounded.quantiles).max() / np.abs(exact.quantiles).max()
+    assert 0 < apart < 0.2
+    with pytest.raises(emisopt.InputError, match="int8"):
+        Program(TINY, mode="vjp", precision="int8")
+    with pytest.raises(emisopt.InputError, match=r"Program\(precision\): expected one of float32, int8, got"):
+        Program(TINY, precision="int4")
