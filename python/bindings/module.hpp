@@ -18,9 +18,8 @@ void bind_permit(py::module_& m);      // permit.cpp: permits as data, their eva
 void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
 void bind_prior(py::module_& m);       // prior.cpp: mechanistic priors, tables and registered functions
 void bind_distill(py::module_& m);     // distill.cpp: a teacher's stored forecasts, copied layers
-void bind_train(py::module_& m);
-void bind_transplant(py::module_& m);  // transplant.cpp: a forecaster for another plant       // train.cpp:
-                                       // training with progress and Ctrl-C
+void bind_train(py::module_& m);       // train.cpp: progress and results
+void bind_transplant(py::module_& m);  // transplant.cpp: a forecaster for another plant
 void bind_online(py::module_& m);      // online.cpp: learning row by row
 void bind_corrector(py::module_& m);   // corrector.cpp: the closed-form forecaster that follows the labels
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
