@@ -43,8 +43,8 @@ class Program:
     mode : "infer"; "vjp": also the gradient of a cost by the future; "jacobian": also that of every seed;
         "train": loss over a batch and its gradient by the weights
     threads : 0: EMISOPT_THREADS, else the machine's; the bits do not depend on it
-    precision : "float32", or "int8" (infer only): products inside the layers on weights rounded per channel and
-        activations rounded per row, two to three times as fast; for screening, never for gradients
+    precision : "float32", or "int8" (infer only): products inside the layers on weights rounded per channel
+        and activations rounded per row, two to three times as fast; for screening, never for gradients
     isa : "ref", "avx2", "avx512", "vnni"; None: the best of this machine, lowered by EMISOPT_ISA
     seeds : jacobian: (output, level) pairs by index; None: the median of every output
     loss, level_weights, distill, trainable : train: see `kernels/backend.hpp`; `trainable` are beginnings of

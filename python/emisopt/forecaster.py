@@ -309,12 +309,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def _ready(self, history: pd.DataFrame, precision: str = "float32") -> _core.ForecastSession:
         """The compiled session with this history's keys and values cached."""
         check_is_fitted(self, "core_")
-        kind = precision_of("Forecaster.predict(precision)", precision)
-        if self._sessions is None:
-            self._sessions = {}
-        if precision not in self._sessions:
-            self._sessions[precision] = _core.ForecastSession(self.core_, self.threads, kind)
-        session = self._sessions[precision]
+        session = self._session_of(precision)
         # The session reads the last `context` rows; one more lets it see a break right before them.
         tail = history.tail(self.core_.config.context + 1) if isinstance(history, pd.DataFrame) else history
         core_history = to_history(tail, self.tags_, live=True)
@@ -333,10 +328,17 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """(H, O, Q) after a history; NaN where :meth:`_can` says no."""
         if not self._can(history):
             return np.full((self._horizon, len(self.outputs_), len(self.core_.config.quantiles)), np.nan)
-        if self._session is None:
-            self._session = _core.ForecastSession(self.core_, self.threads)
-        self._session.set_history(history, history.rows)
-        return np.asarray(self._session.predict(plan, known))
+        session = self._session_of("float32")
+        session.set_history(history, history.rows)
+        return np.asarray(session.predict(plan, known))
+
+    def _session_of(self, precision: str) -> _core.ForecastSession:
+        kind = precision_of("Forecaster.predict(precision)", precision)
+        if self._sessions is None:
+            self._sessions = {}
+        if precision not in self._sessions:
+            self._sessions[precision] = _core.ForecastSession(self.core_, self.threads, kind)
+        return self._sessions[precision]
 
     # ---- checkpoints ------------------------------------------------------------------------------------
 
