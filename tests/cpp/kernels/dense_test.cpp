@@ -234,7 +234,8 @@ TEST_P(DenseLevels, AddressesAndStridesDoNotChangeABit) {
       for (const test::Place place : {test::Place::shifted, test::Place::before_guard}) {
         const Result again = everything(table(), s, pad, place);
         for (std::size_t f = 0; f < first.size(); ++f)
-          ASSERT_EQ(std::memcmp(first[f].data(), again[f].data(), first[f].size() * sizeof(double)), 0)
+          ASSERT_TRUE(first[f].empty() ||
+                      std::memcmp(first[f].data(), again[f].data(), first[f].size() * sizeof(double)) == 0)
               << "result " << f << " of n " << s.n << ", k " << s.k << ", pad " << pad;
       }
   }
