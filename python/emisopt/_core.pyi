@@ -1227,6 +1227,11 @@ class SteadyTime:
     Stamps at a steady pace of whole seconds, UTC.
     """
     @staticmethod
+    def between(first: typing.SupportsInt | typing.SupportsIndex, second: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex, per_second: typing.SupportsInt | typing.SupportsIndex) -> SteadyTime | None:
+        """
+        The same of ticks that are known to rise evenly, by three of them; None where they do not agree.
+        """
+    @staticmethod
     def of(ticks: numpy.typing.NDArray[numpy.int64], per_second: typing.SupportsInt | typing.SupportsIndex) -> SteadyTime | None:
         """
         ticks (N) since 1970, of which a second has per_second; None where the pace is not steady.
@@ -1271,6 +1276,16 @@ class Evaluator:
         """
     def result(self) -> Evaluation:
         ...
+    @typing.overload
+    def run(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> Evaluation:
+        """
+        push() of all rows, finish() and result() at once.
+        """
+    @typing.overload
+    def run(self, time: SteadyTime, columns: list, status: list = [], plant: typing.Any = None) -> Evaluation:
+        """
+        The same of rows at a steady pace.
+        """
     @property
     def newest(self) -> float:
         """

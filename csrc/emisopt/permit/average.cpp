@@ -36,7 +36,7 @@ AverageSeries::Range AverageSeries::range(std::size_t first, std::size_t last) c
 
 void AverageSeries::advance(bool last) {
   if (by_clock(spec_)) return advance_by_clock();
-  const std::vector<Span>& periods = base_.clock().periods();
+  const RawVector<Span>& periods = base_.clock().periods();
   for (const std::size_t count = base_.values().size(); done_ < count; ++done_) {
     if (spec_.over == Over::operating_periods) {
       roll_operating(done_);
@@ -50,15 +50,30 @@ void AverageSeries::advance(bool last) {
 
 void AverageSeries::lay_out(std::size_t closed) {
   if (!by_clock(spec_)) return;
-  const std::vector<Span>& periods = base_.clock().periods();
+  const RawVector<Span>& periods = base_.clock().periods();
   Windows& windows = *out_->windows;
-  for (std::size_t i = windows.end.size(); i < closed; ++i) {
-    windows.begin.push_back(spec_.over == Over::base ? periods[i].begin : periods[i].end - spec_.length);
-    windows.end.push_back(periods[i].end);
-    if (spec_.over != Over::rolling) continue;
-    while (periods[windows.head].begin < windows.begin[i]) ++windows.head;
-    windows.first.push_back(windows.head);
+  const std::size_t from = windows.end.size();
+  if (closed <= from) return;
+  if (windows.end.capacity() < closed) {
+    const std::size_t room = periods.capacity();  // which doubles, also in a stream
+    windows.begin.reserve(room);
+    windows.end.reserve(room);
+    if (spec_.over == Over::rolling) windows.first.reserve(room);
   }
+  windows.begin.resize(closed);
+  windows.end.resize(closed);
+  for (std::size_t i = from; i < closed; ++i) {
+    windows.begin[i] = spec_.over == Over::base ? periods[i].begin : periods[i].end - spec_.length;
+    windows.end[i] = periods[i].end;
+  }
+  if (spec_.over != Over::rolling) return;
+  windows.first.resize(closed);
+  std::size_t head = windows.head;
+  for (std::size_t i = from; i < closed; ++i) {
+    while (periods[head].begin < windows.begin[i]) ++head;
+    windows.first[i] = head;
+  }
+  windows.head = head;
 }
 
 // One average for each base mean, so that all of them have their place before they are computed.
@@ -158,7 +173,7 @@ void AverageSeries::roll_operating(std::size_t i) {
   if (base_.reasons()[i] == Reason::not_operating) return;
   used_.push_back(i);
   if (static_cast<int>(used_.size()) > spec_.length) used_.pop_front();
-  const std::vector<Span>& periods = base_.clock().periods();
+  const RawVector<Span>& periods = base_.clock().periods();
   const bool full = static_cast<int>(used_.size()) == spec_.length;
   const Range window = range(used_.front(), i + 1);
   emit({periods[used_.front()].begin, periods[i].end}, window,

@@ -14,9 +14,9 @@ namespace emisopt {
 /// Those that the clock alone decides (base periods, rolling windows) are the same for all columns and
 /// shared.
 struct Windows {
-  std::vector<Second> begin, end;
-  std::vector<std::size_t> first;  // rolling: the first base mean in each
-  std::size_t head = 0;            // of the newest
+  RawVector<Second> begin, end;
+  RawVector<std::size_t> first;  // rolling: the first base mean in each
+  std::size_t head = 0;          // of the newest
 };
 
 /// Averages of one kind, in order of their end.

@@ -54,7 +54,7 @@ Index BaseClock::rows_before(const Samples& rows, Index from, Second instant, In
   return from;
 }
 
-const std::vector<Piece>& BaseClock::cut(const Samples& rows) {
+const RawVector<Piece>& BaseClock::cut(const Samples& rows) {
   pieces_.clear();
   starts_.clear();
   quarters_.clear();
