@@ -361,7 +361,7 @@ def rows(
 ) -> list[Row]:
     """RESULT rows; pairs None: all of them, or when quick one of each kind with one cut.
 
-    cuts : of each target, at most; 0: all
+    cuts : of each target, at most, spread over its test; 0: all
     """
     if pairs is None:
         pairs = (PAIRS[2], *PAIRS[-2:]) if quick else PAIRS
@@ -376,9 +376,10 @@ def pair_rows(
     source, target = SOURCES[pair[0]](), TARGETS[pair[1]]()
     steps = 120 if quick else 800
     for count in days:
-        chosen = [c for c in target.cuts if c >= count * target.per_day][: cuts or None]
+        chosen = [c for c in target.cuts if c >= count * target.per_day]
         if not chosen:
             continue  # the target has not so many days
+        chosen = chosen[:: -(-len(chosen) // cuts) if cuts else 1]
         ours, peers, losses = [], [], []
         for cut in chosen:
             case = Case.of(target, count, cut, 8 if quick else 1)
