@@ -89,7 +89,7 @@ class Member:
             tags, context = self.model.tags_, self.model.core_.config.context
             frame = self.model.predict(padded(history, tags, context), plan, known)
         elif isinstance(self.model, LastValue):
-            return self.model.after(history, np.array([len(history)]), levels)[0]
+            return np.asarray(self.model.after(history, np.array([len(history)]), levels)[0])
         else:
             corrector = copy.copy(self.model)  # its labels are those of this history
             corrector.core_ = copy.copy(self.model.core_)
@@ -153,10 +153,10 @@ def believed_shares(horizon: int, alike: float) -> tuple[Floats, Floats]:
 
     As they served best, h rows ahead, between stations of other pairs: docs/learning.md, "Transfer".
     """
-    h = np.arange(1, horizon + 1)
-    last = 0.77 * h**-1.14
+    h = np.arange(1, horizon + 1, dtype=np.float64)
+    last = np.asarray(0.77 * h**-1.14)
     network = alike * (1 - last) * np.minimum(0.4 + 0.07 * np.log2(h), 1)
-    return network, last
+    return np.asarray(network), last
 
 
 def mean_errors(truth: Floats, forecast: Floats, scale: Floats) -> Floats:

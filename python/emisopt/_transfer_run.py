@@ -225,6 +225,8 @@ class TransferRun:
         ):
             copied, total = parts[name]
             rows.append((title, total // per, copied // per))
+        if len(self.sources) > 1:
+            self.notes["features"] = "of the first network; the others read the same tags"
         copied, total = parts["head.bias"]
         rows.append(("quantiles of outputs", answers, copied))
         self.table["features"] = pd.DataFrame(
@@ -232,7 +234,12 @@ class TransferRun:
         ).set_index("what")
 
     def _copied(self) -> None:
-        rows = [(n, copied, total, copied / max(total, 1)) for n, copied, total in self.planted[2]]
+        several = len(self.all_planted) > 1
+        rows = [
+            (f"network {place}: {n}" if several else n, copied, total, copied / max(total, 1))
+            for place, planted in enumerate(self.all_planted, 1)
+            for n, copied, total in planted[2]
+        ]
         frame = pd.DataFrame(rows, columns=["parameter", "copied", "weights", "share"]).set_index("parameter")
         self.table["copy"] = frame
 

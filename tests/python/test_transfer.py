@@ -193,6 +193,10 @@ def test_several_networks_of_one_plant_share_alike(source, young):
         "transferred network": 0, "transferred network 2": 0,
     }  # fmt: skip
     assert moved.report.frame("data").loc["networks of the source", "value"] == 2
+    copied = moved.report.frame("copy")
+    assert (copied["share"] == 1).all()
+    assert copied.loc["network 2: head.bias", "weights"] == copied.loc["network 1: head.bias", "weights"]
+    assert "the first network" in moved.report.notes["features"]
     one, two = (m.replay(history, 200, 203, 1, (0.5,)) for m in moved.members[:2])
     assert not np.allclose(one, two)
 
