@@ -25,7 +25,8 @@ from benchmarks.forecasting.soft_sensors import SRU_LAGS
 from benchmarks.forecasting.task import Floats, Ints
 from benchmarks.harness import Row
 from emisopt import Corrector, Forecaster, plants, run_online, transfer
-from emisopt._transfer_members import SCRATCH_CORRECTOR, LastValue, believed_shares, blend_shares
+from emisopt._transfer_members import SCRATCH_CORRECTOR, LastValue, believed_shares
+from emisopt.combination import drawn_weights
 from emisopt.history import to_history, to_table
 from emisopt.lags import lag_features
 from emisopt.tags import TagMap
@@ -212,7 +213,7 @@ def from_scratch(case: Case, steps: int, seed: int, threads: int) -> dict[str, F
         truth = np.stack([y[at + h] for h in range(HORIZON)], axis=1)
         scale = np.nanstd(y[: case.rows], axis=0)
         scale[~(scale > 0)] = 1
-        shares = blend_shares(truth, tried, scale, prior, validation / HORIZON, 4.0)
+        shares = drawn_weights(truth, tried, scale, prior, validation / HORIZON, 4.0)
     together = np.asarray(sum(shares[n] * test[n] for n in shares))
     return out | {"together": together[:, leads]}
 

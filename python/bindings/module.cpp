@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The C++ core of emisopt; the public names are in `emisopt`.";
   m.attr("__version__") = EMISOPT_VERSION;
   bind_errors(m);
+  bind_archive(m);
   bind_engine(m);
   bind_data(m);
   bind_compliance(m);

@@ -7,6 +7,7 @@ namespace emisopt::python {
 namespace py = pybind11;
 
 void bind_errors(py::module_& m);      // errors.cpp: classes and their translation
+void bind_archive(py::module_& m);     // archive.cpp: sealed files of named parts
 void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as data, programs
 void bind_data(py::module_& m);        // data.cpp: tags and histories
 void bind_compliance(py::module_& m);  // compliance.cpp: conversions, substitution, audit records, statistics

@@ -9,10 +9,12 @@ from __future__ import annotations
 from emisopt import metrics, plants
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
 from emisopt.beside import Blend
+from emisopt.climatology import Climatology
 from emisopt.config import show_config
 from emisopt.control import Controller, Decision
 from emisopt.corrector import Corrector, blend_weights
 from emisopt.distillation import distill
+from emisopt.ensemble import EnsembleForecaster
 from emisopt.errors import ConfigError, DataError, EmisoptError
 from emisopt.forecaster import Forecaster
 from emisopt.io import read_history
@@ -29,12 +31,14 @@ from emisopt.transfer import Transfer, transfer
 __all__ = [
     "Blend",
     "BreakRisk",
+    "Climatology",
     "ConfigError",
     "Controller",
     "Corrector",
     "DataError",
     "Decision",
     "EmisoptError",
+    "EnsembleForecaster",
     "Error",
     "FileError",
     "Forecaster",

@@ -1,19 +1,19 @@
-"""The models that a transfer blends, and how the shares of the blend are found."""
+"""The models that a transfer blends."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from emisopt.corrector import Corrector, blend_weights
+from emisopt._ensemble_members import replay_network
+from emisopt.corrector import Corrector
 from emisopt.forecaster import Forecaster
 from emisopt.history import known_array, plan_array
-from emisopt.online import run_online
 from emisopt.tags import TagMap
 
 Floats = NDArray[np.float64]
@@ -122,12 +122,12 @@ class Member:
         horizon = self.shares.shape[0]
         if isinstance(self.model, Forecaster):
             pad = self.model.core_.config.context
-            run = run_online(
-                self.model, padded(history, self.model.tags_, pad), begin + pad, end + pad, stride=stride,
-                learn=False, guard=0, threads=self.model.threads,
+            said = replay_network(
+                self.model, padded(history, self.model.tags_, pad), begin + pad, end + pad, stride,
+                learn=False, threads=self.model.threads,
             )  # fmt: skip
             own = list(self.model.core_.config.quantiles)
-            return np.asarray(run.quantiles)[..., [own.index(q) for q in levels]]
+            return said[..., [own.index(q) for q in levels]]
         if isinstance(self.model, LastValue):
             return self.model.after(history, np.arange(begin, end, stride), levels)
         leads = tuple(range(1, horizon + 1))
@@ -168,56 +168,3 @@ def mean_errors(truth: Floats, forecast: Floats, scale: Floats) -> Floats:
     out = np.full(total.shape, np.nan)
     np.divide(total, count, out=out, where=count > 0)
     return out
-
-
-def lead_groups(horizon: int) -> list[list[int]]:
-    """Steps ahead in groups that double in length: 1, 2, 3-4, 5-8, ... as places from 0."""
-    groups: dict[int, list[int]] = {}
-    for h in range(1, horizon + 1):
-        groups.setdefault(int(np.ceil(np.log2(h))) if h > 1 else 0, []).append(h - 1)
-    return list(groups.values())
-
-
-def blend_shares(
-    truth: Floats,
-    candidates: Mapping[str, Floats],
-    scale: Floats,
-    prior: Mapping[str, float | Floats],
-    windows: float,
-    doubt: float,
-) -> dict[str, Floats]:
-    """Shares (H, O) of each candidate: those of least absolute error per output and group of steps, drawn to
-    those of all outputs together, and these to the prior.
-
-    With n windows of validation that do not overlap, the found shares count n / (n + doubt) at each level:
-    a few windows of one week say little about the next.
-
-    Parameters
-    ----------
-    truth : (n, H, O), NaN where missing;   candidates : name -> (n, H, O);   scale : (O,)
-    prior : name -> share, a number or (H, O), together 1;   windows : horizons in the validation rows
-    """
-    names = list(candidates)
-    horizon, outputs = truth.shape[1:]
-    out = {n: np.zeros((horizon, outputs)) for n in names}
-    believed = np.stack([np.broadcast_to(prior.get(n, 0.0), (horizon, outputs)) for n in names])
-    trust = windows / (windows + doubt) if windows + doubt > 0 else 0.0
-    for group in lead_groups(horizon):
-        start = believed[:, group].mean(axis=(1, 2))
-        together = _shares(
-            (truth / scale)[:, group], [(candidates[n] / scale)[:, group] for n in names], start
-        )
-        together = trust * together + (1 - trust) * start
-        for o in range(outputs):
-            one = [candidates[n][:, group, o] for n in names]
-            own = trust * _shares(truth[:, group, o], one, together) + (1 - trust) * together
-            for name, share in zip(names, own, strict=True):
-                out[name][group, o] = share
-    return out
-
-
-def _shares(truth: Floats, forecasts: Sequence[Floats], otherwise: Floats) -> Floats:
-    known = np.isfinite(truth) & np.all([np.isfinite(f) for f in forecasts], axis=0)
-    if known.sum() < 2 * len(forecasts):
-        return otherwise
-    return blend_weights(truth[known], [f[known] for f in forecasts])

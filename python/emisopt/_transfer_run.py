@@ -23,10 +23,10 @@ from emisopt._transfer_members import (
     LastValue,
     Member,
     believed_shares,
-    blend_shares,
     mean_errors,
     padded,
 )
+from emisopt.combination import combine, drawn_weights
 from emisopt.corrector import Corrector
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history
@@ -288,9 +288,9 @@ class TransferRun:
         windows = self.validation / horizon
         beside = [n for n in (CORRECTOR, SCRATCH_CORRECTOR) if n in names]
         prior = self._believed(beside)
-        shares = blend_shares(truth, {n: candidates[n] for n in names}, scale, prior, windows, self.doubt)
-        blend = sum(shares[n] * candidates[n] for n in names)
-        table["blend"] = mean_errors(truth, np.asarray(blend), scale)
+        shares = drawn_weights(truth, {n: candidates[n] for n in names}, scale, prior, windows, self.doubt)
+        blend = combine([candidates[n][..., None] for n in names], [shares[n] for n in names])[..., 0]
+        table["blend"] = mean_errors(truth, blend, scale)
         self.table["test"] = table.T.rename_axis("mean absolute error, in standard deviations")
         return shares
 

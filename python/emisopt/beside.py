@@ -1,9 +1,11 @@
-"""A network and a closed-form corrector side by side: the share that each has in what is said."""
+"""A network and a closed-form corrector side by side in one learner: the share that each has in what is said.
+
+All members of the accuracy table, found and fitted by themselves: :class:`emisopt.EnsembleForecaster`.
+"""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,25 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emisopt import _core
-from emisopt.corrector import blend_weights
+from emisopt.combination import combine, validated_weights
 
-__all__ = ["Blend", "blocks"]
+__all__ = ["Blend"]
 
 Floats = NDArray[np.float64]
-
-
-def blocks(steps: Sequence[int]) -> list[list[int]]:
-    """Places of rows ahead, in groups that double in length: 1, 2, 3-4, 5-8 ...
-
-    Examples
-    --------
-    >>> blocks((1, 2, 3, 4, 6, 24))
-    [[0], [1], [2, 3], [4], [5]]
-    """
-    groups: dict[int, list[int]] = {}
-    for place, step in enumerate(steps):
-        groups.setdefault(math.ceil(math.log2(step)) if step > 1 else 0, []).append(place)
-    return list(groups.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +60,8 @@ class Blend:
     ) -> Blend:
         """The shares with the least absolute error on rows that neither has learnt from.
 
-        Neighbouring rows ahead share a weight (:func:`blocks`), so that each rests on many numbers. Where the
-        network has no forecast at all the corrector answers alone; without any truth each has a half.
+        Neighbouring rows ahead share a weight, so that each rests on many numbers. Where the network has no
+        forecast at all the corrector answers alone; without any truth each has a half.
 
         Parameters
         ----------
@@ -92,29 +80,22 @@ class Blend:
         steps = range(1, y.shape[1] + 1) if steps is None else steps
         if len(steps) != y.shape[1]:
             raise _core.ShapeError(f"Blend.fit(steps): expected {y.shape[1]} rows ahead, got {len(steps)}")
-        share = np.zeros(y.shape[1:])
-        for o in range(y.shape[2]):
-            for block in blocks(steps):
-                pair = [a[:, block, o].ravel() for a in (f, g)]
-                known = np.isfinite(y[:, block, o].ravel()) & np.isfinite(pair[1])
-                if (known & np.isfinite(pair[0])).any():
-                    share[block, o] = blend_weights(y[:, block, o].ravel(), pair)[0]
-                elif not known.any():
-                    share[block, o] = 0.5
-        return cls(share)
+        if not y.size:
+            return cls(np.full(y.shape[1:], 0.5))
+        weights = validated_weights(y, [f, g], steps, prior_windows=0.0, few_windows=0.0, least=0.0)
+        return cls(weights[0])
 
     def __call__(self, network: ArrayLike, corrector: ArrayLike) -> Floats:
-        """(..., H, O, Q) quantiles averaged level by level, so that they cannot cross; where the network has
-        none, the corrector's."""
+        """(..., H, O, Q) quantiles averaged level by level, so that they cannot cross; where one has none,
+        the other's."""
         f, g = np.asarray(network, dtype=np.float64), np.asarray(corrector, dtype=np.float64)
         if f.shape != g.shape or f.ndim < 3 or f.shape[-3:-1] != self.share.shape:
             h, o = self.share.shape
             raise _core.ShapeError(
                 f"Blend: expected quantiles (..., H={h}, O={o}, Q) twice, got {f.shape} and {g.shape}"
             )
-        share = np.where(np.isnan(f), 0.0, self.share[..., None])
-        # A share of 0 or 1 keeps the other's NaN out.
-        return np.where(share > 0, share * np.nan_to_num(f), 0.0) + np.where(share < 1, (1 - share) * g, 0.0)
+        alone = np.isnan(f) & ~np.isnan(g)  # even where it has no share
+        return np.where(alone, g, combine([f, g], [self.share, 1 - self.share]))
 
     def to_json(self) -> str:
         return json.dumps({"share": self.share.tolist()})

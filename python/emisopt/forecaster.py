@@ -308,6 +308,23 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self._session.set_history(core_history, core_history.rows)
         return self._session
 
+    def _can(self, history: _core.History) -> bool:
+        """Whether the context before the end of a history is unbroken and knows every output."""
+        context = int(self.core_.config.context)
+        if history.rows < context or np.asarray(history.gap)[history.rows - context + 1 :].any():
+            return False
+        places = [self.tags_.names.index(n) for n in self.outputs_]
+        return bool(np.isfinite(np.asarray(history.values)[-context:, places]).any(axis=0).all())
+
+    def _say(self, history: _core.History, plan: Floats, known: Floats) -> Floats:
+        """(H, O, Q) after a history; NaN where :meth:`_can` says no."""
+        if not self._can(history):
+            return np.full((self._horizon, len(self.outputs_), len(self.core_.config.quantiles)), np.nan)
+        if self._session is None:
+            self._session = _core.ForecastSession(self.core_, self.threads)
+        self._session.set_history(history, history.rows)
+        return np.asarray(self._session.predict(plan, known))
+
     # ---- checkpoints ------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], *, permit: Permit | None = None) -> None:

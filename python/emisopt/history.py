@@ -20,6 +20,7 @@ from emisopt.tags import TagMap
 __all__ = [
     "core_tags",
     "future_index",
+    "future_plan",
     "held_disturbances",
     "history_frame",
     "known_array",
@@ -152,6 +153,30 @@ def known_array(known: pd.DataFrame | ArrayLike | None, tags: TagMap, horizon: i
     if numbers.shape != array.shape:
         raise _core.ShapeError(f"known: expected (H={horizon}, D={len(names)}), got {numbers.shape}")
     return np.ascontiguousarray(numbers)
+
+
+def future_plan(
+    history: _core.History,
+    tags: TagMap,
+    plan: pd.DataFrame | ArrayLike | None,
+    known: pd.DataFrame | ArrayLike | None,
+    horizon: int,
+) -> tuple[Floats, Floats]:
+    """Plan (H, U) and coming disturbances (H, D), physical; setpoints, and disturbances that are known ahead,
+    held at their newest value in the history where nothing is given; other disturbances stay unknown."""
+    nothing = np.full((horizon, len(tags.setpoints)), np.nan)
+    rows = [plan_array(nothing if plan is None else plan, tags, horizon), known_array(known, tags, horizon)]
+    values = np.asarray(history.values)
+    for array, names in zip(rows, (tags.setpoints, tags.disturbances), strict=True):
+        for c, name in enumerate(names):
+            if tags[name].role == "disturbance" and not tags[name].known_ahead:
+                array[:, c] = np.nan
+                continue
+            column = values[:, tags.names.index(name)]
+            seen = column[np.isfinite(column)]
+            if seen.size:
+                array[:, c] = np.where(np.isnan(array[:, c]), seen[-1], array[:, c])
+    return rows[0], rows[1]
 
 
 def held_disturbances(frame: pd.DataFrame, tags: TagMap, horizon: int) -> pd.DataFrame:

@@ -256,7 +256,7 @@ class OnlineLearner:
             self.core.first_row,
         )
         beside = core.quantiles(mean, variance, levels)
-        if self._network_can(history):
+        if self.forecaster._can(history):
             said = self.forecaster.predict(frame, plan, known)
         else:
             columns = pd.MultiIndex.from_product([self.tags.outputs, levels], names=["output", "quantile"])
@@ -264,14 +264,6 @@ class OnlineLearner:
             said = pd.DataFrame(np.nan, index=index, columns=columns)
         blended = self.blend(said.to_numpy().reshape(horizon, outputs, -1), beside)
         return pd.DataFrame(blended.reshape(horizon, -1), index=said.index, columns=said.columns)
-
-    def _network_can(self, history: _core.History) -> bool:
-        """Whether the context is unbroken and knows every output."""
-        context = int(self.forecaster.core_.config.context)
-        if history.rows < context or np.asarray(history.gap)[history.rows - context + 1 :].any():
-            return False
-        places = [self.tags.names.index(n) for n in self.tags.outputs]
-        return bool(np.isfinite(np.asarray(history.values)[-context:, places]).any(axis=0).all())
 
     @property
     def reports(self) -> pd.DataFrame:

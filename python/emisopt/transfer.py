@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emisopt._transfer_members import Member
 from emisopt._transfer_run import TransferRun, Tuning
+from emisopt.combination import combine
 from emisopt.forecaster import Forecaster
 from emisopt.progress import StageLine
 from emisopt.tags import TagMap
@@ -62,9 +63,9 @@ class Transfer:
         Quantiles are averaged level by level (Lichtendahl et al. 2013), so they do not cross. Correctors take
         in the history's labels first; hand it in from the first row of the target on.
         """
-        parts = [m.predict(history, plan, known, self.quantiles) * m.shares[..., None] for m in self.members]
+        parts = [m.predict(history, plan, known, self.quantiles) for m in self.members]
         frame = self.forecaster.predict(history, plan, known)
-        frame.iloc[:, :] = np.sum(parts, axis=0).reshape(len(frame), -1)
+        frame.iloc[:, :] = combine(parts, [m.shares for m in self.members]).reshape(len(frame), -1)
         return frame
 
     def replay(self, history: pd.DataFrame, begin: int, end: int | None = None, *, stride: int = 1) -> Floats:
@@ -78,11 +79,8 @@ class Transfer:
         ndarray (origins, H, O, Q)
         """
         stop = len(history) if end is None else end
-        parts = [
-            m.replay(history, begin, stop, stride, self.quantiles) * m.shares[None, :, :, None]
-            for m in self.members
-        ]
-        return np.asarray(np.sum(parts, axis=0))
+        parts = [m.replay(history, begin, stop, stride, self.quantiles) for m in self.members]
+        return combine(parts, [m.shares for m in self.members])
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_()

@@ -6,7 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from emisopt import Corrector, Forecaster, Tag, TagMap, plants, transfer
-from emisopt._transfer_members import LastValue, believed_shares, blend_shares, lead_groups, padded
+from emisopt._transfer_members import LastValue, believed_shares, padded
 
 SMALL = {"context": 24, "horizon": 6, "width": 16, "heads": 2, "warmup": 5, "threads": 1}
 STEPS = ["domains", "data", "features", "source", "copy", "fine-tuning", "test"]
@@ -250,21 +250,6 @@ def test_believed_shares_leave_the_rest_to_correctors(alike):
     assert (network >= 0).all() and (last > 0).all() and (network + last <= 1).all()
     assert (np.diff(last) < 0).all()
     assert (np.diff(network) >= 0).all()
-
-
-def test_blend_shares_trust_the_prior_where_windows_are_few():
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=(50, 4, 2))
-    good, bad = truth + 0.1 * rng.normal(size=truth.shape), truth + rng.normal(size=truth.shape)
-    one = np.ones(2)
-
-    def share(windows):
-        return blend_shares(truth, {"a": good, "b": bad}, one, {"b": 1.0}, windows, 4.0)["a"]
-
-    assert (share(0) == 0).all()
-    assert (share(1e6) > 0.8).all()
-    assert (share(4) < share(40)).all()
-    assert lead_groups(9) == [[0], [1], [2, 3], [4, 5, 6, 7], [8]]
 
 
 def test_padding_has_no_values_and_keeps_the_clock(young):
