@@ -195,7 +195,8 @@ def from_scratch(case: Case, steps: int, seed: int, threads: int) -> dict[str, F
             settings = SIZES | TRAINING | {"season": case.target.season, "seed": seed, "threads": threads}
 
             def network(train: int, valid: int, steps: int) -> Forecaster:
-                f = Forecaster(**settings, steps=steps, min_horizon=1, validate_every=25)  # type: ignore[arg-type]
+                own = settings | {"steps": steps, "min_horizon": 1, "validate_every": 25}
+                f = Forecaster(**own)  # type: ignore[arg-type]
                 return f.fit(history, tags=tags, train_rows=train, validation_rows=valid, progress=False)
 
             def run(f: Forecaster, first: int, last: int, stride: int) -> Floats:
