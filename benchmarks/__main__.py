@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -28,12 +29,19 @@ def suites(folder: Path = FOLDER) -> dict[str, str]:
     return found
 
 
+def _run_of(name: str) -> Callable[..., list[harness.Row]]:
+    run: Callable[..., list[harness.Row]] = importlib.import_module(f"benchmarks.{name}").run
+    return run
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     known = suites()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare with named peers.")
     parser.add_argument("suite", nargs="*", metavar="SUITE", help="all when none is named; see --list")
     parser.add_argument("--quick", action="store_true", help="fewer seeds, smaller sizes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write machine and rows to FILE")
+    parser.add_argument("--case", action="append", default=[], metavar="PATTERN", help="only such rows")
+    parser.add_argument("--peer", action="append", default=[], metavar="PATTERN", help="only such peers")
     parser.add_argument("--list", action="store_true", help="name the suites and stop")
     options = parser.parse_args(arguments)
     if options.list:
@@ -48,12 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
 
+    choice = {name: value for name, value in (("cases", options.case), ("peers", options.peer)) if value}
+    for name in (options.suite or known) if choice else ():
+        if not choice.keys() <= inspect.signature(_run_of(name)).parameters.keys():
+            print(f"benchmarks: suite {name} has no choice of single rows or peers", file=sys.stderr)
+            return 2
+
     about = machine.describe()
     print(machine.sentence(about))
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     results = {}
     for name in options.suite or known:
-        rows = importlib.import_module(f"benchmarks.{name}").run(quick=options.quick)
+        rows = _run_of(name)(quick=options.quick, **choice)
         harness.print_rows(name, rows, console)
         results[name] = rows
     if options.json:

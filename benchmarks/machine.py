@@ -15,6 +15,8 @@ PACKAGES = (
     "pandas",
     "scikit-learn",
     "torch",
+    "onnxruntime",
+    "jax",
     "lightgbm",
     "xgboost",
     "osqp",
@@ -78,4 +80,4 @@ def core_isa() -> str:
         from emisopt import _core
     except ImportError:
         return ""
-    return str(_core.isa_level())
+    return str(_core.isa_level().name)

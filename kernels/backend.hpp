@@ -103,14 +103,31 @@ struct LossParts {
   double label = 0, multiscale = 0, distill = 0, distill_multiscale = 0, hidden = 0;
 };
 
+/// The pieces in which train mode sums a batch: slot s holds windows batch * s / count up to (not including)
+/// batch * (s + 1) / count and has a weight gradient of its own; gradients are added slot by slot, in order.
+template <class T>
+struct Slots {
+  int count = 0;               // fixed by the shapes, at most 8
+  std::size_t stride = 0;      // scalars from one slot's gradient to the next
+  T* gradients = nullptr;      // (count, stride)
+  LossParts* parts = nullptr;  // (batch): each window's share of loss_parts()
+};
+
 struct Shapes {
   int batch = 1;           // infer, vjp: candidate plans that share ONE history; train: windows, each its own
   int history_tokens = 0;  // may be 0 (a soft sensor has no past)
   int future_tokens = 1;
 };
 
+/// float32: as the weights are. int8 (infer mode, float programs): the products inside the layers take
+/// weights rounded to 8 bits per output channel and activations rounded per row; embeddings, norms, softmax
+/// and the head stay float32. For screening and small machines, never for gradients. Integer sums are exact,
+/// so that levels round alike.
+enum class Precision : std::uint8_t { float32, int8 };
+
 struct CompileOptions {
   Mode mode = Mode::infer;
+  Precision precision = Precision::float32;
   Loss loss = Loss::pinball;
   float huber_delta = 1.0f;
   std::vector<float> levels;  // quantile levels, rising, for the pinball loss
@@ -140,8 +157,8 @@ template <class T>
 class Program {
  public:
   virtual ~Program() = default;
-  /// Copies theta (canonical layout) and refreshes the packed forms derived from it. What run_context()
-  /// cached belongs to the weights before and is forgotten.
+  /// Copies theta (canonical layout) and refreshes the packed (and rounded) forms derived from it. What
+  /// run_context() cached belongs to the weights before and is forgotten.
   virtual void load(const T* theta) = 0;
   virtual T* history() = 0;          // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
   virtual T* future() = 0;           // (batch, future_tokens, width)
@@ -171,8 +188,16 @@ class Program {
   /// Runs the future rows (train: all rows), then what the mode asks for. Throws StateError, before any work,
   /// when load() or the run_context() that must follow it is missing; no other way to throw.
   virtual void run() = 0;
+  /// train, for a batch shared among processes: run() in two halves. run_slots() takes the loss's
+  /// denominators from the weights of the WHOLE batch and then works through slots first .. last - 1;
+  /// join_slots() makes gradient(), loss() and loss_parts() of what all slots hold. Whoever lets others work
+  /// out some slots writes the weights of all windows before and the others' gradients and parts between the
+  /// two; then the bits are those of run(). run_slots() throws StateError before the first load().
+  virtual Slots<T> slots() = 0;
+  virtual void run_slots(int first, int last) = 0;
+  virtual void join_slots() = 0;
   virtual Cost cost() const = 0;
-  /// The level whose instructions run: may lie below the one asked for (vnni runs avx512 in float).
+  /// The level whose instructions run.
   virtual Isa isa() const = 0;
 };
 

@@ -64,12 +64,11 @@ Isa isa_level() {
   throw InputError(std::string("EMISOPT_ISA: expected ref, avx2, avx512 or vnni, got '") + text + "'");
 }
 
-Isa running_level(Isa isa) { return isa == Isa::vnni ? Isa::avx512 : isa; }
-
 const KernelTable<float>* table_of(Isa isa) {
   if (!cpu_has(isa)) return nullptr;
 #ifdef EMISOPT_SIMD_OBJECTS
-  if (running_level(isa) == Isa::avx512) return &avx512::kTable;
+  if (isa == Isa::vnni) return &vnni::kTable;
+  if (isa == Isa::avx512) return &avx512::kTable;
   if (isa == Isa::avx2) return &avx2::kTable;
 #endif
   return &ref::table<float>();

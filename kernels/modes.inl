@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "emisopt/base/error.hpp"
 #include "kernels/interpreter.hpp"
@@ -9,94 +10,160 @@
 
 namespace emisopt::kernels {
 
+// Runs `work` on the workers: in step, or sharing out items by next_item_.
+template <class T>
+void Interpreter<T>::call(void (Interpreter::*work)(Member&), bool step) {
+  struct Call {
+    Interpreter* self;
+    void (Interpreter::*work)(Member&);
+  } call{this, work};
+  const bool context = work == &Interpreter::context;
+  if (step)
+    in_step(
+        context ? context_workers_ : workers_, context ? context_patience_ : patience_,
+        [](void* c, Member& member) {
+          Call& call = *static_cast<Call*>(c);
+          (call.self->*call.work)(member);
+        },
+        &call);
+  else
+    parallel(
+        workers_,
+        [](void* c, int worker) {
+          Call& call = *static_cast<Call*>(c);
+          Member member;  // works alone, with the memory of its number
+          member.worker = worker;
+          (call.self->*call.work)(member);
+        },
+        &call);
+}
+
 template <class T>
 void Interpreter<T>::run_context() {
   if (!loaded_) throw StateError("Program.run_context: expected weights, none came yet; call load() first");
   if (!has_context()) return;
-  for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n], context_, {0, 1});
-  for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
-    if (plan_.has_past(plan_.nodes[n])) transpose_past(plan_.nodes[n], context_, {0, 1});
+  call(&Interpreter::context, true);
   cached_ = true;
 }
 
 template <class T>
+void Interpreter<T>::context(Member& member) {
+  const Span span = share(kHistory, 0, 1, member);
+  for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n], context_, span, member);
+  member.meet();
+  int turn = 0;
+  for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
+    if (plan_.has_past(plan_.nodes[n]) && turn++ % member.size == member.place)
+      transpose_past(plan_.nodes[n], context_, whole(kHistory, 0, 1));
+}
+
+template <class T>
 void Interpreter<T>::run() {
+  if (plan_.mode == Mode::train) {
+    run_slots(0, items_);
+    reduce_slots();
+    return;
+  }
   if (!cached_)
     throw StateError(loaded_ ? "Program.run: expected the history's keys and values under the weights loaded "
                                "last, got none; call run_context() after each load()"
                              : "Program.run: expected weights, none came yet; call load() first");
   next_item_.store(0, std::memory_order_relaxed);
-  auto in_parallel = [this](auto member) {
-    struct Call {
-      Interpreter* self;
-      decltype(member) f;
-    } call{this, member};
-    parallel(
-        workers_,
-        [](void* c, int worker) {
-          Call& call = *static_cast<Call*>(c);
-          (call.self->*call.f)(worker);
-        },
-        &call);
-  };
-  if (plan_.mode == Mode::train) {
-    settle_scales();
-    in_parallel(&Interpreter::train_slots);
-    reduce_slots();
-  } else if (plan_.mode == Mode::jacobian) {
-    for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
-      forward(plan_.nodes[n], frames_[0], {0, 1});
-    in_parallel(&Interpreter::run_seeds);
-  } else {
-    in_parallel(&Interpreter::run_plans);
-  }
+  if (plan_.mode == Mode::jacobian)
+    call(&Interpreter::run_jacobian, true);
+  else
+    call(&Interpreter::run_plans, team_);
 }
 
-// infer, vjp: chunks of candidate plans over the one cached history.
 template <class T>
-void Interpreter<T>::run_plans(int worker) {
-  Frame& frame = frames_[static_cast<std::size_t>(worker)];
+void Interpreter<T>::run_slots(int first, int last) {
+  if (!loaded_) throw StateError("Program.run: expected weights, none came yet; call load() first");
+  if (plan_.mode != Mode::train || first < 0 || last < first || last > items_)
+    throw InputError("Program.run_slots(first, last): expected slots of a train program, 0.." +
+                     std::to_string(plan_.mode == Mode::train ? items_ : 0) + ", got " +
+                     std::to_string(first) + ".." + std::to_string(last));
+  settle_scales();
+  next_item_.store(first, std::memory_order_relaxed);
+  last_slot_ = last;
+  call(&Interpreter::train_slots, false);
+}
+
+// infer, vjp: candidate plans over the one cached history, in chunks, or all of them by a team.
+template <class T>
+void Interpreter<T>::run_plans(Member& member) {
+  const int batch = plan_.shapes.batch;
+  if (team_) {
+    run_chunk(frames_[0], gradients_.data(), share(kFuture, 0, batch, member), member);
+    return;
+  }
+  const auto worker = static_cast<std::size_t>(member.worker);
   for (int item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;) {
     const int first = item * windows_per_frame_;
-    const Span span{first, std::min(windows_per_frame_, plan_.shapes.batch - first)};
-    for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
-      forward(plan_.nodes[n], frame, span);
-    if (plan_.mode != Mode::vjp) continue;
-    if (!plan_.state(kFuture, plan_.ops.quantiles).gradient) continue;  // the plan does not reach the output
-    backward_future(frame, gradients_[static_cast<std::size_t>(worker)],
-                    {span.first, span.count, rows(kFuture), false});
+    run_chunk(frames_[worker], gradients_.data() + (reverse_mode() ? worker : 0),
+              whole(kFuture, first, std::min(windows_per_frame_, batch - first)), member);
   }
 }
 
-// jacobian: an item is one step t and a group of seeds; only rows 0..t are touched. Steps with the most rows
-// come first, so that the threads end together.
 template <class T>
-void Interpreter<T>::run_seeds(int worker) {
+void Interpreter<T>::run_chunk(Frame& frame, Gradients* gradients, Span span, Member& member) {
+  for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
+    forward(plan_.nodes[n], frame, span, member);
+  if (plan_.mode != Mode::vjp) return;
+  for (const int n : plan_.reverse)
+    backward(plan_.nodes[static_cast<std::size_t>(n)], frame, *gradients,
+             {span.first, span.count, span.begin, span.end, nullptr, nullptr}, member);
+}
+
+// jacobian: the forward pass in step; then all seeds through what works on their own rows, shared by rows;
+// then items, groups of seeds whose rows spread backward.
+template <class T>
+void Interpreter<T>::run_jacobian(Member& member) {
+  const Span span = share(kFuture, 0, 1, member);
+  for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
+    forward(plan_.nodes[n], frames_[0], span, member);
+  if (plan_.reverse.empty()) return;  // the plan does not reach the output: the buffer stays zero
+  member.meet();
   const OpList& ops = plan_.ops;
-  const int steps = rows(kFuture), width = plan_.width(ops.future), out = plan_.width(ops.quantiles);
-  const int seeds = static_cast<int>(seeds_.size());
-  const int groups = items_ / steps;
-  const ValueState& quantiles = plan_.state(kFuture, ops.quantiles);
-  if (!quantiles.gradient) return;  // the plan does not reach the output: the buffer stays zero
-  Gradients& gradients = gradients_[static_cast<std::size_t>(worker)];
-  for (int item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;) {
-    const int step = steps - 1 - item / groups, first = item % groups * seeds_per_item_;
-    const int count = std::min(seeds_per_item_, seeds - first);
-    T* dq = gradients.value[kFuture][static_cast<std::size_t>(ops.quantiles)];  // (count, 1, out)
-    std::memset(dq, 0, sizeof(T) * static_cast<std::size_t>(count * out));
-    for (int s = 0; s < count; ++s) {
-      const Seed& seed = seeds_[static_cast<std::size_t>(first + s)];
-      dq[s * out + seed.output * ops.levels + seed.level] = 1;
+  const int windows = static_cast<int>(windows_.size());
+  const int begin = windows * member.place / member.size, end = windows * (member.place + 1) / member.size;
+  const long out = plan_.width(ops.quantiles);
+  T* dq = singles_[static_cast<std::size_t>(ops.quantiles)] + begin * out;
+  std::memset(dq, 0, sizeof(T) * static_cast<std::size_t>((end - begin) * out));
+  for (int w = begin; w < end; ++w) {
+    const Seed& seed = seeds_[static_cast<std::size_t>(windows_[static_cast<std::size_t>(w)].seed)];
+    dq[(w - begin) * out + seed.output * ops.levels + seed.level] = 1;
+  }
+  if (end > begin)
+    for (const int n : plan_.reverse) {
+      const Node& node = plan_.nodes[static_cast<std::size_t>(n)];
+      if (!node.single) break;
+      backward(node, frames_[0], gradients_[static_cast<std::size_t>(member.worker)],
+               {begin, end - begin, 0, 0, tops_.data() + begin, offsets_.data() + begin}, member);
     }
-    backward_future(frames_[0], gradients, {0, count, step + 1, true});
-    const T* du = gradients.value[kFuture][static_cast<std::size_t>(ops.future)];
-    const bool single = plan_.state(kFuture, ops.future).single;  // no attention between: step t alone
-    const long n = static_cast<long>(single ? 1 : step + 1) * width;
-    for (int s = 0; s < count; ++s) {
-      T* row = jacobian_ + (static_cast<long>(first + s) * steps + step) * steps * width;
-      std::memcpy(row + (single ? static_cast<long>(step) * width : 0), du + s * n,
-                  sizeof(T) * static_cast<std::size_t>(n));
-    }
+  member.meet();
+  for (int item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;)
+    run_item(item, member);
+}
+
+template <class T>
+void Interpreter<T>::run_item(int item, Member& member) {
+  const OpList& ops = plan_.ops;
+  const int begin = item_begin_[static_cast<std::size_t>(item)],
+            end = item_begin_[static_cast<std::size_t>(item) + 1];
+  const Reverse at{begin, end - begin, 0, 0, tops_.data() + begin, offsets_.data() + begin};
+  Gradients& gradients = gradients_[static_cast<std::size_t>(member.worker)];
+  for (const int n : plan_.reverse)
+    if (!plan_.nodes[static_cast<std::size_t>(n)].single)
+      backward(plan_.nodes[static_cast<std::size_t>(n)], frames_[0], gradients, at, member);
+  const T* du = gradient_of(gradients, kFuture, ops.future, at);
+  const bool single = plan_.state(kFuture, ops.future).single;  // no attention between: the step's row alone
+  const long steps = rows(kFuture), width = plan_.width(ops.future);
+  for (int w = 0; w < at.count; ++w) {
+    const SeedWindow& window = windows_[static_cast<std::size_t>(begin + w)];
+    T* block = jacobian_ + (window.seed * steps + window.step) * steps * width;  // (steps, width)
+    const long from = single ? w : at.offset[w] - at.offset[0], n = single ? 1 : at.top[w];
+    std::memcpy(block + (at.top[w] - n) * width, du + from * width,
+                sizeof(T) * static_cast<std::size_t>(n * width));
   }
 }
 
@@ -118,34 +185,34 @@ void Interpreter<T>::settle_scales() {
 // train: a slot is a fixed share of the batch with its own weight gradient, so the sums do not depend on who
 // computed them.
 template <class T>
-void Interpreter<T>::train_slots(int worker) {
+void Interpreter<T>::train_slots(Member& member) {
   const long batch = plan_.shapes.batch;
-  Gradients& gradients = gradients_[static_cast<std::size_t>(worker)];
-  for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < items_;) {
+  Gradients& gradients = gradients_[static_cast<std::size_t>(member.worker)];
+  for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < last_slot_;) {
     gradients.weights = slots_ + static_cast<std::size_t>(slot) * slot_stride();
     for (const Range& range : ranges_)
       std::memset(gradients.weights + range.offset, 0, range.count * sizeof(T));
     const int begin = static_cast<int>(batch * slot / items_),
               end = static_cast<int>(batch * (slot + 1) / items_);
     for (int first = begin; first < end; first += windows_per_frame_)
-      train_windows(frames_[static_cast<std::size_t>(worker)], gradients,
-                    {first, std::min(windows_per_frame_, end - first)});
+      train_windows(frames_[static_cast<std::size_t>(member.worker)], gradients, first,
+                    std::min(windows_per_frame_, end - first), member);
   }
 }
 
 template <class T>
-void Interpreter<T>::train_windows(Frame& frame, Gradients& gradients, Span span) {
-  for (const Node& node : plan_.nodes) forward(node, frame, span);
+void Interpreter<T>::train_windows(Frame& frame, Gradients& gradients, int first, int count, Member& member) {
+  for (const Node& node : plan_.nodes) forward(node, frame, whole(node.part, first, count), member);
   const OpList& ops = plan_.ops;
   const long out = static_cast<long>(rows(kFuture)) * plan_.width(ops.quantiles);
   const long hidden = plan_.hidden ? static_cast<long>(rows(kFuture)) * plan_.width(ops.hidden) : 0;
   T* dq = gradients.value[kFuture][static_cast<std::size_t>(ops.quantiles)];
   T* dh = plan_.hidden ? gradients.value[kFuture][static_cast<std::size_t>(ops.hidden)] : nullptr;
-  for (int w = 0; w < span.count; ++w)
-    window_parts_[span.first + w] = window_loss(span.first + w, dq + w * out, dh ? dh + w * hidden : nullptr);
-  for (std::size_t n = plan_.nodes.size(); n-- > 0;)
-    if (plan_.nodes[n].backward)
-      backward(plan_.nodes[n], frame, gradients, {span.first, span.count, rows(plan_.nodes[n].part), false});
+  for (int w = 0; w < count; ++w)
+    window_parts_[first + w] = window_loss(first + w, dq + w * out, dh ? dh + w * hidden : nullptr);
+  for (const int n : plan_.reverse)
+    backward(plan_.nodes[static_cast<std::size_t>(n)], frame, gradients,
+             {first, count, 0, 0, nullptr, nullptr}, member);
 }
 
 // The parts of one window's loss; their gradients, coefficients included, go to dq (future rows, outputs *

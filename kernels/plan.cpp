@@ -68,6 +68,27 @@ void mark_single_rows(Plan& plan) {
   }
 }
 
+// The order of the backward pass: that of execution turned round. In jacobian mode the nodes whose gradients
+// are all single rows come first, so that the rows of all seeds and steps go through them together.
+void settle_order(Plan& plan) {
+  std::vector<int> rest;
+  std::array<std::vector<bool>, kParts> late;  // a node of `rest` writes to this gradient
+  for (auto& part : late) part.resize(plan.ops.values.size());
+  for (int n = static_cast<int>(plan.nodes.size()); n-- > 0;) {
+    Node& node = plan.nodes[at(n)];
+    const Op& op = plan.op(node);
+    const auto& states = plan.values[node.part];
+    auto single = [&](int id) { return id < 0 || !states[at(id)].gradient || states[at(id)].single; };
+    node.single = plan.mode == Mode::jacobian && node.part == kFuture && op.kind != OpKind::attention &&
+                  states[at(op.y)].single && !late[node.part][at(op.y)] && single(op.x) && single(op.x2);
+    (node.single ? plan.reverse : rest).push_back(n);
+    if (node.single) continue;
+    late[node.part][at(op.x)] = true;
+    if (op.x2 >= 0) late[node.part][at(op.x2)] = true;
+  }
+  plan.reverse.insert(plan.reverse.end(), rest.begin(), rest.end());
+}
+
 // Walks backward once and notes who writes each gradient first.
 void settle_flows(Plan& plan) {
   std::array<std::vector<bool>, kParts> written;
@@ -80,19 +101,36 @@ void settle_flows(Plan& plan) {
     (whole ? flow.assign : flow.zero) = true;
     written[part][at(id)] = true;
   };
-  for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend(); ++node) {
-    const Op& op = plan.op(*node);
-    const Part part = node->part;
-    node->backward = plan.values[part][at(op.y)].gradient && written[part][at(op.y)];
-    if (!node->backward) continue;
+  for (const int n : plan.reverse) {
+    Node& node = plan.nodes[at(n)];
+    const Op& op = plan.op(node);
+    const Part part = node.part;
+    node.backward = plan.values[part][at(op.y)].gradient && written[part][at(op.y)];
+    if (!node.backward) continue;
     const bool attention = op.kind == OpKind::attention;
     // attention accumulates over heads; a single-row gradient does not fill a prefix
     auto whole = [&](int id) {
       return !attention && plan.values[part][at(op.y)].single == plan.values[part][at(id)].single;
     };
-    enter(node->x, part, op.x, whole(op.x));
-    if (op.x2 >= 0) enter(node->x2, part, op.x2, whole(op.x2));
-    if (plan.has_past(*node) && plan.mode == Mode::train) enter(node->past, kHistory, op.x, false);
+    enter(node.x, part, op.x, whole(op.x));
+    if (op.x2 >= 0) enter(node.x2, part, op.x2, whole(op.x2));
+    if (plan.has_past(node) && plan.mode == Mode::train) enter(node.past, kHistory, op.x, false);
+  }
+  std::erase_if(plan.reverse, [&](int n) { return !plan.nodes[at(n)].backward; });
+}
+
+// The products inside the layers: neither those that read an input nor those that the quantiles are made of.
+void mark_int8(Plan& plan) {
+  std::vector<bool> outer(plan.ops.values.size());
+  outer[at(plan.ops.quantiles)] = true;
+  if (plan.ops.hidden >= 0) outer[at(plan.ops.hidden)] = true;
+  for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend(); ++node) {
+    const Op& op = plan.op(*node);
+    node->int8 =
+        op.kind == OpKind::linear && !outer[at(op.y)] && op.x != plan.ops.history && op.x != plan.ops.future;
+    if (!outer[at(op.y)] || (op.kind != OpKind::add && op.kind != OpKind::quantiles)) continue;
+    outer[at(op.x)] = true;
+    if (op.x2 >= 0) outer[at(op.x2)] = true;
   }
 }
 
@@ -118,13 +156,22 @@ Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& op
   keep_live_nodes(plan);
   mark_gradients(plan);
   mark_single_rows(plan);
+  settle_order(plan);
   settle_flows(plan);
+  if (options.precision == Precision::int8) mark_int8(plan);
   return plan;
 }
 
 bool Plan::has_past(const Node& node) const {
   return op(node).kind == OpKind::attention && node.part == kFuture && rows(kHistory) > 0 &&
          covers(value(op(node).x).rows, kHistory);
+}
+
+double Plan::context_flop() const {
+  double total = 0;
+  for (const Node& node : nodes)
+    if (node.part == kHistory && mode != Mode::train) total += forward_flop(*this, node, rows(kHistory));
+  return total;
 }
 
 double Plan::flop(int seeds) const {

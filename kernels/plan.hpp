@@ -24,6 +24,8 @@ struct Node {
   int op = -1;
   Part part = kFuture;
   bool backward = false;  // takes part in the backward pass of the plan's mode
+  bool single = false;    // jacobian: works on the seeded step's row alone, and so do all that it feeds
+  bool int8 = false;      // a product in 8 bits
   Flow x, x2;             // gradients of the inputs in the node's own part
   Flow past;              // attention on the future part: gradient of the history's keys and values
 };
@@ -43,6 +45,7 @@ struct Plan {
   std::vector<char> trainable;   // train: by parameter id; empty: all
   std::vector<Node> nodes;       // history part, then future part
   std::size_t first_future = 0;  // index of the first future node
+  std::vector<int> reverse;      // nodes of the backward pass in its order; jacobian: the single ones first
   std::array<std::vector<ValueState>, kParts> values;  // by part, then value id
 
   int rows(Part part) const { return part == kHistory ? shapes.history_tokens : shapes.future_tokens; }
@@ -56,8 +59,9 @@ struct Plan {
   }
   /// Whether an attention node has the history's keys before its own.
   bool has_past(const Node& node) const;
-  double flop(
-      int seeds) const;  // of one run(), multiply and add counted apart; seeds: jacobian's, else unused
+  /// Of one run(), multiply and add counted apart; seeds: jacobian's, else unused.
+  double flop(int seeds) const;
+  double context_flop() const;  // of one run_context()
 };
 
 /// Throws InputError naming the op, value or option at fault.

@@ -27,11 +27,13 @@ std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
     throw InputError(std::string("compile: expected an ISA level of this machine (") + levels + "), got " +
                      to_string(isa));
   }
-  return build(ops, shapes, options, *kernels, running_level(isa));
+  return build(ops, shapes, options, *kernels, isa);
 }
 
 std::unique_ptr<Program<double>> compile_f64(const OpList& ops, const Shapes& shapes,
                                              const CompileOptions& options) {
+  if (options.precision != Precision::float32)
+    throw InputError("compile_f64: expected precision float32, got int8; compile() has it");
   return build(ops, shapes, options, ref::table<double>(), Isa::ref);
 }
 

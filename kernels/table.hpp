@@ -2,6 +2,7 @@
 // rows and memory; a table knows arithmetic. Plain types only: the SIMD objects include this file and must
 // not carry a single inline function of the standard library (docs/engine.md, "One object per level").
 #pragma once
+#include <stdint.h>
 
 namespace emisopt::kernels {
 
@@ -10,8 +11,9 @@ namespace emisopt::kernels {
 template <class T>
 struct AttentionArgs {
   int heads, kv_heads, head_dim;  // query head h reads key head h / (heads / kv_heads)
+  int head_begin, head_end;       // heads in hand
   int rows;                       // own rows
-  int first;                      // backward: own rows before it have no gradient; dy starts at this row
+  int first;                      // own rows before it are keys only: y and dy start at this row
   int past;                       // 0 when the window starts here
   const T* x;                     // (rows, width): [q | k | v], width = (heads + 2 kv_heads) head_dim
   const T* past_x;                // (past, width): only its k and v columns are read
@@ -21,7 +23,13 @@ struct AttentionArgs {
   T* p;                           // (heads, *, p_stride): probabilities, columns [past | own], 0 beyond row i
   long p_head;                    // scalars from one head of p to the next
   int p_stride;                   // scalars, >= past + rows
+  bool keep_p;                    // whether p is asked for again; if not, it is the level's to use
   T* scratch;                     // attention_scratch(...) scalars
+  // backward through maps (attention_maps): several gradients of this one window
+  const T *y, *maps;          // y of row 0; (heads, *, head_dim, head_dim) of row 0, null: no maps
+  long map_head;              // scalars from one head of maps to the next
+  int windows;                // gradients dy, dx, else 1
+  long dy_window, dx_window;  // scalars from one to the next
 };
 
 /// AdamW constants of one step, already combined (see AdamW in backend.hpp).
@@ -44,6 +52,26 @@ struct KernelTable {
   ///   ldc bias (n) or null. Each c[i][j] is one chain over l = 0..k-1, so a row's bits do not depend on m.
   void (*gemm)(T* c, long ldc, const T* a, long a_row, long a_col, const T* b, long ldb, const T* bias, int m,
                int n, int k, bool accumulate);
+  /// Columns of a panel of a packed matrix.
+  int panel;
+  /// packed (ceil(n / panel), k, panel) = b (k, n; stride ldb); when `transposed`, of the transpose of b (n,
+  /// k). Columns beyond n are 0.
+  void (*pack)(T* packed, const T* b, long ldb, int k, int n, bool transposed);
+  /// gemm() with rows of a contiguous (stride lda) and b packed; the same bits.
+  void (*gemm_packed)(T* c, long ldc, const T* a, long lda, const T* packed, const T* bias, int m, int n,
+                      int k, bool accumulate);
+  /// int8. Rows of x (rows, k) rounded to bytes q (rows, round_up(k, 4)): x ~ scale (q - 128), |q - 128| <=
+  /// 127, 128 beyond k. scale (rows). A row with a NaN or infinity gets the scale NaN.
+  void (*quantize)(uint8_t* q, T* scale, const T* x, int rows, int k);
+  /// b (k, n) rounded per column: b ~ scale packed. packed (ceil(n / panel), round_up(k, 4) / 4, panel, 4);
+  /// scale and sum (of packed), (ceil(n / panel) panel); 0 beyond k and n. A column with a NaN or infinity:
+  /// as above.
+  void (*pack_int8)(int8_t* packed, T* scale, int32_t* sum, const T* b, int k, int n);
+  /// c (m, n; contiguous) = (sum_l (q_il - 128) b_lj) row_scale_i column_scale_j + bias
+  void (*gemm_int8)(T* c, const uint8_t* q, const T* row_scale, const int8_t* packed, const T* column_scale,
+                    const int32_t* column_sum, const T* bias, int m, int n, int k);
+  /// c (k, n) += a^T b, a weight's gradient:  a (m, k)  b (m, n)  all rows contiguous  scratch (m, panel)
+  void (*gemm_over_rows)(T* c, const T* a, const T* b, int m, int k, int n, T* scratch);
   /// b (cols, rows; stride ldb) = a (rows, cols; stride lda) transposed.
   void (*transpose)(T* b, long ldb, const T* a, long lda, int rows, int cols);
   /// sum (n) += column sums of x (rows, n): a bias gradient.
@@ -60,14 +88,22 @@ struct KernelTable {
   ///   y, x (rows, width)   cosine, sine (rows, head_dim / 2) of the rows' positions
   void (*rope)(T* y, const T* x, const T* cosine, const T* sine, int rows, int width, int heads, int head_dim,
                bool inverse, bool accumulate);
-  /// y (rows, heads * head_dim); fills p.
+  /// y (rows - first, heads * head_dim); fills p of these rows if it is to be kept.
   void (*attention_forward)(const AttentionArgs<T>& args, T* y);
+  /// The map dy -> dq of each row from `first` on: with p, k and v given it is linear, and one for all
+  /// gradients that come: dq = dy M, M (head_dim, head_dim) = sum_j p_j (v_j - y)^T k_j / sqrt(head_dim).
+  /// Needs p and args.y;  maps (heads, *, head_dim, head_dim) of row 0.
+  void (*attention_maps)(const AttentionArgs<T>& args, T* maps);
   /// dy (rows - first, heads * head_dim) -> dx (rows, width) and dpast (past, width; null: not wanted), both
-  /// accumulating; dpast gets k and v columns only.
+  /// accumulating; dpast gets k and v columns only. With args.maps: all windows, no dpast.
   void (*attention_backward)(const AttentionArgs<T>& args, const T* dy, T* dx, T* dpast);
   /// x (rows, 2 width): [gate | up]   y (rows, width)
   void (*swiglu_forward)(T* y, const T* x, int rows, int width);
   void (*swiglu_backward)(T* dx, const T* dy, const T* x, int rows, int width, bool accumulate);
+  /// What swiglu_backward needs of x, once for many gradients: slopes (rows, 2 width) = [dy/dgate | dy/dup].
+  void (*swiglu_slopes)(T* slopes, const T* x, int rows, int width);
+  void (*swiglu_backward_by_slopes)(T* dx, const T* dy, const T* slopes, int rows, int width,
+                                    bool accumulate);
   /// y (n) = a + b; b null: y += a.
   void (*add)(T* y, const T* a, const T* b, long n);
   /// q, raw (rows, outputs * levels), level fastest
@@ -79,10 +115,21 @@ struct KernelTable {
                 long count, const AdamWStep& step);
 };
 
+/// Scalars of a packed (k, n) matrix.
+constexpr long packed_size(int k, int n, int panel) {
+  return static_cast<long>((n + panel - 1) / panel) * k * panel;
+}
+
+/// Bytes of a row of k activations, and of a packed (k, n) matrix, in int8.
+constexpr long int8_row(int k) { return (k + 3L) / 4 * 4; }
+constexpr long int8_size(int k, int n, int panel) {
+  return packed_size(static_cast<int>(int8_row(k)), n, panel);
+}
+
 /// Scalars of scratch that any level needs for attention over `rows` own and `past` earlier rows.
 constexpr long attention_scratch(int head_dim, int rows, int past) {
   const long keys = past + rows + 64;  // vectors may round a row of scores up
-  return 2L * head_dim * (rows + 64) + 2L * (rows + 16) * keys;
+  return 2L * head_dim * (rows + 64) + 2L * (rows + 16) * keys + head_dim * keys + 2L * head_dim;
 }
 
 }  // namespace emisopt::kernels

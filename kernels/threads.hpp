@@ -3,6 +3,7 @@
 // process costs nothing. A helper that wakes late finds the job closed: the caller never waits for one that
 // has not begun.
 #pragma once
+#include <cstdint>
 
 namespace emisopt::kernels {
 
@@ -12,6 +13,21 @@ namespace emisopt::kernels {
 /// caller works alone: results never depend on the number of threads. Neither allocates nor locks once
 /// helpers exist.
 void parallel(int workers, void (*work)(void* context, int worker), void* context);
+
+/// One of a team that works in step.
+struct Member {
+  int worker = 0;           // its number: 0 is the caller
+  int place = 0, size = 1;  // its place in the team, which may be itself alone
+  /// Returns when every member has called it as often; what they wrote before is seen after.
+  void meet();
+
+  std::uint32_t goal = 0;  // arrivals that end the next meeting
+};
+
+/// Runs work(context, member) on the caller and on those helpers that come at once (within some microseconds,
+/// and `patience` further pauses of the processor for one that sleeps), at most `workers` in all. Unlike
+/// parallel(), the work may be divided by place and may meet; it must be right for a team of any size from 1.
+void in_step(int workers, int patience, void (*work)(void* context, Member& member), void* context);
 
 /// Starts helpers until `workers - 1` exist (compile time, so that run() need not). Safe after fork: a child
 /// starts its own.

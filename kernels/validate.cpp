@@ -260,6 +260,10 @@ void validate(const OpList& ops, const Shapes& shapes, const CompileOptions& opt
                      text(shapes.future_tokens));
   if (options.threads < 0)
     throw InputError("CompileOptions.threads: expected 0 or more, got " + text(options.threads));
+  if (options.precision == Precision::int8 && options.mode != Mode::infer)
+    throw InputError(
+        "CompileOptions.precision: expected float32 where gradients are asked for, got int8; int8 is for "
+        "infer");
   if (options.mode == Mode::train) validate_train(ops, options);
   if (options.mode != Mode::jacobian) return;
   if (shapes.batch != 1)

@@ -5,6 +5,7 @@ namespace {
 // clang-format off: the order is the meaning
 #include "kernels/cpu/vec.hpp"
 #include "kernels/cpu/gemm.inl"
+#include "kernels/cpu/int8.inl"
 #include "kernels/cpu/attention.inl"
 #include "kernels/cpu/norm.inl"
 #include "kernels/cpu/pointwise.inl"
@@ -17,15 +18,25 @@ const KernelTable<float> kTable = {
     .name = kLevelName,
     .lanes = kLanes,
     .gemm = gemm,
+    .panel = kPanel,
+    .pack = pack,
+    .gemm_packed = gemm_packed,
+    .quantize = quantize,
+    .pack_int8 = pack_int8,
+    .gemm_int8 = gemm_int8,
+    .gemm_over_rows = gemm_over_rows,
     .transpose = transpose,
     .column_sum = column_sum,
     .rmsnorm_forward = rmsnorm_forward,
     .rmsnorm_backward = rmsnorm_backward,
     .rope = rope,
     .attention_forward = attention_forward,
+    .attention_maps = attention_maps,
     .attention_backward = attention_backward,
     .swiglu_forward = swiglu_forward,
     .swiglu_backward = swiglu_backward,
+    .swiglu_slopes = swiglu_slopes,
+    .swiglu_backward_by_slopes = swiglu_backward_by_slopes,
     .add = add,
     .quantiles_forward = quantiles_forward,
     .quantiles_backward = quantiles_backward,

@@ -8,12 +8,31 @@ void swiglu_forward(float* y, const float* x, int rows, int width) {
     });
 }
 
-void swiglu_backward(float* dx, const float* dy, const float* x, int rows, int width, bool accumulate) {
-  for (int i = 0; i < rows; ++i, x += 2L * width, dx += 2L * width, dy += width)
+struct SwigluSlopes {
+  V gate, up;
+};
+inline SwigluSlopes slopes_of(V gate, V up) {
+  const V s = sigmoid(gate);
+  return {mul(up, mul(s, fma(gate, sub(set(1.0f), s), set(1.0f)))), mul(gate, s)};
+}
+
+void swiglu_slopes(float* slopes, const float* x, int rows, int width) {
+  for (int i = 0; i < rows; ++i, x += 2L * width, slopes += 2L * width)
     over(width, [&](int, auto get, auto put) {
-      const V gate = get(x), d = get(dy), s = sigmoid(gate);
-      V dg = mul(mul(d, get(x + width)), mul(s, fma(gate, sub(set(1.0f), s), set(1.0f))));
-      V du = mul(mul(d, gate), s);
+      const SwigluSlopes s = slopes_of(get(x), get(x + width));
+      put(slopes, s.gate);
+      put(slopes + width, s.up);
+    });
+}
+
+// dx = [dy slope of gate | dy slope of up]; slopes(get, i) gives both of row i's vector in hand.
+template <class Slopes>
+inline void swiglu_pull(float* dx, const float* dy, int rows, int width, bool accumulate, Slopes slopes) {
+  for (int i = 0; i < rows; ++i, dx += 2L * width, dy += width)
+    over(width, [&](int, auto get, auto put) {
+      const V d = get(dy);
+      const SwigluSlopes s = slopes(get, i);
+      V dg = mul(d, s.gate), du = mul(d, s.up);
       if (accumulate) {
         dg = add(dg, get(dx));
         du = add(du, get(dx + width));
@@ -21,6 +40,21 @@ void swiglu_backward(float* dx, const float* dy, const float* x, int rows, int w
       put(dx, dg);
       put(dx + width, du);
     });
+}
+
+void swiglu_backward(float* dx, const float* dy, const float* x, int rows, int width, bool accumulate) {
+  swiglu_pull(dx, dy, rows, width, accumulate, [=](auto get, int i) __attribute__((always_inline)) {
+    const float* row = x + 2L * width * i;
+    return slopes_of(get(row), get(row + width));
+  });
+}
+
+void swiglu_backward_by_slopes(float* dx, const float* dy, const float* slopes, int rows, int width,
+                               bool accumulate) {
+  swiglu_pull(dx, dy, rows, width, accumulate, [=](auto get, int i) __attribute__((always_inline)) {
+    const float* row = slopes + 2L * width * i;
+    return SwigluSlopes{get(row), get(row + width)};
+  });
 }
 
 void add(float* y, const float* a, const float* b, long n) {

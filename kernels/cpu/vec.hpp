@@ -124,6 +124,21 @@ inline V exponential(V x) {
   return where_negative(below, zero(), scale(p, n));
 }
 
+// 2^x for x <= 0, as a softmax needs it: within 1e-7 of the largest term, which is 1; 2^-126 below, NaN stays
+// NaN. x = n + r, |r| <= 1/2; 2^r by a polynomial fitted there (error 2e-9 before rounding).
+inline V power_of_two(V x) {
+  x = max(set(-126.0f), x);
+  const V n = round(x), r = sub(x, n);
+  V p = set(1.53533591e-4f);
+  p = fma(p, r, set(1.33988754e-3f));
+  p = fma(p, r, set(9.61843738e-3f));
+  p = fma(p, r, set(5.55033247e-2f));
+  p = fma(p, r, set(2.40226479e-1f));
+  p = fma(p, r, set(6.93147203e-1f));
+  p = fma(p, r, set(1.0f));
+  return scale(p, n);
+}
+
 // 1 / (1 + e^-x) from e^-|x| only: nothing overflows. Its derivative is s (1 - s) with this s.
 inline V sigmoid(V x) {
   const V e = exponential(sub(zero(), magnitude(x)));
@@ -145,6 +160,10 @@ inline V softplus(V x) {
   p = fma(p, q, set(1.0f));
   return fma(mul(set(2.0f), z), p, max(zero(), x));
 }
+
+// The line at p, wanted soon: into the first cache, or the second. An address beyond a buffer is harmless.
+inline void fetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+inline void fetch_far(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
 // Calls f(offset, load, store) over 0 .. n-1: whole vectors first, then one masked tail. `get(p)` reads and
 // `put(p, x)` writes at p + offset, within n.

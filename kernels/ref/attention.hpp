@@ -17,13 +17,13 @@ struct HeadColumns {
 };
 
 // y_i = sum_j p_ij v_j, p_i = softmax(q_i . k_j / sqrt(head_dim)) over the past rows and own rows 0..i. What
-// lies beyond row i is never read: a NaN there must not reach it.   y (rows, heads * head_dim)
+// lies beyond row i is never read: a NaN there must not reach it.   y (rows - first, heads * head_dim)
 template <class T>
 void attention_forward(const AttentionArgs<T>& a, T* y) {
   const T scale = T(1) / std::sqrt(T(a.head_dim));
-  for (int h = 0; h < a.heads; ++h) {
+  for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadColumns at(h, a.heads, a.kv_heads, a.head_dim);
-    for (int i = 0; i < a.rows; ++i) {
+    for (int i = a.first; i < a.rows; ++i) {
       const T* q = a.x + static_cast<long>(i) * at.width + at.q;
       T* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride;  // (past + rows)
       const int keys = a.past + i + 1;
@@ -40,7 +40,7 @@ void attention_forward(const AttentionArgs<T>& a, T* y) {
         top = j == 0 || p[j] > top ? p[j] : top;
       }
       for (int j = 0; j < keys; ++j) sum += p[j] = std::exp(p[j] - top);
-      T* yi = y + (static_cast<long>(i) * a.heads + h) * a.head_dim;
+      T* yi = y + (static_cast<long>(i - a.first) * a.heads + h) * a.head_dim;
       for (int c = 0; c < a.head_dim; ++c) yi[c] = 0;
       for (int j = 0; j < keys; ++j) {
         p[j] /= sum;
@@ -52,13 +52,69 @@ void attention_forward(const AttentionArgs<T>& a, T* y) {
   }
 }
 
+template <class T>
+void attention_maps(const AttentionArgs<T>& a, T* maps) {
+  const T scale = T(1) / std::sqrt(T(a.head_dim));
+  const int hd = a.head_dim;
+  for (int h = a.head_begin; h < a.head_end; ++h) {
+    const HeadColumns at(h, a.heads, a.kv_heads, hd);
+    for (int i = a.first; i < a.rows; ++i) {
+      T* m = maps + h * a.map_head + static_cast<long>(i) * hd * hd;  // (from dy's channel, to dq's)
+      const T* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride;
+      const T* y = a.y + (static_cast<long>(i) * a.heads + h) * hd;
+      for (int c = 0; c < hd * hd; ++c) m[c] = 0;
+      for (int j = 0; j <= a.past + i; ++j) {
+        const T* x = j < a.past ? a.past_x + static_cast<long>(j) * at.width
+                                : a.x + static_cast<long>(j - a.past) * at.width;
+        for (int e = 0; e < hd; ++e)
+          for (int c = 0; c < hd; ++c) m[e * hd + c] += scale * p[j] * (x[at.v + e] - y[e]) * x[at.k + c];
+      }
+    }
+  }
+}
+
+// The same as attention_backward, for several gradients: dq through the maps, own keys and values directly.
+template <class T>
+void attention_backward_by_maps(const AttentionArgs<T>& a, const T* dy, T* dx) {
+  const T scale = T(1) / std::sqrt(T(a.head_dim));
+  const int hd = a.head_dim;
+  for (int w = 0; w < a.windows; ++w, dy += a.dy_window, dx += a.dx_window)
+    for (int h = a.head_begin; h < a.head_end; ++h) {
+      const HeadColumns at(h, a.heads, a.kv_heads, hd);
+      for (int i = a.first; i < a.rows; ++i) {
+        const T* dyi = dy + (static_cast<long>(i - a.first) * a.heads + h) * hd;
+        const T* m = a.maps + h * a.map_head + static_cast<long>(i) * hd * hd;
+        const T* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride + a.past;
+        const T* y = a.y + (static_cast<long>(i) * a.heads + h) * hd;
+        const T* q = a.x + static_cast<long>(i) * at.width + at.q;
+        T* dq = dx + static_cast<long>(i) * at.width + at.q;
+        T mean = 0;
+        for (int e = 0; e < hd; ++e) {
+          mean += dyi[e] * y[e];
+          for (int c = 0; c < hd; ++c) dq[c] += dyi[e] * m[e * hd + c];
+        }
+        for (int j = 0; j <= i; ++j) {
+          const long row = static_cast<long>(j) * at.width;
+          T dp = 0;
+          for (int c = 0; c < hd; ++c) dp += dyi[c] * a.x[row + at.v + c];
+          const T ds = p[j] * (dp - mean) * scale;
+          for (int c = 0; c < hd; ++c) {
+            dx[row + at.k + c] += ds * q[c];
+            dx[row + at.v + c] += p[j] * dyi[c];
+          }
+        }
+      }
+    }
+}
+
 // dp_ij = dy_i . v_j, ds_ij = p_ij (dp_ij - sum_l p_il dp_il) / sqrt(head_dim);
 // dq_i += sum_j ds_ij k_j, dk_j += sum_i ds_ij q_i, dv_j += sum_i p_ij dy_i.
 template <class T>
 void attention_backward(const AttentionArgs<T>& a, const T* dy, T* dx, T* dpast) {
+  if (a.maps) return attention_backward_by_maps(a, dy, dx);
   const T scale = T(1) / std::sqrt(T(a.head_dim));
   T* dp = a.scratch;  // (past + rows)
-  for (int h = 0; h < a.heads; ++h) {
+  for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadColumns at(h, a.heads, a.kv_heads, a.head_dim);
     for (int i = a.first; i < a.rows; ++i) {
       const T* q = a.x + static_cast<long>(i) * at.width + at.q;

@@ -20,6 +20,31 @@ void gemm(T* c, long ldc, const T* a, long a_row, long a_col, const T* b, long l
   }
 }
 
+constexpr int kPanel = 8;
+
+// packed (ceil(n / kPanel), k, kPanel) = b (k, n), or the transpose of b (n, k)
+template <class T>
+void pack(T* packed, const T* b, long ldb, int k, int n, bool transposed) {
+  for (int j = 0; j < n; j += kPanel)
+    for (int l = 0; l < k; ++l)
+      for (int v = j; v < j + kPanel; ++v)
+        *packed++ = v < n ? (transposed ? b[v * ldb + l] : b[l * ldb + v]) : T(0);
+}
+
+template <class T>
+void gemm_packed(T* c, long ldc, const T* a, long lda, const T* packed, const T* bias, int m, int n, int k,
+                 bool accumulate) {
+  for (int j = 0; j < n; j += kPanel)
+    gemm(c + j, ldc, a, lda, 1L, packed + static_cast<long>(j) * k, long{kPanel}, bias ? bias + j : bias, m,
+         n - j < kPanel ? n - j : kPanel, k, accumulate);
+}
+
+// c (k, n) += a^T b   a (m, k)   b (m, n)
+template <class T>
+void gemm_over_rows(T* c, const T* a, const T* b, int m, int k, int n, T*) {
+  gemm(c, long{n}, a, 1L, long{k}, b, long{n}, static_cast<const T*>(nullptr), k, n, m, true);
+}
+
 // b (cols, rows) = a (rows, cols) transposed
 template <class T>
 void transpose(T* b, long ldb, const T* a, long lda, int rows, int cols) {

@@ -42,6 +42,26 @@ void swiglu_backward(T* dx, const T* dy, const T* x, int rows, int width, bool a
   }
 }
 
+// slopes (rows, 2 width) = [dy/dgate | dy/dup]
+template <class T>
+void swiglu_slopes(T* slopes, const T* x, int rows, int width) {
+  for (long i = 0; i < static_cast<long>(rows) * 2 * width; i += 2 * width)
+    for (long c = i; c < i + width; ++c) {
+      const T s = sigmoid(x[c]);
+      slopes[c] = x[c + width] * (s * (T(1) + x[c] * (T(1) - s)));
+      slopes[c + width] = x[c] * s;
+    }
+}
+
+template <class T>
+void swiglu_backward_by_slopes(T* dx, const T* dy, const T* slopes, int rows, int width, bool accumulate) {
+  for (long i = 0; i < static_cast<long>(rows) * 2 * width; i += 2 * width, dy += width)
+    for (int c = 0; c < 2 * width; ++c) {
+      const T d = dy[c % width] * slopes[i + c];
+      dx[i + c] = accumulate ? dx[i + c] + d : d;
+    }
+}
+
 // y = a + b, or y += a
 template <class T>
 void add(T* y, const T* a, const T* b, long n) {

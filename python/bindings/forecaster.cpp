@@ -21,8 +21,8 @@ struct BoundSession {
   ForecastSession session;
   long horizon, outputs, setpoints, disturbances, levels;
 
-  BoundSession(const Forecaster& f, int threads)
-      : session(f, kernels::isa_level(), threads),
+  BoundSession(const Forecaster& f, int threads, kernels::Precision precision)
+      : session(f, kernels::isa_level(), threads, precision),
         horizon(f.config.horizon),
         outputs(static_cast<long>(f.layout.outputs().size())),
         setpoints(static_cast<long>(f.layout.setpoints().size())),
@@ -164,6 +164,13 @@ void bind_forecaster(py::module_& m) {
           },
           "Weights in canonical order (parameter_count), float32, writable, no copy.")
       .def_property_readonly("parameter_count", [](const Forecaster& f) { return f.theta.size(); })
+      .def_readonly("network", &Forecaster::network, "The network as data, for the engine.")
+      .def_property_readonly(
+          "history_names", [](const Forecaster& f) { return f.layout.history_names(); },
+          "What each column of one history row holds, normalised.")
+      .def_property_readonly(
+          "future_names", [](const Forecaster& f) { return f.layout.future_names(); },
+          "What each column of one future row holds, normalised.")
       .def(
           "training_origins",
           [](const Forecaster& f, const History& h, Index begin, Index end) {
@@ -183,7 +190,8 @@ void bind_forecaster(py::module_& m) {
           },
           "(tags, 2): where the training rows lay, 0.5 % and 99.5 %, physical.");
   py::class_<BoundSession>(m, "ForecastSession", "Compiled programs of one forecaster; one thread at a time.")
-      .def(py::init<const Forecaster&, int>(), "forecaster"_a, "threads"_a = 0)
+      .def(py::init<const Forecaster&, int, kernels::Precision>(), "forecaster"_a, "threads"_a = 0,
+           "precision"_a = kernels::Precision::float32)
       .def(
           "set_history",
           [](BoundSession& self, const History& h, Index end, int hidden) {

@@ -19,12 +19,12 @@ namespace {
 using namespace pybind11::literals;
 
 Array forecasts(const Forecaster& forecaster, const History& history, const std::vector<Index>& origins,
-                bool operation_known, int threads, int hidden) {
+                bool operation_known, int threads, int hidden, kernels::Precision precision) {
   Matrix out;
   {
     py::gil_scoped_release nogil;
     out = forecast_origins(forecaster, history, origins, operation_known ? Known::operation : Known::nothing,
-                           threads, hidden);
+                           threads, hidden, precision);
   }
   const auto n = static_cast<py::ssize_t>(origins.size());
   const auto outputs = static_cast<py::ssize_t>(forecaster.layout.outputs().size());
@@ -160,7 +160,7 @@ void bind_summary(py::module_& m) {
 
 void bind_loop(py::module_& m) {
   m.def("forecast_origins", &forecasts, "forecaster"_a, "history"_a, "origins"_a, "operation_known"_a,
-        "threads"_a = 0, "hidden"_a = 0,
+        "threads"_a = 0, "hidden"_a = 0, "precision"_a = kernels::Precision::float32,
         "Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN "
         "where "
         "none can be. operation_known: realised setpoints and known-ahead disturbances are given.");

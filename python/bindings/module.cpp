@@ -9,6 +9,8 @@ PYBIND11_MODULE(_core, m) {
   bind_errors(m);
   bind_archive(m);
   bind_engine(m);
+  bind_program(m);
+  bind_peak(m);
   bind_data(m);
   bind_compliance(m);
   bind_permit(m);
@@ -17,6 +19,7 @@ PYBIND11_MODULE(_core, m) {
   bind_monitor_sensors(m);
   bind_monitor_coverage(m);
   bind_forecaster(m);
+  bind_networks(m);
   bind_distill(m);
   bind_train(m);
   bind_transplant(m);

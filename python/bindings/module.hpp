@@ -8,16 +8,18 @@ namespace py = pybind11;
 
 void bind_errors(py::module_& m);      // errors.cpp: classes and their translation
 void bind_archive(py::module_& m);     // archive.cpp: sealed files of named parts
-void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as data, programs
+void bind_engine(py::module_& m);      // engine.cpp: ISA levels, networks as data, the optimiser's pass
+void bind_program(py::module_& m);     // program.cpp: compiled programs and their buffers
+void bind_networks(py::module_& m);    // program.cpp: the forecaster's network and its weights
+void bind_peak(py::module_& m);        // peak.cpp: what the machine can do at best
 void bind_data(py::module_& m);        // data.cpp: tags and histories
 void bind_compliance(py::module_& m);  // compliance.cpp: conversions, substitution, audit records, statistics
 void bind_permit(py::module_& m);      // permit.cpp: permits as data, their evaluation
 void bind_forecaster(py::module_& m);  // forecaster.cpp: sizes, checkpoint, sessions
 void bind_prior(py::module_& m);       // prior.cpp: mechanistic priors, tables and registered functions
 void bind_distill(py::module_& m);     // distill.cpp: a teacher's stored forecasts, copied layers
-void bind_train(py::module_& m);
-void bind_transplant(py::module_& m);  // transplant.cpp: a forecaster for another plant       // train.cpp:
-                                       // training with progress and Ctrl-C
+void bind_train(py::module_& m);       // train.cpp: progress and results
+void bind_transplant(py::module_& m);  // transplant.cpp: a forecaster for another plant
 void bind_online(py::module_& m);      // online.cpp: learning row by row
 void bind_corrector(py::module_& m);   // corrector.cpp: the closed-form forecaster that follows the labels
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions

@@ -1,6 +1,8 @@
 // Permits as data and their evaluation, streamed or at once.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "arrays.hpp"
 #include "emisopt/permit/evaluation.hpp"
 #include "emisopt/permit/exact_sum.hpp"
@@ -14,8 +16,8 @@ using namespace pybind11::literals;
 using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
 
 // A vector of the core as an array that keeps its owner alive.
-template <class T>
-py::array_t<T> shared_array(const std::vector<T>& values, const std::shared_ptr<const Averages>& owner) {
+template <class T, class A>
+py::array_t<T> shared_array(const std::vector<T, A>& values, const std::shared_ptr<const Averages>& owner) {
   auto* held = new std::shared_ptr<const Averages>(owner);
   const py::capsule capsule(held, [](void* p) { delete static_cast<std::shared_ptr<const Averages>*>(p); });
   py::array_t<T> array(static_cast<py::ssize_t>(values.size()), values.data(), capsule);
@@ -35,19 +37,22 @@ const T* row_pointer(const char* where, const py::handle& item, py::ssize_t rows
 }
 
 // Pointers into the arrays, which the caller keeps alive.
-Samples samples_of(const Array& time, const py::list& columns, const py::list& status,
+Samples samples_of(Stamps time, py::ssize_t n, const py::list& columns, const py::list& status,
                    const py::object& plant) {
-  require_shape("push(time)", time, {{"N", -1}});
   Samples rows;
-  rows.rows = time.shape(0);
-  rows.time = time.data();
+  rows.rows = n;
+  rows.time = time;
   for (const py::handle& item : columns)
-    rows.columns.push_back(row_pointer<double>("push(columns)", item, time.shape(0)));
+    rows.columns.push_back(row_pointer<double>("push(columns)", item, n));
   for (const py::handle& item : status)
-    rows.status.push_back(item.is_none() ? nullptr
-                                         : row_pointer<std::uint8_t>("push(status)", item, time.shape(0)));
-  if (!plant.is_none()) rows.plant = row_pointer<std::uint8_t>("push(plant)", plant, time.shape(0));
+    rows.status.push_back(item.is_none() ? nullptr : row_pointer<std::uint8_t>("push(status)", item, n));
+  if (!plant.is_none()) rows.plant = row_pointer<std::uint8_t>("push(plant)", plant, n);
   return rows;
+}
+
+void push(Evaluator& self, const Samples& rows) {
+  py::gil_scoped_release nogil;
+  self.push(rows);
 }
 
 EvaluationOptions make_options(bool allow_unverified, double period_s, double lateness_s, bool stamp_is_end,
@@ -71,6 +76,10 @@ Signal make_signal(std::string tag, std::string pollutant, std::string unit, std
   return signal;
 }
 
+bool needs_period(const Rule& rule) {
+  return rule.base.length_s == 0 || rule.base.validity.need == Need::share;
+}
+
 void bind_permit_data(py::module_& m) {
   py::class_<Rule>(m, "PermitRule", "One limit of a permit; read-only, made by Permit.from_json.")
       .def_readonly("name", &Rule::name)
@@ -83,9 +92,7 @@ void bind_permit_data(py::module_& m) {
       .def_readonly("article", &Rule::article)
       .def_readonly("either", &Rule::either, "Of the rules with the same text one must hold.")
       .def_property_readonly("base_length_s", [](const Rule& r) { return r.base.length_s; })
-      .def_property_readonly(
-          "needs_period",
-          [](const Rule& r) { return r.base.length_s == 0 || r.base.validity.need == Need::share; })
+      .def_property_readonly("needs_period", &needs_period)
       .def_property_readonly("over", [](const Rule& r) { return std::string(to_string(r.average.over)); })
       .def_property_readonly("limit_text", &limit_text, "With unit, basis and, where it is, UNVERIFIED.")
       .def_property_readonly("words", &Permit::in_words, "The rule for people who answer for it.")
@@ -111,6 +118,10 @@ void bind_permit_data(py::module_& m) {
       .def_readonly("zone", &Permit::zone, "IANA name of the zone of civil days.")
       .def_readonly("rules", &Permit::rules)
       .def_readonly("signals", &Permit::signals)
+      .def_property_readonly(
+          "needs_period",
+          [](const Permit& p) { return std::any_of(p.rules.begin(), p.rules.end(), needs_period); },
+          "A rule counts samples, so that the seconds between them must be known.")
       .def_property_readonly("unverified", &Permit::unverified,
                              "Names of rules that nobody read in their source.")
       .def("with_rules", &Permit::with_rules, "names"_a, "The same permit with these rules only.")
@@ -190,9 +201,13 @@ void bind_results(py::module_& m) {
 
   py::class_<Evaluation>(m, "Evaluation", "A permit judged on data.")
       .def_readonly("permit", &Evaluation::permit)
-      .def_readonly("permit_hash", &Evaluation::permit_hash)
+      .def_property_readonly("permit_hash", &Evaluation::permit_hash)
       .def_readonly("zone", &Evaluation::zone)
-      .def_readonly("results", &Evaluation::results)
+      .def("__len__", [](const Evaluation& e) { return e.results.size(); })
+      .def(
+          "result", [](const Evaluation& e, std::size_t i) -> const RuleResult& { return e.results.at(i); },
+          "i"_a, py::return_value_policy::reference_internal,
+          "In the permit's order of rules, then of signals; IndexError beyond the last.")
       .def_readonly("rows", &Evaluation::rows)
       .def_readonly("steps_back", &Evaluation::steps_back)
       .def_readonly("first_steps_back", &Evaluation::first_steps_back)
@@ -301,6 +316,19 @@ void bind_permit(py::module_& m) {
   bind_results(m);
   bind_coming(m);
 
+  py::class_<SteadyTime>(m, "SteadyTime", "Stamps at a steady pace of whole seconds, UTC.")
+      .def_readonly("first_s", &SteadyTime::first_s)
+      .def_readonly("step_s", &SteadyTime::step_s)
+      .def_readonly("rows", &SteadyTime::rows)
+      .def_property_readonly("last_s", &SteadyTime::last_s)
+      .def_static(
+          "of",
+          [](const py::array_t<std::int64_t, py::array::c_style>& ticks, std::int64_t per_second) {
+            return SteadyTime::of(ticks.data(), ticks.size(), per_second);
+          },
+          "ticks"_a.noconvert(), "per_second"_a,
+          "ticks (N) since 1970, of which a second has per_second; None where the pace is not steady.");
+
   py::class_<Evaluator>(m, "Evaluator", "Judges a permit on rows as they come.")
       .def(py::init([](const Permit& permit, std::vector<Signal> signals, std::vector<std::string> columns,
                        const Zone& zone, bool allow_unverified, double period_s, double lateness_s,
@@ -316,9 +344,8 @@ void bind_permit(py::module_& m) {
           "push",
           [](Evaluator& self, const Array& time, const py::list& columns, const py::list& status,
              const py::object& plant) {
-            const Samples rows = samples_of(time, columns, status, plant);
-            py::gil_scoped_release nogil;
-            self.push(rows);
+            require_shape("push(time)", time, {{"N", -1}});
+            push(self, samples_of(time.data(), time.shape(0), columns, status, plant));
           },
           "time"_a.noconvert(), "columns"_a, "status"_a = py::list(), "plant"_a = py::none(),
           "time (N) in UTC seconds; columns: (N) float64 each, NaN = missing; status: per column (N) uint8 "
@@ -326,6 +353,14 @@ void bind_permit(py::module_& m) {
           "None (valid, calibration, maintenance, invalid); plant (N) uint8 or None (off, on, startup, "
           "shutdown,\n"
           "malfunction).")
+      .def(
+          "push",
+          [](Evaluator& self, const SteadyTime& time, const py::list& columns, const py::list& status,
+             const py::object& plant) {
+            push(self, samples_of({time.first_s, time.step_s}, time.rows, columns, status, plant));
+          },
+          "time"_a, "columns"_a, "status"_a = py::list(), "plant"_a = py::none(),
+          "The same of rows at a steady pace.")
       .def("finish", &Evaluator::finish, py::call_guard<py::gil_scoped_release>())
       .def("result", &Evaluator::result, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("newest", &Evaluator::newest, "Stamp of the newest row, UTC seconds.")

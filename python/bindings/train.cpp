@@ -1,5 +1,6 @@
 // Training with the GIL released; it is taken back only to report, and to see whether somebody pressed
 // Ctrl-C.
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <chrono>
@@ -88,6 +89,15 @@ class Reporter {
   std::chrono::steady_clock::time_point last_{};
 };
 
+// The callback of a group of processes, on arrays that are views of the trainer's memory.
+template <class T>
+std::function<void(T*, std::size_t)> summing(py::object reduce) {
+  return [reduce](T* x, std::size_t count) {
+    py::gil_scoped_acquire gil;
+    reduce(py::array_t<T>(static_cast<py::ssize_t>(count), x, py::capsule(x, [](void*) {})));
+  };
+}
+
 }  // namespace
 
 void bind_train(py::module_& m) {
@@ -147,23 +157,29 @@ void bind_train(py::module_& m) {
       [](Forecaster& forecaster, const History& history, const TrainConfig& config, py::object progress,
          std::string state, int save_every, double save_seconds, const TeacherForecasts* teacher,
          double distill, double distill_multiscale, double hidden, std::string tap,
-         const std::optional<std::vector<float>>& held) {
+         const std::optional<std::vector<float>>& held, int rank, int size, py::object reduce) {
         Reporter report(std::move(progress));
         const TrainFile file{std::move(state), save_every, save_seconds};
         const Distillation distillation{teacher, distill, distill_multiscale, hidden, std::move(tap)};
+        const bool several = !reduce.is_none();
+        Processes processes;
+        if (several) processes = {rank, size, summing<float>(reduce), summing<double>(reduce)};
         TrainResult result;
         {
           py::gil_scoped_release nogil;
-          result = train(forecaster, history, config, std::ref(report), file,
-                         teacher ? &distillation : nullptr, held ? &*held : nullptr);
+          result =
+              train(forecaster, history, config, std::ref(report), file, teacher ? &distillation : nullptr,
+                    held ? &*held : nullptr, several ? &processes : nullptr);
         }
         return py::make_tuple(result, report.interrupted);
       },
       "forecaster"_a, "history"_a, "config"_a, "progress"_a = py::none(), py::kw_only(), "state"_a = "",
       "save_every"_a = TrainFile{}.every_steps, "save_seconds"_a = TrainFile{}.every_seconds,
       "teacher"_a = py::none(), "distill"_a = Distillation{}.distill, "distill_multiscale"_a = 0.0,
-      "hidden"_a = 0.0, "tap"_a = "", "held"_a = py::none(),
-      "Trains in place; `state` names a file to keep the run's state in and to go on from; "
+      "hidden"_a = 0.0, "tap"_a = "", "held"_a = py::none(), "rank"_a = 0, "size"_a = 1,
+      "reduce"_a = py::none(),
+      "Trains in place; reduce(array) sums a float array over `size` processes, in place; `state` names a "
+      "file to keep the run's state in and to go on from; "
       "progress(TrainProgress) may return False to stop. Returns (TrainResult, "
       "interrupted): "
       "Ctrl-C stops with the best weights so far instead of raising.");

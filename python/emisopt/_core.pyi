@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'write_archive']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora', 'write_archive']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -64,6 +64,53 @@ class Isa:
         ...
     @typing.overload
     def __ne__(self, other: Isa) -> bool:
+        ...
+    @typing.overload
+    def __ne__(self, other: typing.Any) -> bool:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def __setstate__(self, state: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __str__(self) -> str:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def value(self) -> int:
+        ...
+class Precision:
+    """
+    Of the products inside the layers.
+
+    Members:
+
+      float32
+
+      int8
+    """
+    __members__: typing.ClassVar[dict[str, Precision]]
+    float32: typing.ClassVar[Precision]
+    int8: typing.ClassVar[Precision]
+    @typing.overload
+    def __eq__(self, other: Precision) -> bool:
+        ...
+    @typing.overload
+    def __eq__(self, other: typing.Any) -> bool:
+        ...
+    def __getstate__(self) -> int:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __index__(self) -> int:
+        ...
+    def __init__(self, value: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __int__(self) -> int:
+        ...
+    @typing.overload
+    def __ne__(self, other: Precision) -> bool:
         ...
     @typing.overload
     def __ne__(self, other: typing.Any) -> bool:
@@ -140,6 +187,10 @@ class OpKind:
 
       rmsnorm
 
+      rope
+
+      attention
+
       swiglu
 
       add
@@ -148,9 +199,11 @@ class OpKind:
     """
     __members__: typing.ClassVar[dict[str, OpKind]]
     add: typing.ClassVar[OpKind]
+    attention: typing.ClassVar[OpKind]
     linear: typing.ClassVar[OpKind]
     quantiles: typing.ClassVar[OpKind]
     rmsnorm: typing.ClassVar[OpKind]
+    rope: typing.ClassVar[OpKind]
     swiglu: typing.ClassVar[OpKind]
     @typing.overload
     def __eq__(self, other: OpKind) -> bool:
@@ -192,7 +245,7 @@ class OpList:
     """
     def __init__(self) -> None:
         ...
-    def add_op(self, kind: OpKind, rows: Rows, x: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsInt | typing.SupportsIndex, x2: typing.SupportsInt | typing.SupportsIndex = -1, w: typing.SupportsInt | typing.SupportsIndex = -1, b: typing.SupportsInt | typing.SupportsIndex = -1, outputs: typing.SupportsInt | typing.SupportsIndex = 0, levels: typing.SupportsInt | typing.SupportsIndex = 0, middle: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def add_op(self, kind: OpKind, rows: Rows, x: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsInt | typing.SupportsIndex, x2: typing.SupportsInt | typing.SupportsIndex = -1, w: typing.SupportsInt | typing.SupportsIndex = -1, b: typing.SupportsInt | typing.SupportsIndex = -1, outputs: typing.SupportsInt | typing.SupportsIndex = 0, levels: typing.SupportsInt | typing.SupportsIndex = 0, middle: typing.SupportsInt | typing.SupportsIndex = 0, heads: typing.SupportsInt | typing.SupportsIndex = 0, kv_heads: typing.SupportsInt | typing.SupportsIndex = 0, head_dim: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         """
         Appends an op that reads the values x (and x2) and writes y.
         """
@@ -208,6 +261,34 @@ class OpList:
         """
         Names the input and output values.
         """
+    @property
+    def future_width(self) -> int:
+        """
+        Numbers per future token.
+        """
+    @property
+    def history_width(self) -> int:
+        """
+        Numbers per history token.
+        """
+    @property
+    def levels(self) -> int:
+        """
+        Number of quantile levels.
+        """
+    @property
+    def middle(self) -> int:
+        """
+        Index of the median among them.
+        """
+    @property
+    def ops(self) -> list:
+        """
+        List of (kind, rows, width read, width written, heads, head_dim) in order of execution.
+        """
+    @property
+    def outputs(self) -> int:
+        ...
     @property
     def parameter_count(self) -> int:
         """
@@ -228,10 +309,13 @@ class Mode:
 
       vjp
 
+      jacobian
+
       train
     """
     __members__: typing.ClassVar[dict[str, Mode]]
     infer: typing.ClassVar[Mode]
+    jacobian: typing.ClassVar[Mode]
     train: typing.ClassVar[Mode]
     vjp: typing.ClassVar[Mode]
     @typing.overload
@@ -322,7 +406,7 @@ class Program:
     """
     A compiled network; its buffers are float32 arrays on one arena.
     """
-    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = []) -> None:
+    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = [], seeds: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], precision: Precision = Precision.float32) -> None:
         ...
     def load(self, theta: numpy.typing.NDArray[numpy.float32]) -> None:
         """
@@ -342,19 +426,29 @@ class Program:
         Size of the arena.
         """
     @property
+    def flop(self) -> float:
+        """
+        Floating-point operations of one run(), as counted when compiled.
+        """
+    @property
     def future(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Input buffer (batch, future_tokens, width).
         """
     @property
+    def future_gradient(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Vjp: d cost / d future (batch, future_tokens, width), read-only.
+        """
+    @property
     def gradient(self) -> numpy.typing.NDArray[numpy.float32]:
         """
-        Train: gradient of the mean loss (parameter_count), overwritten by each run.
+        Train: gradient of the mean loss (parameter_count), overwritten by each run; may be reduced in place.
         """
     @property
     def hidden(self) -> numpy.typing.NDArray[numpy.float32]:
         """
-        Infer: the network's hidden output (batch, future_tokens, width).
+        Infer: the network's hidden output (batch, future_tokens, width), read-only.
         """
     @property
     def hidden_target(self) -> numpy.typing.NDArray[numpy.float32]:
@@ -372,6 +466,16 @@ class Program:
         Input buffer (1, history_tokens, width); train mode: (batch, ...).
         """
     @property
+    def isa(self) -> Isa:
+        """
+        The level whose instructions run.
+        """
+    @property
+    def jacobian(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Jacobian: (seeds, step of the output, step of the input, width), read-only; 0 for later inputs.
+        """
+    @property
     def loss(self) -> float:
         """
         Train: loss of the last run.
@@ -384,7 +488,12 @@ class Program:
     @property
     def quantiles(self) -> numpy.typing.NDArray[numpy.float32]:
         """
-        Output buffer (batch, future_tokens, outputs * levels).
+        Answer (batch, future_tokens, outputs * levels), read-only.
+        """
+    @property
+    def seed(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Vjp: d cost / d quantiles (batch, future_tokens, outputs * levels).
         """
     @property
     def target(self) -> numpy.typing.NDArray[numpy.float32]:
@@ -853,6 +962,11 @@ class Permit:
     def name(self) -> str:
         ...
     @property
+    def needs_period(self) -> bool:
+        """
+        A rule counts samples, so that the seconds between them must be known.
+        """
+    @property
     def rules(self) -> list[PermitRule]:
         ...
     @property
@@ -1003,6 +1117,12 @@ class Evaluation:
     """
     A permit judged on data.
     """
+    def __len__(self) -> int:
+        ...
+    def result(self, i: typing.SupportsInt | typing.SupportsIndex) -> RuleResult:
+        """
+        In the permit's order of rules, then of signals; IndexError beyond the last.
+        """
     def to_json(self) -> str:
         """
         Counts, worst averages and verdicts as canonical JSON.
@@ -1015,9 +1135,6 @@ class Evaluation:
         ...
     @property
     def permit_hash(self) -> str:
-        ...
-    @property
-    def results(self) -> list[RuleResult]:
         ...
     @property
     def rows(self) -> int:
@@ -1105,6 +1222,27 @@ class PermitRows:
         """
         What the rows belong to; `output`: of basis_map().
         """
+class SteadyTime:
+    """
+    Stamps at a steady pace of whole seconds, UTC.
+    """
+    @staticmethod
+    def of(ticks: numpy.typing.NDArray[numpy.int64], per_second: typing.SupportsInt | typing.SupportsIndex) -> SteadyTime | None:
+        """
+        ticks (N) since 1970, of which a second has per_second; None where the pace is not steady.
+        """
+    @property
+    def first_s(self) -> int:
+        ...
+    @property
+    def last_s(self) -> int:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def step_s(self) -> int:
+        ...
 class Evaluator:
     """
     Judges a permit on rows as they come.
@@ -1119,11 +1257,17 @@ class Evaluator:
         """
     def finish(self) -> None:
         ...
+    @typing.overload
     def push(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> None:
         """
         time (N) in UTC seconds; columns: (N) float64 each, NaN = missing; status: per column (N) uint8 or
         None (valid, calibration, maintenance, invalid); plant (N) uint8 or None (off, on, startup, shutdown,
         malfunction).
+        """
+    @typing.overload
+    def push(self, time: SteadyTime, columns: list, status: list = [], plant: typing.Any = None) -> None:
+        """
+        The same of rows at a steady pace.
         """
     def result(self) -> Evaluation:
         ...
@@ -1640,9 +1784,24 @@ class Forecaster:
     def config(self) -> ForecasterConfig:
         ...
     @property
+    def future_names(self) -> list[str]:
+        """
+        What each column of one future row holds, normalised.
+        """
+    @property
+    def history_names(self) -> list[str]:
+        """
+        What each column of one history row holds, normalised.
+        """
+    @property
     def hull(self) -> numpy.typing.NDArray[numpy.float64]:
         """
         (tags, 2): where the training rows lay, 0.5 % and 99.5 %, physical.
+        """
+    @property
+    def network(self) -> OpList:
+        """
+        The network as data, for the engine.
         """
     @property
     def notes(self) -> list[tuple[str, str]]:
@@ -1669,7 +1828,7 @@ class ForecastSession:
     """
     Compiled programs of one forecaster; one thread at a time.
     """
-    def __init__(self, forecaster: Forecaster, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, forecaster: Forecaster, threads: typing.SupportsInt | typing.SupportsIndex = 0, precision: Precision = Precision.float32) -> None:
         ...
     def jacobian(self, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64], levels: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
         """
@@ -2812,9 +2971,17 @@ class Scenario:
     @property
     def tags(self) -> TagMap:
         ...
-def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArray[numpy.float32], second: numpy.typing.NDArray[numpy.float32], gradient: numpy.typing.NDArray[numpy.float32], decay_mask: numpy.typing.NDArray[numpy.float32], *, rate: typing.SupportsFloat | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, clip_scale: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsInt | typing.SupportsIndex, isa: Isa) -> None:
+def _fma_rates(isa: Isa, windows: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
     """
-    One AdamW step in place on contiguous float32 buffers (parameter_count).
+    GFLOP/s of fused multiply-adds from registers, per window of about a millisecond, on this thread; empty for ref.
+    """
+def _read_rates(bytes: typing.SupportsInt | typing.SupportsIndex, passes: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    GB/s of reading a warm buffer of so many bytes, per pass, on this thread.
+    """
+def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArray[numpy.float32], second: numpy.typing.NDArray[numpy.float32], gradient: numpy.typing.NDArray[numpy.float32], decay_mask: numpy.typing.NDArray[numpy.float32], *, rate: typing.SupportsFloat | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, clip_scale: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsInt | typing.SupportsIndex, isa: Isa, beta1: typing.SupportsFloat | typing.SupportsIndex = 0.8999999761581421, beta2: typing.SupportsFloat | typing.SupportsIndex = 0.9990000128746033, eps: typing.SupportsFloat | typing.SupportsIndex = 9.99999993922529e-09, l2sp: typing.SupportsFloat | typing.SupportsIndex = 0.0, ewc: typing.SupportsFloat | typing.SupportsIndex = 0.0, anchor: numpy.typing.NDArray[numpy.float32] | None = None, fisher: numpy.typing.NDArray[numpy.float32] | None = None) -> None:
+    """
+    One AdamW step in place on contiguous float32 buffers (parameter_count); l2sp and ewc pull to anchor.
     """
 def append_audit_record(path: str, subject: str, maker: str, made_s: typing.SupportsFloat | typing.SupportsIndex, inputs: collections.abc.Sequence[tuple[str, typing.Annotated[numpy.typing.ArrayLike, numpy.float64]]], rule: str, result: str, block_rows: typing.SupportsInt | typing.SupportsIndex = 65536) -> str:
     """
@@ -2864,7 +3031,7 @@ def ewma_limit(run_length: typing.SupportsFloat | typing.SupportsIndex, weight: 
     ...
 def ewma_run_length(weight: typing.SupportsFloat | typing.SupportsIndex, limit: typing.SupportsFloat | typing.SupportsIndex, shift: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> float:
     ...
-def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float64]:
+def forecast_origins(forecaster: Forecaster, history: History, origins: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], operation_known: bool, threads: typing.SupportsInt | typing.SupportsIndex = 0, hidden: typing.SupportsInt | typing.SupportsIndex = 0, precision: Precision = Precision.float32) -> numpy.typing.NDArray[numpy.float64]:
     """
     Quantiles (n, H, O, Q), physical, as issued at each origin (index of the first row forecast); NaN where none can be. operation_known: realised setpoints and known-ahead disturbances are given.
     """
@@ -2874,6 +3041,10 @@ def fuel_factors(carbon: typing.SupportsFloat | typing.SupportsIndex, hydrogen: 
     """
 def hellinger_distance(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
     ...
+def initial_weights(network: OpList, config: ForecasterConfig) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    Weights to start training from (parameter_count): the first forecast is the anchor.
+    """
 def isa_available() -> list[Isa]:
     """
     Levels that this build and this CPU can run, lowest first.
@@ -2938,6 +3109,10 @@ def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time
     """
     Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and flags
     (N,) or (0,) of rows that do not follow the one before. live: outputs may be missing or constant.
+    """
+def make_network(config: ForecasterConfig, history_width: typing.SupportsInt | typing.SupportsIndex, future_width: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex) -> OpList:
+    """
+    The forecaster's network of these sizes as data.
     """
 def match_tags(source: TagMap, target: TagMap, match: collections.abc.Sequence[tuple[str, str]] = []) -> list:
     """
@@ -3033,9 +3208,13 @@ def tail_weights(tail: str, levels: collections.abc.Sequence[typing.SupportsFloa
     """
     Weights of quantile levels within the pinball loss: all, upper, lower or both.
     """
-def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '', held: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] | None = None) -> tuple[TrainResult, bool]:
+def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '', held: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] | None = None, rank: typing.SupportsInt | typing.SupportsIndex = 0, size: typing.SupportsInt | typing.SupportsIndex = 1, reduce: typing.Any = None) -> tuple[TrainResult, bool]:
     """
-    Trains in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
+    Trains in place; reduce(array) sums a float array over `size` processes, in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
+    """
+def trainable_by_name(network: OpList, prefixes: collections.abc.Sequence[str]) -> list[bool]:
+    """
+    Per parameter, whether its name begins with one of `prefixes`.
     """
 def training_envelope(history: History, rows: typing.SupportsInt | typing.SupportsIndex, share: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex) -> Envelope:
     """
@@ -3054,6 +3233,10 @@ def verify_audit_file(path: str, head: str) -> list[str]:
 def with_fresh_weights(forecaster: Forecaster) -> Forecaster:
     """
     The same tags, sizes and scales, weights as at the start: the rival from scratch.
+    """
+def with_lora(network: OpList, theta: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], rank: typing.SupportsInt | typing.SupportsIndex, linears: collections.abc.Sequence[str] = ['qkv', 'attention_out', 'gate_up', 'down'], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[OpList, list[bool], numpy.typing.NDArray[numpy.float32]]:
+    """
+    Low-rank adapters: (network, trainable per parameter, weights to start from).
     """
 def write_archive(path: str, format: str, text: str, parts: collections.abc.Mapping[str, bytes]) -> None:
     """

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emisopt import _core
+from emisopt.parallel import Processes
 from emisopt.progress import TrainBar
 
 if TYPE_CHECKING:
@@ -103,9 +104,18 @@ def run(
     progress: bool,
     resume: str | os.PathLike[str] | None,
     save_every: float,
+    processes: Processes | None = None,
     **distillation: Any,
 ) -> None:
     """Trains `core` and makes it what `f` has learned; the caller of `fit` or `distill` is warned."""
+    if processes is not None:
+        if not isinstance(processes, Processes):
+            raise _core.InputError(
+                "Forecaster.fit(processes): expected emisopt.parallel.Processes, "
+                f"got {type(processes).__name__}"
+            )
+        distillation.update(rank=processes.rank, size=processes.size, reduce=processes.reduce)
+        progress = progress and processes.rank == 0
     with TrainBar("training", show=progress) as bar:
         result, interrupted = _core.train(
             core,

@@ -16,6 +16,7 @@ from emisopt import _core, _training
 from emisopt.baselines import LEVELS, Baseline
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history, to_table
+from emisopt.parallel import Processes
 from emisopt.tags import TagMap
 from emisopt.teacher import TeacherForecasts
 
@@ -44,6 +45,7 @@ def distill(
     progress: bool = True,
     resume: str | os.PathLike[str] | None = None,
     save_every: float = 60.0,
+    processes: Processes | None = None,
 ) -> Forecaster:
     """Trains a student on the labels and on what a teacher says of the same windows.
 
@@ -60,8 +62,8 @@ def distill(
           the medians, or (n, H, O, Q) for `levels`
         - :class:`TeacherForecasts`, or a file of them (`.npz`, `.parquet`): say, of a foundation model
     student : a forecaster with the settings wanted; it is fitted
-    history, tags, train_rows, validation_rows, progress, resume, save_every : as in :meth:`Forecaster.fit`;
-        tags None: those of a teacher of ours
+    history, tags, train_rows, validation_rows, progress, resume, save_every, processes : as in
+        :meth:`Forecaster.fit`; tags None: those of a teacher of ours
     weight : coefficient of the squared distance of all quantiles (in standard deviations)
     multiscale : of the same, averaged over 2, 4 and 8 rows
     hidden : of the distance of a projected hidden state `tap` of the student to `teacher_tap` of one teacher
@@ -142,6 +144,7 @@ def distill(
         progress,
         resume,
         save_every,
+        processes,
         teacher=said,
         distill=weight,
         distill_multiscale=multiscale,

@@ -16,7 +16,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
+from emisopt._precision import precision_of
 from emisopt.history import future_index, known_array, plan_array, to_history
+from emisopt.parallel import Processes
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
 from emisopt.sensitivity import Sensitivity
 from emisopt.tags import TagMap
@@ -177,6 +179,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         progress: bool = True,
         resume: str | os.PathLike[str] | None = None,
         save_every: float = 60.0,
+        processes: Processes | None = None,
     ) -> Forecaster:
         """Fixes scales and trains on the first rows of a history.
 
@@ -192,6 +195,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             at any moment, so ends with the bits of one that was not. A state of other settings or data is
             refused.
         save_every : seconds between two writes of that file
+        processes : those that share this training, see :mod:`emisopt.parallel`; each calls fit with the same
+            arguments and ends with the weights that one process would find. `resume` must then be readable
+            for all of them; only rank 0 writes it.
 
         Returns
         -------
@@ -206,7 +212,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
         core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(self, train_rows, validation_rows)
-        _training.run(self, core, core_history, settings, progress, resume, save_every)
+        _training.run(self, core, core_history, settings, progress, resume, save_every, processes)
         return self
 
     def _adopt(self, core: _core.Forecaster) -> None:
@@ -218,7 +224,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.disturbances_ = tuple(self.tags_.disturbances)
         self.feature_names_in_ = np.array(self.tags_.names, dtype=object)
         self.n_features_in_ = len(self.tags_)
-        self._session: _core.ForecastSession | None = None
+        self._sessions: dict[str, _core.ForecastSession] | None = None  # by precision, made when asked for
 
     # ---- forecasting ------------------------------------------------------------------------------------
 
@@ -227,6 +233,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         history: pd.DataFrame,
         plan: pd.DataFrame | ArrayLike | None = None,
         known: pd.DataFrame | ArrayLike | None = None,
+        *,
+        precision: str = "float32",
     ) -> pd.DataFrame:
         """Quantiles of each output for the rows after the end of `history`, in physical units.
 
@@ -236,6 +244,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         plan : setpoints of the next H rows, (H, U) or a DataFrame by column name, inside each tag's range;
             None: the setpoints of the coming rows are unknown
         known : coming disturbances, (H, D) or a DataFrame with some of them, NaN = unknown; None: none known
+        precision : "float32", or "int8" for screening and small machines (docs/engine.md, "int8")
 
         Returns
         -------
@@ -245,7 +254,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         ------
         NotFittedError, InputError (history too short or broken, plan outside its range), ShapeError
         """
-        session = self._ready(history)
+        session = self._ready(history, precision)
         if plan is None and known is not None:  # without any plan the core takes all of the future as unknown
             plan = np.full((self._horizon, len(self.setpoints_)), np.nan)
         quantiles = session.predict(
@@ -297,16 +306,15 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def _horizon(self) -> int:
         return int(self.core_.config.horizon)  # of the checkpoint, whatever set_params says since
 
-    def _ready(self, history: pd.DataFrame) -> _core.ForecastSession:
+    def _ready(self, history: pd.DataFrame, precision: str = "float32") -> _core.ForecastSession:
         """The compiled session with this history's keys and values cached."""
         check_is_fitted(self, "core_")
-        if self._session is None:
-            self._session = _core.ForecastSession(self.core_, self.threads)
+        session = self._session_of(precision)
         # The session reads the last `context` rows; one more lets it see a break right before them.
         tail = history.tail(self.core_.config.context + 1) if isinstance(history, pd.DataFrame) else history
         core_history = to_history(tail, self.tags_, live=True)
-        self._session.set_history(core_history, core_history.rows)
-        return self._session
+        session.set_history(core_history, core_history.rows)
+        return session
 
     def _can(self, history: _core.History) -> bool:
         """Whether the context before the end of a history is unbroken and knows every output."""
@@ -320,10 +328,17 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """(H, O, Q) after a history; NaN where :meth:`_can` says no."""
         if not self._can(history):
             return np.full((self._horizon, len(self.outputs_), len(self.core_.config.quantiles)), np.nan)
-        if self._session is None:
-            self._session = _core.ForecastSession(self.core_, self.threads)
-        self._session.set_history(history, history.rows)
-        return np.asarray(self._session.predict(plan, known))
+        session = self._session_of("float32")
+        session.set_history(history, history.rows)
+        return np.asarray(session.predict(plan, known))
+
+    def _session_of(self, precision: str) -> _core.ForecastSession:
+        kind = precision_of("Forecaster.predict(precision)", precision)
+        if self._sessions is None:
+            self._sessions = {}
+        if precision not in self._sessions:
+            self._sessions[precision] = _core.ForecastSession(self.core_, self.threads, kind)
+        return self._sessions[precision]
 
     # ---- checkpoints ------------------------------------------------------------------------------------
 
@@ -403,7 +418,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_session", None)
+        state.pop("_sessions", None)
         core = state.pop("core_", None)
         if core is not None:  # weights travel as the bytes of a checkpoint
             with tempfile.TemporaryDirectory() as folder:
@@ -415,7 +430,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         checkpoint = state.pop("_checkpoint", None)
         super().__setstate__(state)
-        self._session = None
+        self._sessions = None
         if checkpoint is not None:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "model.safetensors"

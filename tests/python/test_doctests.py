@@ -10,7 +10,7 @@ MODULES = (
     "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants", "risk",
     "compliance._rows", "compliance.audit", "compliance.conversion", "compliance.rata",
     "compliance.substitution", "permit.document", "permit.evaluation", "permit.signals", "permit.zones",
-    "monitor.drift", "monitor.drift_monitor",
+    "monitor.drift", "monitor.drift_monitor", "engine", "_adamw", "_architecture",
 )  # fmt: skip
 
 

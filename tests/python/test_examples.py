@@ -54,6 +54,14 @@ def test_train_fits_scores_and_saves(tmp_path: Path) -> None:
     assert seconds < 120  # some 5 s of work; the rest is room for a busy machine
 
 
+def test_train_mpi_runs_as_one_process(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install emisopt[mpi]")
+    command = [sys.executable, str(TRAIN.with_name("train_mpi.py"))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^loss \d\.\d{6}, weights [0-9a-f]{16}$", done.stdout, flags=re.MULTILINE)
+
+
 TAGS = """
 plant: a boiler's own files
 period: 5 min

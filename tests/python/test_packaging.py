@@ -83,7 +83,7 @@ def test_every_dependency_is_explained_and_in_the_development_group(pyproject: s
     run_time = toml_list("dependencies", pyproject)
     build = toml_list("requires", pyproject)
     development = toml_list("dev", pyproject)
-    extras = toml_list("tune", pyproject)
+    extras = toml_list("tune", pyproject) + toml_list("mpi", pyproject)
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
     unexplained = [name for name in {*run_time, *build, *extras, *development} if f"| {name} |" not in page]
     assert not unexplained, f"docs/dependencies.md has no row for {sorted(unexplained)}"
@@ -95,7 +95,8 @@ def test_the_package_imports_only_what_it_declares(pyproject: str) -> None:
     declared = {MODULE_OF.get(name, name) for name in toml_list("dependencies", pyproject)}
     for module, bringer in BROUGHT_BY.items():
         assert any(entry.startswith(module) for entry in metadata.requires(bringer) or [])
-    extras = set(toml_list("tune", pyproject))  # imported where they are used, never with the package
+    # imported where they are used, never with the package
+    extras = {*toml_list("tune", pyproject), *toml_list("mpi", pyproject)}
     allowed = declared | set(BROUGHT_BY) | set(sys.stdlib_module_names) | {"emisopt"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -112,6 +112,28 @@ def test_any_split_and_any_order_within_the_lateness_give_the_same_bits(data: st
     assert same_bits(stream.push(doubles, **options).finish(), whole)
 
 
+def test_a_steady_pace_gives_the_bits_of_its_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = minutes(5000)
+    steady = MANY.evaluate(frame, SIGNALS, plant="run", status={"nox": "flag"})
+    monkeypatch.setattr(_core.SteadyTime, "of", staticmethod(lambda ticks, per_second: None))
+    assert same_bits(steady, MANY.evaluate(frame, SIGNALS, plant="run", status={"nox": "flag"}))
+
+
+def test_codes_that_are_none_are_refused_and_nothing_of_their_rows_is_taken() -> None:
+    frame = minutes(200)
+    for what, told in (
+        ({"status": {"nox": np.full(200, 9, np.uint8)}}, "status of 'nox', row 0"),
+        (
+            {"plant": np.full(200, 7, np.uint8)},
+            "plant, row 0",
+        ),
+    ):
+        stream = PermitStream(MANY, SIGNALS)
+        with pytest.raises(DataError, match=told):
+            stream.push(frame, **what)  # type: ignore[arg-type]
+        assert same_bits(stream.push(frame).finish(), MANY.evaluate(frame, SIGNALS))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_do_not_change_a_bit(threads: int) -> None:
     year = permit_year.make_year(days=30)

@@ -33,7 +33,7 @@ def test_includes_of_the_same_and_earlier_rooms_pass(tmp_path: Path) -> None:
     write(
         tmp_path,
         "csrc/emisopt/control/a.hpp",
-        '#include "emisopt/base/b.hpp"\n#include "kernels/backend.hpp"\n',
+        '#include "emisopt/base/b.hpp"\n#include "kernels/backend.hpp"\n#include "kernels/dense.hpp"\n',
     )
     write(tmp_path, "kernels/backend.cpp", '#include "kernels/ref/x.hpp"\n#include "emisopt/base/b.hpp"\n')
     write(tmp_path, "tests/cpp/control/a_test.cpp", '#include "emisopt/plant/plant.hpp"\n')
@@ -46,7 +46,7 @@ def test_includes_of_the_same_and_earlier_rooms_pass(tmp_path: Path) -> None:
         ("csrc/emisopt/control/a.cpp", '"emisopt/plant/plant.hpp"', "control may include base data permit"),
         ("csrc/emisopt/data/a.hpp", '"emisopt/permit/limit_row.hpp"', "data may include base data"),
         ("csrc/emisopt/data/a.hpp", "<emisopt/loop/tick.hpp>", "data may include base data"),
-        ("csrc/emisopt/model/a.cpp", '"kernels/cpu/vec.hpp"', "through kernels/backend.hpp only"),
+        ("csrc/emisopt/model/a.cpp", '"kernels/cpu/vec.hpp"', "backend.hpp and kernels/dense.hpp only"),
         ("csrc/emisopt/base/a.cpp", '"kernels/backend.hpp"', "base comes before the engines"),
         ("csrc/emisopt/base/a.cpp", "<Python.h>", "neither Python nor CUDA"),
         ("csrc/emisopt/base/a.cpp", "<pybind11/numpy.h>", "neither Python nor CUDA"),

@@ -1,6 +1,7 @@
 #include "emisopt/base/os.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,5 +132,14 @@ double wall_clock_s() {
 }
 
 long process_id() { return static_cast<long>(::getpid()); }
+
+void prefer_large_pages(void* at, std::size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  ::madvise(at, bytes, MADV_HUGEPAGE);
+#else
+  static_cast<void>(at);
+  static_cast<void>(bytes);
+#endif
+}
 
 }  // namespace emisopt::os

@@ -1,5 +1,6 @@
 // Everything that the library asks of the operating system; os.cpp is the one file to port.
 #pragma once
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,5 +22,9 @@ double monotonic_s();
 /// Seconds since 1970-01-01 UTC by the system's clock, which may jump.
 double wall_clock_s();
 long process_id();
+/// Asks for large pages where the system gives them on request; `at` on a boundary of kLargePage. A hint:
+/// nothing depends on it.
+inline constexpr std::size_t kLargePage = std::size_t(2) << 20;
+void prefer_large_pages(void* at, std::size_t bytes);
 
 }  // namespace emisopt::os

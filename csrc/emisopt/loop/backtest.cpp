@@ -25,11 +25,11 @@ void realised(Matrix& to, const History& history, Index origin, const std::vecto
 
 // Every `step`-th origin from `first` on, with a session of its own.
 void forecast_share(Matrix& out, const Forecaster& forecaster, const History& history,
-                    const std::vector<Index>& origins, Known known, int hidden, std::size_t first,
-                    std::size_t step) {
+                    const std::vector<Index>& origins, Known known, int hidden, kernels::Precision precision,
+                    std::size_t first, std::size_t step) {
   const FeatureLayout& layout = forecaster.layout;
   const Index horizon = layout.horizon();
-  ForecastSession session(forecaster, kernels::isa_level(), 1);
+  ForecastSession session(forecaster, kernels::isa_level(), 1, precision);
   Matrix plan(horizon, static_cast<Index>(layout.setpoints().size()));
   Matrix coming(horizon, static_cast<Index>(layout.disturbances().size()));
   for (std::size_t i = first; i < origins.size(); i += step) {
@@ -55,7 +55,8 @@ void realised_operation(const History& history, Index origin, const FeatureLayou
 }
 
 Matrix forecast_origins(const Forecaster& forecaster, const History& history,
-                        const std::vector<Index>& origins, Known known, int threads, int hidden) {
+                        const std::vector<Index>& origins, Known known, int threads, int hidden,
+                        kernels::Precision precision) {
   const FeatureLayout& layout = forecaster.layout;
   if (history.tags.to_json() != forecaster.tags.to_json())
     throw InputError(
@@ -77,7 +78,7 @@ Matrix forecast_origins(const Forecaster& forecaster, const History& history,
   std::vector<std::thread> pool;
   const auto work = [&](std::size_t w) {
     try {
-      forecast_share(out, forecaster, history, origins, known, hidden, w, workers);
+      forecast_share(out, forecaster, history, origins, known, hidden, precision, w, workers);
     } catch (...) {
       errors[w] = std::current_exception();
     }

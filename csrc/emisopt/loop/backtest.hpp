@@ -20,8 +20,10 @@ void realised_operation(const History& history, Index origin, const FeatureLayou
 /// forecast (0 .. rows; rows itself: what follows the end). A block is NaN where no forecast can be issued:
 /// too few unbroken rows before the origin, or an output never known in them. `hidden`: the newest rows of
 /// the context whose outputs are not in yet (label delay). threads 0: the machine's; the bits do not depend
-/// on it. Throws InputError for an origin or `hidden` out of range and for a history of other tags.
+/// on it. precision: of the products. Throws InputError for an origin or `hidden` out of range and for a
+/// history of other tags.
 Matrix forecast_origins(const Forecaster& forecaster, const History& history,
-                        const std::vector<Index>& origins, Known known, int threads = 0, int hidden = 0);
+                        const std::vector<Index>& origins, Known known, int threads = 0, int hidden = 0,
+                        kernels::Precision precision = kernels::Precision::float32);
 
 }  // namespace emisopt

@@ -51,8 +51,9 @@ struct Forecaster {
 class ForecastSession {
  public:
   /// Copies what it needs: `forecaster` may be retrained or destroyed afterwards. threads 0: the machine's.
+  /// precision: of predict() and predict_batch(); Jacobians are float32 whatever it is.
   explicit ForecastSession(const Forecaster& forecaster, kernels::Isa isa = kernels::isa_level(),
-                           int threads = 0);
+                           int threads = 0, kernels::Precision precision = kernels::Precision::float32);
   ~ForecastSession();
   ForecastSession(ForecastSession&&) noexcept;
   ForecastSession& operator=(ForecastSession&&) noexcept;

@@ -40,6 +40,7 @@ struct ForecastSession::State {
   std::vector<float> theta;
   kernels::Isa isa;
   int threads;
+  kernels::Precision precision;
 
   std::map<int, Compiled> infer;                  // by batch
   std::map<std::vector<int>, Compiled> jacobian;  // by levels
@@ -60,6 +61,7 @@ struct ForecastSession::State {
     kernels::CompileOptions options;
     options.mode = mode;
     options.threads = threads;
+    if (mode == Mode::infer) options.precision = precision;
     options.seeds = std::move(seeds);
     for (double level : config.quantiles) options.levels.push_back(static_cast<float>(level));
     auto program =
@@ -120,7 +122,8 @@ struct ForecastSession::State {
   }
 };
 
-ForecastSession::ForecastSession(const Forecaster& forecaster, kernels::Isa isa, int threads)
+ForecastSession::ForecastSession(const Forecaster& forecaster, kernels::Isa isa, int threads,
+                                 kernels::Precision precision)
     : state_(std::make_unique<State>()) {
   if (forecaster.theta.size() != forecaster.network.parameter_count() || forecaster.theta.empty())
     throw StateError(
@@ -134,6 +137,7 @@ ForecastSession::ForecastSession(const Forecaster& forecaster, kernels::Isa isa,
   s.theta = forecaster.theta;
   s.isa = isa;
   s.threads = threads;
+  s.precision = precision;
   s.plan_z = Matrix(s.horizon(), s.setpoints());
   s.known_z = Matrix(s.horizon(), s.disturbances());
   s.prior = PriorColumns(forecaster.prior, s.layout, s.scaler, s.config.anchor_tau, forecaster.tags);

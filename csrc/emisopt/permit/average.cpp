@@ -1,11 +1,12 @@
 #include "emisopt/permit/average.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace emisopt {
 
 double RangeSum::value(std::size_t first, std::size_t last) {
-  const std::vector<Tally>& tallies = base_.tallies();
+  const Tallies& tallies = base_.tallies();
   const Units units{tallies[last].sum.count - tallies[first].sum.count};
   const std::vector<std::size_t>& odd = base_.odd();
   if (odd.empty()) return units.value();
@@ -29,17 +30,20 @@ AverageSeries::AverageSeries(const Averaging& averaging, const BaseSeries& base,
 }
 
 AverageSeries::Range AverageSeries::range(std::size_t first, std::size_t last) const {
-  const Tally &a = base_.tallies()[first], &b = base_.tallies()[last];
+  const Tally a = base_.tallies()[first], b = base_.tallies()[last];
   return {first, last, b.valid - a.valid, b.operating - a.operating};
 }
 
 void AverageSeries::advance(bool last) {
   if (by_clock(spec_)) return advance_by_clock();
-  for (; done_ < base_.values().size(); ++done_) {
-    if (spec_.over == Over::operating_periods)
+  const std::vector<Span>& periods = base_.clock().periods();
+  for (const std::size_t count = base_.values().size(); done_ < count; ++done_) {
+    if (spec_.over == Over::operating_periods) {
       roll_operating(done_);
-    else
-      take(done_);
+      continue;
+    }
+    take(done_);
+    while (group_open_ && done_ + 1 < count && periods[done_ + 1].end < group_.end) ++done_;  // amid it
   }
   if (last && group_open_) close_group(done_);
 }
@@ -60,8 +64,8 @@ void AverageSeries::lay_out(std::size_t closed) {
 // One average for each base mean, so that all of them have their place before they are computed.
 void AverageSeries::advance_by_clock() {
   const std::size_t count = base_.values().size();
-  if (out_->value.capacity() < count) {  // and room for what finish() adds to one great push
-    const std::size_t room = count + count / 2 + 2;
+  if (out_->value.capacity() < count) {
+    const std::size_t room = base_.values().capacity();  // which doubles, also in a stream
     out_->value.reserve(room);
     out_->reason.reserve(room);
     out_->used.reserve(room);
@@ -108,35 +112,46 @@ Reason AverageSeries::judge(const Range& range, double periods, double unseen) c
   return judge_average(spec_, range.valid, range.operating, periods, unseen);
 }
 
-// Every base period of every column ends three or four windows, so this loop is kept lean.
+// Every base period of every column ends three or four windows; where they are all of one length, as they are
+// but for the beginning and changes of the clock, many are taken at once.
 void AverageSeries::roll(std::size_t count) {
+  constexpr std::size_t kLeast = 16;
   const std::size_t* first = out_->windows->first.data();
-  const Tally* tallies = base_.tallies().data();
-  const bool usual = base_.odd().empty();
-  double* value = out_->value.data();
-  Reason* why = out_->reason.data();
-  int* used = out_->used.data();
-  // With a fixed room, so many valid base means decide it, as in judge_average().
-  const bool fixed = spec_.max_invalid < 0 && !spec_.of_operation;
-  const double enough = spec_.min_share > 0 ? spec_.min_share * room_ - 1e-9 * room_ : 0;
-  for (std::size_t i = done_; i < count; ++i) {
-    const Tally &a = tallies[first[i]], &b = tallies[i + 1];
-    const int valid = b.valid - a.valid;
-    used[i] = valid;
-    if (fixed && valid > 0 && valid >= enough) {
-      why[i] = Reason::valid;
-    } else {
-      const double unseen = std::max(0.0, room_ - static_cast<double>(i + 1 - first[i]));
-      why[i] = judge_average(spec_, valid, b.operating - a.operating, room_, unseen);
-    }
-    if (why[i] != Reason::valid) {
-      value[i] = kMissing;
-      continue;
-    }
-    const double sum = usual ? Units{b.sum.count - a.sum.count}.value() : sum_.value(first[i], i + 1);
-    value[i] = sum / valid - subtract_;
+  while (done_ < count) {
+    std::size_t end = done_ + 1;
+    while (end < count && first[end] - first[done_] == end - done_) ++end;
+    if (end - done_ < kLeast || !roll_run(first, end)) roll_each(end);
+    done_ = end;
   }
-  done_ = count;
+}
+
+// Windows [done_, end), all of one length. False where that is not the way for them.
+bool AverageSeries::roll_run(const std::size_t* first, std::size_t end) {
+  // With a fixed room, so many valid base means decide it, as in judge_average().
+  if (spec_.max_invalid >= 0 || spec_.of_operation || !base_.odd().empty()) return false;
+  const double least = spec_.min_share > 0 ? spec_.min_share * room_ - 1e-9 * room_ : 0;
+  const std::size_t length = done_ + 1 - first[done_];
+  const int enough = std::max(1, static_cast<int>(std::ceil(std::min(least, 1e9))));
+  const Tallies& tallies = base_.tallies();
+  int* used = out_->used.data();
+  if (!tallies.averages({done_, end, length, enough, subtract_}, out_->value.data(), used)) return false;
+  const bool unseen = room_ > static_cast<double>(length);
+  Reason* why = out_->reason.data();
+  for (std::size_t i = done_; i < end; ++i) {
+    why[i] = Reason::valid;
+    if (used[i] >= enough) continue;
+    const bool ran = unseen || tallies.operating(first[i], i + 1) > 0;
+    why[i] = !ran ? Reason::not_operating : used[i] == 0 ? Reason::no_data : Reason::too_few;
+  }
+  return true;
+}
+
+void AverageSeries::roll_each(std::size_t end) {
+  const std::size_t* first = out_->windows->first.data();
+  for (std::size_t i = done_; i < end; ++i) {
+    const Range window = range(first[i], i + 1);
+    put(i, window, judge(window, room_, std::max(0.0, room_ - static_cast<double>(i + 1 - first[i]))));
+  }
 }
 
 void AverageSeries::roll_operating(std::size_t i) {

@@ -22,9 +22,9 @@ struct Windows {
 /// Averages of one kind, in order of their end.
 struct Averages {
   std::shared_ptr<Windows> windows;
-  std::vector<double> value;  // NaN where it does not count
-  std::vector<Reason> reason;
-  std::vector<int> used;  // valid base means in the window
+  RawVector<double> value;  // NaN where it does not count
+  RawVector<Reason> reason;
+  RawVector<int> used;  // valid base means in the window
 
   std::size_t size() const { return value.size(); }
   Span window(std::size_t i) const { return {windows->begin[i], windows->end[i]}; }
@@ -79,6 +79,8 @@ class AverageSeries {
   Range range(std::size_t first, std::size_t last) const;
   void advance_by_clock();
   void roll(std::size_t count);
+  bool roll_run(const std::size_t* first, std::size_t end);
+  void roll_each(std::size_t end);
   void roll_operating(std::size_t i);
   void take(std::size_t i);
   void close_group(std::size_t last);

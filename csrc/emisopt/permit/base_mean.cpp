@@ -4,11 +4,9 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/text.hpp"
-#include "emisopt/permit/block_scan.hpp"
 
 namespace emisopt {
 namespace {
@@ -17,32 +15,11 @@ constexpr std::array<const char*, kReasons> kWords = {
     "valid", "not operating",  "no valid sample", "quadrants",        "calibration", "points",
     "share", "oxygen missing", "too few valid",   "too many invalid", "incomplete",
 };
-constexpr unsigned kAllParts = 0xf;
-constexpr int kParts = 4;
-// Periods between two neighbouring stamps. Fifty years of minutes; a stamp beyond is a year mistyped.
-constexpr Second kMostPeriods = 26'000'000;
+// Pieces that are scanned before their means are closed: enough to keep the processor's own foresight on the
+// samples, few enough to stay in its nearest cache.
+constexpr std::size_t kChunk = 256;
 
 bool is_nan(double x) { return x != x; }
-
-template <class Word>
-bool is(std::uint8_t byte, Word word) {
-  return byte == static_cast<std::uint8_t>(word);
-}
-
-// Whether all n bytes are this word; eight at a time, for it is asked of every hour of every column.
-template <class Word>
-bool all_are(const std::uint8_t* bytes, Index n, Word word) {
-  const std::uint64_t wanted = 0x0101010101010101u * static_cast<std::uint8_t>(word);
-  std::uint64_t other = 0;
-  Index i = 0;
-  for (; i + 8 <= n; i += 8) {
-    std::uint64_t eight;
-    std::memcpy(&eight, bytes + i, sizeof eight);
-    other |= eight ^ wanted;
-  }
-  for (; i < n; ++i) other |= !is(bytes[i], word);
-  return other == 0;
-}
 
 const std::uint8_t* status_of(const Samples& rows, std::size_t column, Index first) {
   return column < rows.status.size() && rows.status[column] ? rows.status[column] + first : nullptr;
@@ -68,76 +45,6 @@ bool counts(PlantState plant, const Excluded& exclude) {
 
 const char* to_string(Reason reason) { return kWords[static_cast<std::size_t>(reason)]; }
 
-// ---- BaseClock ------------------------------------------------------------------------------------------
-
-BaseClock BaseClock::tail() const {
-  BaseClock out(zone_, length_s_, stamp_);
-  if (periods_.empty()) return out;
-  out.periods_ = {periods_.back()};
-  out.days_ = {days_.back()};
-  out.day_end_ = day_end_;
-  out.pace_ = pace_;
-  return out;
-}
-
-void BaseClock::begin_period(Second inside) {
-  const Span span = zone_.block(inside, length_s_);
-  periods_.push_back(span);
-  if (days_.empty() || span.begin >= day_end_) {  // looked up once a day, not once a period
-    days_.push_back(zone_.day(span.begin));
-    day_end_ = zone_.day_span(days_.back()).end;
-  } else {
-    days_.push_back(days_.back());
-  }
-}
-
-Index BaseClock::rows_before(const Samples& rows, Index from, Second instant, Index guess) const {
-  const auto limit = static_cast<double>(instant);
-  const double* time = rows.time;
-  const auto before = [&](Index row) {
-    return stamp_ == Stamp::start ? time[row] < limit : time[row] <= limit;
-  };
-  // Rows come at a steady pace, so as many as last time is usually right.
-  guess = std::min(from + guess, rows.rows);
-  if (guess > from && before(guess - 1) && (guess == rows.rows || !before(guess))) return guess;
-  while (from < rows.rows && before(from)) ++from;
-  return from;
-}
-
-const std::vector<Piece>& BaseClock::cut(const Samples& rows) {
-  pieces_.clear();
-  for (Index row = 0; row < rows.rows;) {
-    const double time = rows.time[row];
-    const auto inside = static_cast<Second>(stamp_ == Stamp::start ? std::floor(time) : std::ceil(time) - 1);
-    if (periods_.empty()) {
-      begin_period(inside);
-    } else if ((inside - periods_.back().end) / length_s_ > kMostPeriods) {
-      throw InputError("row " + std::to_string(rows.number(row)) + ": its stamp " + time_text(time) +
-                       " lies years after the rows before, which end at " +
-                       time_text(static_cast<double>(periods_.back().end)) + "; correct it");
-    }
-    while (inside >= periods_.back().end) begin_period(periods_.back().end);
-    const Span span = periods_.back();
-    Piece piece;
-    piece.period = static_cast<Index>(periods_.size()) - 1;
-    piece.cut[0] = row;
-    // Quarters are those of the whole period, also where a change of the clock has cut its beginning off.
-    for (int part = 1; part <= kParts; ++part) {
-      const Index from = piece.cut[part - 1];
-      piece.cut[part] =
-          rows_before(rows, from, span.end - (kParts - part) * Second{length_s_} / kParts, pace_);
-      if (piece.cut[part] > from) pace_ = piece.cut[part] - from;
-    }
-    if (rows.plant) {  // looked at here, once for all columns
-      piece.state = static_cast<PlantState>(rows.plant[row]);
-      piece.steady = all_are(rows.plant + row, piece.cut[kParts] - row, piece.state);
-    }
-    row = piece.cut[kParts];
-    pieces_.push_back(piece);
-  }
-  return pieces_;
-}
-
 // ---- BaseSpec -------------------------------------------------------------------------------------------
 
 bool BaseSpec::same(const BaseSpec& o) const {
@@ -158,18 +65,108 @@ void BaseSeries::refuse(const Samples& rows, Index row, double got, const std::s
                    expected + ", got " + number_text(got));
 }
 
+void BaseSeries::make_room() {
+  const std::size_t room = clock_.periods().capacity();  // which doubles, also in a stream
+  values_.reserve(room);
+  reasons_.reserve(room);
+  tallies_.reserve(room);
+}
+
 void BaseSeries::take(const Samples& rows, const std::vector<Piece>& pieces) {
-  values_.reserve(clock_.periods().capacity());  // which doubles, also in a stream
-  reasons_.reserve(clock_.periods().capacity());
-  tallies_.reserve(clock_.periods().capacity() + 1);
-  for (const Piece& piece : pieces) {
-    if (period_ < 0) period_ = piece.period;
-    while (period_ < piece.period) close();
-    if (!add_block(rows, piece, &piece != &pieces.back())) add(rows, piece);
+  make_room();
+  blocks_.resize(std::min(kChunk, pieces.size()));
+  // Nothing is corrected, and the unit runs all the time: what scan_blocks() is for.
+  const bool plain = spec_.factor == 1 && spec_.oxygen_column == BaseSpec::kNone;
+  std::array<bool, BaseClock::kNotSteady + 1> usual = {};
+  for (std::uint8_t state = 0; plain && state < BaseClock::kNotSteady; ++state)
+    usual[state] = counts(static_cast<PlantState>(state), spec_.exclude);
+  const std::vector<std::uint8_t>& states = clock_.states();
+  for (std::size_t i = 0; i < pieces.size();) {
+    const std::size_t last = std::min(i + kChunk, pieces.size());
+    std::size_t end = i;
+    while (end < last && usual[states[end]]) ++end;
+    if (end > i) {
+      take_usual(rows, pieces, i, end);
+    } else {
+      take_other(rows, pieces[i], i + 1 < pieces.size());
+      ++end;
+    }
+    i = end;
   }
 }
 
+// Comes to the piece's period: what lies before it has ended.
+void BaseSeries::begin(const Piece& piece) {
+  if (period_ < 0) period_ = piece.period;
+  while (period_ < piece.period) close();
+}
+
+void BaseSeries::take_usual(const Samples& rows, const std::vector<Piece>& pieces, std::size_t first,
+                            std::size_t last) {
+  const auto count = static_cast<Index>(last - first);
+  scan_blocks(rows.columns[spec_.column], status_of(rows, spec_.column, 0), clock_.starts().data() + first,
+              clock_.quarters().data() + first, count, blocks_.data());
+  const bool unbroken =
+      pieces[last - 1].period - pieces[first].period == count - 1;  // no period between them
+  for (std::size_t i = first; i < last;) {
+    begin(pieces[i]);
+    const std::size_t most = std::min(unbroken ? last : i + 1, pieces.size() - 1);  // the last may go on
+    if (!open_.begun && most > i) {
+      const std::size_t closed = close_blocks(blocks_.data() + (i - first), most - i);
+      i += closed;
+      if (closed > 0) continue;
+    }
+    const Block& block = blocks_[i - first];
+    if (block.usual)
+      add_block(rows, pieces[i], block);
+    else
+      add(rows, pieces[i]);
+    ++i;
+  }
+}
+
+void BaseSeries::take_other(const Samples& rows, const Piece& piece, bool closes) {
+  begin(piece);
+  const bool off = piece.steady && !counts(piece.state, spec_.exclude);
+  if (!open_.begun && closes && off && piece.parts == kAllParts)  // all there is to say of it
+    close_as(Reason::not_operating, kMissing);
+  else
+    add(rows, piece);
+}
+
+// Periods that are each one whole block, one after the other, as long as it is plain what comes of them; how
+// many that were. The unit ran in all their quarters, or there is no row to say that it did not.
+std::size_t BaseSeries::close_blocks(const Block* blocks, std::size_t count) {
+  if (spec_.base.validity.need != Need::quadrants) return 0;
+  const std::size_t before = values_.size();
+  values_.resize(before + count);
+  reasons_.resize(before + count);
+  tallies_.resize(before + count);
+  double* value = values_.data() + before;
+  Reason* why = reasons_.data() + before;
+  Tally total = total_;
+  std::size_t i = 0;
+  for (; i < count; ++i) {
+    const Block& block = blocks[i];
+    if (!block.usual || block.quality) break;
+    const bool valid = block.parts == kAllParts;
+    why[i] = valid ? Reason::valid : block.count == 0 ? Reason::no_data : Reason::quadrants;
+    value[i] = valid ? block.mean : kMissing;
+    ++total.operating;
+    total.valid += valid;
+    if (valid && !total.sum.add(block.mean)) odd_.push_back(before + i);
+    tallies_.set(before + i + 1, total);
+  }
+  total_ = total;
+  values_.resize(before + i);
+  reasons_.resize(before + i);
+  tallies_.resize(before + i);
+  period_ += static_cast<Index>(i);
+  return i;
+}
+
 void BaseSeries::finish() {
+  make_room();
   if (period_ >= 0 && period_ < static_cast<Index>(clock_.periods().size())) close();
 }
 
@@ -251,42 +248,23 @@ void BaseSeries::correct(const Samples& rows, Index first, Index n) {
   }
 }
 
-// The usual hour, in one look: the plant's state does not change, nothing is corrected, and the block is one
-// that scan_block() takes. Else false, and nothing has changed. closes: no later rows lie in the period.
-bool BaseSeries::add_block(const Samples& rows, const Piece& piece, bool closes) {
-  const Index first = piece.cut[0], n = piece.cut[kParts] - first;
-  if (n > kBlockRows || !piece.steady || spec_.factor != 1 || spec_.oxygen_column != BaseSpec::kNone ||
-      !counts(piece.state, spec_.exclude))
-    return false;
-  Block block;
-  if (!scan_block(rows.columns[spec_.column] + first, status_of(rows, spec_.column, first), n, block))
-    return false;
-  unsigned seen = 0, valid = 0;
-  std::uint64_t before = 0;
-  for (int part = 0; part < kParts; ++part) {
-    const std::uint64_t upto = rows_below(piece.cut[part + 1] - first), quarter = upto & ~before;
-    seen |= static_cast<unsigned>(quarter != 0) << part;
-    valid |= static_cast<unsigned>((block.valid & quarter) != 0) << part;
-    before = upto;
-  }
-  open_.known_parts |= seen;
-  open_.on_parts |= seen;
-  open_.valid_parts |= valid;
+void BaseSeries::add_block(const Samples& rows, const Piece& piece, const Block& block) {
+  const Index first = piece.cut[0];
+  open_.begun = true;
+  open_.known_parts |= piece.parts;
+  open_.on_parts |= piece.parts;
   open_.quality |= block.quality;
-  if (block.valid == 0) return true;
-  // The stamps are asked for only where calibration is; to read them in every hour of every column costs more
-  // than all else here.
-  if (!closes || open_.quality) {
-    if (open_.count == 0) open_.first = rows.time[first + block.first()];
-    open_.last = rows.time[first + block.last()];
-  }
-  open_.count += block.count();
-  open_.sum.add(block.sum);
-  return true;
+  open_.valid_parts |= block.parts;
+  if (block.count == 0) return;
+  if (open_.count == 0) open_.first = rows.time[first + block.first()];
+  open_.last = rows.time[first + block.last()];
+  open_.count += block.count;
+  open_.sum.add(block.sum());
 }
 
 void BaseSeries::add(const Samples& rows, const Piece& piece) {
   const Index first = piece.cut[0], n = piece.cut[kParts] - first;
+  open_.begun = true;
   const double* x = prepare(rows, piece);
   if (!x) return;
   Index bad = -1;
@@ -378,14 +356,21 @@ void BaseSeries::close() {
       value *= (spec_.basis.constant - spec_.basis.oxygen) /
                (spec_.basis.constant - open_.oxygen.value() / static_cast<double>(open_.oxygen_count));
   }
-  Tally tally = tallies_.back();
-  tally.valid += reason == Reason::valid;
-  tally.operating += reason != Reason::not_operating;
-  if (reason == Reason::valid && !tally.sum.add(value)) odd_.push_back(values_.size());
-  tallies_.push_back(tally);
-  values_.push_back(value);
-  reasons_.push_back(reason);
+  close_as(reason, value);
   open_.reset();
+}
+
+void BaseSeries::close_as(Reason reason, double value) {
+  const bool valid = reason == Reason::valid;
+  total_.operating += reason != Reason::not_operating;
+  if (valid) {
+    ++total_.valid;
+    if (!total_.sum.add(value)) odd_.push_back(values_.size());
+  }
+  values_.push_back(valid ? value : kMissing);
+  tallies_.resize(values_.size());
+  tallies_.set(values_.size(), total_);
+  reasons_.push_back(reason);
   ++period_;
 }
 

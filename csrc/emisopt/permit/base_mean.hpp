@@ -5,10 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "emisopt/permit/base_clock.hpp"
+#include "emisopt/permit/block_scan.hpp"
 #include "emisopt/permit/exact_sum.hpp"
 #include "emisopt/permit/rule.hpp"
 #include "emisopt/permit/samples.hpp"
-#include "emisopt/permit/zone.hpp"
+#include "emisopt/permit/tallies.hpp"
 
 namespace emisopt {
 
@@ -28,50 +30,6 @@ enum class Reason : std::uint8_t {
 };
 inline constexpr int kReasons = 11;
 const char* to_string(Reason);
-
-/// Rows [cut[0], cut[4]) of a push that lie in one base period, and where its quarters begin.
-struct Piece {
-  Index period = 0;
-  Index cut[5] = {};
-  bool steady = true;                 // the plant's state is the same in all of them:
-  PlantState state = PlantState::on;  // this one, that of the first row
-};
-
-/// Parts time into base periods of the civil clock. One for all columns and rules with this length.
-class BaseClock {
- public:
-  BaseClock(const Zone& zone, int length_s, Stamp stamp) : zone_(zone), length_s_(length_s), stamp_(stamp) {}
-
-  /// A clock that goes on from the newest period as its only one.
-  BaseClock tail() const;
-
-  /// The rows, in rising time and after all before, by period. Valid until the next call.
-  /// Throws InputError for a stamp so far from the one before that a typing mistake is likelier.
-  const std::vector<Piece>& cut(const Samples& rows);
-  int length_s() const { return length_s_; }
-  /// Periods that have begun, without a gap between them; the last may still be open.
-  const std::vector<Span>& periods() const { return periods_; }
-  const std::vector<int>& days() const { return days_; }  // civil day of each
-
- private:
-  void begin_period(Second inside);
-  Index rows_before(const Samples& rows, Index from, Second instant, Index guess) const;
-
-  const Zone& zone_;
-  int length_s_;
-  Stamp stamp_;
-  std::vector<Span> periods_;
-  std::vector<int> days_;
-  Second day_end_ = 0;  // of days_.back()
-  Index pace_ = 1;      // rows in the quarter before
-  std::vector<Piece> pieces_;
-};
-
-/// What base means up to one of them add up to; any range of them is the difference of two.
-struct Tally {
-  Units sum;                     // of valid means, without those in BaseSeries::odd()
-  int valid = 0, operating = 0;  // how many
-};
 
 /// How a column becomes base means; rules that agree in this share the work.
 struct BaseSpec {
@@ -120,10 +78,10 @@ class BaseSeries {
   const BaseSpec& spec() const { return spec_; }
   const BaseClock& clock() const { return clock_; }
   /// Closed periods only, from the clock's first on; NaN where the reason is not Reason::valid.
-  const std::vector<double>& values() const { return values_; }
-  const std::vector<Reason>& reasons() const { return reasons_; }
+  const RawVector<double>& values() const { return values_; }
+  const RawVector<Reason>& reasons() const { return reasons_; }
   /// tallies()[i]: of the first i base means.
-  const std::vector<Tally>& tallies() const { return tallies_; }
+  const Tallies& tallies() const { return tallies_; }
   /// Valid means that Units cannot hold, by their place: none, in any sane unit.
   const std::vector<std::size_t>& odd() const { return odd_; }
   Index negatives() const { return negatives_; }
@@ -135,19 +93,26 @@ class BaseSeries {
     unsigned valid_parts = 0, on_parts = 0, known_parts = 0;  // bit k: quarter k
     bool quality = false;                                     // calibration or maintenance in the period
     double first = 0, last = 0;                               // stamps of valid samples
+    bool begun = false;                                       // rows of the period have come
 
     void reset() {  // to Open{}, without making one: an hour of every column ends here
       sum.reset();
       oxygen.reset();
       count = oxygen_count = off = 0;
       valid_parts = on_parts = known_parts = 0;
-      quality = false;
+      quality = begun = false;
       first = last = 0;
     }
   };
 
+  void make_room();
   void close();
-  bool add_block(const Samples& rows, const Piece& piece, bool closes);
+  void close_as(Reason reason, double value);
+  void begin(const Piece& piece);
+  void take_usual(const Samples& rows, const std::vector<Piece>& pieces, std::size_t first, std::size_t last);
+  void take_other(const Samples& rows, const Piece& piece, bool closes);
+  std::size_t close_blocks(const Block* blocks, std::size_t count);
+  void add_block(const Samples& rows, const Piece& piece, const Block& block);
   void add(const Samples& rows, const Piece& piece);
   void see_plant(const std::uint8_t* plant, const Piece& piece);
   const double* prepare(const Samples& rows, const Piece& piece);
@@ -160,9 +125,11 @@ class BaseSeries {
   Open open_;
   Index period_ = -1;  // of open_
   std::vector<double> buffer_;
-  std::vector<double> values_;
-  std::vector<Reason> reasons_;
-  std::vector<Tally> tallies_ = {Tally{}};
+  std::vector<Block> blocks_;  // of the pieces at hand, kChunk at most
+  RawVector<double> values_;
+  RawVector<Reason> reasons_;
+  Tally total_;  // of all
+  Tallies tallies_;
   std::vector<std::size_t> odd_;
   Index negatives_ = 0;
 };

@@ -13,7 +13,7 @@ namespace {
 // One window as a row; false when it will not count. `mean` is what is known of it, NaN unless all is.
 bool make_row(const Averaging& spec, const Outlook& ahead, const ComingWindow& w, RangeSum& sums,
               double bound, LimitRow& row, double& mean) {
-  const std::vector<Tally>& tallies = ahead.base().tallies();
+  const Tallies& tallies = ahead.base().tallies();
   int valid = tallies[w.last].valid - tallies[w.first].valid;
   int operating = tallies[w.last].operating - tallies[w.first].operating;
   double known = w.first < w.last ? sums.value(w.first, w.last) : 0;

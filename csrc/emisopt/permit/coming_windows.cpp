@@ -41,7 +41,7 @@ class Lister {
   std::size_t cells() const { return ahead_.cells().size(); }
   std::size_t closed() const { return ahead_.closed(); }
   int operating(std::size_t closed_mean) const {
-    const std::vector<Tally>& t = ahead_.base().tallies();
+    const Tallies& t = ahead_.base().tallies();
     return t[closed_mean + 1].operating - t[closed_mean].operating;
   }
   void put(ComingWindow window, bool closes) {
@@ -123,7 +123,7 @@ class Lister {
       const int day = ahead_.day_of(begin - 1);
       Day one{day, begin, 0, false};
       while (one.first > 0 && ahead_.day_of(one.first - 1) == day) --one.first;
-      const std::vector<Tally>& t = ahead_.base().tallies();
+      const Tallies& t = ahead_.base().tallies();
       one.operating = t[begin].operating > t[one.first].operating;
       counted += one.operating && day != current;
       begin = one.first;

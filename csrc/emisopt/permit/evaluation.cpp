@@ -170,7 +170,7 @@ Evaluation Evaluator::result() const {
   if (s.broken) throw StateError("Evaluator: an earlier push failed amid its rows; there is no result");
   Evaluation out;
   out.permit = s.permit.name;
-  out.permit_hash = s.hash;
+  out.judged_by = s.shared;
   out.zone = s.zone.name;
   out.rows = s.rows;
   out.steps_back = s.queue.steps_back();
@@ -272,7 +272,7 @@ std::string Evaluation::to_json() const {
     list.emplace_back(std::move(one));
   }
   return Json(Json::Object{{"permit", permit},
-                           {"permit_hash", permit_hash},
+                           {"permit_hash", permit_hash()},
                            {"zone", zone},
                            {"rows", static_cast<std::int64_t>(rows)},
                            {"verdict", emisopt::to_string(verdict())},

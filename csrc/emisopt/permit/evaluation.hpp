@@ -39,7 +39,7 @@ struct RuleResult {
   std::string held_by;                    // the alternative (Rule::either) that holds in its place, or ""
   std::shared_ptr<const Averages> averages;
   std::shared_ptr<const Averages> base;           // the base means that they are made of
-  std::vector<char> judged;                       // per average: it counts and the rule is in force
+  RawVector<char> judged;                         // per average: it counts and the rule is in force
   Index total = 0;                                // averages of operating time while in force
   Index valid = 0;                                // of these, those that count
   Index above = 0;                                // of these, those above the limit
@@ -57,12 +57,14 @@ struct RuleResult {
 };
 
 struct Evaluation {
-  std::string permit, permit_hash, zone;
+  std::string permit, zone;
+  std::shared_ptr<const Permit> judged_by;
   std::vector<RuleResult> results;  // in the permit's order of rules, then of signals
   Index rows = 0;                   // judged: each stamp once
   Index steps_back = 0;             // rows whose stamp lies before an earlier row's
   std::vector<StepBack> first_steps_back;
 
+  std::string permit_hash() const { return judged_by->hash(); }
   /// holds: every rule does, or an alternative of it. not_judged: none is broken, some could not be judged.
   Verdict verdict() const;
   /// Counts, worst averages and verdicts of all rules as canonical JSON; for reports and audit records. Says

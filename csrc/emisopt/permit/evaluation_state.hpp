@@ -17,8 +17,8 @@ struct Evaluator::State {
     std::string tag;
   };
 
-  Permit permit;
-  std::string hash;
+  std::shared_ptr<const Permit> shared;
+  const Permit& permit = *shared;
   EvaluationOptions options;
   Zone zone;
   std::vector<std::string> columns;
@@ -31,8 +31,7 @@ struct Evaluator::State {
   bool broken = false, finished = false;
 
   State(const Permit& p, std::vector<std::string> names, Zone z, const EvaluationOptions& o)
-      : permit(p),
-        hash(p.hash()),
+      : shared(std::make_shared<Permit>(p)),
         options(o),
         zone(std::move(z)),
         columns(names),
@@ -72,7 +71,7 @@ struct Evaluator::State {
   }
   void process(const Samples& samples) {
     rows += samples.rows;
-    const double* time = samples.time;
+    const Stamps& time = samples.time;
     zone.require(static_cast<Second>(std::floor(time[0])) - 1,
                  static_cast<Second>(std::ceil(time[samples.rows - 1])));
     std::vector<const std::vector<Piece>*> pieces(bases.size());

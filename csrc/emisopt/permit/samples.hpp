@@ -2,7 +2,9 @@
 // order of time. A row may come late or twice within a stated lateness; what comes later is refused by name.
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,10 +18,58 @@ enum class PlantState : std::uint8_t { off, on, startup, shutdown, malfunction }
 /// 40 CFR 60.13(h)(2) asks of their hour.
 enum class SampleStatus : std::uint8_t { valid, calibration, maintenance, invalid };
 
+template <class Word>
+bool is(std::uint8_t byte, Word word) {
+  return byte == static_cast<std::uint8_t>(word);
+}
+
+/// Whether all n bytes are this word; eight at a time, for it is asked of every hour.
+template <class Word>
+bool all_are(const std::uint8_t* bytes, Index n, Word word) {
+  const std::uint64_t wanted = 0x0101010101010101u * static_cast<std::uint8_t>(word);
+  std::uint64_t other = 0;
+  Index i = 0;
+  for (; i + 8 <= n; i += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, bytes + i, sizeof eight);
+    other |= eight ^ wanted;
+  }
+  for (; i < n; ++i) other |= !is(bytes[i], word);
+  return other == 0;
+}
+
+/// When rows were taken, seconds since 1970 UTC: a stamp for each, or whole seconds at a steady pace, which
+/// take no memory and no look at it. A view; nothing is owned.
+class Stamps {
+ public:
+  Stamps(const double* each = nullptr) : each_(each) {}  // NOLINT: an array of stamps is a view of them
+  Stamps(std::int64_t first_s, std::int64_t step_s) : first_(first_s), step_(step_s) {}
+  double operator[](Index row) const {
+    return each_ ? each_[row] : static_cast<double>(first_ + row * step_);
+  }
+  /// One stamp for each row; null: steady.
+  const double* each() const { return each_; }
+
+ private:
+  const double* each_ = nullptr;
+  std::int64_t first_ = 0, step_ = 0;
+};
+
+/// Rows whose stamps are first_s, first_s + step_s, ...
+struct SteadyTime {
+  std::int64_t first_s = 0, step_s = 0;
+  Index rows = 0;
+
+  std::int64_t last_s() const { return first_s + (rows - 1) * step_s; }
+  /// The same as ticks (n), of which a second has `per_second`; nothing when they are fewer than two, do not
+  /// rise by whole seconds, all the same, or lie outside the years 0000 to 9999.
+  static std::optional<SteadyTime> of(const std::int64_t* ticks, Index n, std::int64_t per_second);
+};
+
 /// A view of rows; nothing is owned.
 struct Samples {
   Index rows = 0;
-  const double* time = nullptr;                  // (rows) seconds since 1970 UTC
+  Stamps time;                                   // (rows)
   std::vector<const double*> columns = {};       // each (rows), NaN: missing
   std::vector<const std::uint8_t*> status = {};  // per column (rows) of SampleStatus, or null: all valid
   const std::uint8_t* plant = nullptr;           // (rows) of PlantState, or null: always on

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 namespace emisopt {
 namespace {
@@ -99,7 +100,7 @@ void judge_all(RuleResult& result, Reasons& reasons) {
   const double* value = averages.value.data();
   const Reason* why = averages.reason.data();
   char* judged = result.judged.data();
-  Index above = 0, counted = 0;
+  Index above = 0;
   for (std::size_t i = 0; i < n; ++i) above += value[i] > limit;  // NaN, not valid: above nothing
   result.above = above;
   constexpr std::size_t kLanes = 8;
@@ -111,10 +112,16 @@ void judge_all(RuleResult& result, Reasons& reasons) {
       highest[k] = value[i + k] > highest[k] ? value[i + k] : highest[k];
   for (; whole < n; ++whole) highest[0] = value[whole] > highest[0] ? value[whole] : highest[0];
   const double worst = *std::max_element(highest, highest + kLanes);
-  const double* at = std::find(value, value + n, worst);  // the first of equals
-  if (at != value + n) result.worst = at - value;
+  std::size_t at = 0;  // the first of equals
+  for (bool found = false; at + kLanes <= n; at += kLanes) {
+    unsigned equal = 0;
+    for (std::size_t k = 0; k < kLanes; ++k) equal += value[at + k] == worst;
+    found = equal != 0;
+    if (found) break;
+  }
+  while (at < n && value[at] != worst) ++at;
+  if (at < n) result.worst = static_cast<Index>(at);
   for (std::size_t i = 0; i < n; ++i) judged[i] = why[i] == Reason::valid;
-  for (std::size_t i = 0; i < n; ++i) counted += judged[i];
   for (std::size_t i = 0; i < n;) {
     std::uint64_t eight = 1;
     if (i + 8 <= n) std::memcpy(&eight, why + i, sizeof eight);
@@ -122,6 +129,9 @@ void judge_all(RuleResult& result, Reasons& reasons) {
     for (std::size_t k = i; k < end; ++k) ++reasons[static_cast<std::size_t>(why[k])];
     i += 8;
   }
+  reasons[static_cast<std::size_t>(Reason::valid)] = 0;
+  const Index others = std::accumulate(reasons.begin(), reasons.end(), Index{0});
+  const Index counted = static_cast<Index>(n) - others;
   reasons[static_cast<std::size_t>(Reason::valid)] = counted;
 }
 
@@ -131,6 +141,7 @@ void judge_by_date(RuleResult& result, const Zone& zone, Reasons& reasons, Perio
   const Rule& rule = result.rule;
   const Averages& averages = *result.averages;
   double worst = -std::numeric_limits<double>::infinity();
+  std::fill(result.judged.begin(), result.judged.end(), 0);
   for (std::size_t i = 0; i < averages.size(); ++i) {
     const Reason reason = averages.reason[i];
     const int day = zone.day(averages.windows->end[i] - 1);
@@ -160,7 +171,7 @@ void judge(RuleResult& result, int base_length_s, const Zone& zone) {
   Periods availability(available);
   Reasons reasons = {};
 
-  result.judged.assign(result.averages->size(), 0);
+  result.judged.resize(result.averages->size());
   const bool by_date = dated || rule.allow.per != Per::whole || rule.availability;
   if (by_date)
     judge_by_date(result, zone, reasons, periods, availability);

@@ -94,6 +94,11 @@ void Zone::require(Second from, Second to) const {
 
 int Zone::offset_at(Second utc) const { return offset_s[segment(*this, utc)]; }
 
+Second Zone::next_change(Second utc) const {
+  const std::size_t i = segment(*this, utc);
+  return i < since.size() ? since[i] : std::numeric_limits<Second>::max();
+}
+
 Span Zone::block(Second utc, int length_s) const {
   const std::size_t i = segment(*this, utc);
   const Second offset = offset_s[i];

@@ -37,6 +37,8 @@ struct Zone {
   void require(Second from, Second to) const;
 
   int offset_at(Second utc) const;
+  /// The next instant after this one at which the offset changes; beyond every time when none follows.
+  Second next_change(Second utc) const;
   /// The piece of the civil clock's grid of `length_s` (a divisor of a day) that holds an instant. A change
   /// of the clock ends a piece, so an hour that comes twice is two hours, and pieces are in order and
   /// disjoint.

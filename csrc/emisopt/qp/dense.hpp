@@ -1,10 +1,10 @@
-// Small dense algebra of the QP solver, fp64, row-major, on memory of the caller: it never allocates.
-// At the sizes of control (n <= ~200) these loops live in cache; four partial sums let the compiler
-// vectorise a dot product without reassociating it behind our back.
+// Small dense algebra of the QP solver, fp64, row-major, on memory of the caller: it never allocates. What
+// costs n^2 and more is the engine's (kernels/dense.hpp), on the instructions of this CPU; single rows stay
+// plain loops, whose four partial sums let the compiler vectorise a dot product without reassociating it
+// behind our back.
 #pragma once
-#include <cmath>
-
 #include "emisopt/base/types.hpp"
+#include "kernels/dense.hpp"
 
 namespace emisopt::dense {
 
@@ -29,40 +29,31 @@ inline void axpy(double* y, double alpha, const double* x, Index n) {
 
 /// y (r) = M (r,c) x (c)
 inline void multiply(double* y, ConstView m, const double* x) {
-  for (Index i = 0; i < m.rows; ++i) y[i] = dot(m.row(i), x, m.cols);
+  kernels::dense_table().gemv(y, m.data, m.stride, x, static_cast<int>(m.rows), static_cast<int>(m.cols));
 }
 
 /// y (c) += M (r,c)' x (r)
 inline void add_transposed(double* y, ConstView m, const double* x) {
-  for (Index i = 0; i < m.rows; ++i)
-    if (x[i] != 0) axpy(y, x[i], m.row(i), m.cols);
+  kernels::dense_table().gemv_transposed(y, m.data, m.stride, x, static_cast<int>(m.rows),
+                                         static_cast<int>(m.cols));
 }
 
-/// Lower triangle of K (n,n) += weight a a'. Zeros of `a` are skipped: rate rows hold two entries.
-inline void add_outer(View k, double weight, const double* a) {
-  for (Index i = 0; i < k.rows; ++i)
-    if (a[i] != 0) axpy(k.row(i), weight * a[i], a, i + 1);
+/// Lower triangle of K (n,n) += A' diag(weight) A, A (r,n). `work`: kernels::dense_work(n).
+inline void add_squares(View k, ConstView a, const double* weight, double* work) {
+  kernels::dense_table().syrk_transposed(k.data, k.stride, a.data, a.stride, weight, static_cast<int>(k.rows),
+                                         static_cast<int>(a.rows), true, work);
 }
 
 /// K (n,n) = L L', lower triangle in place. False when a pivot is not positive (or NaN).
-inline bool cholesky(View k) {
-  for (Index i = 0; i < k.rows; ++i) {
-    double* ki = k.row(i);
-    for (Index j = 0; j < i; ++j) ki[j] = (ki[j] - dot(ki, k.row(j), j)) / k(j, j);
-    const double pivot = ki[i] - dot(ki, ki, i);
-    if (!(pivot > 0) || !std::isfinite(pivot)) return false;
-    ki[i] = std::sqrt(pivot);
-  }
-  return true;
+inline bool cholesky(View k, double* work) {
+  return kernels::dense_table().potrf(k.data, k.stride, static_cast<int>(k.rows), work) < 0;
 }
 
 /// x (n) = (L L')^-1 x
 inline void cholesky_solve(double* x, ConstView l) {
-  for (Index i = 0; i < l.rows; ++i) x[i] = (x[i] - dot(l.row(i), x, i)) / l(i, i);
-  for (Index i = l.rows - 1; i >= 0; --i) {
-    x[i] /= l(i, i);
-    axpy(x, -x[i], l.row(i), i);
-  }
+  const kernels::DenseTable& table = kernels::dense_table();
+  table.trsv(x, l.data, l.stride, static_cast<int>(l.rows));
+  table.trsv_transposed(x, l.data, l.stride, static_cast<int>(l.rows));
 }
 
 }  // namespace emisopt::dense

@@ -19,6 +19,7 @@ constexpr double kLeastUsefulMu = 1e-15;  // below, rounding in the factor outwe
 constexpr double kLeastMu = 0.01;         // of the first iterate
 constexpr double kStartShare = 0.1;       // of the largest weighted violation at the first iterate
 constexpr double kLeastDistance = 0.1;    // of a hard side at the first iterate
+constexpr Index kSparse = 8;              // rows with at most one entry in so many are kept as entries
 constexpr double kEqual = 1e-13;          // bounds closer than this, in scaled units, are one
 
 }  // namespace
@@ -31,6 +32,11 @@ InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
   hessian.resize(nn * nn);
   factor_.resize(nn * nn);
   rows.resize(mm * nn);
+  full_rows_.resize(mm * nn);
+  full_weight_.resize(mm);
+  full_.reserve(mm);
+  entries_.reserve(mm * (nn / kSparse));
+  work_.resize(static_cast<std::size_t>(kernels::dense_work(max_variables)));
   sides_.resize(2 * nn + 2 * mm);
   fixed_.resize(nn);
   equality_.resize(mm);
@@ -51,11 +57,29 @@ bool InteriorPoint::convex() {
   View k(factor_.data(), n, n);
   std::copy_n(hessian.begin(), n * n, factor_.begin());
   for (Index j = 0; j < n; ++j) k(j, j) += 1e-9 * size + 1e-300;
-  return dense::cholesky(k);
+  return dense::cholesky(k, work_.data());
+}
+
+// A row of many entries is worth a register tile, a rate row of two only its own products.
+void InteriorPoint::sort_rows() {
+  full_.clear();
+  entries_.clear();
+  for (Index i = 0; i < m; ++i) {
+    const double* a = rows.data() + i * n;
+    const auto entries = std::count_if(a, a + n, [](double v) { return v != 0; });
+    if (entries * kSparse <= n) {
+      for (Index j = 0; j < n; ++j)
+        if (a[j] != 0) entries_.push_back({i, j, a[j]});
+      continue;
+    }
+    std::copy_n(a, n, full_rows_.data() + static_cast<Index>(full_.size()) * n);
+    full_.push_back(i);
+  }
 }
 
 void InteriorPoint::start(Mode mode) {
   mode_ = mode;
+  sort_rows();
   rho_ = kRho;
   products_ = 0;
   for (Index j = 0; j < n; ++j) {
@@ -173,7 +197,6 @@ void InteriorPoint::evaluate() {
 }
 
 bool InteriorPoint::factorise() {
-  const ConstView h(hessian.data(), n, n), a(rows.data(), m, n);
   for (Index i = 0; i < m; ++i)
     weight_[static_cast<std::size_t>(i)] = equality_[static_cast<std::size_t>(i)] ? 1 / kDelta : 0;
   View k(factor_.data(), n, n);
@@ -190,15 +213,22 @@ bool InteriorPoint::factorise() {
       else if (attempt == 0)
         weight_[static_cast<std::size_t>((side - 2 * n) % m)] += s.d;
     });
-    for (Index i = 0; i < m; ++i)
-      if (weight_[static_cast<std::size_t>(i)] > 0)
-        dense::add_outer(k, weight_[static_cast<std::size_t>(i)], a.row(i));
+    for (std::size_t begin = 0, e = 0; e < entries_.size(); ++e) {  // pairs of one row, columns rising
+      if (entries_[e].row != entries_[begin].row) begin = e;
+      const double weighted = weight_[static_cast<std::size_t>(entries_[e].row)] * entries_[e].value;
+      for (std::size_t f = begin; f <= e; ++f)
+        k(entries_[e].column, entries_[f].column) += weighted * entries_[f].value;
+    }
+    for (std::size_t i = 0; i < full_.size(); ++i)
+      full_weight_[i] = weight_[static_cast<std::size_t>(full_[i])];
+    dense::add_squares(k, ConstView(full_rows_.data(), static_cast<Index>(full_.size()), n),
+                       full_weight_.data(), work_.data());
     for (Index j = 0; j < n; ++j) {
       if (!fixed_[static_cast<std::size_t>(j)]) continue;
       for (Index i = 0; i < n; ++i) (i < j ? k(j, i) : k(i, j)) = 0;
       k(j, j) = 1;
     }
-    if (dense::cholesky(k)) return true;
+    if (dense::cholesky(k, work_.data())) return true;
   }
   return false;
 }

@@ -56,6 +56,7 @@ class InteriorPoint {
   };
 
   void start(Mode mode);
+  void sort_rows();
   void evaluate();  // residuals at the iterate
   bool factorise();
   void direction();             // dx and all side directions for the present rtz, rew
@@ -68,12 +69,21 @@ class InteriorPoint {
     return k < 2 * n ? values[k % n] : row_values[(k - 2 * n) % m];
   }
 
-  std::vector<Side> sides_;                   // (2n + 2m): bounds low, bounds high, rows low, rows high
-  std::vector<char> fixed_;                   // (n)
-  std::vector<char> equality_;                // (m)
-  std::vector<double> eq_y_, eq_r_;           // (m)
-  std::vector<double> factor_;                // (n,n)
-  std::vector<double> dx_, rd_, rhs_, rest_;  // (n)
+  std::vector<Side> sides_;          // (2n + 2m): bounds low, bounds high, rows low, rows high
+  std::vector<char> fixed_;          // (n)
+  std::vector<char> equality_;       // (m)
+  std::vector<double> eq_y_, eq_r_;  // (m)
+  std::vector<double> factor_;       // (n,n)
+  std::vector<double> full_rows_;    // (m,n): copies of the rows with many entries, one after another
+  std::vector<double> full_weight_;  // (m)
+  std::vector<Index> full_;          // which rows those are
+  struct Entry {
+    Index row, column;
+    double value;
+  };
+  std::vector<Entry> entries_;                          // of the other rows, row by row: all that are not 0
+  std::vector<double> work_;                            // of kernels/dense.hpp
+  std::vector<double> dx_, rd_, rhs_, rest_;            // (n)
   std::vector<double> value_, dvalue_, weight_, push_;  // (m)
   Mode mode_ = Mode::solve;
   double rho_ = 0, mu_ = 0, primal_ = 0, dual_ = 0;

@@ -288,6 +288,7 @@ QpSolver::QpSolver(int max_variables, int max_rows, QpOptions options) {
   if (max_variables < 1 || max_rows < 0 || options.max_iterations < 1 || !(options.tolerance > 0))
     throw InputError(
         "QpSolver: expected max_variables >= 1, max_rows >= 0, max_iterations >= 1, tolerance > 0");
+  kernels::dense_table();  // chosen here: the first choice reads the environment, allocates and may throw
   work_ = std::make_unique<Workspace>(max_variables, max_rows, options);
 }
 QpSolver::~QpSolver() = default;

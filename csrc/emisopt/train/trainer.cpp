@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "emisopt/base/error.hpp"
@@ -33,7 +34,7 @@ double rate_at(const TrainConfig& config, int step) {
 class Run {
  public:
   Run(const Forecaster& forecaster, const History& history, const TrainConfig& config, Index train_rows,
-      Index end, const Distillation* distillation, const std::vector<float>* held)
+      Index end, const Distillation* distillation, const std::vector<float>* held, const Processes* processes)
       : config_(config),
         forecaster_(forecaster),
         history_(history),
@@ -92,6 +93,10 @@ class Run {
     program_ = kernels::compile(network_,
                                 {config.batch, forecaster.layout.history_tokens(), forecaster.config.horizon},
                                 options, kernels::isa_level());
+    shared_.emplace(*program_, config.batch, processes);
+    const auto labels = static_cast<std::size_t>(forecaster.config.horizon * network_.outputs);
+    widths_ = {labels, labels * static_cast<std::size_t>(network_.levels),
+               static_cast<std::size_t>(forecaster.config.horizon)};
   }
 
   TrainState state;
@@ -101,17 +106,18 @@ class Run {
   const std::vector<float>& last_good() const { return config_.average > 0 ? state.average : state.before; }
   std::size_t window_count() const { return origins_.size(); }
   kernels::LossParts parts() const { return program_->loss_parts(); }
+  const SharedProgram& shared() const { return *shared_; }
 
   /// One step. False, and no weight changed, when loss or gradient is not finite.
   bool step(double& loss) {
     const int step = state.step;
     const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan,
                                     config_.gain_shift,  config_.slope_shift, config_.max_delay};
-    for (int slot = 0; slot < config_.batch; ++slot)
+    for (int slot = shared_->first(); slot < shared_->last(); ++slot)
       windows_.fill(*program_, slot, origin_of(step, slot), augmentation, config_.seed,
                     stream(step, slot) + 1);
     program_->load(state.theta.data());
-    program_->run();
+    shared_->run(widths_);
     loss = program_->loss();
     norm_ = std::sqrt(kernels::squared_norm(program_->gradient(), state.theta.size()));
     if (!std::isfinite(loss) || !std::isfinite(norm_)) return false;
@@ -146,15 +152,15 @@ class Run {
     program_->load(average().data());
     double sum = 0, weights = 0;
     for (std::size_t first = 0; first < held_out_.size(); first += static_cast<std::size_t>(config_.batch)) {
-      for (int slot = 0; slot < config_.batch; ++slot) {
+      for (int slot = shared_->first(); slot < shared_->last(); ++slot) {
         const std::size_t i = first + static_cast<std::size_t>(slot);
         if (i < held_out_.size())
           windows_.fill(*program_, slot, held_out_[i], none, config_.seed, kValidationStream + i);
         else
           windows_.blank(*program_, slot);
       }
+      shared_->run(widths_);
       const double weight = windows_.weight(*program_, config_.batch);
-      program_->run();
       const kernels::LossParts parts =
           program_->loss_parts();  // what a teacher says of these rows does not count
       const double loss =
@@ -229,10 +235,11 @@ class Run {
       return std::all_of(x + slot * count, x + (slot + 1) * count, [](float v) { return std::isfinite(v); });
     };
     const FeatureLayout& layout = forecaster_.layout;
+    if (!std::isfinite(program_->window_parts()[slot].label)) return false;
+    if (!shared_->owns(slot)) return true;  // another process holds the rest of it
     return all(program_->future(), Index{layout.horizon()} * layout.future_width()) &&
            all(program_->quantiles(),
-               Index{layout.horizon()} * forecaster_.network.outputs * forecaster_.network.levels) &&
-           std::isfinite(program_->window_parts()[slot].label);
+               Index{layout.horizon()} * forecaster_.network.outputs * forecaster_.network.levels);
   }
 
   const TrainConfig& config_;
@@ -245,6 +252,8 @@ class Run {
   std::vector<float> anchor_, held_;  // (weights): of L2-SP, and where it pulls; empty: no pull
   std::vector<kernels::Range> ranges_;
   std::unique_ptr<kernels::Program<float>> program_;
+  std::optional<SharedProgram> shared_;
+  SharedProgram::Widths widths_;
   double norm_ = 0;  // of the last gradient
 };
 
@@ -339,7 +348,8 @@ void set_notes(Forecaster& forecaster, const TrainResult& result, const TrainCon
 
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
                   const std::function<bool(const TrainProgress&)>& progress, const TrainFile& file,
-                  const Distillation* distillation, const std::vector<float>* held) {
+                  const Distillation* distillation, const std::vector<float>* held,
+                  const Processes* processes) {
   config.validate();
   check_history(forecaster, history);
   check_sizes(forecaster, config);
@@ -362,10 +372,10 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
                      std::to_string(config.train_rows) + " + " + std::to_string(config.validation_rows));
 
   const double start = os::monotonic_s();
-  Run run(forecaster, history, config, train_rows, end, distillation, held);
+  Run run(forecaster, history, config, train_rows, end, distillation, held, processes);
   TrainState& state = run.state;
   RunIdentity identity;
-  if (!file.path.empty()) {
+  if (!file.path.empty() || processes) {
     identity = identity_of(forecaster, history, config, end);
     if (distillation) {
       identity["teacher"] = distillation->teacher->hash();
@@ -379,14 +389,16 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
       sha.update(std::string_view(reinterpret_cast<const char*>(held->data()), held->size() * sizeof(float)));
       identity["weights held"] = sha.hex();
     }
-    if (auto found = TrainState::load(file.path, identity, state.theta.size())) state = std::move(*found);
+    if (!file.path.empty())
+      if (auto found = TrainState::load(file.path, identity, state.theta.size())) state = std::move(*found);
+    run.shared().expect_alike(state.step, identity);
   }
   TrainResult result;
   result.resumed = state.step;
   const double spent = state.seconds;
   double saved = start;
   const auto save = [&] {
-    if (file.path.empty()) return;
+    if (file.path.empty() || !run.shared().writes_files()) return;
     state.seconds = spent + os::monotonic_s() - start;
     state.save(file.path, identity);
     saved = os::monotonic_s();
@@ -424,7 +436,7 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
     report.seconds = spent + here;
     report.windows_per_second = static_cast<double>(step - result.resumed) * config.batch / here;
     report.seconds_left = here * (config.steps - step) / (step - result.resumed);
-    result.stopped = progress && !progress(report);
+    result.stopped = run.shared().any(progress && !progress(report));
     if (config.patience > 0 && state.waited >= config.patience) state.done = true;
     if (step == config.steps) state.done = true;
     const bool by_steps = file.every_steps > 0 && step % file.every_steps == 0;

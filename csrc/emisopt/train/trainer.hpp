@@ -8,6 +8,7 @@
 
 #include "emisopt/model/forecaster.hpp"
 #include "emisopt/train/distill.hpp"
+#include "emisopt/train/processes.hpp"
 #include "emisopt/train/state.hpp"
 
 namespace emisopt {
@@ -87,8 +88,13 @@ struct TrainResult {
 /// alone. With config.l2sp the weights are pulled back to those that the forecaster came with (Li et al.
 /// 2018), all of them or, with `held`, those whose entry is 1 (0..1 scales the pull): after a transplant the
 /// copied ones (model/transplant.hpp). Throws ShapeError when `held` is not one number per weight.
+/// With `processes` each batch is shared among them (train/processes.hpp); all call train() with the same
+/// arguments and end with the bits of one process. Only rank 0 writes `file`, which all read when they start;
+/// a callback that returns false in one stops all. Throws InputError in all of them when their histories or
+/// settings differ, and when there are more processes than slots of a batch.
 TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
                   const std::function<bool(const TrainProgress&)>& progress = {}, const TrainFile& file = {},
-                  const Distillation* distillation = nullptr, const std::vector<float>* held = nullptr);
+                  const Distillation* distillation = nullptr, const std::vector<float>* held = nullptr,
+                  const Processes* processes = nullptr);
 
 }  // namespace emisopt

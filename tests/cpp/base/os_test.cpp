@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
 
 #include "emisopt/base/error.hpp"
 
@@ -89,6 +91,15 @@ TEST_F(Os, EnvironmentAndClocks) {
   const double before = os::monotonic_s();
   EXPECT_GE(os::monotonic_s(), before);
   EXPECT_GT(os::wall_clock_s(), 1.7e9);  // later than 2023
+}
+
+TEST_F(Os, LargePagesAreAHintThatLeavesMemoryAsItIs) {
+  const std::size_t bytes = 2 * os::kLargePage;
+  char* const memory = static_cast<char*>(::operator new(bytes, std::align_val_t(os::kLargePage)));
+  std::memset(memory, 7, bytes);
+  os::prefer_large_pages(memory, bytes);
+  for (std::size_t i = 0; i < bytes; i += 4096) ASSERT_EQ(memory[i], 7);
+  ::operator delete(memory, std::align_val_t(os::kLargePage));
 }
 
 }  // namespace

@@ -93,7 +93,8 @@ TEST(Curvature, RepeatedConcaveStepsNeitherBlowUpNorLoseDefiniteness) {
   for (const double v : b.values) EXPECT_LE(std::abs(v), 7);
   EXPECT_LT(quadratic_form(b, s), 1e-6);
   for (int k = 0; k < kN; ++k) b(k, k) += 1e-9;
-  EXPECT_TRUE(dense::cholesky(b));
+  std::vector<double> work(static_cast<std::size_t>(kernels::dense_work(static_cast<int>(b.rows))));
+  EXPECT_TRUE(dense::cholesky(b, work.data()));
 }
 
 TEST(Curvature, PairsThatSayNothingAreLeftOut) {

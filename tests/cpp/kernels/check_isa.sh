@@ -12,7 +12,7 @@ complain() {
 }
 for object in "$@"; do
   case "$object" in
-    */cpu/avx*.cpp.o)
+    */cpu/avx*.cpp.o | */cpu/vnni.cpp.o)
       checked=$((checked + 1))
       shared=$(nm -C --defined-only "$object" | grep -E ' [WVu] ' || true)
       [ -z "$shared" ] || complain "$object" "no weak symbol" "$shared"
@@ -21,7 +21,7 @@ for object in "$@"; do
       fi
       wide=$(objdump -d "$object" | grep -c '%zmm' || true)
       case "$object" in
-        */avx512.cpp.o) [ "$wide" -gt 0 ] || complain "$object" "512-bit instructions" "none" ;;
+        */avx512*.cpp.o | */vnni.cpp.o) [ "$wide" -gt 0 ] || complain "$object" "512-bit instructions" "none" ;;
         *) [ "$wide" -eq 0 ] || complain "$object" "no 512-bit instructions" "$wide" ;;
       esac
       ;;
@@ -31,5 +31,5 @@ for object in "$@"; do
       ;;
   esac
 done
-[ "$checked" -eq 2 ] || complain "arguments" "the objects of two SIMD levels" "$checked"
+[ "$checked" -eq 5 ] || complain "arguments" "the objects of three SIMD levels and two of dense algebra" "$checked"
 exit $status

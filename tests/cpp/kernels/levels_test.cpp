@@ -2,6 +2,7 @@
 // protected page.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 #include <string>
 
@@ -68,6 +69,26 @@ TEST_P(EveryLevel, GemmHonoursStridesAndLeavesTheRestAlone) {
     }
 }
 
+TEST_P(EveryLevel, APackedProductHasTheBitsOfTheProductInPlace) {
+  for (const int n : {1, 7, 16, 31, 32, 33, 50}) {
+    const int m = 26, k = 13, ldc = n + 3;
+    std::vector<float> a(m * k), b(k * n), bt(n * k), bias(n), c(m * ldc, 5), expected(m * ldc, 5);
+    test::fill(a.data(), a.size(), 1);
+    test::fill(b.data(), b.size(), 2);
+    test::fill(bias.data(), bias.size(), 3);
+    table().transpose(bt.data(), k, b.data(), n, k, n);
+    table().gemm(expected.data(), ldc, a.data(), k, 1, b.data(), n, bias.data(), m, n, k, false);
+    table().gemm(expected.data(), ldc, a.data(), k, 1, b.data(), n, nullptr, m, n, k, true);
+    std::vector<float> packed(static_cast<std::size_t>(packed_size(k, n, table().panel)), 7), twice = packed;
+    table().pack(packed.data(), b.data(), n, k, n, false);
+    table().pack(twice.data(), bt.data(), k, k, n, true);
+    ASSERT_EQ(packed, twice) << "columns " << n;
+    table().gemm_packed(c.data(), ldc, a.data(), k, packed.data(), bias.data(), m, n, k, false);
+    table().gemm_packed(c.data(), ldc, a.data(), k, packed.data(), nullptr, m, n, k, true);
+    ASSERT_EQ(c, expected) << "columns " << n;
+  }
+}
+
 TEST_P(EveryLevel, ARowsBitsDoNotDependOnTheOtherRows) {
   const int n = 37, k = 29;
   std::vector<float> a(31 * k), b(k * n), all(31 * n), one(n);
@@ -77,6 +98,112 @@ TEST_P(EveryLevel, ARowsBitsDoNotDependOnTheOtherRows) {
   for (int i = 0; i < 31; ++i) {
     table().gemm(one.data(), n, a.data() + i * k, k, 1, b.data(), n, nullptr, 1, n, k, false);
     for (int j = 0; j < n; ++j) ASSERT_EQ(one[j], all[i * n + j]) << "row " << i;
+  }
+}
+
+// Integer sums are exact: every level gives the bits of plain loops over its own rounded numbers, and those
+// are the reference's.
+TEST_P(EveryLevel, TheProductInEightBits) {
+  const KernelTable<float>& ref = ref::table<float>();
+  for (const auto& [m, n, k] :
+       {std::array{1, 1, 1}, {13, 33, 30}, {24, 40, 64}, {12, 15, 7}, {25, 64, 129}}) {
+    SCOPED_TRACE(std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k));
+    struct Product {
+      std::vector<std::uint8_t> q;
+      std::vector<std::int8_t> packed;
+      std::vector<float> row_scale, column_scale, c;
+      std::vector<std::int32_t> sum;
+    };
+    const auto place = test::Place::before_guard;
+    test::Buffer<float> x(static_cast<std::size_t>(m * k), place), w(static_cast<std::size_t>(k * n), place),
+        bias(static_cast<std::size_t>(n), place);
+    test::fill(x.data(), x.size(), 1, 3.0);
+    test::fill(w.data(), w.size(), 2, 0.2);
+    test::fill(bias.data(), bias.size(), 3);
+    auto run = [&, m = m, n = n, k = k](const KernelTable<float>& t) {
+      Product p;
+      const auto columns = static_cast<std::size_t>((n + t.panel - 1) / t.panel * t.panel);
+      p.q.resize(static_cast<std::size_t>(m * int8_row(k)));
+      p.packed.resize(static_cast<std::size_t>(int8_size(k, n, t.panel)));
+      p.row_scale.resize(static_cast<std::size_t>(m));
+      p.column_scale.resize(columns);
+      p.sum.resize(columns);
+      p.c.resize(static_cast<std::size_t>(m * n));
+      t.quantize(p.q.data(), p.row_scale.data(), x.data(), m, k);
+      t.pack_int8(p.packed.data(), p.column_scale.data(), p.sum.data(), w.data(), k, n);
+      t.gemm_int8(p.c.data(), p.q.data(), p.row_scale.data(), p.packed.data(), p.column_scale.data(),
+                  p.sum.data(), bias.data(), m, n, k);
+      return p;
+    };
+    const Product got = run(table()), expected = run(ref);
+    EXPECT_EQ(got.q, expected.q);
+    EXPECT_EQ(got.row_scale, expected.row_scale);
+    for (int j = 0; j < n; ++j) EXPECT_EQ(got.column_scale[j], expected.column_scale[j]);
+    for (int j = 0; j < n; ++j) EXPECT_EQ(got.sum[j], expected.sum[j]);
+    EXPECT_EQ(got.c, expected.c);
+    // and near the product itself: half a step of each factor, k times, in quadrature
+    std::vector<float> exact(static_cast<std::size_t>(m * n));
+    ref.gemm(exact.data(), n, x.data(), k, 1, w.data(), n, bias.data(), m, n, k, false);
+    for (std::size_t i = 0; i < exact.size(); ++i)
+      EXPECT_NEAR(got.c[i], exact[i], 0.5 * 3.0 * 0.2 / 127 * 2 * (1 + std::sqrt(k)));
+  }
+}
+
+TEST_P(EveryLevel, ANumberThatIsNoneSurfacesInEightBits) {
+  const int m = 3, n = 5, k = 9;
+  const std::size_t columns = static_cast<std::size_t>(table().panel);
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x(m * k, 0.5f), w(k * n, 0.25f), c(m * n), row_scale(m), column_scale(columns);
+    std::vector<std::uint8_t> q(static_cast<std::size_t>(m * int8_row(k)));
+    std::vector<std::int8_t> packed(static_cast<std::size_t>(int8_size(k, n, table().panel)));
+    std::vector<std::int32_t> sum(columns);
+    x[k + 4] = bad;      // row 1
+    w[2 * n + 3] = bad;  // column 3
+    table().quantize(q.data(), row_scale.data(), x.data(), m, k);
+    table().pack_int8(packed.data(), column_scale.data(), sum.data(), w.data(), k, n);
+    table().gemm_int8(c.data(), q.data(), row_scale.data(), packed.data(), column_scale.data(), sum.data(),
+                      nullptr, m, n, k);
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j) EXPECT_EQ(std::isnan(c[i * n + j]), i == 1 || j == 3) << i << ", " << j;
+  }
+}
+
+// Several gradients through the maps against one after the other through the probabilities.
+TEST_P(EveryLevel, MapsGiveTheGradientsOfTheDirectWay) {
+  struct Size {
+    int rows, past, heads, kv_heads, head_dim, first, windows;
+  };
+  for (const Size s : {Size{5, 3, 2, 2, 4, 0, 3},
+                       {13, 18, 4, 2, 16, 0, 5},
+                       {7, 0, 2, 1, 6, 6, 2},
+                       {24, 96, 2, 2, 32, 23, 4},
+                       {19, 33, 1, 1, 17, 4, 1}}) {
+    SCOPED_TRACE(std::to_string(s.rows) + " rows, heads of " + std::to_string(s.head_dim));
+    const auto c = test::attention_case<float>(s.rows, s.past, s.heads, s.kv_heads, s.head_dim, s.first);
+    test::OpBuffers<float> b(c, test::Place::before_guard);
+    b.forward(c, table());
+    const int width = (s.heads + 2 * s.kv_heads) * s.head_dim, ldy = s.heads * s.head_dim,
+              n = s.rows - s.first;
+    AttentionArgs<float> a =
+        test::attention_args<float>(s.rows, s.past, s.heads, s.kv_heads, s.head_dim, b.inputs[0].data(),
+                                    b.inputs[1].data(), b.work.data());
+    a.y = b.y.data();
+    a.map_head = long{s.rows} * s.head_dim * s.head_dim;
+    test::Buffer<float> maps(static_cast<std::size_t>(s.heads * a.map_head), test::Place::before_guard);
+    table().attention_maps(a, maps.data());
+    a.first = s.first;
+    std::vector<float> dy(static_cast<std::size_t>(s.windows * n * ldy));
+    test::fill(dy.data(), dy.size(), 9);
+    const auto size = static_cast<std::size_t>(s.windows * s.rows * width);
+    std::vector<float> direct(size, 0.25f), mapped = direct;
+    for (int w = 0; w < s.windows; ++w)
+      table().attention_backward(a, dy.data() + w * n * ldy, direct.data() + w * s.rows * width, nullptr);
+    a.maps = maps.data();
+    a.windows = s.windows;
+    a.dy_window = long{n} * ldy;
+    a.dx_window = long{s.rows} * width;
+    table().attention_backward(a, dy.data(), mapped.data(), nullptr);
+    for (std::size_t i = 0; i < size; ++i) ASSERT_NEAR(mapped[i], direct[i], 2e-5) << "entry " << i;
   }
 }
 
@@ -129,7 +256,7 @@ TEST_P(EveryLevel, NotANumberSurfaces) {
 }
 
 TEST_P(EveryLevel, ItsTableIsCompiledForIt) {
-  EXPECT_EQ(std::string(table().name), to_string(running_level(GetParam())));
+  EXPECT_EQ(std::string(table().name), to_string(GetParam()));
   const int lanes = GetParam() == Isa::ref ? 1 : GetParam() == Isa::avx2 ? 8 : 16;
   EXPECT_EQ(table().lanes, lanes);
 }

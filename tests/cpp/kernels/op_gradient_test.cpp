@@ -16,8 +16,8 @@ TEST(OpGradient, EveryOpMatchesFiniteDifferences) {
        {test::linear_case<double>(3, 4, 5), test::rmsnorm_case<double>(3, 7),
         test::rope_case<double>(3, 2, 4, 3), test::attention_case<double>(5, 3, 4, 2, 3),
         test::attention_case<double>(4, 0, 2, 2, 5), test::attention_case<double>(5, 2, 2, 1, 4, 4),
-        test::swiglu_case<double>(2, 5), test::add_case<double>(6), test::quantiles_case<double>(2, 2, 5, 2),
-        test::quantiles_case<double>(1, 1, 4, 0)}) {
+        test::swiglu_case<double>(2, 5), test::swiglu_slopes_case<double>(2, 5), test::add_case<double>(6),
+        test::quantiles_case<double>(2, 2, 5, 2), test::quantiles_case<double>(1, 1, 4, 0)}) {
     SCOPED_TRACE(c.name);
     test::OpBuffers<double> b(c, test::Place::aligned);
     // what the op does not differentiate (rows before `first`) must not enter the sum either

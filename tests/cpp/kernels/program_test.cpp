@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -354,9 +355,8 @@ TEST_P(EveryIsa, AForkedChildRunsTheSameProgram) {
 }
 
 TEST_P(EveryIsa, RunsTheLevelAskedFor) {
-  const Isa expected = GetParam() == Isa::vnni ? Isa::avx512 : GetParam();
   auto p = make(Mode::infer, 1, 1);
-  EXPECT_EQ(p->isa(), expected);
+  EXPECT_EQ(p->isa(), GetParam());
   EXPECT_GT(p->cost().flop, 0);
   EXPECT_GT(p->cost().bytes, theta.size() * sizeof(float));
 }
@@ -369,7 +369,7 @@ TEST(Levels, DifferInTheLastBits) {
   const std::vector<float> theta = test::tiny_weights<float>(net);
   std::vector<std::vector<float>> gradients;
   for (const Isa isa : isa_available()) {
-    if (isa == Isa::vnni) continue;
+    if (isa == Isa::vnni) continue;  // in float the code of avx512
     CompileOptions o;
     o.mode = Mode::train;
     o.levels = test::tiny_levels(c);

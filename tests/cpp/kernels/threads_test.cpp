@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -62,6 +63,55 @@ TEST(Parallel, CallersSideBySideEachGetTheirWorkDone) {
         parallel(3, work, &job);
         for (auto& n : job.done) wrong += n != 1;
         wrong += job.inside != 0;
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+// Every member writes, meets, and reads what all others wrote; nobody is a meeting ahead.
+struct Round {
+  std::atomic<int> members{0};
+  std::vector<int> slots = std::vector<int>(16);
+  std::atomic<int> wrong{0};
+};
+
+void write_and_read(void* context, Member& member) {
+  Round& round = *static_cast<Round*>(context);
+  ++round.members;
+  for (int turn = 1; turn <= 50; ++turn) {
+    round.slots[static_cast<std::size_t>(member.place)] = turn;
+    member.meet();
+    for (int m = 0; m < member.size; ++m) round.wrong += round.slots[static_cast<std::size_t>(m)] != turn;
+    member.meet();
+  }
+}
+
+TEST(InStep, MembersMeetAndSeeWhatTheOthersWrote) {
+  int largest = 0;
+  for (const int workers : {1, 2, 4, 7})
+    for (int round = 0; round < 200; ++round) {
+      Round r;
+      in_step(workers, 0, write_and_read, &r);
+      ASSERT_EQ(r.wrong, 0);
+      ASSERT_LE(r.members, workers);
+      largest = std::max(largest, r.members.load());
+    }
+  EXPECT_GE(largest, 2) << "no helper ever came";
+}
+
+TEST(InStep, ACallerWithoutThePoolWorksAlone) {
+  std::vector<std::thread> callers;
+  std::atomic<int> wrong{0};
+  for (int c = 0; c < 4; ++c)
+    callers.emplace_back([&] {
+      for (int round = 0; round < 100; ++round) {
+        Round r;
+        in_step(3, 0, write_and_read, &r);
+        Job job(5);
+        parallel(3, work, &job);
+        for (auto& n : job.done) wrong += n != 1;
+        wrong += r.wrong;
       }
     });
   for (auto& caller : callers) caller.join();

@@ -160,6 +160,7 @@ TEST(Validate, RefusesPartsOfTheLossByName) {
   refused([](auto& o) { o.distill = -1; }, "distill: expected 0 or a positive coefficient", net);
   refused([&](auto& o) { o.distill_multiscale = nan; }, "distill_multiscale: expected 0 or", net);
   refused([](auto& o) { o.multiscale = -0.1f; }, "multiscale: expected 0 or", net);
+  refused([](auto& o) { o.precision = Precision::int8; }, "precision: expected float32 where gradients", net);
   refused([](auto& o) { o.hidden = -1; }, "hidden: expected 0 or", net);
   refused([](auto& o) { o.hidden = 1; }, "hidden: expected 0, since the network names no", net);
   refused([](auto& o) { o.level_weights = {1, 1}; }, "level_weights: expected 3 weights", net);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -21,7 +22,8 @@ constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 bool has_eights() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("bmi2");
 #else
   return false;
 #endif
@@ -67,14 +69,26 @@ TEST(BlockScan, EqualsSampleBySampleOrDeclines) {
       if (std::isfinite(x[i])) sum.add(x[i]);
     }
     Block block;
-    const bool ok = scan_block(x.data(), stated ? status.data() : nullptr, n, block);
+    const Index starts[] = {0, n};
+    Quarters quarters;
+    for (std::size_t k = 0; k < 4; ++k)
+      quarters[k] = static_cast<std::uint8_t>(k == 3 ? n : rng.below(static_cast<std::uint64_t>(n) + 1));
+    std::sort(quarters.begin(), quarters.end());
+    scan_blocks(x.data(), stated ? status.data() : nullptr, starts, &quarters, 1, &block);
+    const bool ok = block.usual;
     ASSERT_EQ(ok, fits && has_eights()) << "round " << round;
     ++(ok ? scanned : declined);
     if (!ok) continue;
     ASSERT_EQ(block.valid, valid) << "round " << round;
     ASSERT_EQ(block.quality, quality) << "round " << round;
-    ASSERT_EQ(block.sum.value(), sum.value()) << "round " << round;
-    ASSERT_EQ(block.count(), std::popcount(valid));
+    ASSERT_EQ(block.sum().value(), sum.value()) << "round " << round;
+    ASSERT_EQ(block.value(), sum.value()) << "round " << round;
+    ASSERT_EQ(block.count, std::popcount(valid));
+    for (std::size_t k = 0; k < 4; ++k) {
+      const std::uint64_t quarter = rows_below(quarters[k]) & ~(k ? rows_below(quarters[k - 1]) : 0);
+      ASSERT_EQ(block.parts >> k & 1, (valid & quarter) != 0) << "round " << round << ", quarter " << k;
+    }
+    if (valid != 0) ASSERT_EQ(block.mean, sum.value() / std::popcount(valid));
     if (valid == 0) continue;
     ASSERT_TRUE(valid >> block.first() & 1);
     ASSERT_EQ(valid & rows_below(block.first()), 0u);
@@ -86,9 +100,13 @@ TEST(BlockScan, EqualsSampleBySampleOrDeclines) {
 }
 
 TEST(BlockScan, DeclinesALongerBlock) {
-  const std::vector<double> x(kBlockRows + 1, 1.0);
-  Block block;
-  EXPECT_FALSE(scan_block(x.data(), nullptr, kBlockRows + 1, block));
+  const std::vector<double> x(2 * kBlockRows + 1, 1.0);
+  const Index starts[] = {0, kBlockRows + 1, 2 * kBlockRows + 1};
+  const Quarters quarters[2] = {{16, 32, 48, 64}, {16, 32, 48, 64}};
+  Block blocks[2];
+  scan_blocks(x.data(), nullptr, starts, quarters, 2, blocks);
+  EXPECT_FALSE(blocks[0].usual);
+  EXPECT_EQ(blocks[1].usual, has_eights());
 }
 
 // Halves of 2^64 units around which Units::value() changes its way, and ties.
@@ -130,8 +148,8 @@ Rows make_rows(Rng& rng, bool refused) {
 }
 
 struct Means {
-  std::vector<double> values;
-  std::vector<Reason> reasons;
+  RawVector<double> values;
+  RawVector<Reason> reasons;
   Index negatives = 0;
   std::string error;
 };

@@ -41,7 +41,7 @@ Series random_series(Rng& rng, int rows) {
   return series;
 }
 
-bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
+bool same_bits(const RawVector<double>& a, const RawVector<double>& b) {
   return a.size() == b.size() &&
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0);
 }

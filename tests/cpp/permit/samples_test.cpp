@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
@@ -135,6 +136,57 @@ TEST(SampleQueue, ARefusedPushLeavesItAsItWas) {
   ASSERT_EQ(queue.first_steps_back().size(), 1u);
   EXPECT_EQ(queue.first_steps_back()[0].from_s, 100);
   EXPECT_EQ(queue.first_steps_back()[0].to_s, 99);
+}
+
+TEST(SteadyTime, IsFoundInWholeSecondsOnly) {
+  const auto of = [](std::vector<std::int64_t> ticks, std::int64_t per_second) {
+    return SteadyTime::of(ticks.data(), static_cast<Index>(ticks.size()), per_second);
+  };
+  const auto minutes = of({1'700'000'000'000, 1'700'000'060'000, 1'700'000'120'000}, 1000);
+  ASSERT_TRUE(minutes);
+  EXPECT_EQ(minutes->first_s, 1'700'000'000);
+  EXPECT_EQ(minutes->step_s, 60);
+  EXPECT_EQ(minutes->rows, 3);
+  EXPECT_EQ(minutes->last_s(), 1'700'000'120);
+  const std::int64_t nat = std::numeric_limits<std::int64_t>::min();
+  EXPECT_FALSE(of({60}, 1));                  // one row has no pace
+  EXPECT_FALSE(of({0, 60, 121}, 1));          // a step that is another
+  EXPECT_FALSE(of({0, 60, 60, 120}, 1));      // a stamp twice
+  EXPECT_FALSE(of({120, 60, 0}, 1));          // backwards
+  EXPECT_FALSE(of({500, 1500, 2500}, 1000));  // half seconds
+  EXPECT_FALSE(of({0, 1500, 3000}, 1000));    // steps of a second and a half
+  EXPECT_FALSE(of({nat, nat}, 1));            // no time at all
+  EXPECT_FALSE(of({nat, 0, nat}, 1));         // distances that overflow
+  EXPECT_FALSE(of({0, 300'000'000'000}, 1));  // beyond the year 9999
+}
+
+TEST(SteadyTime, RowsGoThroughTheQueueAsWithStampsOfTheirOwn) {
+  for (const double lateness : {0.0, 150.0, 1e6}) {
+    std::vector<double> time, values;
+    for (int i = 0; i < 20; ++i) {
+      time.push_back(1'700'000'000 + 60.0 * i);
+      values.push_back(i);
+    }
+    Samples own = view(time, values), steady = own;
+    steady.time = Stamps(1'700'000'000, 60);
+    const auto through = [&](const Samples& rows) {
+      SampleQueue queue({"nox"}, lateness);
+      std::vector<double> seen;
+      const auto take = [&](const Samples& ready) {
+        for (Index i = 0; i < ready.rows; ++i) {
+          seen.push_back(ready.time[i]);
+          seen.push_back(ready.columns[0][i]);
+        }
+        seen.push_back(-1);  // where a call ends
+      };
+      queue.push(rows, take);
+      EXPECT_EQ(queue.newest(), time.back());
+      EXPECT_THROW(queue.push(Samples{1, Stamps(1'600'000'000, 60), {values.data()}}, take), InputError);
+      queue.finish(take);
+      return seen;
+    };
+    EXPECT_EQ(through(own), through(steady)) << lateness;
+  }
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "emisopt/base/error.hpp"
 
 namespace emisopt {
@@ -140,6 +142,16 @@ TEST(Zone, RefusesAWrongTableByName) {
   EXPECT_NO_THROW(zone.require(utc("2024-01-01"), utc("2024-12-31")));
   EXPECT_THROW(zone.require(utc("2023-12-31"), utc("2024-12-31")), InputError);
   EXPECT_THROW(zone.require(utc("2024-12-31"), utc("2025-01-02")), InputError);
+}
+
+TEST(Zone, NextChangeIsTheFirstOneAfterAnInstant) {
+  Zone zone;
+  EXPECT_EQ(zone.next_change(0), std::numeric_limits<Second>::max());
+  zone.since = {1000, 5000};
+  zone.offset_s = {0, 3600, 0};
+  EXPECT_EQ(zone.next_change(999), 1000);
+  EXPECT_EQ(zone.next_change(1000), 5000);
+  EXPECT_EQ(zone.next_change(5000), std::numeric_limits<Second>::max());
 }
 
 }  // namespace

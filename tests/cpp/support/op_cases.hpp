@@ -1,6 +1,7 @@
 // Each op of the engine as one case: sizes, forward, backward through a KernelTable. The same cases feed the
 // gradient checks (double, finite differences) and the comparison of levels (float against double).
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -34,15 +35,18 @@ OpCase<T> linear_case(int m, int n, int k) {
   c.name = "linear " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
   c.inputs = {area(m, k), area(k, n), area(n, 1)};
   c.output = area(m, n);
-  c.workspace = {area(n, k)};
+  constexpr int kWidest = 32;  // columns of a panel at any level
+  c.workspace = {
+      std::max(area(kernels::packed_size(k, n, kWidest), 1), area(kernels::packed_size(n, k, kWidest), 1))};
   c.depth = std::max({m, n, k}) + 2;
-  c.forward = [=](const kernels::KernelTable<T>& t, T* const* in, T* y, T* const*) {
-    t.gemm(y, n, in[0], k, 1, in[1], n, in[2], m, n, k, false);
+  c.forward = [=](const kernels::KernelTable<T>& t, T* const* in, T* y, T* const* work) {
+    t.pack(work[0], in[1], n, k, n, false);
+    t.gemm_packed(y, n, in[0], k, work[0], in[2], m, n, k, false);
   };
   c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const* work,
                    T* const* din) {
-    t.transpose(work[0], k, in[1], n, k, n);
-    t.gemm(din[0], k, dy, n, 1, work[0], k, nullptr, m, k, n, true);
+    t.pack(work[0], in[1], n, n, k, true);
+    t.gemm_packed(din[0], k, dy, n, work[0], nullptr, m, k, n, true);
     t.gemm(din[1], n, in[0], 1, k, dy, n, nullptr, k, n, m, true);
     t.column_sum(din[2], dy, m, n);
   };
@@ -91,6 +95,30 @@ OpCase<T> rope_case(int rows, int heads, int head_dim, int rest) {
   return c;
 }
 
+/// All heads of one window with its own and past rows; `work` as attention_case() lays it out.
+template <class T>
+kernels::AttentionArgs<T> attention_args(int rows, int past, int heads, int kv_heads, int head_dim, T* x,
+                                         T* past_x, T* const* work) {
+  kernels::AttentionArgs<T> a{};
+  a.heads = a.head_end = heads;
+  a.kv_heads = kv_heads;
+  a.head_dim = head_dim;
+  a.rows = rows;
+  a.past = past;
+  a.x = x;
+  a.past_x = past_x;
+  a.past_kt = work[1];
+  a.past_vt = work[2];
+  a.past_stride = (past + 15) / 16 * 16;
+  a.keep_p = true;
+  a.p = work[0];
+  a.p_stride = past + rows;
+  a.p_head = static_cast<long>(rows) * a.p_stride;
+  a.scratch = work[3];
+  a.windows = 1;
+  return a;
+}
+
 /// Inputs: own rows, past rows. `first`: own rows before it get no gradient (as in the last layer of a
 /// jacobian).
 template <class T>
@@ -105,36 +133,24 @@ OpCase<T> attention_case(int rows, int past, int heads, int kv_heads, int head_d
   c.output = area(rows, heads, head_dim);
   c.workspace = {area(heads, rows, p_stride), area(kv_heads, head_dim, stride),
                  area(kv_heads, head_dim, stride),
-                 static_cast<std::size_t>(kernels::attention_scratch(head_dim, rows, past))};
+                 static_cast<std::size_t>(kernels::attention_scratch(head_dim, rows, past)),
+                 area(rows, heads, head_dim)};
   c.depth = past + rows + head_dim + 16;
   auto args = [=](T* const* in, T* const* work) {
-    kernels::AttentionArgs<T> a{};
-    a.heads = heads;
-    a.kv_heads = kv_heads;
-    a.head_dim = head_dim;
-    a.rows = rows;
-    a.past = past;
-    a.x = in[0];
-    a.past_x = in[1];
-    a.past_kt = work[1];
-    a.past_vt = work[2];
-    a.past_stride = stride;
-    a.p = work[0];
-    a.p_head = static_cast<long>(rows) * p_stride;
-    a.p_stride = p_stride;
-    a.scratch = work[3];
-    return a;
+    return attention_args<T>(rows, past, heads, kv_heads, head_dim, in[0], in[1], work);
   };
   c.forward = [=](const kernels::KernelTable<T>& t, T* const* in, T* y, T* const* work) {
     const int keys = heads * head_dim, values = keys + kv_heads * head_dim;
     if (past) t.transpose(work[1], stride, in[1] + keys, width, past, kv_heads * head_dim);
     if (past) t.transpose(work[2], stride, in[1] + values, width, past, kv_heads * head_dim);
     t.attention_forward(args(in, work), y);
+    std::copy(y, y + static_cast<long>(rows) * heads * head_dim, work[4]);
   };
   c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const* work,
                    T* const* din) {
     kernels::AttentionArgs<T> a = args(in, work);
     a.first = first;
+    a.y = work[4];
     t.attention_backward(a, dy + static_cast<long>(first) * heads * head_dim, din[0],
                          past ? din[1] : nullptr);
   };
@@ -153,6 +169,20 @@ OpCase<T> swiglu_case(int rows, int width) {
   };
   c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const*, T* const* din) {
     t.swiglu_backward(din[0], dy, in[0], rows, width, true);
+  };
+  return c;
+}
+
+/// The same, backward through slopes.
+template <class T>
+OpCase<T> swiglu_slopes_case(int rows, int width) {
+  OpCase<T> c = swiglu_case<T>(rows, width);
+  c.name += " by slopes";
+  c.workspace = {area(rows, 2 * width)};
+  c.backward = [=](const kernels::KernelTable<T>& t, T* const* in, const T* dy, T* const* work,
+                   T* const* din) {
+    t.swiglu_slopes(work[0], in[0], rows, width);
+    t.swiglu_backward_by_slopes(din[0], dy, work[0], rows, width, true);
   };
   return c;
 }
@@ -204,6 +234,7 @@ std::vector<OpCase<T>> odd_cases() {
   cases.push_back(attention_case<T>(5, 4, 3, 1, 8));
   cases.push_back(attention_case<T>(14, 16, 2, 1, 16, 13));
   for (const int width : {1, 7, 8, 9, 16, 31, 33}) cases.push_back(swiglu_case<T>(3, width));
+  for (const int width : {3, 16, 33}) cases.push_back(swiglu_slopes_case<T>(4, width));
   for (const int n : {1, 7, 8, 9, 16, 31, 33}) cases.push_back(add_case<T>(n));
   cases.push_back(quantiles_case<T>(3, 2, 7, 3));
   cases.push_back(quantiles_case<T>(2, 3, 1, 0));

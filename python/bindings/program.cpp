@@ -1,0 +1,335 @@
+// Compiled programs with their buffers as arrays on the arena. Any engine that can hold NumPy arrays can so
+// fill plans, place weights or average gradients without a copy.
+#include <pybind11/stl.h>
+
+#include <atomic>
+
+#include "arrays.hpp"
+#include "emisopt/model/lora.hpp"
+#include "emisopt/model/network.hpp"
+#include "kernels/backend.hpp"
+#include "module.hpp"
+
+namespace emisopt::python {
+namespace {
+
+using namespace kernels;
+using namespace pybind11::literals;
+
+// A program with the shapes of its buffers.
+struct BoundProgram {
+  std::unique_ptr<Program<float>> program;
+  OpList ops;
+  Shapes shapes;
+  CompileOptions options;
+  // Set while a thread works in the program: run() releases the GIL, so a second one could come in.
+  std::unique_ptr<std::atomic_flag> busy = std::make_unique<std::atomic_flag>();
+
+  py::ssize_t history_width() const { return ops.history < 0 ? 0 : ops.values[ops.history].width; }
+  py::ssize_t future_width() const { return ops.values[ops.future].width; }
+  py::ssize_t quantile_width() const { return py::ssize_t{ops.outputs} * ops.levels; }
+  py::ssize_t hidden_width() const { return ops.values[static_cast<std::size_t>(ops.hidden)].width; }
+  void require(bool there, const char* what, const char* needs) const {
+    if (!there)
+      throw StateError(std::string("Program.") + what + ": expected a program with " + needs + ", got none");
+  }
+  void require(Mode mode, const char* what) const {
+    if (options.mode != mode)
+      throw StateError(std::string("Program.") + what + ": not in this mode of the program");
+  }
+};
+
+// The right to work in a program, until the end of the scope.
+class Turn {
+ public:
+  Turn(const BoundProgram& bound, const char* what) : busy_(*bound.busy) {
+    if (busy_.test_and_set(std::memory_order_acquire))
+      throw StateError(std::string("Program.") + what +
+                       ": expected one thread at a time, got a call while another one runs; compile a "
+                       "program for each thread");
+  }
+  ~Turn() { busy_.clear(std::memory_order_release); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  std::atomic_flag& busy_;
+};
+
+/// A buffer that the caller fills, or, like `gradient`, may work on in place.
+ArrayF input(const py::object& self, const float* data, std::vector<py::ssize_t> shape) {
+  return borrow<float>(const_cast<float*>(data), std::move(shape), self);
+}
+
+/// What a run answers: read-only.
+ArrayF answer(const py::object& self, const float* data, std::vector<py::ssize_t> shape) {
+  ArrayF view = input(self, data, std::move(shape));
+  view.attr("setflags")("write"_a = false);
+  return view;
+}
+
+BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, int future_tokens, Mode mode,
+                             Loss loss, std::vector<float> levels, int threads, Isa isa,
+                             std::vector<float> level_weights, float multiscale, float distill,
+                             float distill_multiscale, float hidden, std::vector<int> scales,
+                             const std::vector<bool>& trainable,
+                             const std::vector<std::pair<int, int>>& seeds, Precision precision) {
+  BoundProgram bound;
+  bound.ops = ops;
+  bound.shapes = {batch, history_tokens, future_tokens};
+  bound.options.mode = mode;
+  bound.options.loss = loss;
+  bound.options.precision = precision;
+  bound.options.levels = std::move(levels);
+  bound.options.threads = threads;
+  bound.options.level_weights = std::move(level_weights);
+  bound.options.multiscale = multiscale;
+  bound.options.distill = distill;
+  bound.options.distill_multiscale = distill_multiscale;
+  bound.options.hidden = hidden;
+  bound.options.scales = std::move(scales);
+  bound.options.trainable.assign(trainable.begin(), trainable.end());
+  for (const auto& [output, level] : seeds) bound.options.seeds.push_back({output, level});
+  bound.program = compile(bound.ops, bound.shapes, bound.options, isa);
+  return bound;
+}
+
+using Bound = py::class_<BoundProgram>;
+
+void bind_calls(Bound& program) {
+  program
+      .def(py::init(&compile_program), "ops"_a, py::kw_only(), "batch"_a, "history_tokens"_a,
+           "future_tokens"_a, "mode"_a, "loss"_a, "levels"_a, "threads"_a, "isa"_a,
+           "level_weights"_a = std::vector<float>{}, "multiscale"_a = 0.0f, "distill"_a = 0.0f,
+           "distill_multiscale"_a = 0.0f, "hidden"_a = 0.0f, "scales"_a = CompileOptions{}.scales,
+           "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{},
+           "precision"_a = Precision::float32)
+      .def(
+          "load",
+          [](BoundProgram& self, const ArrayF& theta) {
+            require_shape("Program.load(theta)", theta,
+                          {{"parameters", static_cast<long>(self.ops.parameter_count())}});
+            const Turn turn(self, "load");
+            self.program->load(theta.data());
+          },
+          "theta"_a.noconvert(), "Copies the weights (parameter_count) and refreshes the packed forms.")
+      .def(
+          "run",
+          [](BoundProgram& self) {
+            const Turn turn(self, "run");
+            py::gil_scoped_release nogil;
+            self.program->run();
+          },
+          "Runs the future rows (train: all rows) on what the input buffers hold.")
+      .def(
+          "run_context",
+          [](BoundProgram& self) {
+            const Turn turn(self, "run_context");
+            py::gil_scoped_release nogil;
+            self.program->run_context();
+          },
+          "Runs the history rows and caches their keys and values.")
+      .def_property_readonly(
+          "flop", [](const BoundProgram& self) { return self.program->cost().flop; },
+          "Floating-point operations of one run(), as counted when compiled.")
+      .def_property_readonly(
+          "bytes", [](const BoundProgram& self) { return self.program->cost().bytes; }, "Size of the arena.")
+      .def_property_readonly(
+          "isa", [](const BoundProgram& self) { return self.program->isa(); },
+          "The level whose instructions run.");
+}
+
+void bind_inputs_and_answers(Bound& program) {
+  program
+      .def_property_readonly(
+          "future",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            return input(self, p.program->future(),
+                         {p.shapes.batch, p.shapes.future_tokens, p.future_width()});
+          },
+          "Input buffer (batch, future_tokens, width).")
+      .def_property_readonly(
+          "history",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            const py::ssize_t batch = p.options.mode == Mode::train ? p.shapes.batch : 1;
+            return input(self, p.program->history(), {batch, p.shapes.history_tokens, p.history_width()});
+          },
+          "Input buffer (1, history_tokens, width); train mode: (batch, ...).")
+      .def_property_readonly(
+          "quantiles",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            return answer(self, p.program->quantiles(),
+                          {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
+          },
+          "Answer (batch, future_tokens, outputs * levels), read-only.")
+      .def_property_readonly(
+          "hidden",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->hidden() != nullptr, "hidden", "a network that names a hidden value");
+            return answer(self, p.program->hidden(),
+                          {p.shapes.batch, p.shapes.future_tokens, p.hidden_width()});
+          },
+          "Infer: the network's hidden output (batch, future_tokens, width), read-only.")
+      .def_property_readonly(
+          "seed",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::vjp, "seed");
+            return input(self, p.program->seed(),
+                         {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
+          },
+          "Vjp: d cost / d quantiles (batch, future_tokens, outputs * levels).")
+      .def_property_readonly(
+          "future_gradient",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::vjp, "future_gradient");
+            return answer(self, p.program->future_gradient(),
+                          {p.shapes.batch, p.shapes.future_tokens, p.future_width()});
+          },
+          "Vjp: d cost / d future (batch, future_tokens, width), read-only.")
+      .def_property_readonly(
+          "jacobian",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::jacobian, "jacobian");
+            return answer(self, p.program->jacobian(),
+                          {static_cast<py::ssize_t>(p.options.seeds.size()), p.shapes.future_tokens,
+                           p.shapes.future_tokens, p.future_width()});
+          },
+          "Jacobian: (seeds, step of the output, step of the input, width), read-only; 0 for later inputs.");
+}
+
+void bind_training(Bound& program) {
+  program
+      .def_property_readonly(
+          "target",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::train, "target");
+            return input(self, p.program->target(), {p.shapes.batch, p.shapes.future_tokens, p.ops.outputs});
+          },
+          "Train: (batch, future_tokens, outputs).")
+      .def_property_readonly(
+          "weight",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::train, "weight");
+            return input(self, p.program->weight(), {p.shapes.batch, p.shapes.future_tokens, p.ops.outputs});
+          },
+          "Train: weights of the targets (batch, future_tokens, outputs); 0 leaves an entry out.")
+      .def_property_readonly(
+          "gradient",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::train, "gradient");
+            return input(self, p.program->gradient(), {static_cast<py::ssize_t>(p.ops.parameter_count())});
+          },
+          "Train: gradient of the mean loss (parameter_count), overwritten by each run; may be reduced in "
+          "place.")
+      .def_property_readonly(
+          "loss", [](BoundProgram& self) { return self.program->loss(); }, "Train: loss of the last run.")
+      .def_property_readonly(
+          "loss_parts",
+          [](BoundProgram& self) {
+            const LossParts parts = self.program->loss_parts();
+            py::dict named;
+            named["label"] = parts.label;
+            named["multiscale"] = parts.multiscale;
+            named["distill"] = parts.distill;
+            named["distill_multiscale"] = parts.distill_multiscale;
+            named["hidden"] = parts.hidden;
+            return named;
+          },
+          "Train: parts of that loss by name, each before its coefficient.")
+      .def_property_readonly(
+          "teacher",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->teacher() != nullptr, "teacher", "a coefficient distill above 0");
+            return input(self, p.program->teacher(),
+                         {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
+          },
+          "Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).")
+      .def_property_readonly(
+          "teacher_weight",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->teacher() != nullptr, "teacher_weight", "a coefficient distill above 0");
+            return input(self, p.program->teacher_weight(),
+                         {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
+          },
+          "Train, with distill: weights of the teacher's entries; 0 leaves an entry out.")
+      .def_property_readonly(
+          "hidden_target",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->hidden_target() != nullptr, "hidden_target", "a coefficient hidden above 0");
+            return input(self, p.program->hidden_target(),
+                         {p.shapes.batch, p.shapes.future_tokens, p.hidden_width()});
+          },
+          "Train, with hidden: what the hidden output should be.")
+      .def_property_readonly(
+          "hidden_weight",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(p.program->hidden_target() != nullptr, "hidden_weight", "a coefficient hidden above 0");
+            return input(self, p.program->hidden_weight(), {p.shapes.batch, p.shapes.future_tokens});
+          },
+          "Train, with hidden: weights of the rows (batch, future_tokens).");
+}
+
+}  // namespace
+
+void bind_program(py::module_& m) {
+  py::enum_<Mode>(m, "Mode", "What a program computes.")
+      .value("infer", Mode::infer)
+      .value("vjp", Mode::vjp)
+      .value("jacobian", Mode::jacobian)
+      .value("train", Mode::train);
+  py::enum_<Loss>(m, "Loss", "Training loss.")
+      .value("pinball", Loss::pinball)
+      .value("squared", Loss::squared)
+      .value("huber", Loss::huber);
+  Bound program(m, "Program", "A compiled network; its buffers are float32 arrays on one arena.");
+  bind_calls(program);
+  bind_inputs_and_answers(program);
+  bind_training(program);
+}
+
+void bind_networks(py::module_& m) {
+  m.def("make_network", &make_network, "config"_a, "history_width"_a, "future_width"_a, "outputs"_a,
+        "The forecaster's network of these sizes as data.");
+  m.def(
+      "initial_weights",
+      [](const OpList& network, const ForecasterConfig& config) {
+        const std::vector<float> theta = initial_weights(network, config);
+        return ArrayF(static_cast<py::ssize_t>(theta.size()), theta.data());
+      },
+      "network"_a, "config"_a,
+      "Weights to start training from (parameter_count): the first forecast is the anchor.");
+  m.def(
+      "trainable_by_name",
+      [](const OpList& network, const std::vector<std::string>& prefixes) {
+        const std::vector<char> chosen = trainable_by_name(network, prefixes);
+        return std::vector<bool>(chosen.begin(), chosen.end());
+      },
+      "network"_a, "prefixes"_a, "Per parameter, whether its name begins with one of `prefixes`.");
+  m.def(
+      "with_lora",
+      [](const OpList& network, const std::vector<float>& theta, int rank,
+         const std::vector<std::string>& linears, std::uint64_t seed) {
+        const Lora lora = with_lora(network, rank, linears);
+        const std::vector<float> start = lora.start(theta, seed);
+        return py::make_tuple(lora.network, std::vector<bool>(lora.trainable.begin(), lora.trainable.end()),
+                              ArrayF(static_cast<py::ssize_t>(start.size()), start.data()));
+      },
+      "network"_a, "theta"_a, "rank"_a, "linears"_a = kBlockLinears, "seed"_a = 0,
+      "Low-rank adapters: (network, trainable per parameter, weights to start from).");
+}
+
+}  // namespace emisopt::python
