@@ -144,11 +144,11 @@ def boosting(case: Case, iterations: int) -> Floats:
         if len(origins) >= 2:
             x = lag_features(table, origins, h, context=CONTEXT, known=True)
             test = lag_features(table, case.origins, h, context=CONTEXT, known=True)
-            moves = [len(np.unique(c[np.isfinite(c)])) > 1 for c in x.T]
             last, _ = table.last_known(origins, table.outputs, CONTEXT)
             change = table.target(origins, h) - last
             for o in range(point.shape[1]):
                 known = np.isfinite(change[:, o])
+                moves = [len(np.unique(c[np.isfinite(c)])) > 1 for c in x[known].T]
                 if known.sum() < 2 or not any(moves):
                     continue
                 model = HistGradientBoostingRegressor(
