@@ -142,6 +142,19 @@ double forward_flop(const Plan& plan, const Node& node, double rows) {
   return 4.0 * rows * op.heads * op.head_dim * (past + 0.5 * (own + 1));
 }
 
+// Of a jacobian's attention going back, as it is done: the maps once; per seed dq through them, and dp, dk,
+// dv of the pairs of own rows. Past keys are visited by the maps alone.
+double seeds_attention_flop(const Plan& plan, const Node& node, int seeds) {
+  const Op& op = plan.op(node);
+  const double t = plan.rows(kFuture), past = plan.has_past(node) ? plan.rows(kHistory) : 0;
+  const bool single = plan.state(kFuture, op.y).single;  // one query a seed
+  const double rows = single ? t : t * (t + 1) / 2,
+               pairs = single ? t * (t + 1) / 2 : t * (t + 1) * (t + 2) / 6;
+  const double channels = 2.0 * op.heads * op.head_dim,
+               maps = channels * op.head_dim * t * (past + (t + 1) / 2);
+  return maps + seeds * (rows * channels * op.head_dim + 3 * pairs * channels);
+}
+
 }  // namespace
 
 Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& options) {
@@ -182,6 +195,10 @@ double Plan::flop(int seeds) const {
     const double forward_rows = static_cast<double>(shapes.batch) * rows(node.part);
     total += forward_flop(*this, node, forward_rows);
     if (!node.backward) continue;
+    if (mode == Mode::jacobian && o.kind == OpKind::attention) {
+      total += seeds_attention_flop(*this, node, seeds);
+      continue;
+    }
     double backward_rows = forward_rows;
     if (mode == Mode::jacobian) {  // a seed of step t has t + 1 rows, or the one row alone
       const double steps = rows(kFuture);
