@@ -44,7 +44,7 @@ class Program:
         "train": loss over a batch and its gradient by the weights
     threads : 0: EMISOPT_THREADS, else the machine's; the bits do not depend on it
     precision : "float32", or "int8" (infer only): products inside the layers on weights rounded per channel
-        and activations rounded per row, two to three times as fast; for screening, never for gradients
+        and activations rounded per row, 1.4 (small) to 3 times as fast; for screening, never for gradients
     isa : "ref", "avx2", "avx512", "vnni"; None: the best of this machine, lowered by EMISOPT_ISA
     seeds : jacobian: (output, level) pairs by index; None: the median of every output
     loss, level_weights, distill, trainable : train: see `kernels/backend.hpp`; `trainable` are beginnings of
