@@ -235,7 +235,7 @@ TEST_P(EveryIsa, RunAllocatesNothing) {
   for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::train}) {
     auto p = make(mode, mode == Mode::jacobian ? 1 : 5, 2);
     const long before = test::allocations();
-    for (int i = 0; i < (GetParam() == Isa::ref ? 50 : 1000); ++i) {
+    for (int i = 0; i < (GetParam() == Isa::ref ? 50 : 10000); ++i) {
       if (i % 10 == 0) p->load(theta.data());
       if (i % 5 == 0) p->run_context();
       p->run();
