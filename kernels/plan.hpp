@@ -41,12 +41,12 @@ struct Plan {
   OpList ops;
   Mode mode = Mode::infer;
   Shapes shapes;
-  bool hidden = false;           // OpList.hidden is computed and, in train mode, has a loss
-  std::vector<char> trainable;   // train: by parameter id; empty: all
+  bool hidden = false;                // OpList.hidden is computed and, in train mode, has a loss
+  std::vector<char> trainable;        // train: by parameter id; empty: all
   std::vector<Direction> directions;  // tangent
-  std::vector<Node> nodes;       // history part, then future part
-  std::size_t first_future = 0;  // index of the first future node
-  std::vector<int> reverse;      // nodes of the backward pass in its order; jacobian: the single ones first
+  std::vector<Node> nodes;            // history part, then future part
+  std::size_t first_future = 0;       // index of the first future node
+  std::vector<int> reverse;  // nodes of the backward pass in its order; jacobian: the single ones first
   std::array<std::vector<ValueState>, kParts> values;  // by part, then value id
 
   int rows(Part part) const { return part == kHistory ? shapes.history_tokens : shapes.future_tokens; }

@@ -89,7 +89,8 @@ void Interpreter<T>::run_directions(int item, Member& member) {
             end = item_begin_[static_cast<std::size_t>(item) + 1], steps = rows(kFuture);
   const Reverse at{begin, end - begin, 0, 0, tops_.data() + begin, offsets_.data() + begin};
   const Gradients& tangents = gradients_[static_cast<std::size_t>(member.worker)];
-  const auto each = [&](T* buffer, int id, auto f) {  // f(window's rows, where they lie for the caller, scalars)
+  const auto each = [&](T* buffer, int id,
+                        auto f) {  // f(window's rows, where they lie for the caller, scalars)
     const long width = plan_.width(id);
     T* const mine = tangents.value[kFuture][static_cast<std::size_t>(id)];
     for (int w = 0; w < at.count; ++w) {
@@ -99,11 +100,12 @@ void Interpreter<T>::run_directions(int item, Member& member) {
         static_cast<std::size_t>(width));
     }
   };
-  each(direction_, ops.future, [](T* to, const T* from, const Direction& d, std::size_t n, std::size_t width) {
-    const auto moved = static_cast<std::size_t>(d.last - d.first + 1) * width;
-    std::memcpy(to, from, moved * sizeof(T));
-    std::memset(to + moved, 0, (n * width - moved) * sizeof(T));
-  });
+  each(direction_, ops.future,
+       [](T* to, const T* from, const Direction& d, std::size_t n, std::size_t width) {
+         const auto moved = static_cast<std::size_t>(d.last - d.first + 1) * width;
+         std::memcpy(to, from, moved * sizeof(T));
+         std::memset(to + moved, 0, (n * width - moved) * sizeof(T));
+       });
   for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
     if (plan_.nodes[n].backward) tangent(plan_.nodes[n], tangents, at, member);
   each(tangent_, ops.quantiles, [](const T* from, T* to, const Direction&, std::size_t n, std::size_t width) {
@@ -123,7 +125,8 @@ void Interpreter<T>::tangent(const Node& node, const Gradients& tangents, const 
   // Calls f(first step, row in hand, rows) for each window.
   const auto windows = [&](auto f) {
     for (int w = 0; w < at.count; ++w)
-      f(static_cast<long>(rows(kFuture) - at.top[w]), static_cast<long>(at.offset[w] - at.offset[0]), at.top[w]);
+      f(static_cast<long>(rows(kFuture) - at.top[w]), static_cast<long>(at.offset[w] - at.offset[0]),
+        at.top[w]);
   };
   const T* x = activation(frame, kFuture, op.x, 0);
   switch (op.kind) {
