@@ -62,8 +62,7 @@ void Interpreter<T>::forward(const Node& node, Frame& frame, Span span, Member& 
     }
     case OpKind::swiglu:
       kernels_.swiglu_forward(y, x, m, y_width);
-      if (many() && node.backward)
-        kernels_.swiglu_slopes(maps_[index_of(node)] + x_at, x, m, y_width);
+      if (many() && node.backward) kernels_.swiglu_slopes(maps_[index_of(node)] + x_at, x, m, y_width);
       break;
     case OpKind::add:
       kernels_.add(y, x, activation(frame, node.part, op.x2, span.first) + x_at,

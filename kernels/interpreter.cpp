@@ -177,7 +177,8 @@ void Interpreter<T>::lay_out() {
   if (!reverse_mode()) return;
   gradients_.resize(static_cast<std::size_t>(team_ ? 1 : workers_));
   for (Gradients& gradients : gradients_)
-    plan_.mode == Mode::tangent ? lay_out_tangents(gradients) : lay_out_gradients(gradients, windows_per_frame_);
+    plan_.mode == Mode::tangent ? lay_out_tangents(gradients)
+                                : lay_out_gradients(gradients, windows_per_frame_);
 }
 
 template <class T>

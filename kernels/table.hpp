@@ -119,7 +119,8 @@ struct KernelTable {
   void (*quantiles_forward)(T* q, const T* raw, int rows, int outputs, int levels, int middle);
   void (*quantiles_backward)(T* draw, const T* dq, const T* raw, int rows, int outputs, int levels,
                              int middle, bool accumulate);
-  void (*quantiles_tangent)(T* dq, const T* draw, const T* raw, int rows, int outputs, int levels, int middle);
+  void (*quantiles_tangent)(T* dq, const T* draw, const T* raw, int rows, int outputs, int levels,
+                            int middle);
   /// theta, m, v, gradient, mask, anchor, fisher (count); mask, anchor, fisher may be null.
   void (*adamw)(T* theta, T* m, T* v, const T* gradient, const T* mask, const T* anchor, const T* fisher,
                 long count, const AdamWStep& step);

@@ -327,8 +327,8 @@ void attention_tangent(const AttentionArgs<float>& a, const float* dx, float* dy
   const int hd = a.head_dim, moved = a.rows - a.first, stride = (moved + 15) / 16 * 16;
   const long ldy = static_cast<long>(a.heads) * hd;
   const V factor = set(inverse_root(hd));
-  float* dkt = a.scratch;                                    // (head_dim, stride)
-  float* weights = dkt + static_cast<long>(hd) * stride;     // (kQueryBlock, stride): w_ij
+  float* dkt = a.scratch;                                 // (head_dim, stride)
+  float* weights = dkt + static_cast<long>(hd) * stride;  // (kQueryBlock, stride): w_ij
   for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadView at = head_view(a, h);
     for (long i = 0; i < moved; ++i)
@@ -345,8 +345,8 @@ void attention_tangent(const AttentionArgs<float>& a, const float* dx, float* dy
         const int n = moved - i0 < kQueryBlock ? moved - i0 : kQueryBlock, seen = i0 + n;
         const float* pi = p + static_cast<long>(i0) * a.p_stride;
         float* dyi = dyw + i0 * ldy;
-        gemm(weights, stride, x + static_cast<long>(i0) * at.width + at.q, at.width, 1, dkt, stride, nullptr, n,
-             seen, hd, false);
+        gemm(weights, stride, x + static_cast<long>(i0) * at.width + at.q, at.width, 1, dkt, stride, nullptr,
+             n, seen, hd, false);
         for (int r = 0; r < n; ++r) {
           const int keys = i0 + r + 1;
           float* row = weights + static_cast<long>(r) * stride;

@@ -41,9 +41,7 @@ void rmsnorm_tangent(float* dy, const float* dx, const float* x, const float* rs
     over(width, [&](int, auto get, auto) { dot = fma(get(x), get(dx), dot); });
     const V r = set(rstd[i]);
     const V pull = set(rstd[i] * rstd[i] * rstd[i] * sum(dot) / static_cast<float>(width));
-    over(width, [&](int, auto get, auto put) {
-      put(dy, mul(get(w), fnma(pull, get(x), mul(r, get(dx)))));
-    });
+    over(width, [&](int, auto get, auto put) { put(dy, mul(get(w), fnma(pull, get(x), mul(r, get(dx))))); });
   }
 }
 

@@ -170,8 +170,7 @@ void attention_tangent(const AttentionArgs<T>& a, const T* dx, T* dy) {
           const T* v = a.x + static_cast<long>(j) * at.width + at.v;
           T ds = 0;
           for (int c = 0; c < hd; ++c) ds += q[c] * dx[row(j) + at.k + c];
-          for (int e = 0; e < hd; ++e)
-            dyi[e] += p[j] * (ds * scale * (v[e] - y[e]) + dx[row(j) + at.v + e]);
+          for (int e = 0; e < hd; ++e) dyi[e] += p[j] * (ds * scale * (v[e] - y[e]) + dx[row(j) + at.v + e]);
         }
       }
     }

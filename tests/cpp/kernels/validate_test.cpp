@@ -140,7 +140,8 @@ TEST(Validate, RefusesShapesAndOptions) {
   o.threads = -1;
   EXPECT_NE(message(net, {1, 4, 3}, o).find("threads"), std::string::npos);
   o = options(Mode::jacobian);
-  EXPECT_NE(message(net, {2, 4, 3}, o).find("expected 1 in jacobian and tangent mode, got 2"), std::string::npos);
+  EXPECT_NE(message(net, {2, 4, 3}, o).find("expected 1 in jacobian and tangent mode, got 2"),
+            std::string::npos);
   o.seeds = {{2, 0}};
   EXPECT_NE(message(net, {1, 4, 3}, o).find("output below 2"), std::string::npos);
   o.seeds.clear();
