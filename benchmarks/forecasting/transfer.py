@@ -8,6 +8,7 @@ measured.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from benchmarks.forecasting.soft_sensors import SRU_LAGS
 from benchmarks.forecasting.task import Floats, Ints
 from benchmarks.harness import Row
 from emisopt import Corrector, Forecaster, plants, run_online, transfer
+from emisopt._transfer_members import SCRATCH_CORRECTOR, LastValue, believed_shares
 from emisopt.combination import drawn_weights
 from emisopt.history import to_history, to_table
 from emisopt.lags import lag_features
@@ -36,6 +38,8 @@ CONTEXT, HORIZON = 72, 24
 # What is strongest where plants drift, for the source, for transfer and from scratch alike.
 TRAINING = {"slope_shift": 0.3, "input_shift": 0.8, "unknown_plan": 0.0}
 SIZES = {"context": CONTEXT, "horizon": HORIZON, "width": 32, "heads": 4, "quantiles": LEVELS}
+# Networks of a source; the second looks further back than the days of a young target allow one to be trained.
+NETWORKS = (SIZES, SIZES | {"context": 168, "patch": 3, "width": 48})
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,6 @@ class Case:
         )  # fmt: skip
         return self.part[tags.names], tags
 
-    def at_leads(self, quantiles: Floats) -> Floats:
-        """(n, H, O, Q) -> (n, leads, O), the medians."""
-        return np.asarray(quantiles[..., quantiles.shape[-1] // 2][:, [h - 1 for h in self.leads]])
-
     def replayed(
         self,
         corrector: Corrector,
@@ -144,11 +144,11 @@ def boosting(case: Case, iterations: int) -> Floats:
         if len(origins) >= 2:
             x = lag_features(table, origins, h, context=CONTEXT, known=True)
             test = lag_features(table, case.origins, h, context=CONTEXT, known=True)
-            moves = [len(np.unique(c[np.isfinite(c)])) > 1 for c in x.T]
             last, _ = table.last_known(origins, table.outputs, CONTEXT)
             change = table.target(origins, h) - last
             for o in range(point.shape[1]):
                 known = np.isfinite(change[:, o])
+                moves = [len(np.unique(c[np.isfinite(c)])) > 1 for c in x[known].T]
                 if known.sum() < 2 or not any(moves):
                     continue
                 model = HistGradientBoostingRegressor(
@@ -164,77 +164,126 @@ def boosting(case: Case, iterations: int) -> Floats:
 
 
 def from_scratch(case: Case, steps: int, seed: int, threads: int) -> dict[str, Floats]:
-    """Our best without a source: the corrector, and the network beside it where the days hold windows enough.
-    Settings, steps and shares as in a transfer: the last fifth of the days chooses, then all are fitted."""
+    """The members of a transfer without a source: the corrector, the network where the days hold windows
+    enough, and both and the last value together. Settings, steps and shares as in a transfer: the last fifth
+    of the days chooses, then all are fitted."""
     history, tags = case.live()
-    lags, horizon = case.target.lags, range(1, HORIZON + 1)
     begin, end, stride = case.span()
-    out = {}
-
-    def corrector(rows: int) -> Corrector:
-        return Corrector(lags=lags, seed=seed).fit(history, tags=tags, train_rows=rows)
-
-    test = case.replayed(corrector(case.rows), history, horizon, begin, end, stride)
     leads = [h - 1 for h in case.leads]
-    out["corrector"] = test[:, leads]
+    levels = LEVELS
+
+    def last_value(rows: int, first: int, last: int, stride: int) -> Floats:
+        model = LastValue.fit(history.iloc[:rows], tags, HORIZON, levels)
+        return model.after(history, np.arange(first, last, stride), levels)[..., 1]
+
+    test = {"corrector": scratch_corrector(case), "last": last_value(case.rows, begin, end, stride)}
+    out = {"corrector": test["corrector"][:, leads]}
+    _, believed = believed_shares(HORIZON, 0.0)
+    prior = {"last": np.repeat(believed[:, None], len(case.outputs), axis=1)}
+    prior["corrector"] = 1 - prior["last"]
+    shares: Mapping[str, Floats] = prior
     validation = case.rows // 5
     learn = case.rows - validation
-    if learn < CONTEXT + HORIZON + 64 or validation < HORIZON:
-        return out
-    settings = SIZES | TRAINING | {"season": case.target.season, "seed": seed, "threads": threads}
+    if validation >= HORIZON:
+        first, last = learn, case.rows - HORIZON + 1
+        spacing = max(1, (last - first) // 400)
+        tried = {
+            "corrector": _corrector(case, learn, case.rows, first, last, spacing),
+            "last": last_value(learn, first, last, spacing),
+        }
+        if learn >= CONTEXT + HORIZON + 64:
+            settings = SIZES | TRAINING | {"season": case.target.season, "seed": seed, "threads": threads}
 
-    def network(train: int, valid: int, steps: int) -> Forecaster:
-        f = Forecaster(**settings, steps=steps, min_horizon=1, validate_every=25)  # type: ignore[arg-type]
-        return f.fit(history, tags=tags, train_rows=train, validation_rows=valid, progress=False)
+            def network(train: int, valid: int, steps: int) -> Forecaster:
+                own = settings | {"steps": steps, "min_horizon": 1, "validate_every": 25}
+                f = Forecaster(**own)  # type: ignore[arg-type]
+                return f.fit(history, tags=tags, train_rows=train, validation_rows=valid, progress=False)
 
-    def run(f: Forecaster, first: int, last: int, stride: int) -> Floats:
-        options = {"stride": stride, "learn": False, "guard": 0, "threads": threads}
-        run = run_online(f, history, first, last, **options)  # type: ignore[arg-type]
-        return np.asarray(run.quantiles[..., 1])
+            def run(f: Forecaster, first: int, last: int, stride: int) -> Floats:
+                options = {"stride": stride, "learn": False, "guard": 0, "threads": threads}
+                run = run_online(f, history, first, last, **options)  # type: ignore[arg-type]
+                return np.asarray(run.quantiles[..., 1])
 
-    trial = network(learn, validation, steps)
-    first, last = learn, case.rows - HORIZON + 1
-    spacing = max(1, (last - first) // 400)
-    tried = {
-        "network": run(trial, first, last, spacing),
-        "corrector": case.replayed(
-            corrector(learn), history.iloc[: case.rows], horizon, first, last, spacing
-        ),
-    }
-    y = history[case.outputs].to_numpy(dtype=float)
-    at = np.arange(first, last, spacing)
-    truth = np.stack([y[at + h] for h in range(HORIZON)], axis=1)
-    shares = drawn_weights(truth, tried, np.nanstd(y[: case.rows], axis=0), {"corrector": 1.0},
-                          validation / HORIZON, 4.0)  # fmt: skip
-    final = run(network(case.rows, 0, max(50, int(trial.training_["best_step"]))), begin, end, stride)
-    out["network"] = final[:, leads]
-    out["network + corrector"] = (shares["network"] * final + shares["corrector"] * test)[:, leads]
+            trial = network(learn, validation, steps)
+            tried["network"] = run(trial, first, last, spacing)
+            best = max(50, int(trial.training_["best_step"]))
+            test["network"] = run(network(case.rows, 0, best), begin, end, stride)
+            out["network"] = test["network"][:, leads]
+        y = history[case.outputs].to_numpy(dtype=float)
+        at = np.arange(first, last, spacing)
+        truth = np.stack([y[at + h] for h in range(HORIZON)], axis=1)
+        scale = np.nanstd(y[: case.rows], axis=0)
+        scale[~(scale > 0)] = 1
+        shares = drawn_weights(truth, tried, scale, prior, validation / HORIZON, 4.0)
+    together = np.asarray(sum(shares[n] * test[n] for n in shares))
+    return out | {"together": together[:, leads]}
+
+
+def scratch_corrector(case: Case) -> Floats:
+    """(n, H, O) medians of the corrector of the target's days alone; the same for every source and seed."""
+    values = pd.util.hash_pandas_object(case.part).to_numpy().tobytes()
+    key = (case.target.name, case.days, len(case.origins), hashlib.sha256(values).hexdigest())
+    if key not in _CORRECTOR:
+        begin, end, stride = case.span()
+        _CORRECTOR[key] = _corrector(case, case.rows, len(case.part), begin, end, stride)
+    return _CORRECTOR[key]
+
+
+_CORRECTOR: dict[tuple[str, int, int, str], Floats] = {}
+
+
+def _corrector(case: Case, train: int, rows: int, begin: int, end: int, stride: int) -> Floats:
+    """An output that stands still in the rows to learn from goes on as it was last."""
+    history, tags = case.live()
+    known = history.iloc[:train]
+    moves = [t for t in tags if known[t.name].nunique() > 1]
+    tags = TagMap(tuple(moves), plant=tags.plant, source=tags.source, period=tags.period)
+    newest = history[case.outputs].ffill().to_numpy(dtype=float)
+    out = np.repeat(newest[np.arange(begin, end, stride) - 1][:, None], HORIZON, axis=1)
+    places = [o for o, name in enumerate(case.outputs) if name in tags.outputs]
+    if places:
+        model = Corrector(lags=case.target.lags).fit(history[tags.names], tags=tags, train_rows=train)
+        part = history[tags.names].iloc[:rows]
+        out[:, :, places] = case.replayed(model, part, range(1, HORIZON + 1), begin, end, stride)
     return out
 
 
 @cache
-def source_of(name: str, season: int, steps: int, seed: int, threads: int) -> Forecaster:
-    """A source, trained once; its last tenth chooses the step."""
+def source_of(name: str, season: int, steps: int, seed: int, threads: int) -> tuple[Forecaster, ...]:
+    """A source's networks, trained once; its last tenth chooses the step."""
     plant = SOURCES[name]()
-    settings = SIZES | TRAINING | {"season": season, "seed": seed, "threads": threads}
-    f = Forecaster(**settings, steps=steps)  # type: ignore[arg-type]
+    settings = TRAINING | {"season": season, "seed": seed, "threads": threads}
     validation = plant.learn // 10
-    return f.fit(plant.history, tags=plant.tags, train_rows=plant.learn - validation,
-                 validation_rows=validation, progress=False)  # fmt: skip
+    return tuple(
+        Forecaster(**sizes, **settings, steps=steps).fit(  # type: ignore[arg-type]
+            plant.history, tags=plant.tags, train_rows=plant.learn - validation,
+            validation_rows=validation, progress=False,
+        )
+        for sizes in NETWORKS
+    )  # fmt: skip
 
 
 def transferred(
-    case: Case, source: Plant, forecaster: Forecaster, seed: int, threads: int, **settings: Any
+    case: Case, source: Plant, forecasters: Sequence[Forecaster], seed: int, threads: int, **settings: Any
 ) -> Floats:
+    """(n, leads, O) medians of the blend. Its corrector from scratch is the rival's, so it runs once for
+    both."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         moved = transfer(
-            forecaster, case.part, tags=case.target.tags, source_history=source.history.iloc[: source.learn],
+            forecasters, case.part, tags=case.target.tags, source_history=source.history.iloc[: source.learn],
             train_rows=case.rows, lags=case.target.lags, seed=seed, threads=threads, progress=False,
             **settings,
         )  # fmt: skip
     begin, end, stride = case.span()
-    return case.at_leads(moved.replay(case.part, begin, end, stride=stride))
+    total = np.zeros((len(case.origins), HORIZON, len(case.outputs)))
+    for m in moved.members:
+        if m.name == SCRATCH_CORRECTOR:
+            said = scratch_corrector(case)
+        else:
+            said = m.replay(case.part, begin, end, stride, (0.5,))[..., 0]
+        total += m.shares * said
+    return total[:, [h - 1 for h in case.leads]]
 
 
 # ---- plants ---------------------------------------------------------------------------------------------
@@ -314,7 +363,7 @@ def rows(
 ) -> list[Row]:
     """RESULT rows; pairs None: all of them, or when quick one of each kind with one cut.
 
-    cuts : of each target, at most; 0: all
+    cuts : of each target, at most, spread over its test; 0: all
     """
     if pairs is None:
         pairs = (PAIRS[2], *PAIRS[-2:]) if quick else PAIRS
@@ -329,17 +378,21 @@ def pair_rows(
     source, target = SOURCES[pair[0]](), TARGETS[pair[1]]()
     steps = 120 if quick else 800
     for count in days:
-        chosen = [c for c in target.cuts if c >= count * target.per_day][: cuts or None]
+        chosen = [c for c in target.cuts if c >= count * target.per_day]
         if not chosen:
             continue  # the target has not so many days
+        chosen = chosen[:: -(-len(chosen) // cuts) if cuts else 1]
         ours, peers, losses = [], [], []
         for cut in chosen:
             case = Case.of(target, count, cut, 8 if quick else 1)
             best = peers_of(pair[1], count, cut, quick, seeds, threads)
             for seed in range(seeds):
-                forecaster = source_of(pair[0], target.season, steps, seed, threads)
-                settings: dict[str, Any] = {"steps": 20, "scratch_steps": 0} if quick else {}
-                forecast = transferred(case, source, forecaster, seed, threads, **settings)
+                networks = source_of(pair[0], target.season, steps, seed, threads)
+                # Beside networks copied whole one from scratch is left out: its rival has it.
+                settings: dict[str, Any] = {"scratch_steps": 0} if quick or target.season else {}
+                if quick:
+                    settings["steps"] = 20
+                forecast = transferred(case, source, networks, seed, threads, **settings)
                 ours.append((seed, case.losses(forecast)))
             peers.append(best)
             losses.append(case)

@@ -19,6 +19,44 @@ from emisopt.tags import TagMap
 Floats = NDArray[np.float64]
 NETWORK, SCRATCH = "transferred network", "network from scratch"
 CORRECTOR, SCRATCH_CORRECTOR = "transferred corrector", "corrector from scratch"
+LAST = "last value"
+
+
+@dataclass(frozen=True)
+class LastValue:
+    """The newest known value of each output, with the spread of what it changed by in the rows of the target.
+
+    tags : of the target;   levels : Q;   spread : (H, O, Q) around it, 0 at the median
+    """
+
+    tags: TagMap
+    levels: tuple[float, ...]
+    spread: Floats = field(repr=False)
+
+    @classmethod
+    def fit(cls, history: pd.DataFrame, tags: TagMap, horizon: int, levels: Sequence[float]) -> LastValue:
+        y = history[list(tags.outputs)].to_numpy(dtype=float)
+        spread = np.zeros((horizon, y.shape[1], len(levels)))
+        for h in range(1, min(horizon, len(y) - 1) + 1):
+            for o in range(y.shape[1]):
+                change = y[h:, o] - y[:-h, o]
+                if len(change := change[np.isfinite(change)]):
+                    spread[h - 1, o] = np.quantile(change, levels) - np.quantile(change, 0.5)
+        return cls(tags, tuple(levels), spread)
+
+    def after(self, history: pd.DataFrame, rows: NDArray[np.int64], levels: Sequence[float]) -> Floats:
+        """(n, H, O, Q) by what is known before each of `rows`; NaN where nothing is. None is beyond a tag's
+        limits."""
+        names = list(self.tags.outputs)
+        known = history[names].astype(float).ffill().to_numpy()[rows - 1]
+        spread = self.spread[..., [self.levels.index(q) for q in levels]]
+        out = known[:, None, :, None] + spread
+        for o, name in enumerate(names):
+            low, high = self.tags[name].low, self.tags[name].high
+            out[:, :, o] = np.clip(
+                out[:, :, o], -np.inf if low is None else low, np.inf if high is None else high
+            )
+        return np.asarray(out)
 
 
 @dataclass(frozen=True)
@@ -32,7 +70,7 @@ class Member:
     """
 
     name: str
-    model: Forecaster | Corrector
+    model: Forecaster | Corrector | LastValue
     shares: Floats = field(repr=False)
     tags: TagMap | None = field(default=None, repr=False)
 
@@ -50,6 +88,8 @@ class Member:
         if isinstance(self.model, Forecaster):
             tags, context = self.model.tags_, self.model.core_.config.context
             frame = self.model.predict(padded(history, tags, context), plan, known)
+        elif isinstance(self.model, LastValue):
+            return np.asarray(self.model.after(history, np.array([len(history)]), levels)[0])
         else:
             corrector = copy.copy(self.model)  # its labels are those of this history
             corrector.core_ = copy.copy(self.model.core_)
@@ -88,6 +128,8 @@ class Member:
             )  # fmt: skip
             own = list(self.model.core_.config.quantiles)
             return said[..., [own.index(q) for q in levels]]
+        if isinstance(self.model, LastValue):
+            return self.model.after(history, np.arange(begin, end, stride), levels)
         leads = tuple(range(1, horizon + 1))
         return self.model.replay(history, begin, end, leads=leads, stride=stride, quantiles=tuple(levels))
 
@@ -103,6 +145,18 @@ def padded(history: pd.DataFrame, tags: TagMap, rows: int) -> pd.DataFrame:
         before = pd.RangeIndex(int(frame.index[0]) - rows, int(frame.index[0]))
     before.name = frame.index.name
     return pd.concat([frame.iloc[:0].reindex(before), frame])
+
+
+def believed_shares(horizon: int, alike: float) -> tuple[Floats, Floats]:
+    """(H,) the shares of a source's networks and of the last value beside correctors, before the target has
+    said anything; `alike`: the share of the networks' columns that were copied.
+
+    As they served best, h rows ahead, between stations of other pairs: docs/learning.md, "Transfer".
+    """
+    h = np.arange(1, horizon + 1, dtype=np.float64)
+    last = np.asarray(0.77 * h**-1.14)
+    network = alike * (1 - last) * np.minimum(0.4 + 0.07 * np.log2(h), 1)
+    return np.asarray(network), last
 
 
 def mean_errors(truth: Floats, forecast: Floats, scale: Floats) -> Floats:

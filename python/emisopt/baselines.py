@@ -340,8 +340,10 @@ class ErrorTracking(BaseEstimator):  # type: ignore[misc]
 def _fit_one_thread(
     model: HistGradientBoostingRegressor, x: Floats, y: Floats
 ) -> HistGradientBoostingRegressor:
+    # scikit-learn cannot bin a column without any value; one that stands still is never split on
+    silent = ~np.isfinite(x).any(axis=0)
     with threadpool_limits(1, user_api="openmp"):
-        return model.fit(x, y)
+        return model.fit(np.where(silent, 0.0, x) if silent.any() else x, y)
 
 
 def _track(error: Floats, late: int, halflife: float) -> Floats:

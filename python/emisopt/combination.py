@@ -175,7 +175,7 @@ def drawn_weights(
     truth: Floats,
     candidates: Mapping[str, Floats],
     scale: Floats,
-    prior: Mapping[str, float],
+    prior: Mapping[str, float | Floats],
     windows: float,
     doubt: float,
 ) -> dict[str, Floats]:
@@ -189,14 +189,15 @@ def drawn_weights(
     Parameters
     ----------
     truth : (n, H, O), NaN where missing;   candidates : name -> (n, H, O);   scale : (O,)
-    prior : name -> weight, together 1;   windows : horizons in the validation rows
+    prior : name -> weight, a number or (H, O), together 1;   windows : horizons in the validation rows
     """
     names = list(candidates)
     horizon, outputs = truth.shape[1:]
     out = {n: np.zeros((horizon, outputs)) for n in names}
-    start = np.array([prior.get(n, 0.0) for n in names])
+    believed = np.stack([np.broadcast_to(prior.get(n, 0.0), (horizon, outputs)) for n in names])
     trust = windows / (windows + doubt) if windows + doubt > 0 else 0.0
     for group in blocks(range(1, horizon + 1)):
+        start = believed[:, group].mean(axis=(1, 2))
         together = _fitted(
             (truth / scale)[:, group], [(candidates[n] / scale)[:, group] for n in names], start
         )

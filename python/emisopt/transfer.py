@@ -91,7 +91,7 @@ class Transfer:
 
 
 def transfer(
-    source: Forecaster,
+    source: Forecaster | Sequence[Forecaster],
     target_history: pd.DataFrame,
     *,
     tags: TagMap,
@@ -121,7 +121,8 @@ def transfer(
 
     Parameters
     ----------
-    source : fitted; its sizes, horizon and quantiles are the target's, too
+    source : fitted; its sizes, horizon and quantiles are the target's, too. Or several of one plant, which
+        differ in seed, context or width: each is moved, and what they say is averaged
     target_history : DataFrame (N, tags) of the target, at least `horizon` rows
     tags : of the target
     source_history : of the source, if it is at hand: the corrector then learns from it what operation does
@@ -132,7 +133,8 @@ def transfer(
         as if no validation row said anything
     steps, rate, l2sp : of the fine-tuning: AdamW steps, learning rate, coefficient of the squared distance to
         the copied weights. None: by the share c of the future row's columns that were copied: 100 + 300
-        (1 - c) steps, rate 0.001 * 2^(1 - c), l2sp c^4. 0 steps: the source as it is
+        (1 - c) steps, rate 0.001 * 2^(1 - c), l2sp c^4. 0 steps: the source as it is; so it stays, too,
+        where all was copied, fewer than 5,000 windows teach, and none of `rate`, `l2sp`, `trainable` is given
     trainable : beginnings of parameter names that may move ("head.", "skip."); empty: all
     scratch_steps : of a network from scratch among the candidates; 0: none
     pull : how strongly the corrector's map of operation is held at the source's

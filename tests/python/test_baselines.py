@@ -52,6 +52,14 @@ MAKERS = [
 ]
 
 
+@pytest.mark.parametrize("model", [LinearRidge(horizons=(1,)), Boosting(horizons=(1,), iterations=15)])
+def test_a_tag_that_says_nothing_while_it_learns_is_no_reason_to_stop(model):
+    table = make_table()
+    table.values[:700, 1] = np.nan  # a meter that was put in later
+    forecast = model.fit(table, TRAIN, CALIBRATION).predict(table, TEST)
+    assert np.isfinite(forecast).all()
+
+
 def test_last_value_is_the_newest_known_row_before_the_origin():
     table = make_table(missing=0.0)
     table.values[99, 2] = np.nan

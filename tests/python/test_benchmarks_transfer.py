@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.forecasting import transfer as bench
-from emisopt import Forecaster, plants
+from emisopt import Forecaster, plants, transfer
 
 SMALL = {"width": 16, "heads": 2, "steps": 40, "threads": 1}
 
@@ -53,10 +53,34 @@ def test_no_model_reads_labels_that_are_not_in(pair):
 
     same(bench.boosting(case, 5), bench.boosting(other, 5))
     before, after = (bench.from_scratch(c, 10, 0, 1) for c in (case, other))
-    assert list(before) == ["corrector"]
-    same(before["corrector"], after["corrector"])
+    assert list(before) == ["corrector", "together"]  # too few rows for a network
+    for name in before:
+        same(before[name], after[name])
     settings = {"steps": 5, "scratch_steps": 0}
-    same(*(bench.transferred(c, source, forecaster, 0, 1, **settings) for c in (case, other)))
+    same(*(bench.transferred(c, source, [forecaster], 0, 1, **settings) for c in (case, other)))
+
+
+def test_an_output_that_stood_still_goes_on_as_it_was(pair):
+    case = bench.Case.of(pair[1], 1, 300)
+    part = case.part.copy()
+    still = case.outputs[1]
+    part.loc[part.index[: case.rows], still] = 5.0
+    said = bench.scratch_corrector(replace(case, part=part))
+    assert np.array_equal(said[:, 0, 1], part[still].ffill().to_numpy()[case.origins - 1])
+    assert np.isfinite(said).all()
+
+
+def test_the_blend_of_the_benchmark_is_the_one_that_users_get(pair):
+    source, target, forecaster = pair
+    case = bench.Case.of(target, 1, 300)
+    moved = transfer(
+        [forecaster, forecaster], case.part, tags=target.tags, source_history=source.history.iloc[:600],
+        train_rows=case.rows, scratch_steps=0, threads=1, progress=False,
+    )  # fmt: skip
+    begin, end, stride = case.span()
+    users = moved.replay(case.part, begin, end, stride=stride)[..., 1][:, [0, 5, 23]]
+    scored = bench.transferred(case, source, [forecaster, forecaster], 0, 1, scratch_steps=0)
+    assert scored == pytest.approx(users, rel=1e-9)
 
 
 def test_a_booster_without_rows_says_the_last_value(pair):
@@ -68,7 +92,7 @@ def test_rows_name_the_pair_the_days_and_the_best_rival(pair, monkeypatch):
     source, target, forecaster = pair
     monkeypatch.setattr(bench, "SOURCES", {"a": lambda: source})
     monkeypatch.setattr(bench, "TARGETS", {"b": lambda: target})
-    monkeypatch.setattr(bench, "source_of", lambda *_: forecaster)
+    monkeypatch.setattr(bench, "source_of", lambda *_: (forecaster,))
     bench.peers_of.cache_clear()
     rows = list(bench.pair_rows(("a", "b"), True, 1, (1, 90), 0, 1))
     bench.peers_of.cache_clear()

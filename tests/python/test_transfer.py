@@ -6,7 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from emisopt import Corrector, Forecaster, Tag, TagMap, plants, transfer
-from emisopt._transfer_members import padded
+from emisopt._transfer_members import LastValue, believed_shares, padded
 
 SMALL = {"context": 24, "horizon": 6, "width": 16, "heads": 2, "warmup": 5, "threads": 1}
 STEPS = ["domains", "data", "features", "source", "copy", "fine-tuning", "test"]
@@ -179,6 +179,77 @@ def test_bad_sources_and_targets_are_named(source, young):
         transfer(source, history, tags=inputs, progress=False)
     with pytest.raises(ValueError, match="nox"):
         transfer(source, history.drop(columns="nox"), tags=tags, progress=False)
+
+
+def test_several_networks_of_one_plant_share_alike(source, young):
+    history, tags = young
+    other = Forecaster(**{**SMALL, "context": 12, "width": 8}, steps=5).fit(
+        history, tags=tags, train_rows=300, progress=False
+    )
+    moved = transfer([source, other], history, tags=tags, train_rows=100, scratch_steps=0, progress=False)
+    shares = moved.shares
+    assert np.allclose(shares["transferred network"], shares["transferred network 2"])
+    assert moved.report.frame("fine-tuning")["steps kept"].to_dict() == {
+        "transferred network": 0, "transferred network 2": 0,
+    }  # fmt: skip
+    assert moved.report.frame("data").loc["networks of the source", "value"] == 2
+    copied = moved.report.frame("copy")
+    assert (copied["share"] == 1).all()
+    assert copied.loc["network 2: head.bias", "weights"] == copied.loc["network 1: head.bias", "weights"]
+    assert "the first network" in moved.report.notes["features"]
+    one, two = (m.replay(history, 200, 203, 1, (0.5,)) for m in moved.members[:2])
+    assert not np.allclose(one, two)
+
+
+def test_what_is_copied_whole_is_fine_tuned_only_where_asked_or_rows_are_many(source, young, boiler_history):
+    history, tags = boiler_history
+    moved = transfer(source, history, tags=tags, train_rows=60, scratch_steps=0, progress=False)
+    assert np.array_equal(moved.forecaster.core_.theta, source.core_.theta)
+    assert "stays as it is" in moved.report.notes["fine-tuning"]
+    asked = transfer(
+        source,
+        history,
+        tags=tags,
+        train_rows=60,
+        validation_rows=0,
+        rate=1e-3,
+        scratch_steps=0,
+        progress=False,
+    )
+    assert not np.array_equal(asked.forecaster.core_.theta, source.core_.theta)
+
+
+def test_sources_that_do_not_go_together_are_named(source, young, boiler_history):
+    history, tags = young
+    far = Forecaster(**{**SMALL, "horizon": 4}, steps=2).fit(
+        boiler_history[0], tags=boiler_history[1], train_rows=300, progress=False
+    )
+    with pytest.raises(ValueError, match="with the same horizon, got 6 and 4"):
+        transfer([source, far], history, tags=tags, progress=False)
+    with pytest.raises(ValueError, match="at least one Forecaster"):
+        transfer([], history, tags=tags, progress=False)
+    with pytest.raises(ValueError, match="expected a Forecaster, got str"):
+        transfer([source, "other"], history, tags=tags, progress=False)
+
+
+def test_the_last_value_goes_on_with_the_spread_of_its_changes():
+    tags = TagMap((Tag("so2", "ppm", "emission", low=0),))
+    frame = pd.DataFrame({"so2": [1.0, 2.0, np.nan, 4.0, 5.0, np.nan]})
+    model = LastValue.fit(frame, tags, 2, (0.1, 0.5, 0.9))
+    said = model.after(frame, np.array([1, 6]), (0.1, 0.5, 0.9))
+    assert said[:, :, 0, 1].tolist() == [[1.0, 1.0], [5.0, 5.0]]
+    assert (np.diff(said, axis=-1) >= 0).all()
+    assert model.after(frame, np.array([1]), (0.5,)).shape == (1, 2, 1, 1)
+    falling = LastValue.fit(pd.DataFrame({"so2": [9.0, 5.0, 4.0, 0.5]}), tags, 1, (0.1, 0.5, 0.9))
+    assert falling.after(pd.DataFrame({"so2": [0.1]}), np.array([1]), (0.1,))[0, 0, 0, 0] == 0.0
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.3, 1.0])
+def test_believed_shares_leave_the_rest_to_correctors(alike):
+    network, last = believed_shares(48, alike)
+    assert (network >= 0).all() and (last > 0).all() and (network + last <= 1).all()
+    assert (np.diff(last) < 0).all()
+    assert (np.diff(network) >= 0).all()
 
 
 def test_padding_has_no_values_and_keeps_the_clock(young):

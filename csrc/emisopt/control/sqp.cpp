@@ -16,8 +16,10 @@ constexpr double kSufficient = 1e-4;  // Armijo's share of the predicted decreas
 constexpr int kTries = 4;             // trust regions tried per Jacobian
 constexpr int kRaises = 2;            // times the automatic weight may be raised per tick
 constexpr double kRaise = 100;
-constexpr double kUsable = 1e-6;  // relative residual of a QP whose answer is still a step
-constexpr int kCorrections = 5;   // of a step that ends beyond limits, per Jacobian
+constexpr double kUsable = 1e-6;    // relative residual of a QP whose answer is still a step
+constexpr int kNoisySteps = 8;      // per tick that are taken although they gain less than rounding
+constexpr double kRounding = 1e-6;  // relative, of forecasts in fp32 after some layers
+constexpr int kCorrections = 5;     // of a step that ends beyond limits, per Jacobian
 const std::vector<double> kAlphas = {1, 0.5, 0.25, 0.1};
 const std::vector<double> kCorrectionAlphas = {1, 0.5};
 
@@ -63,9 +65,11 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
   for (int b = 1; b < moves.blocks(); ++b)
     for (int u = 0; u < moves.setpoints(); ++u)
       if (std::isfinite(moves.setpoint(u).rate)) rate_rows_.emplace_back(b, u);
-  const Index h = moves.horizon(), o = outputs, u = moves.setpoints();
-  jac_median_ = jac_upper_ = Matrix(h * o, h * u);
-  model_.median = model_.upper = Matrix(h * o, n());
+  for (int b = 0; b < moves.blocks(); ++b)
+    for (int u = 0; u < moves.setpoints(); ++u)
+      block_moves_.push_back({u, moves.block_start(b),
+                              b + 1 < moves.blocks() ? moves.block_start(b + 1) - 1 : moves.horizon() - 1});
+  model_.median = model_.upper = Matrix(Index{moves.horizon()} * outputs, n());
   model_.gradient.resize(static_cast<std::size_t>(n()));
   known_curvature_ = hessian_ = Matrix(n(), n());
 }
@@ -103,6 +107,14 @@ double Sqp::merit(const PlanPoint& p) const {
   for (int r = ranks_ - 1; r >= 0; --r, w *= kRankGap)
     m += w * (p.penalty.empty() ? 0 : p.penalty[static_cast<std::size_t>(r)]);
   return m;
+}
+
+// What the forecaster's fp32 rounding makes of the merit: of its money, and of each limit that is near.
+double Sqp::noise(const PlanPoint& p, const SqpTick& tick) const {
+  double m = p.cost.size;
+  for (std::size_t i = 0; i < p.excess.size(); ++i)
+    if (p.excess[i] > -0.01) m += weight(tick.rows[i]);
+  return kRounding * m;
 }
 
 void Sqp::evaluate(std::vector<PlanPoint>& points, const SqpTick& tick) {
@@ -299,6 +311,14 @@ bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, cons
       best_merit = m;
     }
   }
+  // Near the end a step promises less than the forecast's rounding: its value can no longer tell, the next
+  // point's gradient can. Such a step is taken in full if nothing but rounding speaks against it.
+  if (best == alphas.size() && noisy_steps_ < kNoisySteps && step.predicted <= noise(current, tick) &&
+      candidates[0].finite && merit(candidates[0]) <= now + noise(current, tick)) {
+    best = 0;
+    best_merit = std::min(now, merit(candidates[0]));
+    ++noisy_steps_;
+  }
   if (best == alphas.size()) return false;
   gained = now - best_merit;
   current = std::move(candidates[best]);
@@ -336,7 +356,7 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
     double trust = config_.trust;
     double jacobian_seconds = 0;
     levenberg_ = 0;
-    raises_ = 0;
+    raises_ = noisy_steps_ = 0;
     for (out.iterations = 0; out.iterations < config_.max_iterations;) {
       // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
       const double before = tick.remaining();

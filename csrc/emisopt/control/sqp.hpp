@@ -85,6 +85,7 @@ class Sqp {
   void evaluate(std::vector<PlanPoint>& points, const SqpTick& tick);
   void measure(PlanPoint& p, const SqpTick& tick) const;
   double merit(const PlanPoint& p) const;
+  double noise(const PlanPoint& p, const SqpTick& tick) const;
   bool jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail);
   void linearise(const PlanPoint& p, const SqpTick& tick);  // gradient, rows, from the present Jacobian
   void curvature(const PlanPoint& p, const SqpTick& tick);
@@ -108,15 +109,16 @@ class Sqp {
   int outputs_;
   std::vector<int> rank_;  // per limit, compressed: 0 is most important
   int ranks_ = 1;
-  double base_ = 1;  // penalty weight of the least important rank
-  int raises_ = 0;   // how often it was raised in this tick
+  double base_ = 1;      // penalty weight of the least important rank
+  int raises_ = 0;       // how often it was raised in this tick
+  int noisy_steps_ = 0;  // taken in this tick on the gradient's word alone
   double cost_scale_ = 1;
 
   Model model_;
-  Matrix jac_median_, jac_upper_;     // (H*O, H*U) as the predictor writes them
-  Matrix known_curvature_, hessian_;  // (n,n)
-  Curvature learnt_;                  // part 0: the cost's remainder; 1 + l: limit l
-  double stand_in_ = 0;               // diagonal while nothing is learnt of the cost
+  std::vector<PlanMove> block_moves_;  // (n) in the order of the block values
+  Matrix known_curvature_, hessian_;   // (n,n)
+  Curvature learnt_;                   // part 0: the cost's remainder; 1 + l: limit l
+  double stand_in_ = 0;                // diagonal while nothing is learnt of the cost
   double levenberg_ = 0, floor_ = 0;
   std::vector<double> last_x_, last_gradient_;  // (n): where and what the cost's gradient was
   Matrix last_rows_;                            // (limit rows, n) there

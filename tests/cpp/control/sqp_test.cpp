@@ -60,6 +60,35 @@ TEST(Sqp, FindsTheGridOptimumWhereTwoLimitsMeet) {
   }
 }
 
+// A forecaster in fp32 rounds: near the optimum a step gains less than that, and no value can confirm it.
+struct RoundedPlant : LogPlant {
+  void predict(View median, View upper, ConstView plan) override {
+    LogPlant::predict(median, upper, plan);
+    for (int t = 0; t < h; ++t)
+      for (int o = 0; o < outputs(); ++o) {
+        median(t, o) = 1e-5 * std::round(1e5 * median(t, o));  // of 100: some 8e-8
+        upper(t, o) = 1e-5 * std::round(1e5 * upper(t, o));
+      }
+  }
+};
+
+TEST(Sqp, RoundedForecastsDoNotHideTheOptimum) {
+  RoundedPlant plant;
+  auto setpoints = free_setpoints();
+  setpoints[0].price = 0;
+  setpoints[1].price = 60;
+  for (const auto& limits : {std::vector<Limit>{}, log_limits()})
+    for (const std::vector<double>& start :
+         {std::vector<double>{1, 0}, {6, 1.2}, {3, 0.5}, {1, 1.2}, {4.5, 0.9}}) {
+      ControllerConfig config = patient();
+      config.kkt_tolerance = 1e-6;
+      Controller controller(setpoints, limits, {nullptr, {1, 0.8}}, plant.h, 2, config);
+      const Decision d = controller.step(plant, start, {});
+      EXPECT_EQ(d.status, Status::optimal) << d.reason << " kkt " << d.kkt << " from " << start[0];
+      EXPECT_LE(d.iterations, 40);
+    }
+}
+
 TEST(Sqp, FindsTheInteriorOptimumOfACurvedCost) {
   LogPlant plant;
   auto setpoints = free_setpoints();
