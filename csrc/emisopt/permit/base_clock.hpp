@@ -50,6 +50,7 @@ class BaseClock {
   void begin_period(Second inside);
   void make_room(const Samples& rows);
   Index rows_before(const Samples& rows, Index from, Second instant, Index guess) const;
+  bool even_quarters(const Samples& rows, const Span& span, Piece& piece);
 
   const Zone& zone_;
   int length_s_;

@@ -49,6 +49,9 @@ class Stamps {
   }
   /// One stamp for each row; null: steady.
   const double* each() const { return each_; }
+  /// Where steady: those of the first row and from one row to the next.
+  std::int64_t first_s() const { return first_; }
+  std::int64_t step_s() const { return step_; }
 
  private:
   const double* each_ = nullptr;
