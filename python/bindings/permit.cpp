@@ -171,7 +171,7 @@ void bind_results(py::module_& m) {
       .def_readonly("to_s", &StepBack::to_s);
 
   py::class_<RuleResult>(m, "RuleResult", "One rule on one tag.")
-      .def_readonly("rule", &RuleResult::rule)
+      .def_property_readonly("rule", [](const RuleResult& r) -> const Rule& { return *r.rule; })
       .def_readonly("tag", &RuleResult::tag)
       .def_property_readonly(
           "verdict", [](const RuleResult& r) { return std::string(to_string(r.verdict)); },

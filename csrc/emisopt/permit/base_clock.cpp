@@ -54,8 +54,8 @@ Index BaseClock::rows_before(const Samples& rows, Index from, Second instant, In
   return from;
 }
 
-// Rows at a steady pace that fill the period from its beginning, as nearly all do: the quarters follow without
-// a look at any stamp. False, and nothing said, of others.
+// Rows at a steady pace that fill the period from its beginning, as nearly all do: the quarters follow
+// without a look at any stamp. False, and nothing said, of others.
 bool BaseClock::even_quarters(const Samples& rows, const Span& span, Piece& piece) {
   if (rows.time.each()) return false;
   const Second step = rows.time.step_s(), quarter = length_s_ / kParts, row = piece.cut[0];

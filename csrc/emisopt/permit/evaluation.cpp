@@ -220,7 +220,7 @@ const char* to_string(Verdict verdict) {
 }
 
 bool RuleResult::is_above(std::size_t average) const {
-  return judged[average] && averages->value[average] > rule.limit;
+  return judged[average] && averages->value[average] > rule->limit;
 }
 
 Verdict Evaluation::verdict() const {
@@ -245,11 +245,11 @@ std::string Evaluation::to_json() const {
   };
   Json::Array list;
   for (const RuleResult& r : results) {
-    Json::Object one{{"rule", r.rule.name},
+    Json::Object one{{"rule", r.rule->name},
                      {"tag", r.tag},
-                     {"limit", Json::number_or_null(r.rule.limit)},
-                     {"unit", r.rule.unit},
-                     {"verified", r.rule.verified},
+                     {"limit", Json::number_or_null(r.rule->limit)},
+                     {"unit", r.rule->unit},
+                     {"verified", r.rule->verified},
                      {"verdict", emisopt::to_string(r.verdict)},
                      {"held_by", r.held_by},
                      {"averages", static_cast<std::int64_t>(r.total)},

@@ -33,7 +33,7 @@ const char* to_string(Verdict);
 
 /// One rule on one tag.
 struct RuleResult {
-  Rule rule;
+  std::shared_ptr<const Rule> rule;  // of Evaluation::judged_by
   std::string tag;
   Verdict verdict = Verdict::not_judged;  // by itself, whatever an alternative says
   std::string held_by;                    // the alternative (Rule::either) that holds in its place, or ""

@@ -143,7 +143,7 @@ struct Evaluator::State {
   RuleResult judged(const Pair& pair, std::shared_ptr<const Averages> own,
                     std::shared_ptr<const Averages> base_own) const {
     RuleResult result;
-    result.rule = permit.rules[pair.rule];
+    result.rule = {shared, &permit.rules[pair.rule]};
     result.tag = pair.tag;
     result.averages = std::move(own);
     result.base = std::move(base_own);

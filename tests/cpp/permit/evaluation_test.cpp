@@ -50,8 +50,8 @@ void expect_same(const Evaluation& a, const Evaluation& b) {
   ASSERT_EQ(a.results.size(), b.results.size());
   for (std::size_t i = 0; i < a.results.size(); ++i) {
     const RuleResult &x = a.results[i], &y = b.results[i];
-    EXPECT_TRUE(same_bits(x.averages->value, y.averages->value)) << x.rule.name;
-    EXPECT_TRUE(same_bits(x.base->value, y.base->value)) << x.rule.name;
+    EXPECT_TRUE(same_bits(x.averages->value, y.averages->value)) << x.rule->name;
+    EXPECT_TRUE(same_bits(x.base->value, y.base->value)) << x.rule->name;
     EXPECT_EQ(x.averages->windows->end, y.averages->windows->end);
     EXPECT_EQ(x.averages->reason, y.averages->reason);
     EXPECT_EQ(x.averages->used, y.averages->used);
