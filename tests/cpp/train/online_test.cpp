@@ -9,6 +9,7 @@
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/os.hpp"
 #include "emisopt/base/rng.hpp"
+#include "emisopt/base/safetensors.hpp"
 #include "emisopt/train/trainer.hpp"
 #include "model/toy_plant.hpp"
 
@@ -174,9 +175,11 @@ TEST(OnlineLearner, DistillationHoldsTheAnswersOnReplayedWindows) {
 }
 
 TEST(OnlineLearner, HeadAndLoraMoveNothingElse) {
-  for (const UpdateScope scope : {UpdateScope::head, UpdateScope::lora}) {
+  for (const auto& [scope, blocks] :
+       {std::pair{UpdateScope::head, 0}, {UpdateScope::lora, 0}, {UpdateScope::lora, 9}}) {
     OnlineConfig config = quick();
     config.update = scope;
+    config.lora_blocks = blocks;  // of two: 0 is the upper one, 9 are all
     config.rank = 2;
     config.rate = 3e-3;
     OnlineLearner learner(trained(), past_of(plant()), config);
@@ -188,8 +191,8 @@ TEST(OnlineLearner, HeadAndLoraMoveNothingElse) {
     for (const kernels::Parameter& p : trained().network.parameters) {
       const bool head =
           p.name.starts_with("head.") || p.name.starts_with("skip.") || p.name.starts_with("norm.");
-      const bool block = p.name.starts_with("layers.") && p.name.ends_with(".weight") &&
-                         p.name.find("norm") == std::string::npos;
+      const bool block = p.name.starts_with(blocks ? "layers." : "layers.1.") &&
+                         p.name.ends_with(".weight") && p.name.find("norm") == std::string::npos;
       const bool same = std::equal(now->begin() + static_cast<Index>(p.offset),
                                    now->begin() + static_cast<Index>(p.offset + p.size()),
                                    learner.anchor().begin() + static_cast<Index>(p.offset));
@@ -252,6 +255,28 @@ TEST(OnlineLearner, GoesOnToTheSameBitsFromItsFile) {
       EXPECT_EQ(a[i].pace, b[i].pace);
     }
   }
+}
+
+// Until it could be chosen, corrections stood in all blocks.
+TEST(OnlineLearner, AFileFromBeforeLoraBlocksHasThemAll) {
+  OnlineConfig config = quick();
+  config.update = UpdateScope::lora;
+  config.lora_blocks = 2;
+  OnlineLearner learner(trained(), past_of(plant()), config);
+  feed(learner, drifted(), kPast, kPast + 20);
+  const std::string path = testing::TempDir() + "older_learner.safetensors";
+  learner.save(path);
+  SafeTensors file = SafeTensors::load(path);
+  std::string& written = file.metadata["config"];
+  const std::string field = "\"lora_blocks\":2,";
+  ASSERT_NE(written.find(field), std::string::npos) << written;
+  written.erase(written.find(field), field.size());
+  file.seal();
+  file.save(path);
+  OnlineLearner older = OnlineLearner::load(path);
+  feed(learner, drifted(), kPast + 20, kPast + 50);
+  feed(older, drifted(), kPast + 20, kPast + 50);
+  EXPECT_EQ(*older.weights(), *learner.weights());
 }
 
 TEST(OnlineLearner, RefusesFilesThatAreNotItsOwn) {
