@@ -15,7 +15,8 @@ void Interpreter<T>::list_pieces() {
   constexpr std::size_t kPiece = 4096;             // scalars of a gradient: stay in the first cache
   std::vector<const Op*> of(plan_.ops.parameters.size(), nullptr);  // a linear op of each weight
   for (const Node& node : plan_.nodes)
-    if (plan_.op(node).kind == OpKind::linear) of[static_cast<std::size_t>(plan_.op(node).w)] = &plan_.op(node);
+    if (plan_.op(node).kind == OpKind::linear)
+      of[static_cast<std::size_t>(plan_.op(node).w)] = &plan_.op(node);
   double scalars = 0;
   std::vector<char> copied(plan_.ops.parameters.size(), 0);
   for (std::size_t id = 0; id < plan_.ops.parameters.size(); ++id) {

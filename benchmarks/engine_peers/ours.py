@@ -119,7 +119,7 @@ def _training(problem: Problem, threads: int) -> Prepared:
 
 
 def _lora(problem: Problem, threads: int) -> Prepared:
-    """Corrections trained by themselves: the learner's default, the upper half of the blocks, or all of them."""
+    """Corrections trained alone: in the upper half of the blocks, the learner's default, or in all."""
     a = problem.architecture
     linears = ["qkv", "attention_out", "gate_up", "down"] if problem.workload == "online-lora-all" else []
     network, trainable, theta = _core.with_lora(a.network(), problem.theta.tolist(), LORA_RANK, linears)

@@ -81,11 +81,13 @@ std::vector<std::string> last_block_linears(const OpList& network, int blocks) {
   int layers = 0;
   for (const Parameter& p : network.parameters)
     if (p.name == "layers." + std::to_string(layers) + ".qkv.weight") ++layers;
-  if (layers == 0) throw InputError("last_block_linears(network): expected blocks named layers.0 .., got none");
+  if (layers == 0)
+    throw InputError("last_block_linears(network): expected blocks named layers.0 .., got none");
   blocks = blocks == 0 ? std::max(1, layers / 2) : std::min(blocks, layers);
   std::vector<std::string> names;
   for (int l = layers - blocks; l < layers; ++l)
-    for (const std::string& linear : kBlockLinears) names.push_back("layers." + std::to_string(l) + "." + linear);
+    for (const std::string& linear : kBlockLinears)
+      names.push_back("layers." + std::to_string(l) + "." + linear);
   return names;
 }
 

@@ -234,8 +234,7 @@ OnlineLearner OnlineLearner::load(const std::string& path) {
     if (bytes == file.tensors.end()) throw FileError(where + ": the tensor 'forecaster' is missing");
     s.forecaster = Forecaster::from_bytes(bytes->second.bytes, where + " (forecaster)");
     s.theta_star = file.f32("theta_star", where);
-    if (s.config.update == UpdateScope::lora)
-      s.make_lora();
+    if (s.config.update == UpdateScope::lora) s.make_lora();
     const std::vector<std::int64_t> size{
         static_cast<std::int64_t>((s.lora ? s.lora->network : s.forecaster.network).parameter_count())};
     const std::vector<std::int64_t> base{static_cast<std::int64_t>(s.forecaster.theta.size())};
