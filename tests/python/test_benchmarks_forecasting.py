@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import gt_cover
 from benchmarks.forecasting import cached, distill, forgetting, ours, scores, tables, windows
 from benchmarks.forecasting.baseline_boosting import Direct, Tracked, spread_levels, track
 from benchmarks.forecasting.baseline_gp import LinearGP
@@ -17,7 +18,7 @@ from benchmarks.forecasting.baseline_linear import Ridge, RLinear
 from benchmarks.forecasting.baseline_pooled import Pooled, PooledTracked
 from benchmarks.forecasting.baseline_simple import Climatology, LastValue, SeasonalNaive, SlotQuantiles
 from benchmarks.forecasting.network import Network
-from benchmarks.forecasting.soft_sensors import OperationRidge
+from benchmarks.forecasting.soft_sensors import OperationRidge, analysis_noise
 from benchmarks.forecasting.task import Floats, Model, Task, checked, find_leak
 from emisopt.tags import Tag, TagMap
 
@@ -154,6 +155,16 @@ def test_coverage_overall_and_in_any_window() -> None:
     assert np.isnan(scores.coverage(np.full(3, np.nan), y[:3], y[:3]).share)
 
 
+def test_right_probabilities_wander_the_more_the_longer_their_errors_hang_together() -> None:
+    alone, day = (gt_cover.by_chance(lead, rows=3000, trials=20) for lead in (1, 24))
+    assert ((alone[:, 0] < 0.8) & (alone[:, 1] > 0.8)).all()
+    assert np.median(alone, axis=0) == pytest.approx([0.76, 0.84], abs=0.015)
+    assert np.median(day[:, 0]) < 0.70
+    assert np.median(day[:, 1]) > 0.88
+    whole = gt_cover.by_chance(24, rows=500, trials=200)  # one window: least and greatest are its cover
+    assert whole[:, 0].mean() == pytest.approx(0.8, abs=0.05)
+
+
 def test_exceedance_of_normal_quantiles_is_the_normal_tail() -> None:
     from scipy.stats import norm
 
@@ -185,6 +196,17 @@ def test_relative_accuracy_of_nine_rows_by_hand() -> None:
     assert scores.relative_accuracy(y, p) == pytest.approx([by_hand, by_hand])
     y[3] = np.nan
     assert np.isnan(scores.relative_accuracy(y, p)[0])
+
+
+def test_the_noise_of_analyses_is_found_beneath_what_moves_evenly() -> None:
+    rng = np.random.default_rng(0)
+    shown = np.arange(1400) // 5  # an analysis stands for five rows
+    noise = rng.normal(size=(280, 2)) * [0.5, 2.0]
+    values = 30 + 0.2 * shown[:, None] + noise[shown]
+    history = pd.DataFrame({"load": 1.0, "inlet": 2.0, "nox": values[:, 0], "dust": values[:, 1]})
+    history.index = pd.date_range("2020-01-01", periods=1400, freq="h", tz="UTC", name="time")
+    task = Task("noise", history, TAGS, "key", 200, 100, np.arange(300, 1390), (5,))
+    assert analysis_noise(task) == pytest.approx([0.5, 2.0], rel=0.1)
 
 
 def test_diebold_mariano_has_its_size_under_autocorrelation() -> None:
