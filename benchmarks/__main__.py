@@ -39,7 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare with named peers.")
     parser.add_argument("suite", nargs="*", metavar="SUITE", help="all when none is named; see --list")
     parser.add_argument("--quick", action="store_true", help="fewer seeds, smaller sizes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write machine and rows to FILE")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write machine and rows to FILE; with --case, FILE's others stay",
+    )
     parser.add_argument("--case", action="append", default=[], metavar="PATTERN", help="only such rows")
     parser.add_argument("--peer", action="append", default=[], metavar="PATTERN", help="only such peers")
     parser.add_argument("--list", action="store_true", help="name the suites and stop")
@@ -71,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         harness.print_rows(name, rows, console)
         results[name] = rows
     if options.json:
-        harness.write_json(options.json, about, results)
+        write = harness.merge_json if choice and options.json.is_file() else harness.write_json
+        write(options.json, about, results)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 
 from benchmarks import gt_backtest, gt_cover
 from benchmarks.forecasting import (
@@ -24,8 +25,16 @@ TASKS = (
 )  # fmt: skip
 
 
-def run(quick: bool) -> list[Row]:
-    return [*gt_backtest.rows(quick), *gt_cover.rows(quick), *rows(TASKS, quick)]
+def run(quick: bool, cases: Sequence[str] = ()) -> list[Row]:
+    """`cases`: patterns of tasks (TASKS, gt_backtest, gt_cover); none: all."""
+    named = [t for t in ("gt_backtest", "gt_cover", *TASKS) if not cases or _matches(t, cases)]
+    out = gt_backtest.rows(quick) if "gt_backtest" in named else []
+    out += gt_cover.rows(quick) if "gt_cover" in named else []
+    return out + rows([t for t in TASKS if t in named], quick)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def rows(tasks: Sequence[str], quick: bool) -> list[Row]:

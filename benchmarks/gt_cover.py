@@ -6,12 +6,14 @@ chosen on 2012 and 2013, with a forecaster that stays as it was trained ("frozen
 480 rows ("refitted").
 
     python -m benchmarks.gt_cover 2014 online    # year, kind: a table with others' correctors
+    python -m benchmarks.gt_cover chance         # what exact probabilities would show over any 500 rows
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -149,7 +151,42 @@ def _rows(case: str, found: list[Floats], note: str) -> list[Row]:
     ]
 
 
+def by_chance(lead: int, rows: int = 7158, outputs: int = 2, trials: int = 200, seed: int = 0) -> Floats:
+    """(trials, 2) least and greatest cover over any 500 rows, the worse of the outputs, of 80 % intervals
+    whose probability is exactly right at every row.
+
+    Errors `lead` rows ahead are sums of `lead` independent steps, as those of the best forecast of a random
+    walk are; lead 1: misses that have nothing to do with each other.
+    """
+    rng = np.random.default_rng(seed)
+    bound = NormalDist().inv_cdf(0.9)
+    out = np.empty((trials, 2))
+    for trial in out:
+        steps = rng.standard_normal((outputs, rows + lead - 1)).cumsum(axis=1)
+        steps = np.concatenate([np.zeros((outputs, 1)), steps], axis=1)
+        inside = np.abs(steps[:, lead:] - steps[:, :-lead]) <= bound * np.sqrt(lead)
+        each = [metrics.local_coverage(x, np.ones(rows), np.ones(rows), WINDOW) for x in inside]
+        trial[:] = min(low for low, _ in each), max(high for _, high in each)
+    return out
+
+
+def chance_table() -> pd.DataFrame:
+    """lead -> median of least and of greatest cover, and the share of trials within 0.75 to 0.85."""
+    rows = {}
+    for lead in HORIZONS:
+        low, high = by_chance(lead).T
+        rows[lead] = {
+            "least": float(np.median(low)),
+            "greatest": float(np.median(high)),
+            "within": float(((low >= 0.75) & (high <= 0.85)).mean()),
+        }
+    return pd.DataFrame(rows).T.rename_axis("lead")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["chance"]:
+        print(chance_table().round(3).to_string())
+        sys.exit()
     year, *kinds = sys.argv[1:] or ["2014"]
     for kind in kinds or ["frozen", "online"]:
         for delay in (0, 24):

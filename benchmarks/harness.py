@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -86,11 +86,32 @@ def print_rows(suite: str, rows: Sequence[Row], console: Console | None = None) 
 
 def write_json(path: Path, machine: Mapping[str, object], suites: Mapping[str, Sequence[Row]]) -> None:
     """Machine and rows in one file. NaN and infinity, which JSON lacks, are written as null."""
+    _write(path, {"machine": machine, "rows": _records(suites)})
 
+
+def merge_json(path: Path, machine: Mapping[str, object], suites: Mapping[str, Sequence[Row]]) -> None:
+    """Rows into a file that has others: one of the same suite, case and metric takes the place of the old
+    one. Their notes tell date and processor, as the head stays that of the file."""
+    when = f"{machine['date']}, {machine['cpu']}"
+    dated = {
+        suite: [replace(row, note=f"{row.note}; {when}" if row.note else when) for row in rows]
+        for suite, rows in suites.items()
+    }
+
+    def key(record: Mapping[str, object]) -> tuple[object, ...]:
+        return record["suite"], record["case"], record["metric"]
+
+    before = json.loads(path.read_text(encoding="utf-8"))
+    new = {key(record): record for record in _records(dated)}
+    kept = [new.pop(key(record), record) for record in before["rows"]]
+    _write(path, {"machine": before["machine"], "rows": [*kept, *new.values()]})
+
+
+def _records(suites: Mapping[str, Sequence[Row]]) -> list[dict[str, object]]:
     def plain(value: object) -> object:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    rows = [
+    return [
         {
             "suite": suite,
             **{key: plain(value) for key, value in asdict(row).items()},
@@ -99,9 +120,13 @@ def write_json(path: Path, machine: Mapping[str, object], suites: Mapping[str, S
         for suite, members in suites.items()
         for row in members
     ]
-    text = json.dumps({"machine": machine, "rows": rows}, indent=1, allow_nan=False)
+
+
+def _write(path: Path, content: Mapping[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    new.replace(path)
 
 
 def time_interleaved(

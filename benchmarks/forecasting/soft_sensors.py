@@ -142,6 +142,32 @@ def sru_rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
     ]
 
 
+ANALYSIS_ROWS = 5  # that an analysis of the product stands still for
+
+
+def analysis_noise(task: Task) -> Floats:
+    """(O,) sd of the analyser's own noise at the rows scored, of second differences of three analyses in a
+    row: no forecast errs less, whatever it knows of the process.
+
+    Of white noise of variance v, y(t) - 2 y(t - 5) + y(t - 10) has variance 6 v; a process that moves
+    evenly between the analyses adds nothing. What moves it unevenly counts as noise.
+    """
+    at = task.origins + task.steps[0] - 1
+    y = task.values
+    d = y[at] - 2 * y[at - ANALYSIS_ROWS] + y[at - 2 * ANALYSIS_ROWS]
+    return np.asarray(np.sqrt(scores.nanmean(d**2, axis=0) / 6))
+
+
+def tep_noise_row(quick: bool) -> Row:
+    """The least that the rows tep-quality-... can reach."""
+    task = tep_task(quick)
+    each = analysis_noise(task) / np.nanstd(task.values[: task.fit_rows], axis=0)
+    note = "noise of the analyses alone; " + ", ".join(
+        f"{n} {v:.3f}" for n, v in zip(task.outputs, each, strict=True)
+    )
+    return Row("tep-analysis-noise", "rmse_over_sd", float(np.mean(each)), note=note)
+
+
 def tep_rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
     task = tep_task(quick)
     # A day of three-minute rows is as long as half a run: seasonal baselines see nothing of a season.
@@ -149,6 +175,5 @@ def tep_rows(quick: bool, ours: Mapping[str, Seeded], seeds: int) -> list[Row]:
     few = {n: m for n, m in baselines(quick).items() if n not in left_out}
     table = tables.run(task, few, ours, score, seeds)
     note = "mean over the five analyses of the product, in their sd"
-    return [
-        table.row(f"tep-quality-late{h}", "rmse_over_sd", f"rmse/sd late{h}", note=note) for h in TEP_LATE
-    ]
+    out = [table.row(f"tep-quality-late{h}", "rmse_over_sd", f"rmse/sd late{h}", note=note) for h in TEP_LATE]
+    return [*out, tep_noise_row(quick)]

@@ -88,6 +88,34 @@ def test_the_json_file_is_strict_json(tmp_path: Path) -> None:
     assert "python" in content["machine"]["versions"]
 
 
+def test_rows_take_the_place_of_those_of_the_same_name_and_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    about = {"date": "monday", "cpu": "one"}
+    harness.write_json(path, about, {"s": [Row("a", "m", 1.0), Row("b", "m", 2.0, note="old")]})
+    later = {"date": "tuesday", "cpu": "two"}
+    harness.merge_json(path, later, {"s": [Row("b", "m", 3.0, note="new"), Row("c", "m", math.inf)]})
+    content = json.loads(path.read_text())
+    assert content["machine"] == about
+    assert [(r["case"], r["ours"], r["note"]) for r in content["rows"]] == [
+        ("a", 1.0, ""), ("b", 3.0, "new; tuesday, two"), ("c", None, "tuesday, two"),
+    ]  # fmt: skip
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_single_tasks_of_the_accuracy_suite_are_run_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import accuracy
+
+    asked: list[str] = []
+    monkeypatch.setattr(accuracy, "rows", lambda tasks, quick: asked.extend(tasks) or [])
+    monkeypatch.setattr(accuracy.gt_cover, "rows", lambda quick: [Row("cover", "m", 1.0)])
+    monkeypatch.setattr(accuracy.gt_backtest, "rows", lambda quick: [Row("backtest", "m", 1.0)])
+    assert [r.case for r in accuracy.run(True, ["t?p", "gt_c*", "distill"])] == ["cover"]
+    assert asked == ["tep", "distill"]
+    asked.clear()
+    assert [r.case for r in accuracy.run(True)] == ["backtest", "cover"]
+    assert asked == list(accuracy.TASKS)
+
+
 def test_the_machine_is_described_without_its_name() -> None:
     import platform
 

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.forecasting import cached, distill, forgetting, ours, scores, tables, windows
+from benchmarks import gt_cover
+from benchmarks.forecasting import cached, distill, forgetting, gas_turbine, ours, scores, tables, windows
 from benchmarks.forecasting.baseline_boosting import Direct, Tracked, spread_levels, track
 from benchmarks.forecasting.baseline_gp import LinearGP
 from benchmarks.forecasting.baseline_linear import Ridge, RLinear
 from benchmarks.forecasting.baseline_pooled import Pooled, PooledTracked
 from benchmarks.forecasting.baseline_simple import Climatology, LastValue, SeasonalNaive, SlotQuantiles
 from benchmarks.forecasting.network import Network
-from benchmarks.forecasting.soft_sensors import OperationRidge
+from benchmarks.forecasting.soft_sensors import OperationRidge, analysis_noise
 from benchmarks.forecasting.task import Floats, Model, Task, checked, find_leak
 from emisopt.tags import Tag, TagMap
 
@@ -154,6 +155,16 @@ def test_coverage_overall_and_in_any_window() -> None:
     assert np.isnan(scores.coverage(np.full(3, np.nan), y[:3], y[:3]).share)
 
 
+def test_right_probabilities_wander_the_more_the_longer_their_errors_hang_together() -> None:
+    alone, day = (gt_cover.by_chance(lead, rows=3000, trials=20) for lead in (1, 24))
+    assert ((alone[:, 0] < 0.8) & (alone[:, 1] > 0.8)).all()
+    assert np.median(alone, axis=0) == pytest.approx([0.76, 0.84], abs=0.015)
+    assert np.median(day[:, 0]) < 0.70
+    assert np.median(day[:, 1]) > 0.88
+    whole = gt_cover.by_chance(24, rows=500, trials=200)  # one window: least and greatest are its cover
+    assert whole[:, 0].mean() == pytest.approx(0.8, abs=0.05)
+
+
 def test_exceedance_of_normal_quantiles_is_the_normal_tail() -> None:
     from scipy.stats import norm
 
@@ -177,6 +188,55 @@ def test_brier_and_hits_at_equal_false_alarms() -> None:
     assert np.isnan(scores.hit_rate(np.zeros(3), np.zeros(3)))
 
 
+def test_hits_are_those_of_each_threshold_tried_by_itself() -> None:
+    rng = np.random.default_rng(3)
+    event = (rng.random(300) < 0.1).astype(float)
+    p = np.round(0.3 * event + rng.random(300), 2)  # with ties
+    thresholds = np.unique(p)[::-1]
+    hits = [0.0] + [float((p[event == 1] >= x).mean()) for x in thresholds]
+    alarms = [0.0] + [float((p[event == 0] >= x).mean()) for x in thresholds]
+    for share in (0.0, 0.02, 0.05, 0.3):
+        assert scores.hit_rate(event, p, share) == pytest.approx(np.interp(share, alarms, hits))
+
+
+def test_a_difference_of_hits_is_sure_only_where_events_are_many() -> None:
+    rng = np.random.default_rng(1)
+    event = (rng.random(4000) < 0.1).astype(float)
+    sharp, blunt = event + 0.3 * rng.normal(size=4000), event + 0.7 * rng.normal(size=4000)
+    low, high = scores.hit_rate_difference(event, sharp, blunt, draws=100)
+    assert 0.1 < low < scores.hit_rate(event, sharp) - scores.hit_rate(event, blunt) < high
+    other = event + 0.3 * rng.normal(size=4000)
+    few = np.where(np.arange(4000) < 400, event, 0.0)
+    low, high = scores.hit_rate_difference(few, sharp, other, draws=100)
+    assert low < 0 < high
+    assert scores.hit_rate_difference(event, sharp, sharp, draws=20) == (0.0, 0.0)
+    assert np.isnan(scores.hit_rate_difference(np.zeros(400), sharp[:400], blunt[:400], draws=5)).all()
+
+
+def test_rows_of_exceedances_tell_how_sure_the_difference_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMISOPT_BENCH_CACHE", str(tmp_path))
+    task = small_task(steps=(24,), rows=1500)
+    task = replace(task, levels=(0.1, 0.5, 0.9))
+    rng = np.random.default_rng(0)
+    truth = np.where(np.isfinite(task.truth), task.truth, 0.0)
+    near, far = (truth[..., None] + s * rng.normal(size=(*truth.shape, 1)) + [-s, 0, s] for s in (0.5, 5.0))
+    table = tables.run(
+        task, {"last value": LastValue()}, {"ours": lambda t, seed: near, "other": lambda t, seed: far},
+        gas_turbine.score, 1,
+    )  # fmt: skip
+    by_lot = {"by lot": rng.random((len(truth), 2))}
+    brier, hits = gas_turbine.exceedance_rows(table, by_lot, "nox", "nox")
+    assert (brier.metric, hits.metric) == ("brier", "hit_rate")
+    assert hits.ours > hits.peer
+    event = gas_turbine.events(task)[:, 0]
+    assert np.nansum(event) > 0
+    assert f"{int(np.nansum(event))} events; over years of weeks drawn at random 90 %" in hits.note
+    assert "other" in hits.note
+    assert "hit rate" not in brier.note
+
+
 def test_relative_accuracy_of_nine_rows_by_hand() -> None:
     y = np.full(18, 50.0)
     p = y + np.tile([1.0, -1.0, 2.0, 0.0, 1.0, -2.0, 3.0, 0.0, 5.0], 2)
@@ -185,6 +245,17 @@ def test_relative_accuracy_of_nine_rows_by_hand() -> None:
     assert scores.relative_accuracy(y, p) == pytest.approx([by_hand, by_hand])
     y[3] = np.nan
     assert np.isnan(scores.relative_accuracy(y, p)[0])
+
+
+def test_the_noise_of_analyses_is_found_beneath_what_moves_evenly() -> None:
+    rng = np.random.default_rng(0)
+    shown = np.arange(1400) // 5  # an analysis stands for five rows
+    noise = rng.normal(size=(280, 2)) * [0.5, 2.0]
+    values = 30 + 0.2 * shown[:, None] + noise[shown]
+    history = pd.DataFrame({"load": 1.0, "inlet": 2.0, "nox": values[:, 0], "dust": values[:, 1]})
+    history.index = pd.date_range("2020-01-01", periods=1400, freq="h", tz="UTC", name="time")
+    task = Task("noise", history, TAGS, "key", 200, 100, np.arange(300, 1390), (5,))
+    assert analysis_noise(task) == pytest.approx([0.5, 2.0], rel=0.1)
 
 
 def test_diebold_mariano_has_its_size_under_autocorrelation() -> None:

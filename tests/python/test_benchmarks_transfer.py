@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks import transfer_rows
 from benchmarks.forecasting import transfer as bench
+from benchmarks.harness import Row
 from emisopt import Forecaster, plants, transfer
 
 SMALL = {"width": 16, "heads": 2, "steps": 40, "threads": 1}
@@ -101,6 +103,27 @@ def test_rows_name_the_pair_the_days_and_the_best_rival(pair, monkeypatch):
     assert rows[0].peer == 1.0
     assert "last value" in rows[0].note
     assert 0.1 < rows[0].ours < 3
+
+
+def test_rows_that_a_file_lacks_are_added_to_it(tmp_path, monkeypatch, capsys):
+    said = []
+
+    def rows(quick, seeds, pairs, *, days, cuts, threads):
+        said.append((pairs, days, cuts))
+        return [] if days == [90] else [Row(f"transfer-a-b-{days[0]}", "mae_over_best", 0.5, 1.0, "p")]
+
+    monkeypatch.setattr(bench, "PAIRS", (("a", "b"), ("b", "a")))
+    monkeypatch.setattr(bench, "rows", rows)
+    path = tmp_path / "transfer.json"
+    command = [str(path), "--days", "7", "90", "--pair", "a-*"]
+    assert transfer_rows.main(command) == 0
+    assert said == [([("a", "b")], [7], 0), ([("a", "b")], [90], 2)]
+    assert "case=transfer-a-b-7 metric=mae_over_best ours=0.5" in capsys.readouterr().out
+    assert transfer_rows.lacking(path, [7, 90], ["*"]) == [
+        (("b", "a"), 7),
+        (("a", "b"), 90),
+        (("b", "a"), 90),
+    ]
 
 
 def test_pairs_are_the_ones_fixed_beforehand():
