@@ -354,7 +354,7 @@ TEST(Qp, WrongShapesThrow) {
 TEST(Qp, StopIsHonoured) {
   Rng rng(19);
   const QpCase c = known_case(rng, 20, 20, 22);
-  QpSolver solver(20, 20);
+  QpSolver solver(20, 20, {.method = QpMethod::interior_point});
   int asked = 0;
   const std::function<bool()> stop = [&] { return ++asked == 3; };
   const QpResult& r = solver.solve(c.problem(), &stop);
