@@ -12,7 +12,7 @@ namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kDefinite = 1e-11;     // least pivot of H, relative to its diagonal
 constexpr double kDependent = 1e-10;    // least new part of a row that joins, squared and relative
-constexpr double kViolated = 1e-11;     // relative to x in the metric of diag(H)
+constexpr double kViolated = 1e-13;     // relative to x in the metric of diag(H)
 constexpr double kWorthwhile = 0.2;     // candidates are at least this share of the worst violation
 constexpr Index kInverseOrder = 48;     // up to this order L^-1 pays in a cold start
 constexpr int kIdle = 60;               // steps of length zero in a row: cycling

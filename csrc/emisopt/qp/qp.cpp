@@ -120,6 +120,10 @@ const char* to_string(QpStatus s) {
   return "unknown";
 }
 
+const char* to_string(QpMethod m) {
+  return m == QpMethod::active_set ? "active_set" : m == QpMethod::interior_point ? "interior_point" : "automatic";
+}
+
 struct QpSolver::Workspace {
   Workspace(int max_variables, int max_rows, QpOptions o)
       : max_n(max_variables),
@@ -228,8 +232,10 @@ bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End e
     return result.status == QpStatus::infeasible;
   }
   result.status = end == End::stopped ? QpStatus::stopped : QpStatus::max_iterations;
+  // Weights of slacks far above the gradient cost digits: the first refinement is always made.
+  if (end == End::converged) dual.refine(p);
   take(p);
-  for (int k = 0; k < 3 && end == End::converged && !(result.residual.worst() <= options.tolerance); ++k) {
+  for (int k = 0; k < 2 && end == End::converged && !(result.residual.worst() <= options.tolerance); ++k) {
     dual.refine(p);
     take(p);
   }

@@ -60,6 +60,7 @@ enum class QpMethod {
   active_set,
   interior_point,
 };
+const char* to_string(QpMethod);
 
 struct QpOptions {
   int max_iterations = 50;  // of the interior point method; the active set method has as many per 4 constraints
