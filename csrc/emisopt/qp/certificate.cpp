@@ -31,6 +31,11 @@ bool proves_infeasible(const QpProblem& p, std::span<double> y, std::span<double
     double largest = 0;
     for (std::size_t j = 0; j < n; ++j)
       largest = std::max(largest, std::abs(p.rows(static_cast<Index>(i), static_cast<Index>(j))));
+    if (largest == 0) {  // 0 <= -1e-17 is no contradiction among bounds of size 1
+      for (const auto& bounds : {p.row_lower, p.row_upper})
+        for (double b : bounds)
+          if (std::isfinite(b)) terms = std::max(terms, std::abs(y[i] * b));
+    }
     if (largest > 0) size = std::max(size, std::abs(y[i] > 0 ? p.row_upper[i] : p.row_lower[i]) / largest);
   }
   double rest = 0;

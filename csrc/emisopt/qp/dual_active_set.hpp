@@ -40,6 +40,7 @@ class DualActiveSet {
 
   bool fits(const QpProblem& p) const { return p.hessian.rows == metric_.n && p.rows.rows == metric_.m; }
   int pivots() const { return pivots_; }
+  bool binds() const { return factor_.size() > 0; }
   double row_value(int i) const { return value_[static_cast<std::size_t>(i)]; }  // at the last scan
   /// What the last run left: solution; or, infeasible, multipliers y, z of hard constraints with
   /// A'y + z = 0 whose bounds say that 0 is negative.

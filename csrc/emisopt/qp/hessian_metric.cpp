@@ -2,12 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 
 #include "emisopt/qp/dense.hpp"
 
 namespace emisopt::detail {
 namespace {
 constexpr int kBlock = 32;  // rows transformed together
+
+// Is any of 8 entries not zero? Sign bits aside, so that -0 is zero.
+inline bool any(const double* a) {
+  std::uint64_t bits[8], all = 0;
+  std::memcpy(bits, a, sizeof bits);
+  for (std::uint64_t b : bits) all |= b;
+  return (all << 1) != 0;
+}
 }
 
 HessianMetric::HessianMetric(int max_variables, int max_rows) : table_(kernels::dense_table()) {
@@ -53,10 +63,18 @@ bool HessianMetric::load(const QpProblem& p, bool inverse, double least) {
     int entries = 0;
     Index j = 0;
     Entry* kept = entries_.data() + i * kFew;
-    for (; j < n; ++j) {
-      if (a[j] == 0) continue;
-      if (entries == kFew) break;
-      kept[entries++] = {static_cast<int>(j), a[j]};
+    while (j < n) {
+      if (j + 8 <= n && !any(a + j)) {
+        j += 8;
+        continue;
+      }
+      const Index end = std::min(n, j + 8);
+      for (; j < end; ++j) {
+        if (a[j] == 0) continue;
+        if (entries == kFew) break;
+        kept[entries++] = {static_cast<int>(j), a[j]};
+      }
+      if (j < end) break;
     }
     double sum = 0;
     if (j < n) {

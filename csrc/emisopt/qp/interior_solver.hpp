@@ -19,6 +19,8 @@ class InteriorSolver {
   /// The same, for a problem of which a certificate says that it is infeasible.
   void least_violation(const QpProblem& p, QpResult& result, const std::function<bool()>* stop);
 
+  void tolerance(double t) { options_.tolerance = t; }
+
  private:
   void equilibrate(const QpProblem& p);
   void unscale(const QpProblem& p);

@@ -9,11 +9,13 @@
 #include "emisopt/qp/certificate.hpp"
 #include "emisopt/qp/dual_active_set.hpp"
 #include "emisopt/qp/interior_solver.hpp"
+#include "emisopt/qp/reduction.hpp"
 
 namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kInnerShare = 1e-3;    // of the tolerance, for a problem without its equalities
 constexpr Index kActiveSetOrder = 320;  // cold starts up to here begin with the active set method
 
 // 0 x is NaN where x is not finite, and a sum keeps it: no branch per entry.
@@ -71,15 +73,16 @@ void check(const QpProblem& p, int max_variables, int max_rows) {
                      std::to_string(m));
 }
 
-bool usable(const QpProblem& p, bool known_matrices) {
+// All but the matrices: those are looked at when an answer does not verify, because an answer that does has
+// been multiplied with every entry.
+bool usable(const QpProblem& p) {
   for (double v : p.gradient)
     if (!std::isfinite(v)) return false;
   for (double v : p.l1)
     if (!(v > 0)) return false;
   for (double v : p.l2)
     if (!(v >= 0) || !std::isfinite(v)) return false;
-  return (known_matrices || (all_finite(p.hessian) && all_finite(p.rows))) && bounds_usable(p.lower, p.upper) &&
-         bounds_usable(p.row_lower, p.row_upper);
+  return bounds_usable(p.lower, p.upper) && bounds_usable(p.row_lower, p.row_upper);
 }
 
 // Multipliers to start from; none, or of no use: a cold start.
@@ -130,7 +133,8 @@ struct QpSolver::Workspace {
         max_m(max_rows),
         options(o),
         dual(max_variables, max_rows),
-        interior(max_variables, max_rows, o) {
+        interior(max_variables, max_rows, o),
+        reduction(max_variables, max_rows) {
     const auto nn = static_cast<std::size_t>(max_n), mm = static_cast<std::size_t>(max_m);
     for (auto* v : {&result.x, &result.z}) v->reserve(nn);
     for (auto* v : {&result.y, &result.slack}) v->reserve(mm);
@@ -140,15 +144,20 @@ struct QpSolver::Workspace {
     zero.resize(nn);
     proof_y.resize(mm);
     proof_z.resize(nn);
+    for (auto* v : {&kept_x, &kept_z}) v->reserve(nn);
+    kept_y.reserve(mm);
   }
 
   /// What every solve begins with. False: the result says already why not.
-  bool begin(const QpProblem& p, bool same_matrices);
+  bool begin(const QpProblem& p);
   /// The active set method's End as a status; `optimal` only when verified.
   bool judge(const QpProblem& p, detail::DualActiveSet::End end);
   void take(const QpProblem& p);
   void interior_point(const QpProblem& p, const std::function<bool()>* stop);
   const QpResult& fall_back(const QpProblem& p, bool tried_active, const std::function<bool()>* stop);
+  const QpResult& cold_or_warm(const QpProblem& p, std::span<const double> y, std::span<const double> z,
+                               const std::function<bool()>* stop);
+  bool reduced(const QpProblem& p, const std::function<bool()>* stop);
   bool prove(const QpProblem& p);
   void infeasible(const QpProblem& p, const std::function<bool()>* stop);
   int pivots(const QpProblem& p) const {
@@ -159,12 +168,13 @@ struct QpSolver::Workspace {
   QpOptions options;
   detail::DualActiveSet dual;
   detail::InteriorSolver interior;
+  detail::Reduction reduction;
   QpResult result;
-  std::vector<double> memory, metric, zero, proof_y, proof_z;
+  std::vector<double> memory, metric, zero, proof_y, proof_z, kept_x, kept_y, kept_z;
   bool loaded = false;  // dual holds the matrices of the last problem
 };
 
-bool QpSolver::Workspace::begin(const QpProblem& p, bool same_matrices) {
+bool QpSolver::Workspace::begin(const QpProblem& p) {
   check(p, max_n, max_m);
   const auto n = static_cast<std::size_t>(p.hessian.rows), m = static_cast<std::size_t>(p.rows.rows);
   QpResult& r = result;
@@ -178,7 +188,7 @@ bool QpSolver::Workspace::begin(const QpProblem& p, bool same_matrices) {
   r.residual = {kInf, kInf, kInf};
   r.status = QpStatus::invalid;
   r.method = QpMethod::automatic;
-  if (!usable(p, same_matrices)) return false;
+  if (!usable(p)) return false;
   for (std::size_t j = 0; j < n && !p.lower.empty() && !p.upper.empty(); ++j)
     if (p.lower[j] > p.upper[j])
       detail::note_violation(r.violated, static_cast<int>(m + j), p.lower[j] - p.upper[j]);
@@ -232,8 +242,8 @@ bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End e
     return result.status == QpStatus::infeasible;
   }
   result.status = end == End::stopped ? QpStatus::stopped : QpStatus::max_iterations;
-  // Weights of slacks far above the gradient cost digits: the first refinement is always made.
-  if (end == End::converged) dual.refine(p);
+  // Weights of slacks far above the gradient cost digits: where anything binds, one refinement is always made.
+  if (end == End::converged && dual.binds()) dual.refine(p);
   take(p);
   for (int k = 0; k < 2 && end == End::converged && !(result.residual.worst() <= options.tolerance); ++k) {
     dual.refine(p);
@@ -253,6 +263,15 @@ void QpSolver::Workspace::interior_point(const QpProblem& p, const std::function
 const QpResult& QpSolver::Workspace::fall_back(const QpProblem& p, bool tried_active,
                                                const std::function<bool()>* stop) {
   QpResult& r = result;
+  if (!all_finite(p.hessian) || !all_finite(p.rows)) {
+    for (auto* v : {&r.x, &r.y, &r.z, &r.slack}) std::fill(v->begin(), v->end(), 0.0);
+    r.violated.clear();
+    r.objective = 0;
+    r.iterations = 0;
+    r.residual = {kInf, kInf, kInf};
+    r.status = QpStatus::invalid;
+    return r;
+  }
   const auto settled = [&] {
     return r.status == QpStatus::optimal || r.status == QpStatus::stopped || r.status == QpStatus::not_convex;
   };
@@ -328,26 +347,73 @@ const QpResult& QpSolver::solve(const QpProblem& p, const std::function<bool()>*
 const QpResult& QpSolver::solve_from(const QpProblem& p, std::span<const double> y, std::span<const double> z,
                                      const std::function<bool()>* stop) {
   Workspace& w = *work_;
-  w.loaded = false;
-  if (!w.begin(p, false)) return w.result;
+  if (!w.begin(p)) return w.loaded = false, w.result;
   const bool warm = usable_start(p, y, z);
-  const bool active = w.options.method == QpMethod::active_set ||
-                      (w.options.method == QpMethod::automatic && (warm || chooses_active_set(p)));
-  if (active && w.dual.load(p, !warm)) {
-    w.loaded = true;
-    const auto end = warm ? w.dual.run(p, y, z, w.pivots(p), stop) : w.dual.run(p, {}, {}, w.pivots(p), stop);
-    if (w.judge(p, end)) {
-      if (w.result.status == QpStatus::infeasible) w.infeasible(p, stop);
-      return w.result;
+  if (!warm && w.reduction.worthwhile(p) && w.reduced(p, stop)) return w.result;
+  return warm ? w.cold_or_warm(p, y, z, stop) : w.cold_or_warm(p, {}, {}, stop);
+}
+
+const QpResult& QpSolver::Workspace::cold_or_warm(const QpProblem& p, std::span<const double> y,
+                                                  std::span<const double> z,
+                                                  const std::function<bool()>* stop) {
+  const bool warm = !y.empty() || !z.empty();
+  loaded = false;
+  const bool active = options.method == QpMethod::active_set ||
+                      (options.method == QpMethod::automatic && (warm || chooses_active_set(p)));
+  if (active && dual.load(p, !warm)) {
+    loaded = true;
+    if (judge(p, dual.run(p, y, z, pivots(p), stop))) {
+      if (result.status == QpStatus::infeasible) infeasible(p, stop);
+      return result;
     }
   }
-  return w.fall_back(p, active, stop);
+  return fall_back(p, active, stop);
+}
+
+// Without fixed variables and what equalities determine. False: no verified answer that way.
+bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()>* stop) {
+  const QpProblem smaller = reduction.reduce(p);
+  QpResult& r = result;
+  // What is small among the terms of the smaller problem need not be small among those of `p`.
+  const double tolerance = options.tolerance;
+  options.tolerance *= kInnerShare;
+  interior.tolerance(options.tolerance);
+  if (begin(smaller)) cold_or_warm(smaller, {}, {}, stop);
+  options.tolerance = tolerance;
+  interior.tolerance(tolerance);
+  loaded = false;
+  const bool solved = r.status == QpStatus::stopped || r.residual.worst() <= tolerance;
+  const QpStatus status = r.status;
+  const QpMethod method = r.method;
+  const int iterations = r.iterations;
+  kept_x.assign(r.x.begin(), r.x.end());
+  kept_y.assign(r.y.begin(), r.y.end());
+  kept_z.assign(r.z.begin(), r.z.end());
+  begin(p);
+  if (!solved) return false;
+  reduction.restore(p, kept_x, kept_y, kept_z, r.x, r.y, r.z);
+  r.status = status == QpStatus::stopped ? status : QpStatus::optimal;
+  r.method = method;
+  r.iterations = iterations;
+  for (std::size_t j = 0; j < r.x.size(); ++j)
+    r.objective += r.x[j] * (p.gradient[j] + 0.5 * dense::dot(p.hessian.row(static_cast<Index>(j)), r.x.data(),
+                                                              p.hessian.rows));
+  for (std::size_t i = 0; i < r.y.size(); ++i) {
+    if (p.l1.empty() || !std::isfinite(p.l1[i]) || std::abs(r.y[i]) < p.l1[i]) continue;
+    const double value = dense::dot(p.rows.row(static_cast<Index>(i)), r.x.data(), p.hessian.rows);
+    const double slack = std::max({0.0, value - p.row_upper[i], p.row_lower[i] - value});
+    if (slack <= 10 * options.tolerance * std::abs(value)) continue;
+    r.slack[i] = slack;
+    r.objective += slack * (p.l1[i] + 0.5 * (p.l2.empty() ? 0 : p.l2[i]) * slack);
+  }
+  r.residual = qp_residual(p, r.x, r.y, r.z, memory);
+  return status == QpStatus::stopped || r.residual.worst() <= options.tolerance;
 }
 
 bool QpSolver::prepare(const QpProblem& p) {
   Workspace& w = *work_;
   w.loaded = false;
-  if (!w.begin(p, false) || !w.dual.load(p, false)) return false;
+  if (!w.begin(p) || !w.dual.load(p, false)) return false;
   w.dual.prebuild();
   return w.loaded = true;
 }
@@ -356,7 +422,7 @@ const QpResult& QpSolver::feedback(const QpProblem& p, std::span<const double> y
                                    const std::function<bool()>* stop) {
   Workspace& w = *work_;
   if (!w.loaded || !w.dual.fits(p)) return solve_from(p, y, z, stop);
-  if (!w.begin(p, true)) return w.result;
+  if (!w.begin(p)) return w.result;
   const bool named = usable_start(p, y, z);
   if (w.judge(p, named ? w.dual.run(p, y, z, w.pivots(p), stop) : w.dual.feedback(p, w.pivots(p), stop))) {
     if (w.result.status == QpStatus::infeasible) w.infeasible(p, stop);

@@ -17,6 +17,22 @@ double at(std::span<const double> v, Index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
 }
 
+// What the objective would be if an equality put one of its variables where its right side says: so that a
+// problem whose best objective is 0 (stand still, against gravity) has a yardstick, too.
+double energy_of_equalities(const QpProblem& p) {
+  double energy = 0;
+  for (Index i = 0; i < p.rows.rows; ++i) {
+    const double b = p.row_upper[static_cast<std::size_t>(i)];
+    if (b == 0 || b != p.row_lower[static_cast<std::size_t>(i)] || at(p.l1, i, kInf) < kInf) continue;
+    const double* a = p.rows.row(i);
+    double largest = 0;
+    for (Index j = 0; j < p.rows.cols; ++j) largest = std::max(largest, std::abs(a[j]));
+    for (Index j = 0; j < p.rows.cols; ++j)
+      if (std::abs(a[j]) > 0.1 * largest) energy = std::max(energy, 0.5 * p.hessian(j, j) * b * b / (a[j] * a[j]));
+  }
+  return energy;
+}
+
 // The sizes that residuals are judged against, so that neither units nor a solution at 0 matter. Energies are
 // in the objective's unit, which all variables share: they keep one ill-scaled variable from blowing up the
 // yardstick, and with it the tolerance.
@@ -41,7 +57,7 @@ class Sizes {
         ++open;
       }
     }
-    energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0});
+    energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0, energy_of_equalities(p)});
     if (memory.size() < x.size()) return;
     for (std::size_t j = 0; j < x.size(); ++j) memory[j] = compute(static_cast<Index>(j));
     known_ = memory.data();
@@ -74,6 +90,16 @@ class Sizes {
   const double* known_ = nullptr;
 };
 
+// A row without entries has no size but its bounds', and 0 <= -1e-17 is meant to hold: the largest bound of all
+// rows counts.
+double size_of_empty_row(const QpProblem& p) {
+  double size = 0;
+  for (const auto& bounds : {p.row_lower, p.row_upper})
+    for (double b : bounds)
+      if (std::abs(b) < kInf) size = std::max(size, std::abs(b));
+  return size > 0 ? size : 1;
+}
+
 // One side of a row or bound: multiplier >= 0, distance = room left (negative: violated), soft weights.
 struct Side {
   double multiplier, distance, l1, l2;
@@ -90,12 +116,34 @@ struct Side {
   }
 };
 
+// force (n) += y a, part (n) += |y a|; a NaN in y passes.
+void add_row(double* force, double* part, const double* a, double y, Index n) {
+  if (y == 0) return;
+  for (Index j = 0; j < n; ++j) {
+    const double term = a[j] * y;
+    force[j] += term;
+    part[j] += std::abs(term);
+  }
+}
+
 // As qp.hpp defines it.
 QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const double> y,
                  std::span<const double> z, std::span<double> memory) {
   const Index n = p.hessian.rows, m = p.rows.rows;
   QpResidual r;
-  const Sizes sizes(p, x, memory);
+  const auto nn = static_cast<std::size_t>(n);
+  std::vector<double> own;
+  if (memory.size() < 3 * nn) {
+    own.resize(3 * nn);
+    memory = own;
+  }
+  const Sizes sizes(p, x, memory.subspan(0, nn));
+  double *forces = memory.data() + n, *parts = forces + n;
+  for (Index j = 0; j < n; ++j) {
+    forces[j] = p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
+    parts[j] = 0;
+    for (Index k = 0; k < n; ++k) forces[j] += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
+  }
   double energy = sizes.energy();
   const double floor = energy > 0 ? energy : 1;
   double gap = 0;
@@ -108,14 +156,15 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
       value += a * x[static_cast<std::size_t>(j)];
       size += std::abs(a) * sizes.of(j);
     }
+    add_row(forces, parts, p.rows.row(i), y[static_cast<std::size_t>(i)], n);
     const double low = p.row_lower[static_cast<std::size_t>(i)],
                  high = p.row_upper[static_cast<std::size_t>(i)];
     const double l1 = at(p.l1, i, kInf), l2 = at(p.l2, i, 0);
     const double yi = y[static_cast<std::size_t>(i)];
     const Side below{std::max(0.0, -yi), value - low, l1, l2}, above{std::max(0.0, yi), high - value, l1, l2};
+    if (size == 0) size = size_of_empty_row(p);
     if (std::isfinite(low)) size = std::max(size, std::abs(low));
     if (std::isfinite(high)) size = std::max(size, std::abs(high));
-    if (size == 0) size = 1;
     for (const Side& side : {below, above}) {
       // A violated soft row may be read as slack that costs, or as a row that holds up to rounding; the
       // answer stands if it stands either way. Without the second, rounding times a huge weight would decide.
@@ -134,17 +183,11 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
   for (Index j = 0; j < n; ++j) {
     const double xj = x[static_cast<std::size_t>(j)], zj = z[static_cast<std::size_t>(j)];
     const double gj = p.gradient[static_cast<std::size_t>(j)];
-    double force = gj + zj, rows_size = 0;
-    for (Index k = 0; k < n; ++k) force += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
-    for (Index i = 0; i < m; ++i) {
-      const double term = p.rows(i, j) * y[static_cast<std::size_t>(i)];
-      force += term;
-      rows_size += std::abs(term);
-    }
+    const double force = forces[j];
     // The last term: a variable on which nearly nothing acts is judged by what it could still gain.
     const double reach = sizes.of(j);
     const double size =
-        std::max({std::abs(gj), sizes.curvature(j), rows_size, std::abs(zj), kNegligible * energy / reach});
+        std::max({std::abs(gj), sizes.curvature(j), parts[j], std::abs(zj), kNegligible * energy / reach});
     r.dual = std::max(r.dual, std::abs(force) / size);
     nan |= std::isnan(force);
 
@@ -187,11 +230,13 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
       ++open;
     }
   }
-  double energy = std::max({terms, boxed, open ? std::exp(logs / open) : 0});
+  double energy = std::max({terms, boxed, open ? std::exp(logs / open) : 0, energy_of_equalities(p)});
+  const double negligible = kNegligible * energy;
   const double floor = energy > 0 ? energy : 1;
 
   QpResidual r;
   double gap = 0;
+  bool nan = false;
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);
     const double g = std::abs(p.gradient[k]), h = p.hessian(j, j);
@@ -204,6 +249,7 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     const auto k = static_cast<std::size_t>(i);
     const double low = p.row_lower[k], high = p.row_upper[k], l1 = at(p.l1, i, kInf), l2 = at(p.l2, i, 0);
     const double below = low - value[i], above = value[i] - high;
+    nan |= !(std::abs(value[i]) < kInf);
     if (y[k] == 0 && below <= 0 && above <= 0) continue;
     const Side sides[] = {{std::max(0.0, -y[k]), -below, l1, l2}, {std::max(0.0, y[k]), -above, l1, l2}};
     for (const Side& side : sides) {
@@ -211,9 +257,10 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
       if (relative > 0) {
         double size = 0;
         for (Index j = 0; j < n; ++j) size += std::abs(p.rows(i, j)) * reach[j];
+        if (size == 0) size = size_of_empty_row(p);
         for (double b : {low, high})
           if (std::abs(b) < kInf) size = std::max(size, std::abs(b));
-        relative /= size > 0 ? size : 1;
+        relative /= size;
       }
       if (!side.soft() || relative < side.penalty_gap() / floor)
         r.primal = std::max(r.primal, relative);
@@ -225,17 +272,16 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     }
   }
 
-  bool nan = false;
-  for (Index j = 0; j < n; ++j) value[j + m] = std::abs(force[j]);  // of the curvature's terms, at least this
+  for (Index j = 0; j < n; ++j) value[m + j] = std::abs(force[j]);  // of the curvature's terms, at least this
   for (Index j = 0; j < n; ++j) force[j] += p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
-  for (Index i = 0; i < m; ++i)
-    if (y[static_cast<std::size_t>(i)] != 0)
-      dense::add_transposed(force, ConstView(p.rows.row(i), 1, n, p.rows.stride), &y[static_cast<std::size_t>(i)]);
+  double* part = value + m;
+  for (Index i = 0; i < m; ++i) add_row(force, part, p.rows.row(i), y[static_cast<std::size_t>(i)], n);
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);
-    const double size = std::max({std::abs(p.gradient[k]), value[j + m], std::abs(z[k])});
+    const double size =
+        std::max({std::abs(p.gradient[k]), 0.5 * part[j], std::abs(z[k]), negligible / reach[j]});
     if (force[j] != 0) r.dual = std::max(r.dual, size > 0 ? std::abs(force[j]) / size : kInf);
-    nan |= std::isnan(force[j]);
+    nan |= !(std::abs(force[j]) < kInf);
     const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
     const Side sides[] = {{std::max(0.0, -z[k]), x[k] - low, kInf, 0}, {std::max(0.0, z[k]), high - x[k], kInf, 0}};
     for (const Side& side : sides) {
