@@ -407,6 +407,10 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
     r.objective += slack * (p.l1[i] + 0.5 * (p.l2.empty() ? 0 : p.l2[i]) * slack);
   }
   r.residual = qp_residual(p, r.x, r.y, r.z, memory);
+  if (!(r.residual.worst() <= options.tolerance)) {
+    reduction.correct(p, r.x, r.y, r.z);
+    r.residual = qp_residual(p, r.x, r.y, r.z, memory);
+  }
   return status == QpStatus::stopped || r.residual.worst() <= options.tolerance;
 }
 

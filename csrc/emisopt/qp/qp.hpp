@@ -53,7 +53,7 @@ struct QpResidual {
 /// x, z (n), y (m). Allocates nothing; with `memory` (qp_residual_memory(n, m)) a residual below 1e-10 may come as an upper bound, sooner.
 QpResidual qp_residual(const QpProblem& problem, std::span<const double> x, std::span<const double> y,
                        std::span<const double> z, std::span<double> memory = {});
-constexpr std::size_t qp_residual_memory(Index n, Index m) { return static_cast<std::size_t>(3 * n + m); }
+constexpr std::size_t qp_residual_memory(Index n, Index m) { return static_cast<std::size_t>(4 * n + m); }
 
 enum class QpMethod {
   automatic,  // chosen in advance from size and start; the other one when its answer does not verify

@@ -257,4 +257,21 @@ void Reduction::restore(const QpProblem& p, std::span<const double> v, std::span
   }
 }
 
+// What rounding has piled up over the steps: the same recursion for the forces that are left.
+void Reduction::correct(const QpProblem& p, std::span<const double> x, std::span<double> y, std::span<double> z) {
+  const Index n = p.hessian.rows;
+  dense::multiply(force_.data(), p.hessian, x.data());
+  for (Index j = 0; j < n; ++j) force_[at(j)] += p.gradient[at(j)] + z[at(j)];
+  for (std::size_t i = 0; i < y.size(); ++i)
+    if (y[i] != 0) dense::axpy(force_.data(), y[i], p.rows.row(static_cast<Index>(i)), n);
+  for (std::size_t s = steps_.size(); s-- > 0;) {
+    const double* a = p.rows.row(steps_[s].row);
+    const double change = -force_[at(steps_[s].pivot)] / a[steps_[s].pivot];
+    y[at(steps_[s].row)] += change;
+    dense::axpy(force_.data(), change, a, n);
+  }
+  for (Index j = 0; j < n; ++j)
+    if (kind_[at(j)] == kFixed) z[at(j)] -= force_[at(j)];
+}
+
 }  // namespace emisopt::detail

@@ -25,6 +25,8 @@ class Reduction {
   void restore(const QpProblem& p, std::span<const double> v, std::span<const double> row_multiplier,
                std::span<const double> bound_multiplier, std::span<double> x, std::span<double> y,
                std::span<double> z);
+  /// One correction of the multipliers that restore() found.
+  void correct(const QpProblem& p, std::span<const double> x, std::span<double> y, std::span<double> z);
 
  private:
   int choose(const QpProblem& p, bool backwards);

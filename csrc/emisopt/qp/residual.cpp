@@ -17,18 +17,27 @@ double at(std::span<const double> v, Index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
 }
 
-// What the objective would be if an equality put one of its variables where its right side says: so that a
-// problem whose best objective is 0 (stand still, against gravity) has a yardstick, too.
-double energy_of_equalities(const QpProblem& p) {
+// An equality's largest term says how large the variables that it determines might have been: states that stand
+// still because forces cancel are judged by the forces. size (n) is raised to that; returns the largest energy
+// that belongs to one of them.
+double sizes_of_equalities(const QpProblem& p, std::span<const double> x, double* size) {
   double energy = 0;
+  const Index n = p.hessian.rows;
+  for (Index j = 0; j < n; ++j) size[j] = 0;
   for (Index i = 0; i < p.rows.rows; ++i) {
     const double b = p.row_upper[static_cast<std::size_t>(i)];
-    if (b == 0 || b != p.row_lower[static_cast<std::size_t>(i)] || at(p.l1, i, kInf) < kInf) continue;
+    if (b != p.row_lower[static_cast<std::size_t>(i)] || at(p.l1, i, kInf) < kInf) continue;
     const double* a = p.rows.row(i);
-    double largest = 0;
-    for (Index j = 0; j < p.rows.cols; ++j) largest = std::max(largest, std::abs(a[j]));
-    for (Index j = 0; j < p.rows.cols; ++j)
-      if (std::abs(a[j]) > 0.1 * largest) energy = std::max(energy, 0.5 * p.hessian(j, j) * b * b / (a[j] * a[j]));
+    double largest = 0, term = std::abs(b);
+    for (Index j = 0; j < n; ++j) {
+      largest = std::max(largest, std::abs(a[j]));
+      term = std::max(term, std::abs(a[j] * x[static_cast<std::size_t>(j)]));
+    }
+    for (Index j = 0; j < n; ++j) {
+      if (!(std::abs(a[j]) > 0.1 * largest)) continue;
+      size[j] = std::max(size[j], term / std::abs(a[j]));
+      energy = std::max(energy, 0.5 * p.hessian(j, j) * size[j] * size[j]);
+    }
   }
   return energy;
 }
@@ -38,7 +47,10 @@ double energy_of_equalities(const QpProblem& p) {
 // yardstick, and with it the tolerance.
 class Sizes {
  public:
-  Sizes(const QpProblem& p, std::span<const double> x, std::span<double> memory) : p_(p), x_(x) {
+  /// memory (2 n)
+  Sizes(const QpProblem& p, std::span<const double> x, std::span<double> memory)
+      : p_(p), x_(x), known_(memory.data()), determined_(memory.data() + x.size()) {
+    const double equalities = sizes_of_equalities(p, x, determined_);
     // What the terms of the objective amount to at x, and what a Newton step along one variable alone, within
     // its box, would amount to. Without a box that step may be absurd: of those the geometric mean counts.
     double terms = 0, boxed = 0, logs = 0;
@@ -57,15 +69,13 @@ class Sizes {
         ++open;
       }
     }
-    energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0, energy_of_equalities(p)});
-    if (memory.size() < x.size()) return;
-    for (std::size_t j = 0; j < x.size(); ++j) memory[j] = compute(static_cast<Index>(j));
-    known_ = memory.data();
+    energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0, equalities});
+    for (std::size_t j = 0; j < x.size(); ++j) known_[j] = compute(static_cast<Index>(j));
   }
   double energy() const { return energy_; }
   /// The size that variable j may be expected to have: by this value, or by its Newton step as far as the box
   /// and the energy allow it.
-  double of(Index j) const { return known_ ? known_[j] : compute(j); }
+  double of(Index j) const { return known_[j]; }
   /// Sum of |H_jk| times the size of x_k.
   double curvature(Index j) const {
     double sum = 0;
@@ -78,7 +88,7 @@ class Sizes {
     const double g = std::abs(p_.gradient[static_cast<std::size_t>(j)]), h = p_.hessian(j, j);
     double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy_ / h)) : kInf);
     if (g > 0) step = std::min(step, energy_ / g);
-    const double size = std::max(std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0);
+    const double size = std::max({std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0, determined_[j]});
     return size > 0 ? size : 1;
   }
   double box(Index j) const {
@@ -87,7 +97,7 @@ class Sizes {
   const QpProblem& p_;
   std::span<const double> x_;
   double energy_ = 0;
-  const double* known_ = nullptr;
+  double *known_, *determined_;
 };
 
 // A row without entries has no size but its bounds', and 0 <= -1e-17 is meant to hold: the largest bound of all
@@ -133,16 +143,17 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
   QpResidual r;
   const auto nn = static_cast<std::size_t>(n);
   std::vector<double> own;
-  if (memory.size() < 3 * nn) {
-    own.resize(3 * nn);
+  if (memory.size() < 4 * nn) {
+    own.resize(4 * nn);
     memory = own;
   }
-  const Sizes sizes(p, x, memory.subspan(0, nn));
-  double *forces = memory.data() + n, *parts = forces + n;
+  const Sizes sizes(p, x, memory.subspan(0, 2 * nn));
+  double *forces = memory.data() + 2 * n, *parts = forces + n;
   for (Index j = 0; j < n; ++j) {
-    forces[j] = p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
-    parts[j] = 0;
-    for (Index k = 0; k < n; ++k) forces[j] += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
+    double product = 0;
+    for (Index k = 0; k < n; ++k) product += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
+    forces[j] = product + p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
+    parts[j] = std::abs(product);
   }
   double energy = sizes.energy();
   const double floor = energy > 0 ? energy : 1;
@@ -179,15 +190,20 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
     }
   }
   if (energy == 0) energy = 1;
+  double negligible = energy;
+  for (Index j = 0; j < n; ++j)
+    negligible = std::max(negligible, parts[j] * std::abs(x[static_cast<std::size_t>(j)]));
+  negligible *= kNegligible;
 
   for (Index j = 0; j < n; ++j) {
     const double xj = x[static_cast<std::size_t>(j)], zj = z[static_cast<std::size_t>(j)];
     const double gj = p.gradient[static_cast<std::size_t>(j)];
     const double force = forces[j];
-    // The last term: a variable on which nearly nothing acts is judged by what it could still gain.
+    // The last term: a variable on which nearly nothing acts is judged by what it could still gain, of the energy
+    // that all forces have.
     const double reach = sizes.of(j);
     const double size =
-        std::max({std::abs(gj), sizes.curvature(j), parts[j], std::abs(zj), kNegligible * energy / reach});
+        std::max({std::abs(gj), sizes.curvature(j), parts[j], std::abs(zj), negligible / reach});
     r.dual = std::max(r.dual, std::abs(force) / size);
     nan |= std::isnan(force);
 
@@ -209,7 +225,7 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
 QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const double> y,
                  std::span<const double> z, std::span<double> memory) {
   const Index n = p.hessian.rows, m = p.rows.rows;
-  double *force = memory.data(), *reach = force + n, *value = reach + n;
+  double *force = memory.data(), *reach = force + n, *part = reach + n, *value = part + n;
   dense::multiply(force, p.hessian, x.data());
   dense::multiply(value, p.rows, x.data());
 
@@ -230,8 +246,8 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
       ++open;
     }
   }
-  double energy = std::max({terms, boxed, open ? std::exp(logs / open) : 0, energy_of_equalities(p)});
-  const double negligible = kNegligible * energy;
+  double energy = std::max({terms, boxed, open ? std::exp(logs / open) : 0, sizes_of_equalities(p, x, part)});
+  double negligible = energy;
   const double floor = energy > 0 ? energy : 1;
 
   QpResidual r;
@@ -242,7 +258,7 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     const double g = std::abs(p.gradient[k]), h = p.hessian(j, j);
     double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy / h)) : kInf);
     if (g > 0) step = std::min(step, energy / g);
-    const double size = std::max(std::abs(x[k]), step < kInf ? step : 0);
+    const double size = std::max({std::abs(x[k]), step < kInf ? step : 0, part[j]});
     reach[j] = size > 0 ? size : 1;
   }
   for (Index i = 0; i < m; ++i) {
@@ -272,10 +288,12 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     }
   }
 
-  for (Index j = 0; j < n; ++j) value[m + j] = std::abs(force[j]);  // of the curvature's terms, at least this
+  for (Index j = 0; j < n; ++j) part[j] = std::abs(force[j]);  // of the curvature's terms, at least this
   for (Index j = 0; j < n; ++j) force[j] += p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
-  double* part = value + m;
   for (Index i = 0; i < m; ++i) add_row(force, part, p.rows.row(i), y[static_cast<std::size_t>(i)], n);
+  for (Index j = 0; j < n; ++j)
+    negligible = std::max(negligible, part[j] * std::abs(x[static_cast<std::size_t>(j)]));
+  negligible *= kNegligible;
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);
     const double size =
