@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kFine = 1e-10;       // below, an upper bound says enough
-constexpr double kNegligible = 1e-3;  // share of the objective below which a force counts as that share
+constexpr double kNegligible = 1e-2;  // share of the objective below which a force counts as that share
 
 double at(std::span<const double> v, Index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
