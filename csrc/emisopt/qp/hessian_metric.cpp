@@ -2,22 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 
 #include "emisopt/qp/dense.hpp"
+#include "emisopt/qp/entries.hpp"
 
 namespace emisopt::detail {
 namespace {
 constexpr int kBlock = 32;  // rows transformed together
-
-// Is any of 8 entries not zero? Sign bits aside, so that -0 is zero.
-inline bool any(const double* a) {
-  std::uint64_t bits[8], all = 0;
-  std::memcpy(bits, a, sizeof bits);
-  for (std::uint64_t b : bits) all |= b;
-  return (all << 1) != 0;
-}
 }
 
 HessianMetric::HessianMetric(int max_variables, int max_rows) : table_(kernels::dense_table()) {
@@ -64,7 +55,7 @@ bool HessianMetric::load(const QpProblem& p, bool inverse, double least) {
     Index j = 0;
     Entry* kept = entries_.data() + i * kFew;
     while (j < n) {
-      if (j + 8 <= n && !any(a + j)) {
+      if (j + 8 <= n && !any_entry(a + j)) {
         j += 8;
         continue;
       }

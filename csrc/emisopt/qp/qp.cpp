@@ -15,7 +15,7 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kInnerShare = 1e-3;    // of the tolerance, for a problem without its equalities
+constexpr double kInnerShare = 1e-2;    // of the tolerance, for a problem without its equalities
 constexpr Index kActiveSetOrder = 320;  // cold starts up to here begin with the active set method
 
 // 0 x is NaN where x is not finite, and a sum keeps it: no branch per entry.
@@ -228,7 +228,7 @@ void QpSolver::Workspace::take(const QpProblem& p) {
     paid += slack * (p.l1[i] + 0.5 * (p.l2.empty() ? 0 : p.l2[i]) * slack);
   }
   r.objective = 0.5 * twice + paid;
-  r.residual = qp_residual(p, r.x, r.y, r.z, memory);
+  r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
 }
 
 bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End end) {
@@ -321,7 +321,7 @@ void QpSolver::Workspace::infeasible(const QpProblem& p, const std::function<boo
   interior.least_violation(p, r, stop);
   std::copy_n(proof_y.begin(), r.y.size(), r.y.begin());
   std::copy_n(proof_z.begin(), r.z.size(), r.z.begin());
-  r.residual = qp_residual(p, r.x, r.y, r.z, memory);
+  r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
   if (!r.violated.empty()) return;
   const auto m = r.y.size();
   for (std::size_t i = 0; i < m; ++i)
@@ -406,10 +406,10 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
     r.slack[i] = slack;
     r.objective += slack * (p.l1[i] + 0.5 * (p.l2.empty() ? 0 : p.l2[i]) * slack);
   }
-  r.residual = qp_residual(p, r.x, r.y, r.z, memory);
+  r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
   if (!(r.residual.worst() <= options.tolerance)) {
     reduction.correct(p, r.x, r.y, r.z);
-    r.residual = qp_residual(p, r.x, r.y, r.z, memory);
+    r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
   }
   return status == QpStatus::stopped || r.residual.worst() <= options.tolerance;
 }

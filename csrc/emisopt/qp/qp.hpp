@@ -9,6 +9,7 @@
 // Lagrangian and signs: Hx + g + A'y + z = 0, y_i > 0 only at row_upper, y_i < 0 only at row_lower, z
 // likewise for the bounds; on a soft row |y_i| <= l1_i + l2_i s_i, equal to it where s_i > 0.
 #pragma once
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <span>
@@ -50,9 +51,12 @@ struct QpResidual {
 };
 
 /// The independent check: shares no code but products of matrix and vector, and no scaling, with the solver.
-/// x, z (n), y (m). Allocates nothing; with `memory` (qp_residual_memory(n, m)) a residual below 1e-10 may come as an upper bound, sooner.
+/// x, z (n), y (m). With `memory` (qp_residual_memory(n, m)) it does not allocate, and begins with an upper
+/// bound that costs less: one of at most `enough` is returned instead of the residual, and so is one of at
+/// least `hopeless`.
 QpResidual qp_residual(const QpProblem& problem, std::span<const double> x, std::span<const double> y,
-                       std::span<const double> z, std::span<double> memory = {});
+                       std::span<const double> z, std::span<double> memory = {}, double enough = 0,
+                       double hopeless = HUGE_VAL);
 constexpr std::size_t qp_residual_memory(Index n, Index m) { return static_cast<std::size_t>(4 * n + m); }
 
 enum class QpMethod {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "emisopt/qp/dense.hpp"
+#include "emisopt/qp/entries.hpp"
 
 namespace emisopt::detail {
 namespace {
@@ -55,8 +56,7 @@ int Reduction::choose(const QpProblem& p, bool backwards) {
     const double* a = p.rows.row(i);
     double largest = 0, best = 0;
     Index pivot = -1;
-    for (Index j = 0; j < n; ++j) {
-      if (a[j] == 0) continue;
+    for (Index j = next_entry(a, 0, n); j < n; j = next_entry(a, j + 1, n)) {
       const double size = std::abs(a[j]);
       largest = std::max(largest, size);
       if (!seen_[at(j)] && size > best && free(p, j)) {
@@ -79,8 +79,8 @@ bool Reduction::worthwhile(const QpProblem& p) {
   if ((gone + equalities) * 8 < n) return false;
   steps_.clear();
   if (equalities > 0) {
-    const int backward = choose(p, true), forward = choose(p, false);
-    if (backward > forward) choose(p, true);
+    const int forward = choose(p, false);
+    if (forward < equalities && choose(p, true) <= forward) choose(p, false);
   }
   gone += static_cast<Index>(steps_.size());
   return gone * 8 >= n && gone < n;
@@ -94,8 +94,8 @@ void Reduction::express(const QpProblem& p) {
     double* w = combination_.data() + static_cast<Index>(s) * kept;
     std::fill_n(w, kept, 0.0);
     double right = p.row_lower[at(row)];
-    for (Index j = 0; j < n; ++j) {
-      if (a[j] == 0 || j == pivot) continue;
+    for (Index j = next_entry(a, 0, n); j < n; j = next_entry(a, j + 1, n)) {
+      if (j == pivot) continue;
       if (kind_[at(j)] == kKept) {
         w[place_[at(j)]] += a[j];
         continue;
@@ -195,8 +195,7 @@ QpProblem Reduction::reduce(const QpProblem& p) {
     const double* a = p.rows.row(i);
     std::fill_n(out, kept, 0.0);
     double constant = 0;
-    for (Index j = 0; j < n; ++j) {
-      if (a[j] == 0) continue;
+    for (Index j = next_entry(a, 0, n); j < n; j = next_entry(a, j + 1, n)) {
       if (kind_[at(j)] == kKept) {
         out[place_[at(j)]] += a[j];
         continue;

@@ -4,20 +4,22 @@
 #include <limits>
 
 #include "emisopt/qp/dense.hpp"
+#include "emisopt/qp/entries.hpp"
 #include "emisopt/qp/qp.hpp"
 
 namespace emisopt {
 namespace {
 
+using detail::next_entry;
+
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kFine = 1e-10;       // below, an upper bound says enough
 constexpr double kNegligible = 1e-2;  // share of the objective below which a force counts as that share
 
 double at(std::span<const double> v, Index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
 }
 
-// An equality's largest term says how large the variables that it determines might have been: states that stand
+// An equality's largest term says how large the free variables that it determines might have been: states that stand
 // still because forces cancel are judged by the forces. size (n) is raised to that; returns the largest energy
 // that belongs to one of them.
 double sizes_of_equalities(const QpProblem& p, std::span<const double> x, double* size) {
@@ -29,12 +31,12 @@ double sizes_of_equalities(const QpProblem& p, std::span<const double> x, double
     if (b != p.row_lower[static_cast<std::size_t>(i)] || at(p.l1, i, kInf) < kInf) continue;
     const double* a = p.rows.row(i);
     double largest = 0, term = std::abs(b);
-    for (Index j = 0; j < n; ++j) {
+    for (Index j = next_entry(a, 0, n); j < n; j = next_entry(a, j + 1, n)) {
       largest = std::max(largest, std::abs(a[j]));
       term = std::max(term, std::abs(a[j] * x[static_cast<std::size_t>(j)]));
     }
-    for (Index j = 0; j < n; ++j) {
-      if (!(std::abs(a[j]) > 0.1 * largest)) continue;
+    for (Index j = next_entry(a, 0, n); j < n; j = next_entry(a, j + 1, n)) {
+      if (!(std::abs(a[j]) > 0.5 * largest) || at(p.lower, j, -kInf) > -kInf || at(p.upper, j, kInf) < kInf) continue;
       size[j] = std::max(size[j], term / std::abs(a[j]));
       energy = std::max(energy, 0.5 * p.hessian(j, j) * size[j] * size[j]);
     }
@@ -190,17 +192,13 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
     }
   }
   if (energy == 0) energy = 1;
-  double negligible = energy;
-  for (Index j = 0; j < n; ++j)
-    negligible = std::max(negligible, parts[j] * std::abs(x[static_cast<std::size_t>(j)]));
-  negligible *= kNegligible;
+  const double negligible = kNegligible * energy;
 
   for (Index j = 0; j < n; ++j) {
     const double xj = x[static_cast<std::size_t>(j)], zj = z[static_cast<std::size_t>(j)];
     const double gj = p.gradient[static_cast<std::size_t>(j)];
     const double force = forces[j];
-    // The last term: a variable on which nearly nothing acts is judged by what it could still gain, of the energy
-    // that all forces have.
+    // The last term: a variable on which nearly nothing acts is judged by what it could still gain.
     const double reach = sizes.of(j);
     const double size =
         std::max({std::abs(gj), sizes.curvature(j), parts[j], std::abs(zj), negligible / reach});
@@ -247,7 +245,7 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     }
   }
   double energy = std::max({terms, boxed, open ? std::exp(logs / open) : 0, sizes_of_equalities(p, x, part)});
-  double negligible = energy;
+  const double negligible = kNegligible * energy;  // over reach it rises with the energy, so this is below exact()'s
   const double floor = energy > 0 ? energy : 1;
 
   QpResidual r;
@@ -291,9 +289,6 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
   for (Index j = 0; j < n; ++j) part[j] = std::abs(force[j]);  // of the curvature's terms, at least this
   for (Index j = 0; j < n; ++j) force[j] += p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
   for (Index i = 0; i < m; ++i) add_row(force, part, p.rows.row(i), y[static_cast<std::size_t>(i)], n);
-  for (Index j = 0; j < n; ++j)
-    negligible = std::max(negligible, part[j] * std::abs(x[static_cast<std::size_t>(j)]));
-  negligible *= kNegligible;
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);
     const double size =
@@ -321,10 +316,10 @@ double QpResidual::worst() const {
 }
 
 QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<const double> y,
-                       std::span<const double> z, std::span<double> memory) {
+                       std::span<const double> z, std::span<double> memory, double enough, double hopeless) {
   if (memory.size() >= qp_residual_memory(p.hessian.rows, p.rows.rows)) {
     const QpResidual bound = quick(p, x, y, z, memory);
-    if (bound.worst() <= kFine) return bound;
+    if (bound.worst() <= enough || bound.worst() >= hopeless) return bound;
   }
   return exact(p, x, y, z, memory);
 }
