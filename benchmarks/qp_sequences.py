@@ -126,3 +126,59 @@ class Loop:
         y[soft : len(y) - SETPOINTS] = y[soft + SETPOINTS :]
         z[: moves - SETPOINTS] = z[SETPOINTS:moves]
         return y, z
+
+
+def wide(n: int, smooth: bool, seed: int = 0) -> tuple[Qp, Qp]:
+    """Many variables (n setpoint values and 4 slacks), few outputs (240 or 256): the same problem dense and with
+    the outputs as variables of their own (sparse: y = Ju are equalities).
+
+    H = block tridiagonal + J'QJ. smooth: step responses; else decaying random Jacobians.
+    """
+    rng = np.random.default_rng(seed)
+    steps = 60 if n < 512 else 64
+    per_block, rows = 8, steps * OUTPUTS
+    blocks = n // per_block
+    age = np.arange(steps)[:, None] / steps - np.arange(blocks)[None, :] / blocks
+    if smooth:
+        speed = rng.uniform(2, 12, (OUTPUTS, per_block))
+        gain = rng.normal(size=(OUTPUTS, per_block)) / blocks
+        response = gain * (1 - np.exp(-speed * np.maximum(age, 0)[..., None, None]))
+        response = np.where(age[..., None, None] >= 0, response, 0)
+    else:
+        response = rng.normal(size=(steps, blocks, OUTPUTS, per_block)) / np.sqrt(blocks)
+        response = response * np.where(age >= 0, np.exp(-4 * np.maximum(age, 0)), 0)[..., None, None]
+    j = response.transpose(0, 2, 1, 3).reshape(rows, n)
+    difference = np.eye(n) - np.eye(n, k=-per_block)
+    total = n + OUTPUTS
+    h0 = np.zeros((total, total))
+    h0[:n, :n] = 0.1 * difference.T @ difference + 1e-3 * np.eye(n)
+    h0[n:, n:] = SLACK_L2 * np.eye(OUTPUTS)
+    p = h0.copy()
+    p[:n, :n] += j.T @ j
+    target = j @ rng.uniform(0.2, 0.8, n)
+    economics = 0.02 * rng.normal(size=n)
+    q = np.concatenate([economics - j.T @ target, np.full(OUTPUTS, SLACK_L1)])
+    slack = -np.tile(np.eye(OUTPUTS), (steps, 1))
+    rates = np.hstack([difference[per_block:], np.zeros((n - per_block, OUTPUTS))])
+    a = np.ascontiguousarray(np.vstack([np.hstack([j, slack]), rates]))
+    limit = target + 0.1 * np.abs(target).max() * rng.uniform(-0.2, 1, rows)
+    low = np.concatenate([np.full(rows, -np.inf), np.full(n - per_block, -0.1)])
+    high = np.concatenate([limit, np.full(n - per_block, 0.1)])
+    lb, ub = np.zeros(total), np.concatenate([np.ones(n), np.full(OUTPUTS, np.inf)])
+    dense = Qp(p, q, a, low, high, lb, ub)
+
+    lifted_h = np.zeros((total + rows, total + rows))
+    lifted_h[:total, :total] = h0
+    lifted_h[total:, total:] = np.eye(rows)
+    lifted_q = np.concatenate([economics, np.full(OUTPUTS, SLACK_L1), -target])
+    lifted_a = np.zeros((2 * rows + n - per_block, total + rows))
+    lifted_a[:rows, :n], lifted_a[:rows, total:] = j, -np.eye(rows)
+    lifted_a[rows : 2 * rows, n:total], lifted_a[rows : 2 * rows, total:] = slack, np.eye(rows)
+    lifted_a[2 * rows :, :total] = rates
+    zero = np.zeros(rows)
+    free = np.full(rows, np.inf)
+    lifted = Qp(
+        lifted_h, lifted_q, lifted_a, np.concatenate([zero, low]), np.concatenate([zero, high]),
+        np.concatenate([lb, -free]), np.concatenate([ub, free]),
+    )  # fmt: skip
+    return dense, lifted

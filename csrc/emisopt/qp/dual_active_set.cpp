@@ -13,8 +13,10 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kDefinite = 1e-11;     // least pivot of H, relative to its diagonal
 constexpr double kDependent = 1e-10;    // least new part of a row that joins, squared and relative
 constexpr double kViolated = 1e-13;     // relative to x in the metric of diag(H)
+constexpr double kDoubtful = 1e4;       // up to so many times that, a contradiction may be rounding
 constexpr double kWorthwhile = 0.2;     // candidates are at least this share of the worst violation
 constexpr Index kInverseOrder = 48;     // up to this order L^-1 pays in a cold start
+constexpr signed char kIgnored = 4;
 constexpr int kIdle = 60;               // steps of length zero in a row: cycling
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
@@ -315,6 +317,11 @@ bool DualActiveSet::join(int k) {
         blocking = i;
       }
     }
+    if (step == kInf && score_[at(k)] <= doubt_) {  // a copy of what binds already, off by rounding
+      state_[at(k)] = kIgnored;
+      ignored_ = true;
+      return true;
+    }
     if (step == kInf) {
       std::fill(y.begin(), y.end(), 0.0);
       std::fill(z.begin(), z.end(), 0.0);
@@ -378,6 +385,9 @@ int DualActiveSet::scan() {
   for (Index k = 0; k < all; ++k)
     score_[at(k)] = std::max(low_[at(k)] - value_[at(k)], value_[at(k)] - high_[at(k)]) * weight[k];
   for (int i = 0; i < factor_.size(); ++i) score_[at(id_[at(i)])] = 0;
+  if (ignored_)
+    for (Index k = 0; k < all; ++k)
+      if (state_[at(k)] == kIgnored) score_[at(k)] = 0;
   if (held_ > 0)
     for (Index i = 0; i < m; ++i)
       if (std::abs(state_[at(i)]) == 3) {
@@ -387,6 +397,7 @@ int DualActiveSet::scan() {
   double worst = 0;
   for (Index k = 0; k < all; ++k) worst = std::max(worst, score_[at(k)]);
   if (!(worst > least)) return 0;
+  doubt_ = kDoubtful * least;
   double floor = std::max(least, kWorthwhile * worst);
   int count = 0;
   for (Index k = 0; k < all; ++k) {

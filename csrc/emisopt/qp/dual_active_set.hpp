@@ -76,10 +76,13 @@ class DualActiveSet {
   GramFactor factor_;
   const kernels::DenseTable& table_;
   long stride_ = 0;
+  double doubt_ = 0;
+  bool ignored_ = false;
   int pivots_ = 0, max_pivots_ = 0, held_ = 0, idle_ = 0;
   std::vector<double> low_, high_, value_, score_;  // (m + n): rows, then bounds; x is value_ from m
   std::vector<double> l1_, l2_;                     // (m)
-  // 0: out; +-1: in the set, at upper or lower side; +-2: in the set, slack open; +-3: held at +-l1, not in it
+  // 0: out; +-1: in the set, at upper or lower side; +-2: in the set, slack open; +-3: held at +-l1, not in it;
+  // 4: out, and not asked again
   std::vector<signed char> state_;  // (m + n)
   std::vector<double> origin_, u_, tmp_;                                          // (n)
   std::vector<double> members_;                                                   // (capacity, stride)

@@ -16,6 +16,7 @@ DualActiveSet::End DualActiveSet::run(const QpProblem& p, std::span<const double
   metric_.moved(p);
   take_bounds(p);
   pivots_ = 0;
+  ignored_ = false;
   open_set(y0, z0);
   start(p);
   const int count = factor_.size();
@@ -53,6 +54,10 @@ DualActiveSet::End DualActiveSet::feedback(const QpProblem& p, int max_pivots,
   metric_.moved(p);
   take_bounds(p);
   pivots_ = 0;
+  if (ignored_)
+    for (signed char& state : state_)
+      if (state == 4) state = 0;
+  ignored_ = false;
   for (int i = factor_.size() - 1; i >= 0; --i) {
     const int k = id_[at(i)], side = state_[at(k)] > 0 ? 1 : -1;
     if (!std::isfinite(side > 0 ? high_[at(k)] : low_[at(k)])) {

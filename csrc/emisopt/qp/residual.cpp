@@ -44,6 +44,11 @@ double sizes_of_equalities(const QpProblem& p, std::span<const double> x, double
   return energy;
 }
 
+// A Newton step that no box limits may be absurd: it counts where nothing else does, or up to a hundredfold.
+double together(double known, double unlimited) {
+  return known > 0 ? std::max(known, std::min(unlimited, 100 * known)) : unlimited;
+}
+
 // The sizes that residuals are judged against, so that neither units nor a solution at 0 matter. Energies are
 // in the objective's unit, which all variables share: they keep one ill-scaled variable from blowing up the
 // yardstick, and with it the tolerance.
@@ -59,10 +64,9 @@ class Sizes {
     int open = 0;
     for (Index j = 0; j < p.hessian.rows; ++j) {
       const double g = std::abs(p.gradient[static_cast<std::size_t>(j)]);
-      double curvature = 0;
-      for (Index k = 0; k < p.hessian.rows; ++k)
-        curvature += std::abs(p.hessian(j, k) * x[static_cast<std::size_t>(k)]);
-      terms += (g + 0.5 * curvature) * std::abs(x[static_cast<std::size_t>(j)]);
+      double curvature = 0;  // the sum, not the sum of sizes: along a null direction of H they may be huge
+      for (Index k = 0; k < p.hessian.rows; ++k) curvature += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
+      terms += (g + 0.5 * std::abs(curvature)) * std::abs(x[static_cast<std::size_t>(j)]);
       const double step = std::min(box(j), p.hessian(j, j) > 0 ? g / p.hessian(j, j) : kInf);
       if (std::isfinite(box(j))) {
         boxed = std::max(boxed, g * step);
@@ -71,7 +75,7 @@ class Sizes {
         ++open;
       }
     }
-    energy_ = std::max({terms, boxed, open ? std::exp(logs / open) : 0, equalities});
+    energy_ = together(std::max({terms, boxed, equalities}), open ? std::exp(logs / open) : 0);
     for (std::size_t j = 0; j < x.size(); ++j) known_[j] = compute(static_cast<Index>(j));
   }
   double energy() const { return energy_; }
@@ -244,7 +248,8 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
       ++open;
     }
   }
-  double energy = std::max({terms, boxed, open ? std::exp(logs / open) : 0, sizes_of_equalities(p, x, part)});
+  double energy =
+      together(std::max({terms, boxed, sizes_of_equalities(p, x, part)}), open ? std::exp(logs / open) : 0);
   const double negligible = kNegligible * energy;  // over reach it rises with the energy, so this is below exact()'s
   const double floor = energy > 0 ? energy : 1;
 
