@@ -22,6 +22,7 @@ void bind_train(py::module_& m);       // train.cpp: progress and results
 void bind_transplant(py::module_& m);  // transplant.cpp: a forecaster for another plant
 void bind_online(py::module_& m);      // online.cpp: learning row by row
 void bind_corrector(py::module_& m);   // corrector.cpp: the closed-form forecaster that follows the labels
+void bind_qp(py::module_& m);          // qp.cpp: the quadratic program by itself
 void bind_control(py::module_& m);     // control.cpp: limits, objective, decisions
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops

@@ -6,7 +6,7 @@ limits and objective, the controller, scores.
 
 from __future__ import annotations
 
-from emisopt import metrics, plants
+from emisopt import metrics, plants, qp
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
 from emisopt.beside import Blend
 from emisopt.climatology import Climatology
@@ -64,6 +64,7 @@ __all__ = [
     "load_tagmap",
     "metrics",
     "plants",
+    "qp",
     "read_history",
     "run_online",
     "shipped_tagmaps",

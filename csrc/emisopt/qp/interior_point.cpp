@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "emisopt/qp/dense.hpp"
+#include "emisopt/qp/entries.hpp"
 
 namespace emisopt::detail {
 namespace {
@@ -27,7 +28,7 @@ constexpr double kEqual = 1e-13;          // bounds closer than this, in scaled 
 InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
   const auto nn = static_cast<std::size_t>(max_variables), mm = static_cast<std::size_t>(max_rows);
   for (auto* v : {&gradient, &lower, &upper, &x, &z, &dx_, &rd_, &rhs_, &rest_}) v->resize(nn);
-  for (auto* v : {&row_lower, &row_upper, &l1, &l2, &y, &eq_y_, &eq_r_, &value_, &dvalue_, &weight_, &push_})
+  for (auto* v : {&row_lower, &row_upper, &l1, &l2, &y, &eq_y_, &eq_r_, &value_, &dvalue_, &weight_, &push_, &gather_})
     v->resize(mm);
   hessian.resize(nn * nn);
   factor_.resize(nn * nn);
@@ -35,7 +36,7 @@ InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
   full_rows_.resize(mm * nn);
   full_weight_.resize(mm);
   full_.reserve(mm);
-  entries_.reserve(mm * (nn / kSparse));
+  entries_.reserve(mm * (nn / kSparse) + 1);
   work_.resize(static_cast<std::size_t>(kernels::dense_work(max_variables)));
   sides_.resize(2 * nn + 2 * mm);
   fixed_.resize(nn);
@@ -66,15 +67,29 @@ void InteriorPoint::sort_rows() {
   entries_.clear();
   for (Index i = 0; i < m; ++i) {
     const double* a = rows.data() + i * n;
-    const auto entries = std::count_if(a, a + n, [](double v) { return v != 0; });
-    if (entries * kSparse <= n) {
-      for (Index j = 0; j < n; ++j)
-        if (a[j] != 0) entries_.push_back({i, j, a[j]});
-      continue;
-    }
+    const std::size_t before = entries_.size();
+    Index entries = 0, j = next_entry(a, 0, n);
+    for (; j < n && (entries + 1) * kSparse <= n; j = next_entry(a, j + 1, n), ++entries)
+      entries_.push_back({i, j, a[j]});
+    if (j == n) continue;
+    entries_.resize(before);
     std::copy_n(a, n, full_rows_.data() + static_cast<Index>(full_.size()) * n);
     full_.push_back(i);
   }
+}
+
+void InteriorPoint::row_values(double* value, const double* v) {
+  const auto count = static_cast<Index>(full_.size());
+  dense::multiply(gather_.data(), ConstView(full_rows_.data(), count, n), v);
+  for (Index i = 0; i < m; ++i) value[i] = 0;
+  for (std::size_t f = 0; f < full_.size(); ++f) value[full_[f]] = gather_[f];
+  for (const Entry& e : entries_) value[e.row] += e.value * v[e.column];
+}
+
+void InteriorPoint::add_rows(double* force, const double* push) {
+  for (std::size_t f = 0; f < full_.size(); ++f) gather_[f] = push[full_[f]];
+  dense::add_transposed(force, ConstView(full_rows_.data(), static_cast<Index>(full_.size()), n), gather_.data());
+  for (const Entry& e : entries_) force[e.column] += e.value * push[e.row];
 }
 
 void InteriorPoint::start(Mode mode) {
@@ -93,8 +108,7 @@ void InteriorPoint::start(Mode mode) {
     else
       x[at] = std::clamp(0.0, std::isfinite(low) ? low + 1 : -1.0, std::isfinite(high) ? high - 1 : 1.0);
   }
-  const ConstView a(rows.data(), m, n);
-  dense::multiply(value_.data(), a, x.data());
+  row_values(value_.data(), x.data());
 
   // Complementarity to start from: that of the soft rows as x violates them, so that neither t nor e has to
   // grow from nearly nothing.
@@ -153,8 +167,8 @@ void InteriorPoint::start(Mode mode) {
 }
 
 void InteriorPoint::evaluate() {
-  const ConstView h(hessian.data(), n, n), a(rows.data(), m, n);
-  dense::multiply(value_.data(), a, x.data());
+  const ConstView h(hessian.data(), n, n);
+  row_values(value_.data(), x.data());
   double size_dual = 1, size_primal = 1;
   if (mode_ == Mode::solve) {
     dense::multiply(rd_.data(), h, x.data());
@@ -183,7 +197,7 @@ void InteriorPoint::evaluate() {
       push_[static_cast<std::size_t>((k - 2 * n) % m)] -= s.sign * s.z;
   });
   if (products_ > 0) mu_ /= products_;
-  dense::add_transposed(rd_.data(), a, push_.data());
+  add_rows(rd_.data(), push_.data());
   for (Index i = 0; i < m; ++i) {
     primal_ = std::max(primal_, std::abs(eq_r_[static_cast<std::size_t>(i)]));
     size_dual = std::max(size_dual, std::abs(push_[static_cast<std::size_t>(i)]));
@@ -235,15 +249,15 @@ bool InteriorPoint::factorise() {
 
 void InteriorPoint::refine() {
   // Residual of (H + rho I + A'DA) dx = rhs without the matrix that the factor has overwritten.
-  const ConstView h(hessian.data(), n, n), a(rows.data(), m, n);
+  const ConstView h(hessian.data(), n, n);
   if (mode_ == Mode::solve)
     dense::multiply(rest_.data(), h, dx_.data());
   else
     for (Index j = 0; j < n; ++j)
       rest_[static_cast<std::size_t>(j)] = 1e-7 * dx_[static_cast<std::size_t>(j)];
-  dense::multiply(dvalue_.data(), a, dx_.data());
+  row_values(dvalue_.data(), dx_.data());
   for (Index i = 0; i < m; ++i) dvalue_[static_cast<std::size_t>(i)] *= weight_[static_cast<std::size_t>(i)];
-  dense::add_transposed(rest_.data(), a, dvalue_.data());
+  add_rows(rest_.data(), dvalue_.data());
   for_sides([&](Index k, Side& s) {
     if (k < 2 * n) rest_[static_cast<std::size_t>(k % n)] += s.d * dx_[static_cast<std::size_t>(k % n)];
   });
@@ -256,7 +270,6 @@ void InteriorPoint::refine() {
 }
 
 void InteriorPoint::direction() {
-  const ConstView a(rows.data(), m, n);
   for (Index j = 0; j < n; ++j) rhs_[static_cast<std::size_t>(j)] = -rd_[static_cast<std::size_t>(j)];
   for (Index i = 0; i < m; ++i)
     push_[static_cast<std::size_t>(i)] = -eq_r_[static_cast<std::size_t>(i)] / kDelta;
@@ -268,13 +281,13 @@ void InteriorPoint::direction() {
     else
       push_[static_cast<std::size_t>((k - 2 * n) % m)] += s.sign * s.d * s.q;
   });
-  dense::add_transposed(rhs_.data(), a, push_.data());
+  add_rows(rhs_.data(), push_.data());
   for (Index j = 0; j < n; ++j)
     if (fixed_[static_cast<std::size_t>(j)]) rhs_[static_cast<std::size_t>(j)] = 0;
   std::copy_n(rhs_.begin(), n, dx_.begin());
   dense::cholesky_solve(dx_.data(), ConstView(factor_.data(), n, n));
   refine();
-  dense::multiply(dvalue_.data(), a, dx_.data());
+  row_values(dvalue_.data(), dx_.data());
   for_sides([&](Index k, Side& s) {
     s.dz = s.d * (s.q - s.sign * side_dot(k, dx_.data(), dvalue_.data()));
     s.dt = (s.rtz - s.t * s.dz) / s.z;

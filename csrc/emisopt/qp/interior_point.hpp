@@ -57,6 +57,8 @@ class InteriorPoint {
 
   void start(Mode mode);
   void sort_rows();
+  void row_values(double* value, const double* v);      // value (m) = rows v
+  void add_rows(double* force, const double* push);     // force (n) += rows' push
   void evaluate();  // residuals at the iterate
   bool factorise();
   void direction();             // dx and all side directions for the present rtz, rew
@@ -78,13 +80,13 @@ class InteriorPoint {
   std::vector<double> full_weight_;  // (m)
   std::vector<Index> full_;          // which rows those are
   struct Entry {
-    Index row, column;
-    double value;
+    Index row = 0, column = 0;
+    double value = 0;
   };
   std::vector<Entry> entries_;                          // of the other rows, row by row: all that are not 0
   std::vector<double> work_;                            // of kernels/dense.hpp
   std::vector<double> dx_, rd_, rhs_, rest_;            // (n)
-  std::vector<double> value_, dvalue_, weight_, push_;  // (m)
+  std::vector<double> value_, dvalue_, weight_, push_, gather_;  // (m)
   Mode mode_ = Mode::solve;
   double rho_ = 0, mu_ = 0, primal_ = 0, dual_ = 0;
   int iterations_ = 0, products_ = 0;

@@ -6,21 +6,33 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/qp/dense.hpp"
-#include "emisopt/qp/interior_point.hpp"
+#include "emisopt/qp/certificate.hpp"
+#include "emisopt/qp/dual_active_set.hpp"
+#include "emisopt/qp/interior_solver.hpp"
+#include "emisopt/qp/reduction.hpp"
 
 namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr int kRuizPasses = 6;
-constexpr int kMaxNamed = 8;
-constexpr double kElasticTolerance = 1e-8;  // scaled; two decades below the smallest violation that is named
+constexpr double kInnerShare = 1e-2;    // of the tolerance, for a problem without its equalities
+constexpr Index kActiveSetOrder = 320;  // cold starts up to here begin with the active set method
 
+// 0 x is NaN where x is not finite, and a sum keeps it: no branch per entry.
 bool all_finite(ConstView m) {
-  for (Index i = 0; i < m.rows; ++i)
-    for (Index j = 0; j < m.cols; ++j)
-      if (!std::isfinite(m(i, j))) return false;
-  return true;
+  double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  for (Index i = 0; i < m.rows; ++i) {
+    const double* a = m.row(i);
+    Index j = 0;
+    for (; j + 4 <= m.cols; j += 4) {
+      s0 += 0 * a[j];
+      s1 += 0 * a[j + 1];
+      s2 += 0 * a[j + 2];
+      s3 += 0 * a[j + 3];
+    }
+    for (; j < m.cols; ++j) s0 += 0 * a[j];
+  }
+  return (s0 + s1) + (s2 + s3) == 0;
 }
 
 // NaN, a lower bound of +inf or an upper bound of -inf cannot be meant.
@@ -61,6 +73,8 @@ void check(const QpProblem& p, int max_variables, int max_rows) {
                      std::to_string(m));
 }
 
+// All but the matrices: those are looked at when an answer does not verify, because an answer that does has
+// been multiplied with every entry.
 bool usable(const QpProblem& p) {
   for (double v : p.gradient)
     if (!std::isfinite(v)) return false;
@@ -68,9 +82,24 @@ bool usable(const QpProblem& p) {
     if (!(v > 0)) return false;
   for (double v : p.l2)
     if (!(v >= 0) || !std::isfinite(v)) return false;
-  return all_finite(p.hessian) && all_finite(p.rows) && bounds_usable(p.lower, p.upper) &&
-         bounds_usable(p.row_lower, p.row_upper);
+  return bounds_usable(p.lower, p.upper) && bounds_usable(p.row_lower, p.row_upper);
 }
+
+// Multipliers to start from; none, or of no use: a cold start.
+bool usable_start(const QpProblem& p, std::span<const double> y, std::span<const double> z) {
+  if (y.empty() && z.empty()) return false;
+  check_length("QpSolver.solve_from(y)", y.size(), p.rows.rows);
+  check_length("QpSolver.solve_from(z)", z.size(), p.hessian.rows);
+  for (double v : y)
+    if (!std::isfinite(v)) return false;
+  for (double v : z)
+    if (!std::isfinite(v)) return false;
+  return true;
+}
+
+// In advance, by size alone: from a cold start the interior point method needs a number of factorisations
+// that hardly grows, the active set method a step per constraint that binds (docs/qp.md has the figures).
+bool chooses_active_set(const QpProblem& p) { return p.hessian.rows <= kActiveSetOrder; }
 
 }  // namespace
 
@@ -94,194 +123,211 @@ const char* to_string(QpStatus s) {
   return "unknown";
 }
 
+const char* to_string(QpMethod m) {
+  return m == QpMethod::active_set ? "active_set" : m == QpMethod::interior_point ? "interior_point" : "automatic";
+}
+
 struct QpSolver::Workspace {
   Workspace(int max_variables, int max_rows, QpOptions o)
-      : max_n(max_variables), max_m(max_rows), options(o), core(max_variables, max_rows) {
+      : max_n(max_variables),
+        max_m(max_rows),
+        options(o),
+        dual(max_variables, max_rows),
+        interior(max_variables, max_rows, o),
+        reduction(max_variables, max_rows) {
     const auto nn = static_cast<std::size_t>(max_n), mm = static_cast<std::size_t>(max_m);
-    column.resize(nn);
-    row.resize(mm);
-    pass.resize(nn);
-    for (auto* v : {&result.x, &result.z, &best_x, &best_z}) v->reserve(nn);
-    for (auto* v : {&result.y, &result.slack, &best_y, &best_slack}) v->reserve(mm);
-    result.violated.reserve(std::max<std::size_t>(kMaxNamed + 1, 1));
+    for (auto* v : {&result.x, &result.z}) v->reserve(nn);
+    for (auto* v : {&result.y, &result.slack}) v->reserve(mm);
+    result.violated.reserve(9);
+    memory.resize(qp_residual_memory(max_n, max_m));
+    metric.resize(nn * nn);
+    zero.resize(nn);
+    proof_y.resize(mm);
+    proof_z.resize(nn);
+    for (auto* v : {&kept_x, &kept_z}) v->reserve(nn);
+    kept_y.reserve(mm);
   }
 
-  void equilibrate(const QpProblem& p);
-  void unscale(const QpProblem& p);
-  bool verified(const QpProblem& p);
-  void name_violations(const QpProblem& p);
-  void note_violation(int where, double amount);
+  /// What every solve begins with. False: the result says already why not.
+  bool begin(const QpProblem& p);
+  /// The active set method's End as a status; `optimal` only when verified.
+  bool judge(const QpProblem& p, detail::DualActiveSet::End end);
+  void take(const QpProblem& p);
+  void interior_point(const QpProblem& p, const std::function<bool()>* stop);
+  const QpResult& fall_back(const QpProblem& p, bool tried_active, const std::function<bool()>* stop);
+  const QpResult& cold_or_warm(const QpProblem& p, std::span<const double> y, std::span<const double> z,
+                               const std::function<bool()>* stop);
+  bool reduced(const QpProblem& p, const std::function<bool()>* stop);
+  bool prove(const QpProblem& p);
+  void infeasible(const QpProblem& p, const std::function<bool()>* stop);
+  int pivots(const QpProblem& p) const {
+    return options.max_iterations * static_cast<int>(4 + (p.hessian.rows + p.rows.rows) / 4);
+  }
 
   int max_n, max_m;
   QpOptions options;
-  detail::InteriorPoint core;
-  std::vector<double> column, row, pass;  // x = length * column .* x';  scaled row = row .* original
-  double length = 1, cost = 1;
+  detail::DualActiveSet dual;
+  detail::InteriorSolver interior;
+  detail::Reduction reduction;
   QpResult result;
-  std::vector<double> best_x, best_y, best_z, best_slack;  // put aside while an iterate is checked
+  std::vector<double> memory, metric, zero, proof_y, proof_z, kept_x, kept_y, kept_z;
+  bool loaded = false;  // dual holds the matrices of the last problem
 };
 
-// Ruiz 2001 on [H A'; A 0], then one length and one cost factor so that gradient, Newton step or box are of
-// size 1: the interior point's absolute constants rely on it.
-void QpSolver::Workspace::equilibrate(const QpProblem& p) {
-  const Index n = core.n = p.hessian.rows, m = core.m = p.rows.rows;
-  View h(core.hessian.data(), n, n), a(core.rows.data(), m, n);
-  for (Index i = 0; i < n; ++i)
-    for (Index j = 0; j < n; ++j) h(i, j) = 0.5 * (p.hessian(i, j) + p.hessian(j, i));
-  for (Index i = 0; i < m; ++i) std::copy_n(p.rows.row(i), n, a.row(i));
-  std::fill_n(column.begin(), n, 1.0);
-  std::fill_n(row.begin(), m, 1.0);
-  for (int k = 0; k < kRuizPasses; ++k) {
-    std::fill_n(pass.begin(), n, 0.0);
-    for (Index i = 0; i < n; ++i)
-      for (Index j = 0; j < n; ++j)
-        pass[static_cast<std::size_t>(j)] = std::max(pass[static_cast<std::size_t>(j)], std::abs(h(i, j)));
-    for (Index i = 0; i < m; ++i)
-      for (Index j = 0; j < n; ++j)
-        pass[static_cast<std::size_t>(j)] = std::max(pass[static_cast<std::size_t>(j)], std::abs(a(i, j)));
-    for (Index j = 0; j < n; ++j) {
-      double& s = pass[static_cast<std::size_t>(j)];
-      s = s > 0 ? 1 / std::sqrt(s) : 1;
-      column[static_cast<std::size_t>(j)] *= s;
-    }
-    for (Index i = 0; i < m; ++i) {
-      double largest = 0;
-      for (Index j = 0; j < n; ++j) largest = std::max(largest, std::abs(a(i, j)));
-      const double s = largest > 0 ? 1 / std::sqrt(largest) : 1;
-      row[static_cast<std::size_t>(i)] *= s;
-      for (Index j = 0; j < n; ++j) a(i, j) *= s * pass[static_cast<std::size_t>(j)];
-    }
-    for (Index i = 0; i < n; ++i)
-      for (Index j = 0; j < n; ++j)
-        h(i, j) *= pass[static_cast<std::size_t>(i)] * pass[static_cast<std::size_t>(j)];
-  }
-
-  double largest_h = 0, largest_g = 0, box = 0;
-  for (Index i = 0; i < n; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    for (Index j = 0; j < n; ++j) largest_h = std::max(largest_h, std::abs(h(i, j)));
-    largest_g = std::max(largest_g, column[at] * std::abs(p.gradient[at]));
-    const double low = p.lower.empty() ? -kInf : p.lower[at], high = p.upper.empty() ? kInf : p.upper[at];
-    box = std::max(box, std::max(std::abs(low), std::abs(high)) / column[at]);
-  }
-  length = kInf;
-  if (largest_h > 0 && largest_g > 0) length = largest_g / largest_h;
-  if (box > 0) length = std::min(length, box);
-  if (!std::isfinite(length)) {  // neither: the rows alone tell where the solution lies
-    length = 0;
-    for (Index i = 0; i < m; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      for (double b : {p.row_lower[at], p.row_upper[at]})
-        if (std::isfinite(b)) length = std::max(length, row[at] * std::abs(b));
-    }
-    if (length == 0) length = 1;
-  }
-  const double size = std::max(length * largest_g, length * length * largest_h);
-  cost = size > 0 ? 1 / size : 1;
-
-  for (Index j = 0; j < n; ++j) {
-    const auto at = static_cast<std::size_t>(j);
-    core.gradient[at] = cost * length * column[at] * p.gradient[at];
-    core.lower[at] = p.lower.empty() ? -kInf : p.lower[at] / (length * column[at]);
-    core.upper[at] = p.upper.empty() ? kInf : p.upper[at] / (length * column[at]);
-  }
-  for (Index i = 0; i < n * n; ++i) core.hessian[static_cast<std::size_t>(i)] *= cost * length * length;
-  for (Index i = 0; i < m; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const double unit = row[at] / length;
-    core.row_lower[at] = p.row_lower[at] * unit;
-    core.row_upper[at] = p.row_upper[at] * unit;
-    core.l1[at] = p.l1.empty() ? kInf : cost * p.l1[at] / unit;
-    core.l2[at] = p.l2.empty() || p.l1.empty() ? 0 : cost * p.l2[at] / (unit * unit);
-  }
+bool QpSolver::Workspace::begin(const QpProblem& p) {
+  check(p, max_n, max_m);
+  const auto n = static_cast<std::size_t>(p.hessian.rows), m = static_cast<std::size_t>(p.rows.rows);
+  QpResult& r = result;
+  r.x.assign(n, 0.0);
+  r.z.assign(n, 0.0);
+  r.y.assign(m, 0.0);
+  r.slack.assign(m, 0.0);
+  r.violated.clear();
+  r.objective = 0;
+  r.iterations = 0;
+  r.residual = {kInf, kInf, kInf};
+  r.status = QpStatus::invalid;
+  r.method = QpMethod::automatic;
+  if (!usable(p)) return false;
+  for (std::size_t j = 0; j < n && !p.lower.empty() && !p.upper.empty(); ++j)
+    if (p.lower[j] > p.upper[j])
+      detail::note_violation(r.violated, static_cast<int>(m + j), p.lower[j] - p.upper[j]);
+  for (std::size_t i = 0; i < m; ++i)
+    if (p.row_lower[i] > p.row_upper[i])
+      detail::note_violation(r.violated, static_cast<int>(i), p.row_lower[i] - p.row_upper[i]);
+  if (r.violated.empty()) return true;
+  r.status = QpStatus::infeasible;
+  return false;
 }
 
-void QpSolver::Workspace::unscale(const QpProblem& p) {
-  const Index n = core.n, m = core.m;
-  double objective = 0;
-  for (Index j = 0; j < n; ++j) {
-    const auto at = static_cast<std::size_t>(j);
-    double x = length * column[at] * core.x[at];
-    // An interior point rests a rounding inside or, with unscaling, outside of its bound.
-    if (!p.lower.empty()) x = std::max(x, p.lower[at]);
-    if (!p.upper.empty()) x = std::min(x, p.upper[at]);
-    result.x[at] = x;
-    result.z[at] = core.z[at] / (cost * length * column[at]);
+// The answer of the active set method in the caller's terms, and the check of it.
+void QpSolver::Workspace::take(const QpProblem& p) {
+  const auto n = static_cast<std::size_t>(p.hessian.rows), m = static_cast<std::size_t>(p.rows.rows);
+  QpResult& r = result;
+  double twice = 0;  // x'Hx = -x'(g + A'y + z)
+  for (std::size_t j = 0; j < n; ++j) {
+    double v = dual.x[j];
+    if (!p.lower.empty()) v = std::max(v, p.lower[j]);
+    if (!p.upper.empty()) v = std::min(v, p.upper[j]);
+    r.x[j] = v;
+    r.z[j] = dual.z[j];
+    twice += v * (p.gradient[j] - dual.z[j]);
   }
-  for (Index j = 0; j < n; ++j)
-    objective +=
-        result.x[static_cast<std::size_t>(j)] *
-        (p.gradient[static_cast<std::size_t>(j)] + 0.5 * dense::dot(p.hessian.row(j), result.x.data(), n));
-  for (Index i = 0; i < m; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    result.y[at] = core.y[at] * row[at] / (cost * length);
-    result.slack[at] = 0;
-    if (p.l1.empty() || !std::isfinite(p.l1[at])) continue;
-    const double value = dense::dot(p.rows.row(i), result.x.data(), n);
-    double slack = std::max({0.0, p.row_lower[at] - value, value - p.row_upper[at]});
-    // Below what the check can tell from zero it is zero, so that an exact penalty reads as exact.
+  double paid = 0;
+  for (std::size_t i = 0; i < m; ++i) {
+    const double y = dual.y[i];
+    r.y[i] = y;
+    r.slack[i] = 0;
+    if (y == 0) continue;
+    const double value = dual.row_value(static_cast<int>(i));
+    twice -= y * value;
+    if (p.l1.empty() || std::abs(y) < p.l1[i] || p.l1[i] == kInf) continue;
+    const double slack = std::max(0.0, y > 0 ? value - p.row_upper[i] : p.row_lower[i] - value);
+    if (slack <= 10 * options.tolerance * std::abs(value)) continue;  // what the check cannot tell from zero
+    r.slack[i] = slack;
+    paid += slack * (p.l1[i] + 0.5 * (p.l2.empty() ? 0 : p.l2[i]) * slack);
+  }
+  r.objective = 0.5 * twice + paid;
+  r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
+}
+
+bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End end) {
+  using End = detail::DualActiveSet::End;
+  result.method = QpMethod::active_set;
+  result.iterations += dual.pivots();
+  if (end == End::infeasible) {
+    std::copy_n(dual.y.begin(), result.y.size(), proof_y.begin());
+    std::copy_n(dual.z.begin(), result.z.size(), proof_z.begin());
+    result.status = detail::proves_infeasible(p, proof_y, proof_z) ? QpStatus::infeasible : QpStatus::numeric;
+    return result.status == QpStatus::infeasible;
+  }
+  result.status = end == End::stopped ? QpStatus::stopped : QpStatus::max_iterations;
+  // Weights of slacks far above the gradient cost digits: where anything binds, one refinement is always made.
+  if (end == End::converged && dual.binds()) dual.refine(p);
+  take(p);
+  for (int k = 0; k < 2 && end == End::converged && !(result.residual.worst() <= options.tolerance); ++k) {
+    dual.refine(p);
+    take(p);
+  }
+  if (end == End::converged && result.residual.worst() <= options.tolerance) result.status = QpStatus::optimal;
+  return result.status == QpStatus::optimal || result.status == QpStatus::stopped;
+}
+
+void QpSolver::Workspace::interior_point(const QpProblem& p, const std::function<bool()>* stop) {
+  result.method = QpMethod::interior_point;
+  result.residual = {kInf, kInf, kInf};
+  interior.solve(p, result, stop);
+}
+
+// The other method, then the question whether there is an answer.
+const QpResult& QpSolver::Workspace::fall_back(const QpProblem& p, bool tried_active,
+                                               const std::function<bool()>* stop) {
+  QpResult& r = result;
+  if (!all_finite(p.hessian) || !all_finite(p.rows)) {
+    for (auto* v : {&r.x, &r.y, &r.z, &r.slack}) std::fill(v->begin(), v->end(), 0.0);
+    r.violated.clear();
+    r.objective = 0;
+    r.iterations = 0;
+    r.residual = {kInf, kInf, kInf};
+    r.status = QpStatus::invalid;
+    return r;
+  }
+  const auto settled = [&] {
+    return r.status == QpStatus::optimal || r.status == QpStatus::stopped || r.status == QpStatus::not_convex;
+  };
+  if (!tried_active || options.method == QpMethod::automatic) {
+    interior_point(p, stop);
+    if (settled()) return r;
+  }
+  if (!tried_active && options.method == QpMethod::automatic && dual.load(p, true)) {
+    const QpStatus before = r.status;
+    loaded = true;
+    if (judge(p, dual.run(p, {}, {}, pivots(p), stop))) {
+      if (r.status == QpStatus::infeasible) infeasible(p, stop);
+      return r;
+    }
+    r.status = before;
+  }
+  // Not solved: can the hard rows hold at all?
+  if (!(r.residual.primal <= options.tolerance) && prove(p)) infeasible(p, stop);
+  return r;
+}
+
+// Can the hard rows hold at all? The dual method on a Hessian of its own answers with multipliers.
+bool QpSolver::Workspace::prove(const QpProblem& p) {
+  const Index n = p.hessian.rows;
+  QpProblem nearest = p;
+  View h(metric.data(), n, n);
+  std::fill_n(metric.begin(), n * n, 0.0);
+  for (Index j = 0; j < n; ++j) {
     double size = 0;
-    for (Index j = 0; j < n; ++j)
-      size = std::max(size, std::abs(p.rows(i, j)) * length * column[static_cast<std::size_t>(j)]);
-    if (slack <= 10 * options.tolerance * size || cost * p.l1[at] * slack <= 10 * options.tolerance)
-      slack = 0;
-    result.slack[at] = slack;
-    objective += slack * (p.l1[at] + 0.5 * (p.l2.empty() ? 0 : p.l2[at]) * slack);
+    for (Index i = 0; i < p.rows.rows; ++i) size = std::max(size, std::abs(p.rows(i, j)));
+    h(j, j) = size > 0 ? size * size : 1;
   }
-  result.objective = objective;
-
-  // A bound takes up whatever stationarity still lacks: the dual residual of a variable near it becomes a
-  // term of the duality gap, which the check measures, and late rounding in the factor costs no accuracy of
-  // the claim.
-  for (Index j = 0; j < n; ++j) {
-    const auto at = static_cast<std::size_t>(j);
-    double force = p.gradient[at] + dense::dot(p.hessian.row(j), result.x.data(), n);
-    for (Index i = 0; i < m; ++i) force += p.rows(i, j) * result.y[static_cast<std::size_t>(i)];
-    const double distance = force > 0 ? (p.lower.empty() ? kInf : result.x[at] - p.lower[at])
-                                      : (p.upper.empty() ? kInf : p.upper[at] - result.x[at]);
-    if (distance <= length * column[at]) result.z[at] = -force;
-  }
+  nearest.hessian = h;
+  nearest.gradient = std::span<const double>(zero.data(), static_cast<std::size_t>(n));
+  loaded = false;
+  if (!dual.load(nearest, true)) return false;
+  if (dual.run(nearest, {}, {}, pivots(p), nullptr) != detail::DualActiveSet::End::infeasible) return false;
+  std::copy_n(dual.y.begin(), result.y.size(), proof_y.begin());
+  std::copy_n(dual.z.begin(), result.z.size(), proof_z.begin());
+  return detail::proves_infeasible(p, proof_y, proof_z);
 }
 
-// Checks the iterate; the best of those checked is what `result` holds at the end.
-bool QpSolver::Workspace::verified(const QpProblem& p) {
-  best_x = result.x;
-  best_y = result.y;
-  best_z = result.z;
-  best_slack = result.slack;
-  const double best_objective = result.objective;
-  const QpResidual best = result.residual;
-  unscale(p);
-  result.residual = qp_residual(p, result.x, result.y, result.z, pass);
-  if (!(result.residual.worst() < best.worst())) {
-    result.x.swap(best_x);
-    result.y.swap(best_y);
-    result.z.swap(best_z);
-    result.slack.swap(best_slack);
-    result.objective = best_objective;
-    result.residual = best;
-  }
-  return result.residual.worst() <= options.tolerance;
-}
-
-void QpSolver::Workspace::note_violation(int where, double amount) {
-  auto& list = result.violated;
-  list.push_back({where, amount});
-  std::sort(list.begin(), list.end(), [](const QpViolation& a, const QpViolation& b) {
-    return a.amount != b.amount ? a.amount > b.amount : a.row < b.row;
-  });
-  if (list.size() > kMaxNamed) list.pop_back();
-}
-
-void QpSolver::Workspace::name_violations(const QpProblem& p) {
-  for (Index i = 0; i < core.m; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    if (!p.l1.empty() && std::isfinite(p.l1[at])) continue;
-    const double value = dense::dot(p.rows.row(i), result.x.data(), core.n);
-    const double amount = std::max(p.row_lower[at] - value, value - p.row_upper[at]);
-    // In scaled units 1e-6 is far above what the elastic run leaves on a row that can hold.
-    if (amount * row[at] / length > 1e-6) note_violation(static_cast<int>(i), amount);
-  }
+// With the proof at hand: the point of least total violation and by how much each row is off there.
+void QpSolver::Workspace::infeasible(const QpProblem& p, const std::function<bool()>* stop) {
+  QpResult& r = result;
+  r.status = QpStatus::infeasible;
+  interior.least_violation(p, r, stop);
+  std::copy_n(proof_y.begin(), r.y.size(), r.y.begin());
+  std::copy_n(proof_z.begin(), r.z.size(), r.z.begin());
+  r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
+  if (!r.violated.empty()) return;
+  const auto m = r.y.size();
+  for (std::size_t i = 0; i < m; ++i)
+    if (r.y[i] != 0) detail::note_violation(r.violated, static_cast<int>(i), 0);
+  for (std::size_t j = 0; j < r.z.size(); ++j)
+    if (r.z[j] != 0) detail::note_violation(r.violated, static_cast<int>(m + j), 0);
 }
 
 QpSolver::QpSolver(int max_variables, int max_rows, QpOptions options) {
@@ -295,69 +341,98 @@ QpSolver::~QpSolver() = default;
 QpSolver::QpSolver(QpSolver&&) noexcept = default;
 
 const QpResult& QpSolver::solve(const QpProblem& p, const std::function<bool()>* stop) {
+  return solve_from(p, {}, {}, stop);
+}
+
+const QpResult& QpSolver::solve_from(const QpProblem& p, std::span<const double> y, std::span<const double> z,
+                                     const std::function<bool()>* stop) {
   Workspace& w = *work_;
-  check(p, w.max_n, w.max_m);
-  const auto n = static_cast<std::size_t>(p.hessian.rows), m = static_cast<std::size_t>(p.rows.rows);
-  QpResult& r = w.result;
-  r.x.assign(n, 0.0);
-  r.z.assign(n, 0.0);
-  r.y.assign(m, 0.0);
-  r.slack.assign(m, 0.0);
-  r.violated.clear();
-  r.objective = 0;
-  r.iterations = 0;
-  r.residual = {kInf, kInf, kInf};
-  r.status = QpStatus::invalid;
-  if (!usable(p)) return r;
+  if (!w.begin(p)) return w.loaded = false, w.result;
+  const bool warm = usable_start(p, y, z);
+  if (!warm && w.reduction.worthwhile(p) && w.reduced(p, stop)) return w.result;
+  return warm ? w.cold_or_warm(p, y, z, stop) : w.cold_or_warm(p, {}, {}, stop);
+}
 
-  for (std::size_t j = 0; j < n && !p.lower.empty() && !p.upper.empty(); ++j)
-    if (p.lower[j] > p.upper[j]) w.note_violation(static_cast<int>(m + j), p.lower[j] - p.upper[j]);
-  for (std::size_t i = 0; i < m; ++i)
-    if (p.row_lower[i] > p.row_upper[i])
-      w.note_violation(static_cast<int>(i), p.row_lower[i] - p.row_upper[i]);
-  if (!r.violated.empty()) {
-    r.status = QpStatus::infeasible;
-    return r;
+const QpResult& QpSolver::Workspace::cold_or_warm(const QpProblem& p, std::span<const double> y,
+                                                  std::span<const double> z,
+                                                  const std::function<bool()>* stop) {
+  const bool warm = !y.empty() || !z.empty();
+  loaded = false;
+  const bool active = options.method == QpMethod::active_set ||
+                      (options.method == QpMethod::automatic && (warm || chooses_active_set(p)));
+  if (active && dual.load(p, !warm)) {
+    loaded = true;
+    if (judge(p, dual.run(p, y, z, pivots(p), stop))) {
+      if (result.status == QpStatus::infeasible) infeasible(p, stop);
+      return result;
+    }
   }
+  return fall_back(p, active, stop);
+}
 
-  w.equilibrate(p);
-  if (!w.core.convex()) {
-    r.status = QpStatus::not_convex;
-    return r;
+// Without fixed variables and what equalities determine. False: no verified answer that way.
+bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()>* stop) {
+  const QpProblem smaller = reduction.reduce(p);
+  QpResult& r = result;
+  // What is small among the terms of the smaller problem need not be small among those of `p`.
+  const double tolerance = options.tolerance;
+  options.tolerance *= kInnerShare;
+  interior.tolerance(options.tolerance);
+  if (begin(smaller)) cold_or_warm(smaller, {}, {}, stop);
+  options.tolerance = tolerance;
+  interior.tolerance(tolerance);
+  loaded = false;
+  const bool solved = r.status == QpStatus::stopped || r.residual.worst() <= tolerance;
+  const QpStatus status = r.status;
+  const QpMethod method = r.method;
+  const int iterations = r.iterations;
+  kept_x.assign(r.x.begin(), r.x.end());
+  kept_y.assign(r.y.begin(), r.y.end());
+  kept_z.assign(r.z.begin(), r.z.end());
+  begin(p);
+  if (!solved) return false;
+  reduction.restore(p, kept_x, kept_y, kept_z, r.x, r.y, r.z);
+  r.status = status == QpStatus::stopped ? status : QpStatus::optimal;
+  r.method = method;
+  r.iterations = iterations;
+  for (std::size_t j = 0; j < r.x.size(); ++j)
+    r.objective += r.x[j] * (p.gradient[j] + 0.5 * dense::dot(p.hessian.row(static_cast<Index>(j)), r.x.data(),
+                                                              p.hessian.rows));
+  for (std::size_t i = 0; i < r.y.size(); ++i) {
+    if (p.l1.empty() || !std::isfinite(p.l1[i]) || std::abs(r.y[i]) < p.l1[i]) continue;
+    const double value = dense::dot(p.rows.row(static_cast<Index>(i)), r.x.data(), p.hessian.rows);
+    const double slack = std::max({0.0, value - p.row_upper[i], p.row_lower[i] - value});
+    if (slack <= 10 * options.tolerance * std::abs(value)) continue;
+    r.slack[i] = slack;
+    r.objective += slack * (p.l1[i] + 0.5 * (p.l2.empty() ? 0 : p.l2[i]) * slack);
   }
-  using Core = detail::InteriorPoint;
-  const auto check_answer = [&] { return w.verified(p); };
-  const Core::End end = w.core.run(Core::Mode::solve, w.options.max_iterations, std::ref(check_answer), stop);
-  r.iterations = w.core.iterations();
-  switch (end) {
-    case Core::End::converged:
-      r.status = QpStatus::optimal;
-      return r;
-    case Core::End::stopped:
-      w.verified(p);
-      r.status = QpStatus::stopped;
-      return r;
-    case Core::End::numeric:
-      r.status = QpStatus::numeric;
-      break;
-    default:
-      r.status = QpStatus::max_iterations;
+  r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
+  if (!(r.residual.worst() <= options.tolerance)) {
+    reduction.correct(p, r.x, r.y, r.z);
+    r.residual = qp_residual(p, r.x, r.y, r.z, memory, options.tolerance);
   }
-  // Not solved: can the hard rows hold at all? If they can, the first run's answer is what there is.
-  if (!(r.residual.primal <= w.options.tolerance)) {
-    const auto least = [&] { return w.core.scaled_residual() <= kElasticTolerance; };
-    const Core::End elastic =
-        w.core.run(Core::Mode::elastic, w.options.max_iterations, std::ref(least), stop);
-    r.iterations += w.core.iterations();
-    w.unscale(p);
-    if (elastic == Core::End::converged) w.name_violations(p);
-    if (elastic == Core::End::stopped) r.status = QpStatus::stopped;
-    if (!r.violated.empty()) r.status = QpStatus::infeasible;
-    std::fill(r.y.begin(), r.y.end(), 0.0);  // they belong to the elastic problem
-    std::fill(r.z.begin(), r.z.end(), 0.0);
-    r.residual = qp_residual(p, r.x, r.y, r.z);
+  return status == QpStatus::stopped || r.residual.worst() <= options.tolerance;
+}
+
+bool QpSolver::prepare(const QpProblem& p) {
+  Workspace& w = *work_;
+  w.loaded = false;
+  if (!w.begin(p) || !w.dual.load(p, false)) return false;
+  w.dual.prebuild();
+  return w.loaded = true;
+}
+
+const QpResult& QpSolver::feedback(const QpProblem& p, std::span<const double> y, std::span<const double> z,
+                                   const std::function<bool()>* stop) {
+  Workspace& w = *work_;
+  if (!w.loaded || !w.dual.fits(p)) return solve_from(p, y, z, stop);
+  if (!w.begin(p)) return w.result;
+  const bool named = usable_start(p, y, z);
+  if (w.judge(p, named ? w.dual.run(p, y, z, w.pivots(p), stop) : w.dual.feedback(p, w.pivots(p), stop))) {
+    if (w.result.status == QpStatus::infeasible) w.infeasible(p, stop);
+    return w.result;
   }
-  return r;
+  return solve(p, stop);
 }
 
 }  // namespace emisopt

@@ -9,6 +9,7 @@
 // Lagrangian and signs: Hx + g + A'y + z = 0, y_i > 0 only at row_upper, y_i < 0 only at row_lower, z
 // likewise for the bounds; on a soft row |y_i| <= l1_i + l2_i s_i, equal to it where s_i > 0.
 #pragma once
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <span>
@@ -49,14 +50,26 @@ struct QpResidual {
   double worst() const;
 };
 
-/// The independent check: shares no code and no scaling with the solver. x, z (n), y (m). Allocates nothing;
-/// `memory` (n), when given, makes it faster.
+/// The independent check: shares no code but products of matrix and vector, and no scaling, with the solver.
+/// x, z (n), y (m). With `memory` (qp_residual_memory(n, m)) it does not allocate, and begins with an upper
+/// bound that costs less: one of at most `enough` is returned instead of the residual, and so is one of at
+/// least `hopeless`.
 QpResidual qp_residual(const QpProblem& problem, std::span<const double> x, std::span<const double> y,
-                       std::span<const double> z, std::span<double> memory = {});
+                       std::span<const double> z, std::span<double> memory = {}, double enough = 0,
+                       double hopeless = HUGE_VAL);
+constexpr std::size_t qp_residual_memory(Index n, Index m) { return static_cast<std::size_t>(4 * n + m); }
+
+enum class QpMethod {
+  automatic,  // chosen in advance from size and start; the other one when its answer does not verify
+  active_set,
+  interior_point,
+};
+const char* to_string(QpMethod);
 
 struct QpOptions {
-  int max_iterations = 50;
+  int max_iterations = 50;  // of the interior point method; the active set method has as many per 4 constraints
   double tolerance = 1e-8;  // on QpResidual::worst()
+  QpMethod method = QpMethod::automatic;
 };
 
 /// A bound or hard row that cannot hold together with the others.
@@ -68,27 +81,46 @@ struct QpViolation {
 struct QpResult {
   QpStatus status = QpStatus::invalid;
   std::vector<double> x;      // (n) inside the bounds; infeasible: least scaled total violation
-  std::vector<double> y;      // (m) row multipliers
-  std::vector<double> z;      // (n) bound multipliers
+  // Multipliers of rows and bounds. Infeasible: the proof (Farkas): A'y + z = 0 while
+  // sum y+ upper - y- lower over rows and bounds is negative, checked; 0 where bounds cross by themselves.
+  std::vector<double> y;  // (m)
+  std::vector<double> z;  // (n)
   std::vector<double> slack;  // (m) violation of soft rows, 0 on hard rows
   double objective = 0;       // slack penalties included
-  int iterations = 0;
+  int iterations = 0;  // factorisations of the interior point method, pivots of the active set method
+  QpMethod method = QpMethod::automatic;  // that gave the answer
   QpResidual residual;
   std::vector<QpViolation> violated;  // infeasible only: largest first, at most 8
 };
 
-/// Mehrotra's predictor-corrector interior point method on the equilibrated problem. Slacks and bounds are
-/// eliminated before factorisation, so a soft row costs a diagonal entry and the factor stays (n,n).
-/// The workspace is sized at construction; solve() does not allocate or throw.
+/// A dual active set method and Mehrotra's predictor-corrector interior point method. Slacks and bounds are
+/// eliminated before factorisation in both. Which one runs is decided before it runs; its answer is checked,
+/// and if the check fails the other one runs. The workspace is sized at construction; no call allocates, and
+/// none throws but for shapes: those that differ, or exceed the workspace, throw ShapeError before any work.
+/// The result lives in the solver until the next call. `stop`, when given, is asked once per iteration.
 class QpSolver {
  public:
   QpSolver(int max_variables, int max_rows, QpOptions options = {});
   ~QpSolver();
   QpSolver(QpSolver&&) noexcept;
 
-  /// The result lives in the solver until the next call. `stop`, when given, is asked once per iteration.
-  /// Shapes that differ, or exceed the workspace, throw ShapeError before any work.
+  /// From a cold start; nothing of earlier calls is used.
   const QpResult& solve(const QpProblem& problem, const std::function<bool()>* stop = nullptr);
+
+  /// From the multipliers y (m), z (n) of a similar problem, e.g. of the last sample shifted by one: their
+  /// signs name the constraints that are expected to bind.
+  const QpResult& solve_from(const QpProblem& problem, std::span<const double> y, std::span<const double> z,
+                             const std::function<bool()>* stop = nullptr);
+
+  /// What can be done before gradient and bounds are known: factorises H and transforms all rows. False: a
+  /// problem that feedback() will have to solve from scratch.
+  bool prepare(const QpProblem& problem);
+
+  /// A problem with the H and rows of the last call (by value; they are not looked at again until the answer is
+  /// checked). Starts from the multipliers given, or, without any, from the working set and factor of the last
+  /// call, bit for bit.
+  const QpResult& feedback(const QpProblem& problem, std::span<const double> y = {},
+                           std::span<const double> z = {}, const std::function<bool()>* stop = nullptr);
 
  private:
   struct Workspace;

@@ -33,7 +33,7 @@ double largest_difference(const std::vector<double>& a, const std::vector<double
 
 TEST(Qp, FindsChosenSolutions) {
   Rng rng(11);
-  QpSolver solver(40, 60);
+  QpSolver solver(40, 60, {.method = QpMethod::interior_point});
   long iterations = 0;
   const int rounds = 1000;
   for (int round = 0; round < rounds; ++round) {
@@ -193,7 +193,7 @@ TEST(Qp, FarViolatedRowsWithHugeWeightsDoNotStall) {
   // As a controller meets them: step responses, all limits broken beyond reach, weights 1e3..1e5 times the
   // gradient, a tight box, rate rows.
   Rng rng(22);
-  QpSolver solver(12, 58);
+  QpSolver solver(12, 58, {.method = QpMethod::interior_point}), automatic(12, 58);
   int iterations = 0;
   for (int round = 0; round < 500; ++round) {
     QpCase c(12, 58);
@@ -229,6 +229,7 @@ TEST(Qp, FarViolatedRowsWithHugeWeightsDoNotStall) {
     iterations += r.iterations;
     ASSERT_EQ(r.status, QpStatus::optimal) << "round " << round << ' ' << r.residual.primal << ' '
                                            << r.residual.dual << ' ' << r.residual.complementarity;
+    ASSERT_EQ(automatic.solve(c.problem()).status, QpStatus::optimal) << "round " << round;
   }
   EXPECT_LT(iterations, 25 * 500);
 }
@@ -354,7 +355,7 @@ TEST(Qp, WrongShapesThrow) {
 TEST(Qp, StopIsHonoured) {
   Rng rng(19);
   const QpCase c = known_case(rng, 20, 20, 22);
-  QpSolver solver(20, 20);
+  QpSolver solver(20, 20, {.method = QpMethod::interior_point});
   int asked = 0;
   const std::function<bool()> stop = [&] { return ++asked == 3; };
   const QpResult& r = solver.solve(c.problem(), &stop);
@@ -371,9 +372,31 @@ TEST(Qp, SolveDoesNotAllocate) {
   cases.back().row_lower[0] = 50;  // infeasible: the elastic run and the list of rows
   cases.back().row_upper[0] = 51;
   cases.back().l1[0] = kInf;
+  QpCase stages(30, 12);  // half of the variables are determined by equalities: taken out first
+  for (Index j = 0; j < 30; ++j) stages.hessian(j, j) = 1, stages.gradient[static_cast<std::size_t>(j)] = 1;
+  for (Index i = 0; i < 12; ++i) {
+    stages.rows(i, i) = -1;
+    stages.rows(i, 12 + i) = 0.5;
+    stages.row_lower[static_cast<std::size_t>(i)] = stages.row_upper[static_cast<std::size_t>(i)] = 1;
+  }
+  cases.push_back(stages);
+  QpSolver interior(30, 50, {.method = QpMethod::interior_point});
+  std::vector<double> y, z;
+  y.reserve(50);
+  z.reserve(30);
   long before = allocations;
-  for (const QpCase& c : cases) solver.solve(c.problem());
+  for (const QpCase& c : cases) {
+    interior.solve(c.problem());
+    const QpResult& r = solver.solve(c.problem());
+    y.assign(r.y.begin(), r.y.end());
+    z.assign(r.z.begin(), r.z.end());
+    solver.solve_from(c.problem(), y, z);
+    solver.prepare(c.problem());
+    solver.feedback(c.problem());
+    solver.feedback(c.problem(), y, z);
+  }
   EXPECT_EQ(allocations, before);
+  cases.pop_back();
   EXPECT_EQ(solver.solve(cases.back().problem()).status, QpStatus::infeasible);
 }
 

@@ -1,0 +1,94 @@
+// Dual active set method on the Gram matrix A H^-1 A' of the constraints that bind. Private to qp.
+//
+// With H = L L', u = L'x and m_k = L^-1 a_k, the dual of the QP (qp.hpp) is
+//   minimise over y   1/2 | L^-1 g + sum m_k y_k |^2 + sum (u_k y_k^+ - l_k y_k^-) + sum phi_k(y_k)
+// phi_k: 0; on a soft row (|y_k| - l1_k)^2 / (2 l2_k) beyond l1_k. So a slack never is a variable: it is a
+// range for the multiplier (l2 = 0), or 1/l2 on the diagonal once the multiplier has passed l1 (l2 > 0).
+// The method holds the y_k of a working set at the minimiser that their ranges allow, scans all constraints
+// for the worst violated ones, and lets those join one after another (Goldfarb, Idnani 1983; Bartlett, Biegler
+// 2006; Arnstrom, Bemporad, Axehill 2022). The objective of the dual falls at every step, so no set returns.
+#pragma once
+#include <cmath>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "emisopt/qp/gram_factor.hpp"
+#include "emisopt/qp/hessian_metric.hpp"
+#include "emisopt/qp/qp.hpp"
+
+namespace emisopt::detail {
+
+class DualActiveSet {
+ public:
+  DualActiveSet(int max_variables, int max_rows);
+
+  enum class End { converged, infeasible, pivots, stopped };
+
+  /// The matrices of `p`: factorised here. False: H is not positive definite enough for a dual method.
+  bool load(const QpProblem& p, bool cold);
+  /// After load(): transforms every row, so that feedback() need not.
+  void prebuild() { metric_.build_all(); }
+
+  /// Solves `p`, whose matrices were loaded, from the working set that (y, z) names; empty: from none.
+  End run(const QpProblem& p, std::span<const double> y, std::span<const double> z, int max_pivots,
+          const std::function<bool()>* stop);
+  /// The same from the working set and factor that the last run() or feedback() left.
+  End feedback(const QpProblem& p, int max_pivots, const std::function<bool()>* stop);
+  /// One Newton step on the optimality conditions of the working set, residuals taken with H itself.
+  void refine(const QpProblem& p);
+
+  bool fits(const QpProblem& p) const { return p.hessian.rows == metric_.n && p.rows.rows == metric_.m; }
+  int pivots() const { return pivots_; }
+  bool binds() const { return factor_.size() > 0; }
+  double row_value(int i) const { return value_[static_cast<std::size_t>(i)]; }  // at the last scan
+  /// What the last run left: solution; or, infeasible, multipliers y, z of hard constraints with
+  /// A'y + z = 0 whose bounds say that 0 is negative.
+  std::vector<double> x, y, z;  // (n), (m), (n)
+
+ private:
+  static constexpr int kCandidates = 16;
+  struct Candidate {
+    int constraint;
+    double score;
+  };
+
+  void take_bounds(const QpProblem& p);
+  void start(const QpProblem& p);                       // u0 from g and what is held at its weight
+  void open_set(std::span<const double> y, std::span<const double> z);
+  End iterate(int max_pivots, const std::function<bool()>* stop);
+  int scan();                                           // fills candidates_
+  bool settle();                                        // y of the set to its minimiser; false: out of pivots
+  bool join(int k);                                     // false: infeasible, multipliers in y, z
+  void push(int k, double lambda, bool beyond, double square);
+  void remove(int i);
+  void event(int i, double limit);                      // multiplier i has come to `limit`
+  void hold(int i, double limit);                       // leaves the set, multiplier stays at `limit`
+  void shift_origin(const double* m, double amount);    // u0 -= amount m
+  void ranges(int k, bool beyond, int side, double& low, double& high) const;
+  void products(const double* m, double* out);          // with the members, in their order
+  void position();                                      // x from the multipliers
+  void multipliers();
+  double bound(int i) const;
+  bool soft(int k) const { return k < metric_.m && l1_[static_cast<std::size_t>(k)] < HUGE_VAL; }
+
+  HessianMetric metric_;
+  GramFactor factor_;
+  const kernels::DenseTable& table_;
+  long stride_ = 0;
+  double doubt_ = 0;
+  bool ignored_ = false;
+  int pivots_ = 0, max_pivots_ = 0, held_ = 0, idle_ = 0;
+  std::vector<double> low_, high_, value_, score_;  // (m + n): rows, then bounds; x is value_ from m
+  std::vector<double> l1_, l2_;                     // (m)
+  // 0: out; +-1: in the set, at upper or lower side; +-2: in the set, slack open; +-3: held at +-l1, not in it;
+  // 4: out, and not asked again
+  std::vector<signed char> state_;  // (m + n)
+  std::vector<double> origin_, u_, tmp_;                                          // (n)
+  std::vector<double> members_;                                                   // (capacity, stride)
+  std::vector<int> id_, slot_;                                                    // (capacity)
+  std::vector<double> lambda_, target_, right_, least_, most_, open_, square_, product_, scattered_;
+  Candidate candidates_[kCandidates];
+};
+
+}  // namespace emisopt::detail
