@@ -27,6 +27,7 @@ class ForecastPredictor : public Predictor {
   void predict(View median, View upper, ConstView plan) override;
   void predict_batch(View median, View upper, ConstView plans, int batch) override;
   void jacobian(View median_jacobian, View upper_jacobian, ConstView plan) override;
+  bool gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) override;
 
  private:
   /// upper = (1 - share) * level[low] + share * level[high]; indexes into the trained levels.
@@ -43,6 +44,7 @@ class ForecastPredictor : public Predictor {
   std::vector<int> block_of_;    // (levels) place in needed_, -1: not needed
   Matrix known_;                 // (H,D) or empty
   Matrix quantiles_, jacobian_;  // (B*H, O*Q), (needed*H*O, H*U)
+  Matrix seed_;                  // (H, O*Q)
 };
 
 }  // namespace emisopt

@@ -8,4 +8,6 @@ void Predictor::predict_batch(View median, View upper, ConstView plans, int batc
     predict(median.slice(b * h, h), upper.slice(b * h, h), plans.slice(b * h, h));
 }
 
+bool Predictor::gradient(View, ConstView, ConstView, ConstView) { return false; }
+
 }  // namespace emisopt

@@ -75,6 +75,9 @@ class ForecastSession {
   /// J (levels.size()*H*O, H*U): d quantile / d setpoint, physical; block l, row t*O+o, column s*U+u. Exactly
   /// 0 for s > t and where the plan is NaN. `levels` are indexes into config.quantiles.
   void jacobian(View jacobian, ConstView plan, ConstView known, const std::vector<int>& levels);
+  /// gradient (H, U) = d/d plan of sum over (t, c) of seed(t, c) * quantiles(t, c), physical, seed (H, O*Q):
+  /// one forward and one backward pass, whatever the seed weighs. 0 where the plan is NaN.
+  void gradient(View gradient, ConstView seed, ConstView plan, ConstView known);
   /// Anchors of the outputs (O) of the history set, physical: what the forecast is a change from.
   std::vector<double> anchors() const;
 
