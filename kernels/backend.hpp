@@ -74,9 +74,11 @@ struct OpList {
 
 // ---- programs -----------------------------------------------------------------------------------------
 
-/// infer: quantiles. vjp: also future_gradient = (dq/dfuture)^T seed. jacobian: also d q[seeds]/d future.
-/// train: loss over a batch of windows and the gradient of its mean by all weights.
-enum class Mode : std::uint8_t { infer, vjp, jacobian, train };
+/// infer: quantiles. vjp: also future_gradient = (dq/dfuture)^T seed. jacobian: also d q[seeds]/d future, row
+/// by row. tangent: also (dq/dfuture) direction for every direction, all quantiles at once: the cheaper way
+/// to a Jacobian of fewer columns than rows. train: loss over a batch of windows and the gradient of its mean
+/// by all weights.
+enum class Mode : std::uint8_t { infer, vjp, jacobian, tangent, train };
 
 /// Loss of train mode; all are weighted means over (batch, step, output) entries of weight > 0, of
 ///   pinball: mean over levels of max(tau e, (tau - 1) e);  squared: e^2;  huber: e^2/2, beyond delta linear.
@@ -85,6 +87,11 @@ enum class Loss : std::uint8_t { pinball, squared, huber };
 
 struct Seed {
   int output = 0, level = 0;
+};
+
+/// A change of the future rows: future steps first .. last may differ from 0, the others are not read.
+struct Direction {
+  int first = 0, last = 0;
 };
 
 /// What train mode's loss consists of, each part before its coefficient; 0 where the coefficient is 0.
@@ -139,8 +146,9 @@ struct CompileOptions {
   /// train: by parameter id, whether it gets a gradient; empty: all. What leads to no such parameter is left
   /// out of the backward pass, and gradient() is exactly 0 for the others.
   std::vector<char> trainable;
-  std::vector<Seed> seeds;  // jacobian mode: rows are seeds x future step
-  int threads = 0;          // 0: EMISOPT_THREADS, else the machine's
+  std::vector<Seed> seeds;            // jacobian mode: rows are seeds x future step
+  std::vector<Direction> directions;  // tangent mode
+  int threads = 0;                    // 0: EMISOPT_THREADS, else the machine's
 };
 
 enum class Isa : std::uint8_t { ref, avx2, avx512, vnni };
@@ -160,16 +168,19 @@ class Program {
   /// Copies theta (canonical layout) and refreshes the packed (and rounded) forms derived from it. What
   /// run_context() cached belongs to the weights before and is forgotten.
   virtual void load(const T* theta) = 0;
-  virtual T* history() = 0;          // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
-  virtual T* future() = 0;           // (batch, future_tokens, width)
-  virtual const T* quantiles() = 0;  // (batch, future_tokens, outputs * levels)
-  virtual T* seed() = 0;             // vjp: (batch, future_tokens, outputs * levels)
+  virtual T* history() = 0;                // (history_tokens, width); train: (batch, ...)
+  virtual T* future() = 0;                 // (batch, future_tokens, width)
+  virtual const T* quantiles() = 0;        // (batch, future_tokens, outputs * levels)
+  virtual T* seed() = 0;                   // vjp: (batch, future_tokens, outputs * levels)
   virtual const T* future_gradient() = 0;  // vjp: (batch, future_tokens, width)
   virtual const T* jacobian() = 0;  // (seeds, future_tokens t, future_tokens s, width); 0 exactly for s > t
-  virtual T* target() = 0;          // train: (batch, future_tokens, outputs)
-  virtual T* weight() = 0;          // train: same shape; 0 leaves the entry out of the loss
-  virtual const T* gradient() = 0;  // train: (parameter_count), overwritten by each run
-  virtual double loss() = 0;        // train: of the last run
+  virtual T* direction() = 0;       // tangent: (directions, future_tokens, width)
+  /// tangent: (directions, future_tokens, outputs * levels); 0 exactly before a direction's first step
+  virtual const T* tangent() = 0;
+  virtual T* target() = 0;                      // train: (batch, future_tokens, outputs)
+  virtual T* weight() = 0;                      // train: same shape; 0 leaves the entry out of the loss
+  virtual const T* gradient() = 0;              // train: (parameter_count), overwritten by each run
+  virtual double loss() = 0;                    // train: of the last run
   virtual LossParts loss_parts() = 0;           // train: likewise
   virtual const LossParts* window_parts() = 0;  // train: (batch), each window's share of loss_parts()
   /// train, null unless a coefficient of `distill` asks for it: (batch, future_tokens, outputs * levels),

@@ -11,6 +11,7 @@
 #include "kernels/backward.inl"
 #include "kernels/forward.inl"
 #include "kernels/modes.inl"
+#include "kernels/tangent.inl"
 #include "kernels/threads.hpp"
 
 namespace emisopt::kernels {
@@ -58,8 +59,8 @@ Interpreter<T>::Interpreter(Plan plan, const CompileOptions& options, const Kern
         static_cast<int>(std::clamp(kMaxSlotScalars / std::max(parameters, 1.0), 2.0, 8.0));
     items_ = std::min({kMaxSlots, affordable, s.batch});
     workers_ = std::min(threads, items_);
-  } else if (plan_.mode == Mode::jacobian) {
-    list_windows();
+  } else if (many()) {
+    plan_.mode == Mode::jacobian ? list_windows() : list_directions();
     workers_ = team_size(plan_.flop(static_cast<int>(seeds_.size())), static_cast<int>(windows_.size()));
   } else {
     items_ = divide_up(s.batch, windows_per_frame_);
@@ -104,7 +105,13 @@ void Interpreter<T>::list_windows() {
     const int step = i % 2 == 0 ? steps - 1 - i / 2 : i / 2;
     for (int s = 0; s < seeds; ++s) windows_.push_back({s, step});
   }
-  const int all = seeds * steps * (steps + 1) / 2;
+  list_items();
+}
+
+template <class T>
+void Interpreter<T>::list_items() {
+  int all = 0;
+  for (const SeedWindow& window : windows_) all += window.step + 1;
   const int enough = std::clamp(all / (4 * threads_), 24, kRowsPerItem);
   offsets_.push_back(0);
   item_begin_.push_back(0);
@@ -123,7 +130,7 @@ template <class T>
 void Interpreter<T>::lay_out() {
   const OpList& ops = plan_.ops;
   const Shapes& s = plan_.shapes;
-  const bool train = plan_.mode == Mode::train, jacobian = plan_.mode == Mode::jacobian;
+  const bool train = plan_.mode == Mode::train;
   lay_out_weights();
   const std::size_t out = static_cast<std::size_t>(plan_.width(ops.quantiles));
   const std::size_t future_rows = product({s.batch, s.future_tokens});
@@ -138,7 +145,9 @@ void Interpreter<T>::lay_out() {
     future_gradient_ =
         arena_.template take<T>(future_rows * static_cast<std::size_t>(plan_.width(ops.future)));
   }
-  if (jacobian) lay_out_jacobian();
+  if (plan_.mode == Mode::jacobian) lay_out_jacobian();
+  if (plan_.mode == Mode::tangent) lay_out_tangents();
+  if (many()) lay_out_maps();
   if (train) {
     target_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(ops.outputs));
     weight_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(ops.outputs));
@@ -157,7 +166,7 @@ void Interpreter<T>::lay_out() {
   } else {
     lay_out_frame(context_, 1, kHistory);
   }
-  frames_.resize(static_cast<std::size_t>(jacobian || team_ ? 1 : workers_));
+  frames_.resize(static_cast<std::size_t>(many() || team_ ? 1 : workers_));
   for (Frame& frame : frames_) {
     if (train) lay_out_frame(frame, windows_per_frame_, kHistory);
     lay_out_frame(frame, windows_per_frame_, kFuture);
@@ -167,7 +176,9 @@ void Interpreter<T>::lay_out() {
   lay_out_int8();
   if (!reverse_mode()) return;
   gradients_.resize(static_cast<std::size_t>(team_ ? 1 : workers_));
-  for (Gradients& gradients : gradients_) lay_out_gradients(gradients, windows_per_frame_);
+  for (Gradients& gradients : gradients_)
+    plan_.mode == Mode::tangent ? lay_out_tangents(gradients)
+                                : lay_out_gradients(gradients, windows_per_frame_);
 }
 
 template <class T>
@@ -241,14 +252,29 @@ void Interpreter<T>::lay_out_jacobian() {
     if (single_gradient(int(id)))
       singles_[id] = arena_.template take<T>(product({long(windows_.size()), plan_.width(int(id))}));
   }
+}
+
+template <class T>
+void Interpreter<T>::lay_out_maps() {
+  const int steps = rows(kFuture);
   maps_.assign(plan_.nodes.size(), nullptr);
-  for (const int n : plan_.reverse) {
-    const Op& op = plan_.op(plan_.nodes[static_cast<std::size_t>(n)]);
-    T*& map = maps_[static_cast<std::size_t>(n)];
+  for (std::size_t n = 0; n < plan_.nodes.size(); ++n) {
+    if (!plan_.nodes[n].backward) continue;
+    const Op& op = plan_.op(plan_.nodes[n]);
     if (op.kind == OpKind::attention)
-      map = arena_.template take<T>(product({op.heads, steps, op.head_dim, op.head_dim}));
-    if (op.kind == OpKind::swiglu) map = arena_.template take<T>(product({steps, plan_.width(op.x)}));
+      maps_[n] = arena_.template take<T>(product({op.heads, steps, op.head_dim, op.head_dim}));
+    if (op.kind == OpKind::swiglu) maps_[n] = arena_.template take<T>(product({steps, plan_.width(op.x)}));
   }
+}
+
+// jacobian, tangent: most rows that an item has.
+template <class T>
+long Interpreter<T>::item_rows() const {
+  long most = 0;
+  for (std::size_t item = 0; item + 1 < item_begin_.size(); ++item)
+    most = std::max<long>(most, offsets_[static_cast<std::size_t>(item_begin_[item + 1])] -
+                                    offsets_[static_cast<std::size_t>(item_begin_[item])]);
+  return most;
 }
 
 template <class T>
@@ -365,13 +391,8 @@ void Interpreter<T>::lay_out_gradients(Gradients& gradients, int windows) {
     gradients.value[part].assign(ops.values.size(), nullptr);
     held[part].resize(ops.values.size());
   }
-  long item_rows = 0;
-  for (int i = 0; plan_.mode == Mode::jacobian && i < items_; ++i) {
-    const auto item = static_cast<std::size_t>(i);
-    item_rows = std::max<long>(item_rows, offsets_[static_cast<std::size_t>(item_begin_[item + 1])] -
-                                              offsets_[static_cast<std::size_t>(item_begin_[item])]);
-  }
-  auto all_rows = [&](Part part) { return item_rows ? item_rows : static_cast<long>(windows) * rows(part); };
+  const long of_item = item_rows();  // 0 but for jacobian
+  auto all_rows = [&](Part part) { return of_item ? of_item : static_cast<long>(windows) * rows(part); };
   auto acquire = [&](Part part, int id) {
     // vjp reads the caller's seed and writes the caller's future_gradient; the rest is the worker's own
     if (plan_.mode == Mode::vjp && (id == ops.quantiles || id == ops.future)) return;

@@ -71,6 +71,8 @@ void Interpreter<T>::run() {
   next_item_.store(0, std::memory_order_relaxed);
   if (plan_.mode == Mode::jacobian)
     call(&Interpreter::run_jacobian, true);
+  else if (plan_.mode == Mode::tangent)
+    call(&Interpreter::run_tangents, true);
   else
     call(&Interpreter::run_plans, team_);
 }

@@ -33,8 +33,8 @@ void keep_live_nodes(Plan& plan) {
       plan.nodes.begin());
 }
 
-// train: what a trainable weight feeds, directly or through other values. vjp, jacobian: what depends on the
-// plan.
+// train: what a trainable weight feeds, directly or through other values. vjp, jacobian, tangent: what
+// depends on the plan.
 void mark_gradients(Plan& plan) {
   if (plan.mode == Mode::infer) return;
   auto& states = plan.values;
@@ -119,6 +119,12 @@ void settle_flows(Plan& plan) {
   std::erase_if(plan.reverse, [&](int n) { return !plan.nodes[at(n)].backward; });
 }
 
+// Tangents go the way of the forward pass, through every node that the plan reaches.
+void settle_tangents(Plan& plan) {
+  for (Node& node : plan.nodes)
+    node.backward = node.part == kFuture && plan.values[kFuture][at(plan.op(node).y)].gradient;
+}
+
 // The products inside the layers: neither those that read an input nor those that the quantiles are made of.
 void mark_int8(Plan& plan) {
   std::vector<bool> outer(plan.ops.values.size());
@@ -155,6 +161,20 @@ double seeds_attention_flop(const Plan& plan, const Node& node, int seeds) {
   return maps + seeds * (rows * channels * op.head_dim + 3 * pairs * channels);
 }
 
+// Likewise of all directions: the maps once; per direction and row a product with its map, and for pairs of
+// own rows q dk, ds v, p dv.
+double directions_attention_flop(const Plan& plan, const Node& node) {
+  const Op& op = plan.op(node);
+  const double t = plan.rows(kFuture), past = plan.has_past(node) ? plan.rows(kHistory) : 0;
+  const double channels = 2.0 * op.heads * op.head_dim;
+  double total = channels * op.head_dim * t * (past + (t + 1) / 2);
+  for (const Direction& d : plan.directions) {
+    const double rows = t - d.first;
+    total += rows * channels * op.head_dim + 3 * channels * rows * (rows + 1) / 2;
+  }
+  return total;
+}
+
 }  // namespace
 
 Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& options) {
@@ -165,12 +185,17 @@ Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& op
   plan.hidden =
       ops.hidden >= 0 && (plan.mode == Mode::infer || (plan.mode == Mode::train && options.hidden > 0));
   if (plan.mode == Mode::train) plan.trainable = options.trainable;
+  if (plan.mode == Mode::tangent) plan.directions = options.directions;
   for (auto& part : plan.values) part.resize(ops.values.size());
   keep_live_nodes(plan);
   mark_gradients(plan);
-  mark_single_rows(plan);
-  settle_order(plan);
-  settle_flows(plan);
+  if (plan.mode == Mode::tangent) {
+    settle_tangents(plan);
+  } else {
+    mark_single_rows(plan);
+    settle_order(plan);
+    settle_flows(plan);
+  }
   if (options.precision == Precision::int8) mark_int8(plan);
   return plan;
 }
@@ -197,6 +222,13 @@ double Plan::flop(int seeds) const {
     if (!node.backward) continue;
     if (mode == Mode::jacobian && o.kind == OpKind::attention) {
       total += seeds_attention_flop(*this, node, seeds);
+      continue;
+    }
+    if (mode == Mode::tangent) {
+      double moved_rows = 0;
+      for (const Direction& d : directions) moved_rows += rows(kFuture) - d.first;
+      total += o.kind == OpKind::attention ? directions_attention_flop(*this, node)
+                                           : forward_flop(*this, node, moved_rows);
       continue;
     }
     double backward_rows = forward_rows;

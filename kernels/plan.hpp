@@ -23,7 +23,7 @@ struct Flow {
 struct Node {
   int op = -1;
   Part part = kFuture;
-  bool backward = false;  // takes part in the backward pass of the plan's mode
+  bool backward = false;  // takes part in the backward pass of the plan's mode; tangent: in that of tangents
   bool single = false;    // jacobian: works on the seeded step's row alone, and so do all that it feeds
   bool int8 = false;      // a product in 8 bits
   Flow x, x2;             // gradients of the inputs in the node's own part
@@ -33,7 +33,7 @@ struct Node {
 /// A value on one part of the rows.
 struct ValueState {
   bool live = false;      // the quantiles depend on it
-  bool gradient = false;  // the backward pass of the plan's mode needs its gradient
+  bool gradient = false;  // the backward pass of the plan's mode needs its gradient; tangent: it has one
   bool single = false;    // jacobian: only the seeded step's row has a gradient, not the rows before it
 };
 
@@ -41,11 +41,12 @@ struct Plan {
   OpList ops;
   Mode mode = Mode::infer;
   Shapes shapes;
-  bool hidden = false;           // OpList.hidden is computed and, in train mode, has a loss
-  std::vector<char> trainable;   // train: by parameter id; empty: all
-  std::vector<Node> nodes;       // history part, then future part
-  std::size_t first_future = 0;  // index of the first future node
-  std::vector<int> reverse;      // nodes of the backward pass in its order; jacobian: the single ones first
+  bool hidden = false;                // OpList.hidden is computed and, in train mode, has a loss
+  std::vector<char> trainable;        // train: by parameter id; empty: all
+  std::vector<Direction> directions;  // tangent
+  std::vector<Node> nodes;            // history part, then future part
+  std::size_t first_future = 0;       // index of the first future node
+  std::vector<int> reverse;  // nodes of the backward pass in its order; jacobian: the single ones first
   std::array<std::vector<ValueState>, kParts> values;  // by part, then value id
 
   int rows(Part part) const { return part == kHistory ? shapes.history_tokens : shapes.future_tokens; }

@@ -265,9 +265,18 @@ void validate(const OpList& ops, const Shapes& shapes, const CompileOptions& opt
         "CompileOptions.precision: expected float32 where gradients are asked for, got int8; int8 is for "
         "infer");
   if (options.mode == Mode::train) validate_train(ops, options);
-  if (options.mode != Mode::jacobian) return;
+  if (options.mode != Mode::jacobian && options.mode != Mode::tangent) return;
   if (shapes.batch != 1)
-    throw InputError("Shapes.batch: expected 1 in jacobian mode, got " + text(shapes.batch));
+    throw InputError("Shapes.batch: expected 1 in jacobian and tangent mode, got " + text(shapes.batch));
+  if (options.mode == Mode::tangent) {
+    if (options.directions.empty())
+      throw InputError("CompileOptions.directions: expected at least one in tangent mode, got none");
+    for (const Direction& d : options.directions)
+      if (d.first < 0 || d.last < d.first || d.last >= shapes.future_tokens)
+        throw InputError("CompileOptions.directions: expected 0 <= first <= last < " +
+                         text(shapes.future_tokens) + ", got (" + text(d.first) + ", " + text(d.last) + ")");
+    return;
+  }
   if (options.seeds.empty())
     throw InputError("CompileOptions.seeds: expected at least one seed in jacobian mode, got none");
   for (const Seed& seed : options.seeds)

@@ -311,11 +311,14 @@ class Mode:
 
       jacobian
 
+      tangent
+
       train
     """
     __members__: typing.ClassVar[dict[str, Mode]]
     infer: typing.ClassVar[Mode]
     jacobian: typing.ClassVar[Mode]
+    tangent: typing.ClassVar[Mode]
     train: typing.ClassVar[Mode]
     vjp: typing.ClassVar[Mode]
     @typing.overload
@@ -406,7 +409,7 @@ class Program:
     """
     A compiled network; its buffers are float32 arrays on one arena.
     """
-    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = [], seeds: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], precision: Precision = Precision.float32) -> None:
+    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = [], seeds: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], directions: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], precision: Precision = Precision.float32) -> None:
         ...
     def load(self, theta: numpy.typing.NDArray[numpy.float32]) -> None:
         """
@@ -424,6 +427,11 @@ class Program:
     def bytes(self) -> int:
         """
         Size of the arena.
+        """
+    @property
+    def direction(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Tangent: (directions, future_tokens, width).
         """
     @property
     def flop(self) -> float:
@@ -494,6 +502,11 @@ class Program:
     def seed(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Vjp: d cost / d quantiles (batch, future_tokens, outputs * levels).
+        """
+    @property
+    def tangent(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        Tangent: d quantiles along each direction (directions, future_tokens, outputs * levels), read-only.
         """
     @property
     def target(self) -> numpy.typing.NDArray[numpy.float32]:

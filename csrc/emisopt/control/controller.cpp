@@ -350,7 +350,7 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
       s.last_before = before;
       s.last_rows = rows;
       s.last_point = out.best;
-      if (out.solved > 0) s.target = s.sqp.steady_target(out.best, rows);
+      if (out.solved > 0 && !time.work().stopped) s.target = s.sqp.steady_target(out.best, rows);
     }
   }
 

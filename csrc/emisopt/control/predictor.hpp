@@ -2,7 +2,10 @@
 // The transformer implements it (control/forecast_predictor.hpp); so does the simulator for the oracle
 // (loop/).
 #pragma once
+#include <vector>
+
 #include "emisopt/base/types.hpp"
+#include "emisopt/model/plan_move.hpp"
 
 namespace emisopt {
 
@@ -22,6 +25,9 @@ class Predictor {
   /// gradient (H,U) = d/d plan of the sum of seed_median (H,O) * median + seed_upper (H,O) * upper: one
   /// backward pass where jacobian() takes one for each output. False: not offered, nothing written (default).
   virtual bool gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan);
+  /// The same by moves: column k is the sum of the Jacobian's over setpoint moves[k] in its steps. median,
+  /// upper (H*O, moves). The default takes jacobian() and adds up.
+  virtual void sensitivities(View median, View upper, ConstView plan, const std::vector<PlanMove>& moves);
   /// Known disturbances (H,D) of this tick, for OutputMaps in the objective; may be empty.
   virtual ConstView known() const { return {}; }
 };

@@ -57,9 +57,11 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
   for (int b = 1; b < moves.blocks(); ++b)
     for (int u = 0; u < moves.setpoints(); ++u)
       if (std::isfinite(moves.setpoint(u).rate)) rate_rows_.emplace_back(b, u);
-  const Index h = moves.horizon(), o = outputs, u = moves.setpoints();
-  jac_median_ = jac_upper_ = Matrix(h * o, h * u);
-  model_.median = model_.upper = Matrix(h * o, n());
+  for (int b = 0; b < moves.blocks(); ++b)
+    for (int u = 0; u < moves.setpoints(); ++u)
+      block_moves_.push_back({u, moves.block_start(b),
+                              b + 1 < moves.blocks() ? moves.block_start(b + 1) - 1 : moves.horizon() - 1});
+  model_.median = model_.upper = Matrix(Index{moves.horizon()} * outputs, n());
   model_.gradient.resize(static_cast<std::size_t>(n()));
   known_curvature_ = hessian_ = Matrix(n(), n());
 }
@@ -228,7 +230,7 @@ bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, cons
 Sqp::Tried Sqp::improve(PlanPoint& current, const SqpTick& tick, bool fresh, bool exact, double& trust,
                         SqpOutcome& out) {
   Step step;
-  for (int attempt = 0; attempt < (fresh ? kTries : 1); ++attempt) {
+  for (int attempt = 0; attempt < kTries; ++attempt) {
     if (tick.time.late()) return Tried::late;
     const QpStatus status = quadratic(current, tick, trust, step);
     if (status == QpStatus::stopped) return Tried::late;
@@ -253,7 +255,10 @@ Sqp::Tried Sqp::improve(PlanPoint& current, const SqpTick& tick, bool fresh, boo
     std::fill(pressure_.begin(), pressure_.end(), 0.0);
     for (std::size_t i = 0; i < tick.rows.size(); ++i)
       pressure_[static_cast<std::size_t>(tick.rows[i].limit)] += std::max(0.0, multiplier_[i]);
-    if (!search(current, tick, step, fresh ? kAlphas : kCorrectionAlphas, trust, gained)) {
+    const bool found = search(current, tick, step, fresh ? kAlphas : kCorrectionAlphas, trust, gained);
+    const bool froze = freeze(current, tick, step.d, trust, true);
+    if (!found) {
+      if (froze) continue;
       if (!fresh) return Tried::stuck;
       trust = std::max(0.1 * longest, 1e-8);
       levenberg_ = std::max(10 * levenberg_, floor_);

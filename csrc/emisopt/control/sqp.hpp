@@ -137,7 +137,7 @@ class Sqp {
   void learn(const PlanPoint& p, const SqpTick& tick);
   void pose(const PlanPoint& p, const std::vector<double>& excess, double trust);
   QpStatus quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step);
-  bool freeze(const PlanPoint& p, const SqpTick& tick, const QpResult& r, double trust);
+  bool freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust, bool tried);
   void predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step) const;
   void stationarity(const PlanPoint& p, const QpResult& r, double trust, Step& step);
   const QpResult& solve_qp(const SqpTick& tick);
@@ -170,10 +170,10 @@ class Sqp {
 
   Model model_;
   bool prepared_ = false;
-  Matrix jac_median_, jac_upper_;     // (H*O, H*U) as the predictor writes them
-  Matrix known_curvature_, hessian_;  // (n,n)
-  Curvature learnt_;                  // part 0: the cost's remainder; 1 + l: limit l
-  double stand_in_ = 0;               // diagonal while nothing is learnt of the cost
+  std::vector<PlanMove> block_moves_;  // (n) in the order of the block values
+  Matrix known_curvature_, hessian_;   // (n,n)
+  Curvature learnt_;                   // part 0: the cost's remainder; 1 + l: limit l
+  double stand_in_ = 0;                // diagonal while nothing is learnt of the cost
   double levenberg_ = 0, floor_ = 0;
   std::vector<double> last_x_, last_gradient_;  // (n): where and what the cost's gradient was
   Matrix last_rows_;                            // (limit rows, n) there

@@ -134,15 +134,18 @@ const QpResult* Sqp::rank_by_rank(const SqpTick& tick) {
   return &r;
 }
 
-// A first move that would be smaller than its dead-band is not made: then the setpoint is held in block 0 for
-// the rest of this tick, and the other moves are chosen with that in mind.
-bool Sqp::freeze(const PlanPoint& p, const SqpTick& tick, const QpResult& r, double trust) {
+// A first move that would be smaller than its dead-band is not made, nor one that was `tried` and did not pay:
+// then the setpoint is held in block 0 for the rest of this tick, and the others are chosen with that in mind.
+bool Sqp::freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust,
+                 bool tried) {
   bool any = false;
   for (int u = 0; u < moves_.setpoints(); ++u) {
     const double band = moves_.setpoint(u).dead_band, now = tick.applied[static_cast<std::size_t>(u)];
-    const double move = std::abs(r.x[static_cast<std::size_t>(u)]);
-    if (band == 0 || p.x(0, u) != now || move == 0 || move * moves_.range(u) >= band) continue;
-    if (move > 0.99 * trust && trust * moves_.range(u) >= band) continue;  // it may go on next time
+    const double move = std::abs(d[static_cast<std::size_t>(u)]);
+    if (band == 0 || p.x(0, u) != now || move == 0 || low_(0, u) == high_(0, u)) continue;
+    // A move of a band or more is tried first; one that the trust region alone holds below it may go on later.
+    if (!tried && move * moves_.range(u) >= band) continue;
+    if (!tried && move > 0.99 * trust && trust * moves_.range(u) >= band) continue;
     low_(0, u) = high_(0, u) = now;
     any = true;
   }
@@ -153,7 +156,7 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
   const std::size_t soft = tick.rows.size();
   pose(p, p.excess, trust);
   const QpResult* r = &solve_qp(tick);
-  if (usable(*r) && freeze(p, tick, *r, trust)) {
+  if (usable(*r) && freeze(p, tick, r->x, trust, false)) {
     pose(p, p.excess, trust);
     r = &solve_qp(tick);
   }

@@ -140,11 +140,18 @@ TEST(Validate, RefusesShapesAndOptions) {
   o.threads = -1;
   EXPECT_NE(message(net, {1, 4, 3}, o).find("threads"), std::string::npos);
   o = options(Mode::jacobian);
-  EXPECT_NE(message(net, {2, 4, 3}, o).find("expected 1 in jacobian mode, got 2"), std::string::npos);
+  EXPECT_NE(message(net, {2, 4, 3}, o).find("expected 1 in jacobian and tangent mode, got 2"),
+            std::string::npos);
   o.seeds = {{2, 0}};
   EXPECT_NE(message(net, {1, 4, 3}, o).find("output below 2"), std::string::npos);
   o.seeds.clear();
   EXPECT_NE(message(net, {1, 4, 3}, o).find("at least one seed"), std::string::npos);
+  o = options(Mode::tangent);
+  EXPECT_NE(message(net, {1, 4, 3}, o).find("directions: expected at least one"), std::string::npos);
+  for (const Direction bad : {Direction{-1, 1}, {2, 1}, {0, 3}}) {
+    o.directions = {{0, 2}, bad};
+    EXPECT_NE(message(net, {1, 4, 3}, o).find("first <= last < 3"), std::string::npos);
+  }
 }
 
 TEST(Validate, RefusesPartsOfTheLossByName) {
