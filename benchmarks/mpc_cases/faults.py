@@ -88,7 +88,7 @@ FAULTS = (
     Fault("frozen-cems", frozen),
     Fault("late-samples", late),
     Fault("no-rows", stopped, expected=frozenset({"HOLD"})),
-    Fault("past-limit", start={"nh3_ratio_sp": 0.2, "o2_sp": 5.5}, expected=frozenset({"LIMIT_SLACKED"})),
+    Fault("past-limit", start={"nh3_ratio_sp": 0.3, "o2_sp": 5.5}, expected=frozenset({"LIMIT_SLACKED"})),
     Fault("gain-0.7", predictor={"gain": 0.7}),
     Fault("gain-1.3", predictor={"gain": 1.3}),
     Fault("nan-forecast", predictor={"nan_forecast": 0.5}, expected=frozenset({"HOLD"})),

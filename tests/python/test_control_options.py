@@ -147,11 +147,17 @@ def test_a_prepared_jacobian_leaves_the_step_without_one(small_forecaster, boile
 
 def test_converged_mode_says_optimal_with_a_small_residual(small_forecaster, now):
     history, _, known = now
-    decision = Controller(small_forecaster, economic(), LIMITS, mode="converged", deadline_s=20.0).step(
-        history, known
-    )
-    assert decision.status in ("OPTIMAL", "LIMIT_SLACKED")
-    assert decision.kkt <= 1e-5
+    limits = [Limit("nox", 130, window=12, quantile=0.75), LIMITS[1]]
+    plans = {}
+    for adjoint in (0, 2, 6):
+        c = Controller(
+            small_forecaster, economic(), limits, mode="converged", deadline_s=20.0, adjoint_steps=adjoint
+        )
+        plans[adjoint] = c.step(history, known)
+        assert plans[adjoint].status == "OPTIMAL", plans[adjoint].reason
+        assert plans[adjoint].kkt <= 1e-5
+    assert plans[6].iterations < plans[0].iterations
+    assert plans[6].cost == pytest.approx(plans[0].cost, rel=1e-5)
 
 
 def test_hard_cap_and_dead_band(small_forecaster, now, boiler_history):

@@ -376,7 +376,7 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
             rounds = adjoint ? config_.adjoint_steps : 0;
           else
             --rounds;
-          if (!adjoint) come_back(current, tick, trust);
+          if (!adjoint || config_.adjoint_steps == 0) come_back(current, tick, trust);
           break;
       }
     }
