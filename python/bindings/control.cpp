@@ -29,7 +29,7 @@ ControllerConfig make_controller_config(int blocks, int max_iterations, double d
                                         const std::string& bias, double bias_gain, int max_hold,
                                         double limit_margin, double kkt_tolerance, double max_move,
                                         const std::string& ranks, int adjoint_steps, double target_weight,
-                                        std::function<double()> clock) {
+                                        std::optional<std::function<double()>> clock) {
   ControllerConfig c;
   c.blocks = blocks;
   c.max_iterations = max_iterations;
@@ -43,7 +43,7 @@ ControllerConfig make_controller_config(int blocks, int max_iterations, double d
   c.adjoint_steps = adjoint_steps;
   c.target_weight = target_weight;
   if (clock)  // called between tiles of work, with the GIL taken for it
-    c.clock = [clock = std::move(clock)] {
+    c.clock = [clock = std::move(*clock)] {
       py::gil_scoped_acquire gil;
       return clock();
     };
@@ -88,20 +88,18 @@ struct BoundController {
   std::vector<Limit> own;
 };
 
-std::unique_ptr<BoundController> make_controller(std::vector<Setpoint> setpoints, std::vector<Limit> limits,
-                                                 const std::vector<double>& price,
-                                                 const std::optional<FuelCostConfig>& fuel,
-                                                 std::string currency, int horizon, int outputs,
-                                                 const ControllerConfig& config, const Envelope& envelope,
-                                                 const std::vector<Limit>& permit_limits,
-                                                 const std::vector<Interlock>& interlocks,
-                                                 const std::vector<Tracking>& tracking,
-                                                 const std::vector<std::shared_ptr<OutputMap>>& costs) {
+std::unique_ptr<BoundController> make_controller(
+    std::vector<Setpoint> setpoints, std::vector<Limit> limits, const std::vector<double>& price,
+    const std::optional<FuelCostConfig>& fuel, std::string currency, int horizon, int outputs,
+    const ControllerConfig& config, const Envelope& envelope, const std::vector<Limit>& permit_limits,
+    const std::vector<Interlock>& interlocks, const std::vector<Tracking>& tracking,
+    const std::vector<std::shared_ptr<OutputMap>>& costs) {
   Objective objective;
   std::vector<std::shared_ptr<const OutputMap>> maps;
   if (fuel) maps.push_back(std::make_shared<FuelCost>(*fuel, currency));
   if (!fuel && !costs.empty())
-    maps.push_back(std::make_shared<IdentityMap>(std::vector<std::string>(static_cast<std::size_t>(outputs))));
+    maps.push_back(
+        std::make_shared<IdentityMap>(std::vector<std::string>(static_cast<std::size_t>(outputs))));
   maps.insert(maps.end(), costs.begin(), costs.end());
   if (maps.size() == 1) objective.map = maps[0];
   if (maps.size() > 1) objective.map = std::make_shared<JoinedMap>(std::move(maps));
@@ -120,11 +118,12 @@ std::unique_ptr<BoundController> make_controller(std::vector<Setpoint> setpoints
 Decision step(BoundController& self, Predictor& predictor, const Array& applied, const Array& past,
               const PermitRows* permit, const std::vector<bool>& manual, const std::optional<Array>& price,
               const std::optional<Array>& setpoint_price, const std::optional<Array>& target,
-              const std::vector<double>& steady_target, const Work* replay) {
+              const std::vector<double>& steady_target, const std::optional<Work>& replay) {
   require_shape("Controller.step(applied)", applied, {{"U", self.setpoints}});
   require_shape("Controller.step(past)", past, {{"N", -1}, {"O", self.outputs}});
   const auto table = [](const char* what, const std::optional<Array>& given) {
-    if (given) require_shape(std::string("Controller.step(") + what + ")", *given, {{"H", -1}, {"columns", -1}});
+    if (given)
+      require_shape(std::string("Controller.step(") + what + ")", *given, {{"H", -1}, {"columns", -1}});
     return given ? view(*given) : ConstView{};
   };
   TickInput input;
@@ -133,7 +132,7 @@ Decision step(BoundController& self, Predictor& predictor, const Array& applied,
   input.setpoint_price = table("setpoint_price", setpoint_price);
   input.target = table("target", target);
   input.steady_target = steady_target;
-  input.replay = replay;
+  input.replay = replay ? &*replay : nullptr;
   const std::vector<double> u = to_vector(applied);
   const ConstView known = view(past);
   py::gil_scoped_release nogil;
@@ -205,7 +204,7 @@ void bind_parts(py::module_& m) {
            "bias"_a = "none", "bias_gain"_a = c.bias_gain, "max_hold"_a = c.max_hold,
            "limit_margin"_a = c.limit_margin, "kkt_tolerance"_a = c.kkt_tolerance, "max_move"_a = c.max_move,
            "ranks"_a = "penalty", "adjoint_steps"_a = c.adjoint_steps, "target_weight"_a = c.target_weight,
-           "clock"_a = nullptr);
+           "clock"_a = py::none());
   py::class_<Envelope>(m, "Envelope", "Where the training rows lay: mean and precision of (u, d).")
       .def(py::init<>())
       .def(py::init([](const Array& mean, const Array& precision, double radius2, double weight) {
@@ -320,7 +319,7 @@ void bind_control(py::module_& m) {
       .def("step", &step, "predictor"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "permit"_a = nullptr,
            py::kw_only(), "manual"_a = std::vector<bool>(), "price"_a = py::none(),
            "setpoint_price"_a = py::none(), "target"_a = py::none(),
-           "steady_target"_a = std::vector<double>(), "replay"_a = nullptr,
+           "steady_target"_a = std::vector<double>(), "replay"_a = py::none(),
            "applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what "
            "it\n"
            "still asks of the coming steps, its limits those that the controller was made with.")
@@ -330,7 +329,7 @@ void bind_control(py::module_& m) {
              const std::vector<bool>& manual) {
             NoForecast none(reason, self.horizon, static_cast<int>(self.setpoints),
                             static_cast<int>(self.outputs));
-            return step(self, none, applied, past, nullptr, manual, {}, {}, {}, {}, nullptr);
+            return step(self, none, applied, past, nullptr, manual, {}, {}, {}, {}, std::nullopt);
           },
           "reason"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "manual"_a = std::vector<bool>(),
           "A decision without a forecast of this tick: the last plan shifted, hold, or a safe ramp.")

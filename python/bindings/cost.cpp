@@ -1,4 +1,5 @@
-// What a plan costs or should be like, as the controller is told: a unit's bill, tables, polynomials, targets.
+// What a plan costs or should be like, as the controller is told: a unit's bill, tables, polynomials,
+// targets.
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
@@ -61,9 +62,9 @@ void bind_cost(py::module_& m) {
                                                              "Piecewise linear in one output or setpoint.")
       .def(py::init([](std::string name, bool setpoint, int column, std::vector<double> at,
                        std::vector<double> cost) {
-             return std::make_shared<TableMap>(
-                 std::move(name), setpoint ? TableMap::Of::setpoint : TableMap::Of::output, column,
-                 std::move(at), std::move(cost));
+             return std::make_shared<TableMap>(std::move(name),
+                                               setpoint ? TableMap::Of::setpoint : TableMap::Of::output,
+                                               column, std::move(at), std::move(cost));
            }),
            py::kw_only(), "name"_a, "setpoint"_a, "column"_a, "at"_a, "cost"_a);
 }

@@ -33,8 +33,8 @@ Array forecasts(const Forecaster& forecaster, const History& history, const std:
   return to_array(std::move(out)).reshape({n, horizon, outputs, levels});
 }
 
-Scenario make_scenario(std::uint64_t seed, std::optional<std::uint64_t> plant_seed,
-                       std::optional<Index> rows, double nox_fee) {
+Scenario make_scenario(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows,
+                       double nox_fee) {
   const BoilerParameters plant = plant_seed ? BoilerParameters::draw(*plant_seed) : BoilerParameters{};
   Scenario s = nox_fee > 0 ? boiler_48h_fee(seed, plant, nox_fee) : boiler_48h(seed, plant);
   if (rows) s.rows = *rows;
@@ -177,7 +177,8 @@ void bind_loop(py::module_& m) {
            }),
            "base"_a, py::kw_only(), "gain"_a = 1.0, "nan_forecast"_a = 0.0, "nan_sensitivity"_a = 0.0,
            "interrupt"_a = 0.0, "seed"_a = 0, py::keep_alive<1, 2>())
-      .def("set_held", &FaultyPredictor::set_held, "applied"_a, "A new tick: setpoints (U) that the gain counts from.")
+      .def("set_held", &FaultyPredictor::set_held, "applied"_a,
+           "A new tick: setpoints (U) that the gain counts from.")
       .def_property_readonly("longest", &FaultyPredictor::longest,
                              "Longest call since set_held, s of thread CPU time.");
   bind_log(m);
@@ -200,8 +201,8 @@ void bind_loop(py::module_& m) {
   m.def(
       "mpc_policy",
       [](const Forecaster& forecaster, const std::vector<Limit>& limits, const ControllerConfig& config,
-         const Envelope& envelope, double move_weight, int threads,
-         std::string name, double nox_fee) -> std::unique_ptr<Policy> {
+         const Envelope& envelope, double move_weight, int threads, std::string name,
+         double nox_fee) -> std::unique_ptr<Policy> {
         MpcConfig mpc;
         mpc.controller = config;
         mpc.envelope = envelope;
@@ -211,18 +212,16 @@ void bind_loop(py::module_& m) {
                                            std::move(name));
       },
       "forecaster"_a, "limits"_a, py::kw_only(), "config"_a, "envelope"_a,
-      "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC",
-      "nox_fee"_a = 0.0, "The forecaster and the controller as a policy.");
+      "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC", "nox_fee"_a = 0.0,
+      "The forecaster and the controller as a policy.");
   py::class_<BoundScenario>(m, "Scenario", "The closed-loop scenario boiler-48h of one seed, warmed up.")
-      .def(py::init(
-               [](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows,
-                  double nox_fee) {
-                 Scenario scenario = make_scenario(seed, plant_seed, rows, nox_fee);
-                 LoopStart start = start_scenario(scenario);
-                 return std::make_unique<BoundScenario>(BoundScenario{std::move(scenario), std::move(start)});
-               }),
-           py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "rows"_a = py::none(),
-           "nox_fee"_a = 0.0)
+      .def(py::init([](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows,
+                       double nox_fee) {
+             Scenario scenario = make_scenario(seed, plant_seed, rows, nox_fee);
+             LoopStart start = start_scenario(scenario);
+             return std::make_unique<BoundScenario>(BoundScenario{std::move(scenario), std::move(start)});
+           }),
+           py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "rows"_a = py::none(), "nox_fee"_a = 0.0)
       .def_property_readonly("name", [](const BoundScenario& s) { return s.scenario.name; })
       .def_property_readonly("limits", [](const BoundScenario& s) { return s.scenario.limits; })
       .def_property_readonly(

@@ -234,7 +234,8 @@ class Controller:
             again = None if replay is None else _core.Work(*replay)
             decision = self._core.step(
                 self._mapped or self._predictor, now, past, *permit, manual=hand, steady_target=pull,
-                replay=again, **prices,
+                replay=again, price=prices["price"], setpoint_price=prices["setpoint_price"],
+                target=prices["target"],
             )  # fmt: skip
         self._last = decision_of(
             decision,

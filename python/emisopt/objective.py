@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from emisopt.tags import TagMap
 
 __all__ = ["Interlock", "Limit", "Objective", "Polynomial", "Setpoint", "Table", "Target", "economic"]
 
-Price = float | pd.Series
+Price: TypeAlias = "float | pd.Series"
 
 
 @dataclass(frozen=True)

@@ -178,8 +178,8 @@ def _frame_out(frame: pd.DataFrame) -> dict[str, Any]:
     index = frame.index
     stamps = isinstance(index, pd.DatetimeIndex)
     return {
-        "index": index.as_unit("ns").asi8.tolist() if stamps else [int(i) for i in index],  # type: ignore[attr-defined]
-        "zone": str(index.tz) if stamps and index.tz is not None else None,  # type: ignore[attr-defined]
+        "index": index.as_unit("ns").asi8.tolist() if stamps else [int(i) for i in index],
+        "zone": str(index.tz) if stamps and index.tz is not None else None,
         "stamps": stamps,
         "columns": {
             str(name): [None if pd.isna(v) else v for v in column.tolist()] for name, column in frame.items()

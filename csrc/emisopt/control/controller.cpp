@@ -31,8 +31,8 @@ ControllerConfig checked(ControllerConfig c) {
   require(c.limit_margin >= 0 && c.limit_margin < 1, "limit_margin in [0, 1)", c.limit_margin);
   require(c.max_hold >= 0, "max_hold >= 0", c.max_hold);
   require(c.bias_gain > 0 && c.bias_gain <= 1, "bias_gain in (0, 1]", c.bias_gain);
-  require(std::isnan(c.max_move) || (c.max_move > 0 && c.max_move <= 1), "max_move in (0, 1], or NaN for none",
-          c.max_move);
+  require(std::isnan(c.max_move) || (c.max_move > 0 && c.max_move <= 1),
+          "max_move in (0, 1], or NaN for none", c.max_move);
   require(c.adjoint_steps >= 0, "adjoint_steps >= 0", c.adjoint_steps);
   require(std::isfinite(c.target_weight) && c.target_weight >= 0, "target_weight >= 0", c.target_weight);
   if (!c.clock) c.clock = steady_seconds;
@@ -374,7 +374,8 @@ bool Controller::prepare(Predictor& predictor) {
 Explanation Controller::explain(Predictor& predictor, const std::vector<double>& move) {
   State& s = *state_;
   if (!s.explainable)
-    throw StateError("Controller.explain: expected a last step that solved for its plan, got none; step first");
+    throw StateError(
+        "Controller.explain: expected a last step that solved for its plan, got none; step first");
   if (!move.empty()) {
     check_shape("Controller.explain(move)", {static_cast<long>(move.size())}, {{"U", s.moves.setpoints()}});
     for (int u = 0; u < s.moves.setpoints(); ++u)
@@ -399,9 +400,10 @@ Explanation Controller::explain(Predictor& predictor, const std::vector<double>&
                               s.sqp.total(p) - now,
                               s.slacks(s.last_rows, p)});
   }
-  std::stable_sort(e.alternatives.begin(), e.alternatives.end(), [](const Alternative& a, const Alternative& b) {
-    return a.slacks.size() != b.slacks.size() ? a.slacks.size() < b.slacks.size() : a.extra < b.extra;
-  });
+  std::stable_sort(
+      e.alternatives.begin(), e.alternatives.end(), [](const Alternative& a, const Alternative& b) {
+        return a.slacks.size() != b.slacks.size() ? a.slacks.size() < b.slacks.size() : a.extra < b.extra;
+      });
   return e;
 }
 

@@ -7,8 +7,8 @@
 
 #include "emisopt/base/output_map.hpp"
 #include "emisopt/control/predictor.hpp"
-#include "emisopt/control/time_budget.hpp"
 #include "emisopt/control/status.hpp"
+#include "emisopt/control/time_budget.hpp"
 #include "emisopt/permit/limit_row.hpp"
 
 namespace emisopt {
@@ -77,8 +77,9 @@ struct ControllerConfig {
   double max_move = kMissing;     // hard: largest |move| per tick as a share of the range, for every setpoint
   /// How a conflict of ranks is settled: by weights a hundred times apart, or strictly one after the other.
   enum class Ranks { penalty, lexicographic } ranks = Ranks::penalty;
-  int adjoint_steps = 2;     // steps between Jacobians that cost a forward and a backward pass each
-  double target_weight = 0;  // pull to the steady-state target: cost per (distance / range)^2 and step; 0: none
+  int adjoint_steps = 2;  // steps between Jacobians that cost a forward and a backward pass each
+  double target_weight =
+      0;  // pull to the steady-state target: cost per (distance / range)^2 and step; 0: none
 };
 
 /// What is special about one tick. Views may be empty; what is missing in one that is not is refused.
@@ -94,9 +95,9 @@ struct TickInput {
 /// Why a plan is as it is. A price is what one more unit would be worth over the horizon, at the margin.
 struct Reason {
   enum class Kind { limit, bound, rate, interlock, held } kind = Kind::limit;
-  std::string name;         // of the limit, setpoint or interlock
-  double price = 0;         // >= 0, cost per unit that the limit is wider
-  bool given_up = false;    // a limit that cannot hold: its price is that of its rank's weight
+  std::string name;       // of the limit, setpoint or interlock
+  double price = 0;       // >= 0, cost per unit that the limit is wider
+  bool given_up = false;  // a limit that cannot hold: its price is that of its rank's weight
   int first_step = 0, last_step = 0;
 };
 /// The best plan in which one setpoint stays where it is, or in which the move is a given one.

@@ -33,8 +33,7 @@ QuadraticMap::QuadraticMap(std::string name, int outputs, int setpoints, Matrix 
   for (const double v : linear_) finite &= std::isfinite(v);
   if (!finite) throw InputError(where + ": expected finite numbers, got NaN or infinity among them");
   for (Index i = 0; i < n; ++i)
-    for (Index j = 0; j < i; ++j)
-      hessian_(i, j) = hessian_(j, i) = 0.5 * (hessian_(i, j) + hessian_(j, i));
+    for (Index j = 0; j < i; ++j) hessian_(i, j) = hessian_(j, i) = 0.5 * (hessian_(i, j) + hessian_(j, i));
 }
 
 void QuadraticMap::value(double* q, const double* y, const double* u, const double*) const {
@@ -65,8 +64,7 @@ void QuadraticMap::vjp(double* dy, double* du, const double* seed, const double*
 TableMap::TableMap(std::string name, Of of, int column, std::vector<double> at, std::vector<double> cost)
     : names_{std::move(name)}, of_(of), column_(column), at_(std::move(at)), cost_(std::move(cost)) {
   const std::string where = "cost " + quote(names_[0]);
-  if (column < 0)
-    throw InputError(where + ": expected a column of 0 or more, got " + std::to_string(column));
+  if (column < 0) throw InputError(where + ": expected a column of 0 or more, got " + std::to_string(column));
   if (at_.size() < 2 || cost_.size() != at_.size())
     throw InputError(where + ": expected as many costs as places, 2 or more, got " +
                      std::to_string(cost_.size()) + " for " + std::to_string(at_.size()));

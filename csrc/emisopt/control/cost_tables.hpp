@@ -28,9 +28,9 @@ class QuadraticMap : public OutputMap {
   double constant_;
 };
 
-/// q = the line through (at, cost) pairs, going on beyond the ends with their slopes. Within a twentieth of the
-/// shorter neighbouring segment a kink is a parabola, so that the slope does not jump: off by at most 1/80 of
-/// that segment times the change of slope.
+/// q = the line through (at, cost) pairs, going on beyond the ends with their slopes. Within a twentieth of
+/// the shorter neighbouring segment a kink is a parabola, so that the slope does not jump: off by at most
+/// 1/80 of that segment times the change of slope.
 class TableMap : public OutputMap {
  public:
   enum class Of { output, setpoint };

@@ -117,8 +117,7 @@ void ForecastPredictor::mix(View median, View upper, const Matrix& levels) const
   }
 }
 
-bool ForecastPredictor::gradient(View gradient, ConstView seed_median, ConstView seed_upper,
-                                 ConstView plan) {
+bool ForecastPredictor::gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) {
   seed_ = Matrix(horizon_, static_cast<Index>(outputs()) * levels_);
   for (Index t = 0; t < horizon_; ++t)
     for (int o = 0; o < outputs(); ++o) {

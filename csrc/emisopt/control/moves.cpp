@@ -121,9 +121,9 @@ double Moves::cap(std::size_t k, const double* anchor) const {
   return std::max(interlocks_[k].upper, sum(interlocks_[k], anchor));
 }
 
-// A point of the box made to keep the interlocks. First the nearest one, interlock by interlock: a shift along
-// its weights, setpoints that reach the box's edge staying there. Where these shifts undo one another, the
-// line to the anchor.
+// A point of the box made to keep the interlocks. First the nearest one, interlock by interlock: a shift
+// along its weights, setpoints that reach the box's edge staying there. Where these shifts undo one another,
+// the line to the anchor.
 void Moves::respect(double* move, const double* before, int step) const {
   const auto n = static_cast<std::size_t>(setpoints());
   std::vector<Interval> box(n);
@@ -134,7 +134,8 @@ void Moves::respect(double* move, const double* before, int step) const {
   }
   const auto broken = [&](bool by_cap) {
     for (std::size_t k = 0; k < interlocks_.size(); ++k)
-      if (!(sum(interlocks_[k], move) <= (by_cap ? cap(k, anchor.data()) : interlocks_[k].upper))) return true;
+      if (!(sum(interlocks_[k], move) <= (by_cap ? cap(k, anchor.data()) : interlocks_[k].upper)))
+        return true;
     return false;
   };
   for (int sweep = 0; sweep < kSweeps && broken(false); ++sweep)

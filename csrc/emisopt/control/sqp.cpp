@@ -13,9 +13,9 @@ namespace {
 constexpr double kRankGap = 100;      // weight of a rank over the next: a trade of 1 % against all of it
 constexpr double kSufficient = 1e-4;  // Armijo's share of the predicted decrease
 constexpr int kTries = 4;             // trust regions tried per Jacobian
-constexpr int kNoisySteps = 8;      // per tick that are taken although they gain less than rounding
-constexpr double kRounding = 1e-6;  // relative, of forecasts in fp32 after some layers
-constexpr int kCorrections = 5;     // of a step that ends beyond limits, per Jacobian
+constexpr int kNoisySteps = 8;        // per tick that are taken although they gain less than rounding
+constexpr double kRounding = 1e-6;    // relative, of forecasts in fp32 after some layers
+constexpr int kCorrections = 5;       // of a step that ends beyond limits, per Jacobian
 const std::vector<double> kAlphas = {1, 0.5, 0.25, 0.1};
 const std::vector<double> kCorrectionAlphas = {1, 0.5};
 

@@ -58,7 +58,8 @@ struct SqpTick {
   TimeBudget& time;
 };
 
-/// A step is judged by what it gains, so a nearly verified answer serves; "converged" asks for a verified one.
+/// A step is judged by what it gains, so a nearly verified answer serves; "converged" asks for a verified
+/// one.
 bool usable(const QpResult& r);
 
 /// phi(s) of a violation s, relative to its limit: L1 and a little L2; its multiplier is weight * (1 + ...).
@@ -76,8 +77,8 @@ class Sqp {
       const ControllerConfig& config, int outputs);
 
   SqpOutcome solve(const SqpTick& tick);
-  /// The Jacobian at block values x (blocks, U), for the next solve(). False, and nothing prepared, when it is
-  /// not finite or the predictor throws.
+  /// The Jacobian at block values x (blocks, U), for the next solve(). False, and nothing prepared, when it
+  /// is not finite or the predictor throws.
   bool prepare(Predictor& predictor, const Matrix& x, const std::vector<double>& applied,
                const BiasFilter& bias);
   void forget();  // curvature learnt so far, and what was prepared
@@ -86,8 +87,8 @@ class Sqp {
   std::vector<double> steady_target(const PlanPoint& p, const std::vector<LimitRow>& rows);
   /// Prices of the last QP, dearest first.
   std::vector<Reason> reasons(const SqpTick& tick) const;
-  /// The best plans by the last Jacobian with one setpoint held; with `move` (U), the best that begin with it.
-  /// Forecast in one batch.
+  /// The best plans by the last Jacobian with one setpoint held; with `move` (U), the best that begin with
+  /// it. Forecast in one batch.
   std::vector<PlanPoint> alternatives(const PlanPoint& best, const SqpTick& tick,
                                       const std::vector<double>& move, std::vector<int>& held);
   double total(const PlanPoint& p) const { return p.cost.total(); }
@@ -105,18 +106,18 @@ class Sqp {
     std::vector<double> multiplier;  // (limit rows)
     std::vector<double> rest;        // (n) what the curvature term and the trust region had to balance
     double complementarity = 0;      // sum of |multiplier * distance|
-    int level = -1;                  // what the step is to lower: a rank's violations, ranks_: the cost; -1: the
-                                     // merit of all together
-    double predicted = 0;            // by how much, in the model
+    int level = -1;        // what the step is to lower: a rank's violations, ranks_: the cost; -1: the
+                           // merit of all together
+    double predicted = 0;  // by how much, in the model
     double kkt = 0;
     bool at_trust = false;
     bool verified = false;  // the QP's own check passed; else it missed by little
   };
   /// What is kept of the last QP, for those who ask why.
   struct Shadow {
-    std::vector<double> limit;           // (limit rows) multipliers
+    std::vector<double> limit;            // (limit rows) multipliers
     std::vector<double> rate, interlock;  // of their rows
-    std::vector<double> bound;           // (n), signed: > 0 at the upper one; 0 where the trust region bound
+    std::vector<double> bound;            // (n), signed: > 0 at the upper one; 0 where the trust region bound
   };
   enum class Tried { moved, converged, stuck, late, failed };
 
@@ -137,7 +138,8 @@ class Sqp {
   void learn(const PlanPoint& p, const SqpTick& tick);
   void pose(const PlanPoint& p, const std::vector<double>& excess, double trust);
   QpStatus quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step);
-  bool freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust, bool tried);
+  bool freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust,
+              bool tried);
   void predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step) const;
   void stationarity(const PlanPoint& p, const QpResult& r, double trust, Step& step);
   const QpResult& solve_qp(const SqpTick& tick);

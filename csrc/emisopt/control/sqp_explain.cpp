@@ -60,8 +60,8 @@ std::vector<double> Sqp::steady_target(const PlanPoint& p, const std::vector<Lim
     for (int u = 0; u < users; ++u)
       a(static_cast<Index>(i), u) = gain(middle ? model_.median : model_.upper, limit.output, u) / size_of;
     hi[i] = (limit.limit - y) / size_of - config_.limit_margin;
-    l1[i] = base_ * moves_.horizon() *
-            std::pow(100.0, ranks_ - 1 - rank_[static_cast<std::size_t>(asked[i])]);
+    l1[i] =
+        base_ * moves_.horizon() * std::pow(100.0, ranks_ - 1 - rank_[static_cast<std::size_t>(asked[i])]);
     l2[i] = kSlackL2 * l1[i];
   }
   for (std::size_t k = 0; k < locks.size(); ++k) {
@@ -111,7 +111,9 @@ std::vector<Reason> Sqp::reasons(const SqpTick& tick) const {
     list.push_back({kind, name, price, false, first, last});
     return &list.back();
   };
-  const auto end_of = [&](int b) { return b + 1 < moves_.blocks() ? moves_.block_start(b + 1) - 1 : moves_.horizon() - 1; };
+  const auto end_of = [&](int b) {
+    return b + 1 < moves_.blocks() ? moves_.block_start(b + 1) - 1 : moves_.horizon() - 1;
+  };
   for (std::size_t i = 0; i < shadow_.limit.size(); ++i) {
     const LimitRow& row = tick.rows[i];
     if (std::abs(shadow_.limit[i]) <= least) continue;
@@ -175,7 +177,8 @@ std::vector<PlanPoint> Sqp::alternatives(const PlanPoint& best, const SqpTick& t
       for (int u = 0; u < users; ++u) {
         const bool fixed = only >= 0 ? u == only : b == 0;
         if (!fixed) continue;
-        const double to = only >= 0 ? tick.applied[static_cast<std::size_t>(u)] : first[static_cast<std::size_t>(u)];
+        const double to =
+            only >= 0 ? tick.applied[static_cast<std::size_t>(u)] : first[static_cast<std::size_t>(u)];
         const auto k = static_cast<std::size_t>(b * users + u);
         lower_[k] = upper_[k] = (to - best.x(b, u)) / moves_.range(u);
       }

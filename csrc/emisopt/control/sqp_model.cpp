@@ -40,10 +40,11 @@ bool Sqp::jacobian(const PlanPoint& p, Predictor& predictor, const BiasFilter& b
   return false;
 }
 
-// The rows of the limits and the gradient of the cost at p. With a Jacobian of another point (not `fresh`) the
-// rows are its, and the gradient is corrected by a backward pass at p (Bock, Diehl, Kostina, Schloeder 2007):
-// gradient + rows' multiplier is then the exact gradient of the Lagrangian, so what the steps converge to is
-// the optimum itself. False when the gradient is not exact, because the predictor offers no backward pass.
+// The rows of the limits and the gradient of the cost at p. With a Jacobian of another point (not `fresh`)
+// the rows are its, and the gradient is corrected by a backward pass at p (Bock, Diehl, Kostina, Schloeder
+// 2007): gradient + rows' multiplier is then the exact gradient of the Lagrangian, so what the steps converge
+// to is the optimum itself. False when the gradient is not exact, because the predictor offers no backward
+// pass.
 bool Sqp::linearise(const PlanPoint& p, const SqpTick& tick, bool fresh) {
   const Index h = moves_.horizon(), users = moves_.setpoints();
   Matrix dy(h, outputs_), du(h, users), unused(n(), n());

@@ -10,9 +10,10 @@ namespace {
 
 constexpr int kRaises = 2;  // times the automatic weight may be raised per tick
 constexpr double kRaise = 100;
-constexpr double kUsable = 1e-6;       // relative residual of a QP whose answer is still a step
-constexpr double kRankCurvature = 1e-3;  // proximal, of a rank's own QP, whose slacks alone do not fix the plan
-constexpr double kRankHair = 1e-6;     // by which a rank's least violation is widened for those below
+constexpr double kUsable = 1e-6;  // relative residual of a QP whose answer is still a step
+constexpr double kRankCurvature =
+    1e-3;                           // proximal, of a rank's own QP, whose slacks alone do not fix the plan
+constexpr double kRankHair = 1e-6;  // by which a rank's least violation is widened for those below
 
 }  // namespace
 
@@ -24,15 +25,15 @@ bool usable(const QpResult& r) {
 const QpResult& Sqp::ask(const SqpTick& tick, ConstView hessian, const std::vector<double>& gradient) {
   const std::function<bool()> stop = [&] { return tick.time.late(); };
   return qp_->solve({.hessian = hessian,
-                    .gradient = gradient,
-                    .lower = lower_,
-                    .upper = upper_,
-                    .rows = qp_rows_,
-                    .row_lower = row_lower_,
-                    .row_upper = row_upper_,
-                    .l1 = l1_,
-                    .l2 = l2_},
-                   &stop);
+                     .gradient = gradient,
+                     .lower = lower_,
+                     .upper = upper_,
+                     .rows = qp_rows_,
+                     .row_lower = row_lower_,
+                     .row_upper = row_upper_,
+                     .l1 = l1_,
+                     .l2 = l2_},
+                    &stop);
 }
 
 const QpResult& Sqp::solve_qp(const SqpTick& tick) {
@@ -134,8 +135,9 @@ const QpResult* Sqp::rank_by_rank(const SqpTick& tick) {
   return &r;
 }
 
-// A first move that would be smaller than its dead-band is not made, nor one that was `tried` and did not pay:
-// then the setpoint is held in block 0 for the rest of this tick, and the others are chosen with that in mind.
+// A first move that would be smaller than its dead-band is not made, nor one that was `tried` and did not
+// pay: then the setpoint is held in block 0 for the rest of this tick, and the others are chosen with that in
+// mind.
 bool Sqp::freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust,
                  bool tried) {
   bool any = false;
@@ -143,7 +145,8 @@ bool Sqp::freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<doub
     const double band = moves_.setpoint(u).dead_band, now = tick.applied[static_cast<std::size_t>(u)];
     const double move = std::abs(d[static_cast<std::size_t>(u)]);
     if (band == 0 || p.x(0, u) != now || move == 0 || low_(0, u) == high_(0, u)) continue;
-    // A move of a band or more is tried first; one that the trust region alone holds below it may go on later.
+    // A move of a band or more is tried first; one that the trust region alone holds below it may go on
+    // later.
     if (!tried && move * moves_.range(u) >= band) continue;
     if (!tried && move > 0.99 * trust && trust * moves_.range(u) >= band) continue;
     low_(0, u) = high_(0, u) = now;
@@ -207,8 +210,8 @@ void Sqp::predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, St
   }
   std::vector<double> left(static_cast<std::size_t>(ranks_), 0);
   for (std::size_t i = 0; i < soft; ++i)
-    left[static_cast<std::size_t>(rank_of(tick.rows[i]))] += limit_penalty(
-        p.excess[i] + dense::dot(model_.rows.row(static_cast<Index>(i)), step.d.data(), n()));
+    left[static_cast<std::size_t>(rank_of(tick.rows[i]))] +=
+        limit_penalty(p.excess[i] + dense::dot(model_.rows.row(static_cast<Index>(i)), step.d.data(), n()));
   for (int rank = 0; rank < ranks_; ++rank) {
     const double gain = (p.penalty.empty() ? 0 : p.penalty[static_cast<std::size_t>(rank)]) -
                         left[static_cast<std::size_t>(rank)];
@@ -238,8 +241,8 @@ void Sqp::stationarity(const PlanPoint& p, const QpResult& r, double trust, Step
   for (std::size_t k = 0; k < size; ++k) {
     double rest = dense::dot(hessian_.row(static_cast<Index>(k)), step.d.data(), n());
     const int b = static_cast<int>(k) / users, u = static_cast<int>(k) % users;
-    const double bound = r.z[k] > 0 ? (high_(b, u) - p.x(b, u)) / moves_.range(u)
-                                    : (low_(b, u) - p.x(b, u)) / moves_.range(u);
+    const double bound =
+        r.z[k] > 0 ? (high_(b, u) - p.x(b, u)) / moves_.range(u) : (low_(b, u) - p.x(b, u)) / moves_.range(u);
     if (std::abs(bound) > trust) {
       rest += r.z[k];
       step.at_trust |= std::abs(step.d[k]) > 0.99 * trust;

@@ -76,8 +76,8 @@ struct LoopSummary {
   double travel = 0;                       // sum of |move| / (high - low), all setpoints
 };
 
-/// Needs outputs "efficiency" (%) and "nh3_flow" (kg/h), disturbance "load" (MW), and "nox" (mg/Nm3) for a fee;
-/// InputError otherwise.
+/// Needs outputs "efficiency" (%) and "nh3_flow" (kg/h), disturbance "load" (MW), and "nox" (mg/Nm3) for a
+/// fee; InputError otherwise.
 LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, const Prices& prices = {});
 
 }  // namespace emisopt

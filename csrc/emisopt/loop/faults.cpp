@@ -54,7 +54,9 @@ void FaultyPredictor::set_held(const std::vector<double>& applied) {
   base_.predict(held_median_, held_upper_, plan);
 }
 
-void FaultyPredictor::predict(View median, View upper, ConstView plan) { predict_batch(median, upper, plan, 1); }
+void FaultyPredictor::predict(View median, View upper, ConstView plan) {
+  predict_batch(median, upper, plan, 1);
+}
 
 void FaultyPredictor::predict_batch(View median, View upper, ConstView plans, int batch) {
   interrupt();
@@ -66,9 +68,10 @@ void FaultyPredictor::predict_batch(View median, View upper, ConstView plans, in
         median(r, o) = hold + faults_.gain * (median(r, o) - hold);
         upper(r, o) = high + faults_.gain * (upper(r, o) - high);
       }
-  if (strikes(faults_.nan_forecast))
-    median(static_cast<Index>(rng_.below(static_cast<std::uint64_t>(median.rows))),
-           static_cast<Index>(rng_.below(static_cast<std::uint64_t>(median.cols)))) = kMissing;
+  if (!strikes(faults_.nan_forecast)) return;
+  const auto step = static_cast<Index>(rng_.below(static_cast<std::uint64_t>(horizon())));
+  const auto output = static_cast<Index>(rng_.below(static_cast<std::uint64_t>(outputs())));
+  for (int b = 0; b < batch; ++b) median(b * horizon() + step, output) = kMissing;
 }
 
 void FaultyPredictor::spoil(View slopes) {

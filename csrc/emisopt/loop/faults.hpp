@@ -9,7 +9,7 @@
 namespace emisopt {
 
 struct Faults {
-  double gain = 1;         // of the answer to what a plan changes from holding; 1: as the base says
+  double gain = 1;  // of the answer to what a plan changes from holding; 1: as the base says
   double nan_forecast = 0, nan_sensitivity = 0, interrupt = 0;  // shares of the calls
   std::uint64_t seed = 0;
 };

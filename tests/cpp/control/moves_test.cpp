@@ -319,8 +319,7 @@ TEST(MaxMove, CapsEverySetpoint) {
   for (int tick = 0; tick < 10; ++tick) {
     const Decision d = controller.step(plant, applied, {});
     for (std::size_t u = 0; u < 2; ++u)
-      largest = std::max(largest,
-                         std::abs(d.move[u] - applied[u]) / (setpoints[u].high - setpoints[u].low));
+      largest = std::max(largest, std::abs(d.move[u] - applied[u]) / (setpoints[u].high - setpoints[u].low));
     applied = d.move;
   }
   EXPECT_LE(largest, 0.02 * (1 + 1e-12));

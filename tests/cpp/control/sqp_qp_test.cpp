@@ -17,8 +17,8 @@ ControllerConfig patient(ControllerConfig::Ranks ranks = ControllerConfig::Ranks
 }
 
 // A lever of the first rank that weights cannot see: NOx falls by a hair at the price of a lot of CO. With
-// weights a hundred apart CO is given only what pays a hundredfold; strictly, NOx is brought down as far as it
-// will go.
+// weights a hundred apart CO is given only what pays a hundredfold; strictly, NOx is brought down as far as
+// it will go.
 TEST(Ranks, StrictlyTheFirstIsHeldWhateverTheSecondPays) {
   double nox[2], co[2];
   for (const int strict : {0, 1}) {
@@ -108,7 +108,8 @@ TEST(InterlockRows, BindInEveryStepOfThePlanAndTheOptimumLiesOnThem) {
     applied = d.move;
   }
   EXPECT_NEAR(applied[0] + 2 * applied[1], 5, 1e-6);
-  // 20 per nh3 against 5 per o2: along o2 + 2 nh3 = 5 a unit of nh3 costs two of o2, so nh3 goes to its bound.
+  // 20 per nh3 against 5 per o2: along o2 + 2 nh3 = 5 a unit of nh3 costs two of o2, so nh3 goes to its
+  // bound.
   EXPECT_NEAR(applied[1], 1.2, 1e-3);
 }
 

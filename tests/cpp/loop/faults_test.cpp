@@ -14,15 +14,15 @@ namespace {
 
 struct Outcome {
   int ticks = 0, illegal = 0, ok = 0, held = 0, shifted = 0, ramped = 0, slacked = 0, wrong = 0;
-  double worst_late = 0;          // seconds beyond deadline and longest tile
+  double worst_late = 0;  // seconds beyond deadline and longest tile
   double last_nox = 0, last_co = 0;
 };
 
-struct Run {
+struct FaultyLoop {
   Faults faults;
   int ticks = 300;
   double deadline_s = 10;
-  double nox_gap = 0;           // share of measurements that are NaN
+  double nox_gap = 0;  // share of measurements that are NaN
   bool frozen = false;
   std::vector<double> start = {3, 0.5};
   ControllerConfig::Bias bias = ControllerConfig::Bias::multiplicative;
@@ -59,7 +59,8 @@ struct Run {
       out.shifted += d.status == Status::previous_plan_shifted;
       out.ramped += d.status == Status::safe_ramp;
       out.slacked += d.status == Status::limit_slacked;
-      // The right status: ok exactly when there is a finite forecast under the plan, slack exactly when it says so.
+      // The right status: ok exactly when there is a finite forecast under the plan, slack exactly when it
+      // says so.
       bool finite = std::isfinite(d.cost);
       for (double v : d.median.values) finite &= std::isfinite(v);
       out.wrong += finite != is_ok(d.status);
@@ -83,37 +84,38 @@ struct Run {
 };
 
 TEST(Faults, NanForecastsHoldAndRecover) {
-  Run run{.faults = {.nan_forecast = 0.7, .seed = 1}};
+  FaultyLoop run{.faults = {.nan_forecast = 0.7, .seed = 1}};
   const Outcome o = run.go(1);
   EXPECT_GT(o.held, 50);
   EXPECT_GT(o.ok, 20);
 }
 
 TEST(Faults, NanSensitivitiesFollowThePreviousPlan) {
-  Run run{.faults = {.nan_sensitivity = 0.6, .seed = 2}};
+  FaultyLoop run{.faults = {.nan_sensitivity = 0.6, .seed = 2}};
   const Outcome o = run.go(2);
   EXPECT_GT(o.shifted, 20);
   EXPECT_GT(o.ok, 50);
 }
 
 TEST(Faults, AnInterruptedSolveKeepsTheBestSoFarOrHolds) {
-  Run run{.faults = {.interrupt = 0.3, .seed = 3}};
+  FaultyLoop run{.faults = {.interrupt = 0.3, .seed = 3}};
   const Outcome o = run.go(3);
   EXPECT_GT(o.held, 20);
   EXPECT_GT(o.ok, 50);
 }
 
 TEST(Faults, EverythingAtOnceEndsInSafety) {
-  Run run{.faults = {.gain = 1.3, .nan_forecast = 0.95, .nan_sensitivity = 0.9, .interrupt = 0.5, .seed = 4},
-          .nox_gap = 0.5,
-          .frozen = true};
+  FaultyLoop run{
+      .faults = {.gain = 1.3, .nan_forecast = 0.95, .nan_sensitivity = 0.9, .interrupt = 0.5, .seed = 4},
+      .nox_gap = 0.5,
+      .frozen = true};
   const Outcome o = run.go(4);
   EXPECT_GT(o.ramped, 100);
 }
 
 TEST(Faults, AWrongGainStillKeepsTheLimitsOnceTheBiasHasLearnt) {
   for (const double gain : {0.7, 1.3}) {
-    Run run{.faults = {.gain = gain, .seed = 5}};
+    FaultyLoop run{.faults = {.gain = gain, .seed = 5}};
     const Outcome o = run.go(5);
     EXPECT_EQ(o.ok, o.ticks);
     EXPECT_LE(o.last_nox, 105) << gain;
@@ -122,7 +124,7 @@ TEST(Faults, AWrongGainStillKeepsTheLimitsOnceTheBiasHasLearnt) {
 }
 
 TEST(Faults, AlreadyPastTheLimitComesBackAsFastAsItCan) {
-  Run run{.start = {6, 0}};  // NOx near 300
+  FaultyLoop run{.start = {6, 0}};  // NOx near 300
   run.ticks = 40;
   const Outcome o = run.go(6);
   EXPECT_EQ(o.ok, o.ticks);
@@ -132,14 +134,14 @@ TEST(Faults, AlreadyPastTheLimitComesBackAsFastAsItCan) {
 }
 
 TEST(Faults, FrozenAndMissingAnalysersAreNoTrouble) {
-  Run run{.nox_gap = 0.4, .frozen = true};
+  FaultyLoop run{.nox_gap = 0.4, .frozen = true};
   const Outcome o = run.go(7);
   EXPECT_EQ(o.ok, o.ticks);
   EXPECT_LE(o.last_nox, 110);
 }
 
 TEST(Faults, ADeadlineOfAFifthOfAMillisecondStillAnswers) {
-  Run run{.deadline_s = 2e-4};
+  FaultyLoop run{.deadline_s = 2e-4};
   const Outcome o = run.go(8);
   EXPECT_EQ(o.ok, o.ticks);
 }
