@@ -27,9 +27,9 @@ Setpoint make_setpoint(std::string name, std::string unit, double low, double hi
 
 ControllerConfig make_controller_config(int blocks, int max_iterations, double deadline_s, double trust,
                                         const std::string& bias, double bias_gain, int max_hold,
-                                        double limit_margin, double kkt_tolerance, double max_move,
-                                        const std::string& ranks, int adjoint_steps, double target_weight,
-                                        std::optional<std::function<double()>> clock) {
+                                        double limit_margin, double slack_l1, double kkt_tolerance,
+                                        double max_move, const std::string& ranks, int adjoint_steps,
+                                        double target_weight, std::optional<std::function<double()>> clock) {
   ControllerConfig c;
   c.blocks = blocks;
   c.max_iterations = max_iterations;
@@ -38,6 +38,7 @@ ControllerConfig make_controller_config(int blocks, int max_iterations, double d
   c.bias_gain = bias_gain;
   c.max_hold = max_hold;
   c.limit_margin = limit_margin;
+  c.slack_l1 = slack_l1;
   c.kkt_tolerance = kkt_tolerance;
   c.max_move = max_move;
   c.adjoint_steps = adjoint_steps;
@@ -202,9 +203,9 @@ void bind_parts(py::module_& m) {
       .def(py::init(&make_controller_config), py::kw_only(), "blocks"_a = c.blocks,
            "max_iterations"_a = c.max_iterations, "deadline_s"_a = c.deadline_s, "trust"_a = c.trust,
            "bias"_a = "none", "bias_gain"_a = c.bias_gain, "max_hold"_a = c.max_hold,
-           "limit_margin"_a = c.limit_margin, "kkt_tolerance"_a = c.kkt_tolerance, "max_move"_a = c.max_move,
-           "ranks"_a = "penalty", "adjoint_steps"_a = c.adjoint_steps, "target_weight"_a = c.target_weight,
-           "clock"_a = py::none());
+           "limit_margin"_a = c.limit_margin, "slack_l1"_a = c.slack_l1, "kkt_tolerance"_a = c.kkt_tolerance,
+           "max_move"_a = c.max_move, "ranks"_a = "penalty", "adjoint_steps"_a = c.adjoint_steps,
+           "target_weight"_a = c.target_weight, "clock"_a = py::none());
   py::class_<Envelope>(m, "Envelope", "Where the training rows lay: mean and precision of (u, d).")
       .def(py::init<>())
       .def(py::init([](const Array& mean, const Array& precision, double radius2, double weight) {
