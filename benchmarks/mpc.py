@@ -1,4 +1,4 @@
-"""The controller: room closed on the boiler, the failure contract, one control problem beside IPOPT and others."""
+"""The controller: room closed on the boiler, the failure contract, one problem beside IPOPT and others."""
 
 from __future__ import annotations
 
