@@ -27,7 +27,7 @@ def run(quick: bool) -> list[Row]:
     return rows
 
 
-def run_seeds(seeds: range, *, days: int, steps: int) -> dict[str, list[LoopSummary]]:
+def run_seeds(seeds: range, *, days: int, steps: int, nox_fee: float = 0.0) -> dict[str, list[LoopSummary]]:
     """Policy -> one summary a seed. One forecaster, fitted once on months of history of the same plant."""
     history, tags = Boiler(seed=HISTORY_SEED).simulate_history(days=days)
     forecaster = forecaster_for_boiler(steps=steps)
@@ -35,7 +35,7 @@ def run_seeds(seeds: range, *, days: int, steps: int) -> dict[str, list[LoopSumm
     forecaster.fit(history, tags=tags, train_rows=len(history) - held, validation_rows=held, progress=False)
     out: dict[str, list[LoopSummary]] = {name: [] for name in (OPERATOR, *POLICIES, ORACLE)}
     for seed in seeds:
-        scenario = Scenario(seed=seed)
+        scenario = Scenario(seed=seed, nox_fee=nox_fee)
         policies = {
             OPERATOR: scenario.operator(),
             "boiler-48h": scenario.mpc(forecaster, bias="additive"),

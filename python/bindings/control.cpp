@@ -1,4 +1,5 @@
 // The controller: setpoints, limits, objective, one decision per tick.
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "arrays.hpp"
 #include "emisopt/control/controller.hpp"
 #include "emisopt/control/cost_maps.hpp"
+#include "emisopt/control/cost_tables.hpp"
 #include "emisopt/control/forecast_predictor.hpp"
 #include "emisopt/control/mapped_predictor.hpp"
 #include "emisopt/control/spike_gate.hpp"
@@ -19,29 +21,15 @@ namespace {
 using namespace pybind11::literals;
 
 Setpoint make_setpoint(std::string name, std::string unit, double low, double high, double rate, double price,
-                       double move_weight, double safe) {
-  return {std::move(name), std::move(unit), low, high, rate, price, move_weight, safe};
-}
-
-FuelCostConfig make_fuel_cost(double period_s, int efficiency, int reagent_flow, int fee_output, int load,
-                              double load_mw, double fuel_price_gj, double reagent_price_kg,
-                              double fee_per_kg) {
-  FuelCostConfig c;
-  c.period_s = period_s;
-  c.efficiency = efficiency;
-  c.reagent_flow = reagent_flow;
-  c.fee_output = fee_output;
-  c.load = load;
-  c.load_mw = load_mw;
-  c.fuel_price_gj = fuel_price_gj;
-  c.reagent_price_kg = reagent_price_kg;
-  c.fee_per_kg = fee_per_kg;
-  return c;
+                       double move_weight, double safe, double dead_band, int hold_rows) {
+  return {std::move(name), std::move(unit), low, high, rate, price, move_weight, safe, dead_band, hold_rows};
 }
 
 ControllerConfig make_controller_config(int blocks, int max_iterations, double deadline_s, double trust,
                                         const std::string& bias, double bias_gain, int max_hold,
-                                        double limit_margin) {
+                                        double limit_margin, double slack_l1, double kkt_tolerance,
+                                        double max_move, const std::string& ranks, int adjoint_steps,
+                                        double target_weight, std::optional<std::function<double()>> clock) {
   ControllerConfig c;
   c.blocks = blocks;
   c.max_iterations = max_iterations;
@@ -50,6 +38,20 @@ ControllerConfig make_controller_config(int blocks, int max_iterations, double d
   c.bias_gain = bias_gain;
   c.max_hold = max_hold;
   c.limit_margin = limit_margin;
+  c.slack_l1 = slack_l1;
+  c.kkt_tolerance = kkt_tolerance;
+  c.max_move = max_move;
+  c.adjoint_steps = adjoint_steps;
+  c.target_weight = target_weight;
+  if (clock)  // called between tiles of work, with the GIL taken for it
+    c.clock = [clock = std::move(*clock)] {
+      py::gil_scoped_acquire gil;
+      return clock();
+    };
+  if (ranks == "lexicographic")
+    c.ranks = ControllerConfig::Ranks::lexicographic;
+  else if (ranks != "penalty")
+    throw InputError("Controller(ranks): expected penalty or lexicographic, got '" + ranks + "'");
   using Bias = ControllerConfig::Bias;
   if (bias == "none")
     c.bias = Bias::none;
@@ -87,14 +89,22 @@ struct BoundController {
   std::vector<Limit> own;
 };
 
-std::unique_ptr<BoundController> make_controller(std::vector<Setpoint> setpoints, std::vector<Limit> limits,
-                                                 const std::vector<double>& price,
-                                                 const std::optional<FuelCostConfig>& fuel,
-                                                 std::string currency, int horizon, int outputs,
-                                                 const ControllerConfig& config, const Envelope& envelope,
-                                                 const std::vector<Limit>& permit_limits) {
+std::unique_ptr<BoundController> make_controller(
+    std::vector<Setpoint> setpoints, std::vector<Limit> limits, const std::vector<double>& price,
+    const std::optional<FuelCostConfig>& fuel, std::string currency, int horizon, int outputs,
+    const ControllerConfig& config, const Envelope& envelope, const std::vector<Limit>& permit_limits,
+    const std::vector<Interlock>& interlocks, const std::vector<Tracking>& tracking,
+    const std::vector<std::shared_ptr<OutputMap>>& costs) {
   Objective objective;
-  if (fuel) objective.map = std::make_shared<FuelCost>(*fuel, currency);
+  std::vector<std::shared_ptr<const OutputMap>> maps;
+  if (fuel) maps.push_back(std::make_shared<FuelCost>(*fuel, currency));
+  if (!fuel && !costs.empty())
+    maps.push_back(
+        std::make_shared<IdentityMap>(std::vector<std::string>(static_cast<std::size_t>(outputs))));
+  maps.insert(maps.end(), costs.begin(), costs.end());
+  if (maps.size() == 1) objective.map = maps[0];
+  if (maps.size() > 1) objective.map = std::make_shared<JoinedMap>(std::move(maps));
+  objective.tracking = tracking;
   objective.price = price;
   objective.currency = std::move(currency);
   const long count = static_cast<long>(setpoints.size());
@@ -102,20 +112,34 @@ std::unique_ptr<BoundController> make_controller(std::vector<Setpoint> setpoints
   limits.insert(limits.end(), permit_limits.begin(), permit_limits.end());
   return std::make_unique<BoundController>(
       BoundController{Controller(std::move(setpoints), std::move(limits), std::move(objective), horizon,
-                                 outputs, config, envelope),
+                                 outputs, config, envelope, interlocks),
                       count, outputs, horizon, std::move(own)});
 }
 
 Decision step(BoundController& self, Predictor& predictor, const Array& applied, const Array& past,
-              const PermitRows* permit) {
+              const PermitRows* permit, const std::vector<bool>& manual, const std::optional<Array>& price,
+              const std::optional<Array>& setpoint_price, const std::optional<Array>& target,
+              const std::vector<double>& steady_target, const std::optional<Work>& replay) {
   require_shape("Controller.step(applied)", applied, {{"U", self.setpoints}});
   require_shape("Controller.step(past)", past, {{"N", -1}, {"O", self.outputs}});
+  const auto table = [](const char* what, const std::optional<Array>& given) {
+    if (given)
+      require_shape(std::string("Controller.step(") + what + ")", *given, {{"H", -1}, {"columns", -1}});
+    return given ? view(*given) : ConstView{};
+  };
+  TickInput input;
+  input.manual.assign(manual.begin(), manual.end());
+  input.price = table("price", price);
+  input.setpoint_price = table("setpoint_price", setpoint_price);
+  input.target = table("target", target);
+  input.steady_target = steady_target;
+  input.replay = replay ? &*replay : nullptr;
   const std::vector<double> u = to_vector(applied);
   const ConstView known = view(past);
   py::gil_scoped_release nogil;
   std::vector<LimitRow> rows = limit_rows(self.own, known, self.horizon);
   if (permit) append_rows(rows, permit->rows, static_cast<int>(self.own.size()));
-  return self.controller.step(predictor, u, known, rows);
+  return self.controller.step(predictor, u, known, rows, input);
 }
 
 // A gate and the width that its rows must have.
@@ -163,23 +187,25 @@ void bind_parts(py::module_& m) {
   const Setpoint s;
   py::class_<Setpoint>(m, "Setpoint", "A setpoint with its hard bounds and rate.")
       .def(py::init(&make_setpoint), py::kw_only(), "name"_a, "unit"_a, "low"_a, "high"_a, "rate"_a = s.rate,
-           "price"_a = s.price, "move_weight"_a = s.move_weight, "safe"_a = s.safe)
+           "price"_a = s.price, "move_weight"_a = s.move_weight, "safe"_a = s.safe,
+           "dead_band"_a = s.dead_band, "hold_rows"_a = s.hold_rows)
       .def_readonly("name", &Setpoint::name)
       .def_readonly("low", &Setpoint::low)
       .def_readonly("high", &Setpoint::high)
       .def_readonly("rate", &Setpoint::rate, "Largest move per tick; NaN: free.");
-  const FuelCostConfig f;
-  py::class_<FuelCostConfig>(m, "FuelCost", "A fired unit's bill: fuel, reagent, fee.")
-      .def(py::init(&make_fuel_cost), py::kw_only(), "period_s"_a = f.period_s, "efficiency"_a,
-           "reagent_flow"_a = f.reagent_flow, "fee_output"_a = f.fee_output, "load"_a = f.load,
-           "load_mw"_a = f.load_mw, "fuel_price_gj"_a = f.fuel_price_gj,
-           "reagent_price_kg"_a = f.reagent_price_kg, "fee_per_kg"_a = f.fee_per_kg);
+  py::class_<Interlock>(m, "Interlock", "sum of weight[u] * setpoint u <= upper, hard.")
+      .def(py::init([](std::string name, std::vector<double> weight, double upper) {
+             return Interlock{std::move(name), std::move(weight), upper};
+           }),
+           py::kw_only(), "name"_a, "weight"_a, "upper"_a);
   const ControllerConfig c;
   py::class_<ControllerConfig>(m, "ControllerConfig", "How the controller searches.")
       .def(py::init(&make_controller_config), py::kw_only(), "blocks"_a = c.blocks,
            "max_iterations"_a = c.max_iterations, "deadline_s"_a = c.deadline_s, "trust"_a = c.trust,
            "bias"_a = "none", "bias_gain"_a = c.bias_gain, "max_hold"_a = c.max_hold,
-           "limit_margin"_a = c.limit_margin);
+           "limit_margin"_a = c.limit_margin, "slack_l1"_a = c.slack_l1, "kkt_tolerance"_a = c.kkt_tolerance,
+           "max_move"_a = c.max_move, "ranks"_a = "penalty", "adjoint_steps"_a = c.adjoint_steps,
+           "target_weight"_a = c.target_weight, "clock"_a = py::none());
   py::class_<Envelope>(m, "Envelope", "Where the training rows lay: mean and precision of (u, d).")
       .def(py::init<>())
       .def(py::init([](const Array& mean, const Array& precision, double radius2, double weight) {
@@ -199,7 +225,15 @@ void bind_decision(py::module_& m) {
       .def_readonly("limit", &Slack::limit)
       .def_readonly("amount", &Slack::amount, "Largest excess, in the unit of the limit.")
       .def_readonly("first_step", &Slack::first_step)
-      .def_readonly("last_step", &Slack::last_step);
+      .def_readonly("last_step", &Slack::last_step)
+      .def_readonly("output", &Slack::output, "Column of the forecast.")
+      .def_readonly("worst_first", &Slack::worst_first, "First future step of the window that is worst.")
+      .def_readonly("worst_step", &Slack::worst_step, "Step at whose end that window closes.");
+  py::class_<Work>(m, "Work", "How much a decision did before the clock said stop.")
+      .def(py::init([](int questions, bool stopped) { return Work{questions, stopped}; }), "questions"_a = 0,
+           "stopped"_a = false)
+      .def_readonly("questions", &Work::questions)
+      .def_readonly("stopped", &Work::stopped);
   py::class_<Decision>(m, "Decision", "What to do now and why.")
       .def_property_readonly(
           "move", [](const Decision& d) { return to_array(d.move); }, "(U,) to apply now.")
@@ -216,8 +250,36 @@ void bind_decision(py::module_& m) {
       .def_readonly("cost", &Decision::cost, "Predicted money over the horizon.")
       .def_readonly("kkt", &Decision::kkt)
       .def_readonly("iterations", &Decision::iterations)
+      .def_readonly("adjoint", &Decision::adjoint)
+      .def_readonly("work", &Decision::work)
       .def_readonly("seconds", &Decision::seconds)
       .def_readonly("reason", &Decision::reason, "Why not OPTIMAL.");
+}
+
+void bind_explanation(py::module_& m) {
+  py::class_<Reason>(m, "Reason", "A price: what one more unit of something would be worth.")
+      .def_property_readonly(
+          "kind",
+          [](const Reason& r) {
+            constexpr const char* kKinds[] = {"limit", "bound", "rate", "interlock", "held"};
+            return std::string(kKinds[static_cast<int>(r.kind)]);
+          },
+          "limit, bound, rate, interlock or held.")
+      .def_readonly("name", &Reason::name)
+      .def_readonly("price", &Reason::price)
+      .def_readonly("given_up", &Reason::given_up)
+      .def_readonly("first_step", &Reason::first_step)
+      .def_readonly("last_step", &Reason::last_step);
+  py::class_<Alternative>(m, "Alternative", "A plan that was not chosen.")
+      .def_readonly("held", &Alternative::held, "Setpoint that stays; empty: the move asked about.")
+      .def_property_readonly(
+          "move", [](const Alternative& a) { return to_array(a.move); }, "(U,)")
+      .def_readonly("cost", &Alternative::cost)
+      .def_readonly("extra", &Alternative::extra, "Above the plan's cost, shaping included.")
+      .def_readonly("slacks", &Alternative::slacks);
+  py::class_<Explanation>(m, "Explanation", "Why a plan is as it is.")
+      .def_readonly("reasons", &Explanation::reasons)
+      .def_readonly("alternatives", &Explanation::alternatives);
 }
 
 }  // namespace
@@ -225,6 +287,7 @@ void bind_decision(py::module_& m) {
 void bind_control(py::module_& m) {
   bind_parts(m);
   bind_decision(m);
+  bind_explanation(m);
   py::class_<Predictor>(m, "Predictor", "What the controller optimises over.");
   py::class_<MappedPredictor, Predictor>(m, "MappedPredictor", "A forecast through an output map.")
       .def(py::init([](Predictor& base, std::shared_ptr<SizedMap> map) {
@@ -252,20 +315,40 @@ void bind_control(py::module_& m) {
   py::class_<BoundController>(m, "Controller", "Sequential quadratic programming over a forecast.")
       .def(py::init(&make_controller), py::kw_only(), "setpoints"_a, "limits"_a, "price"_a, "fuel"_a,
            "currency"_a, "horizon"_a, "outputs"_a, "config"_a, "envelope"_a,
-           "permit_limits"_a = std::vector<Limit>())
+           "permit_limits"_a = std::vector<Limit>(), "interlocks"_a = std::vector<Interlock>(),
+           "tracking"_a = std::vector<Tracking>(), "costs"_a = std::vector<std::shared_ptr<OutputMap>>())
       .def("step", &step, "predictor"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "permit"_a = nullptr,
+           py::kw_only(), "manual"_a = std::vector<bool>(), "price"_a = py::none(),
+           "setpoint_price"_a = py::none(), "target"_a = py::none(),
+           "steady_target"_a = std::vector<double>(), "replay"_a = py::none(),
            "applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what "
            "it\n"
            "still asks of the coming steps, its limits those that the controller was made with.")
       .def(
           "step_blind",
-          [](BoundController& self, const std::string& reason, const Array& applied, const Array& past) {
+          [](BoundController& self, const std::string& reason, const Array& applied, const Array& past,
+             const std::vector<bool>& manual) {
             NoForecast none(reason, self.horizon, static_cast<int>(self.setpoints),
                             static_cast<int>(self.outputs));
-            return step(self, none, applied, past, nullptr);
+            return step(self, none, applied, past, nullptr, manual, {}, {}, {}, {}, std::nullopt);
           },
-          "reason"_a, "applied"_a.noconvert(), "past"_a.noconvert(),
+          "reason"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "manual"_a = std::vector<bool>(),
           "A decision without a forecast of this tick: the last plan shifted, hold, or a safe ramp.")
+      .def(
+          "prepare",
+          [](BoundController& self, Predictor& predictor) { return self.controller.prepare(predictor); },
+          "predictor"_a, py::call_guard<py::gil_scoped_release>(),
+          "The Jacobian for the next step, between two ticks; False when there is none to prepare.")
+      .def(
+          "explain",
+          [](BoundController& self, Predictor& predictor, const std::vector<double>& move) {
+            return self.controller.explain(predictor, move);
+          },
+          "predictor"_a, "move"_a = std::vector<double>(), py::call_guard<py::gil_scoped_release>(),
+          "Prices and alternatives of the last plan; move (U): what that one would lead to.")
+      .def_property_readonly(
+          "steady_target", [](const BoundController& self) { return self.controller.steady_target(); },
+          "[U] steady-state optimum of the last linear model; empty: none.")
       .def(
           "observe",
           [](BoundController& self, const Array& forecast, const Array& measured, bool calibrating) {

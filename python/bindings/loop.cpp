@@ -5,6 +5,7 @@
 #include "arrays.hpp"
 #include "emisopt/loop/backtest.hpp"
 #include "emisopt/loop/closed_loop.hpp"
+#include "emisopt/loop/faults.hpp"
 #include "emisopt/loop/mpc_policy.hpp"
 #include "emisopt/loop/operator_policy.hpp"
 #include "emisopt/loop/oracle.hpp"
@@ -32,9 +33,10 @@ Array forecasts(const Forecaster& forecaster, const History& history, const std:
   return to_array(std::move(out)).reshape({n, horizon, outputs, levels});
 }
 
-Scenario make_scenario(std::uint64_t seed, std::optional<std::uint64_t> plant_seed,
-                       std::optional<Index> rows) {
-  Scenario s = boiler_48h(seed, plant_seed ? BoilerParameters::draw(*plant_seed) : BoilerParameters{});
+Scenario make_scenario(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows,
+                       double nox_fee) {
+  const BoilerParameters plant = plant_seed ? BoilerParameters::draw(*plant_seed) : BoilerParameters{};
+  Scenario s = nox_fee > 0 ? boiler_48h_fee(seed, plant, nox_fee) : boiler_48h(seed, plant);
   if (rows) s.rows = *rows;
   return s;
 }
@@ -135,6 +137,7 @@ void bind_summary(py::module_& m) {
       .def_readonly("hours", &LoopSummary::hours)
       .def_readonly("fuel_eur", &LoopSummary::fuel_eur)
       .def_readonly("nh3_eur", &LoopSummary::nh3_eur)
+      .def_readonly("fee_eur", &LoopSummary::fee_eur)
       .def_readonly("total_eur", &LoopSummary::total_eur)
       .def_readonly("mean", &LoopSummary::mean, "(O)")
       .def_readonly("worst", &LoopSummary::worst, "(O) largest hourly mean.")
@@ -166,6 +169,18 @@ void bind_loop(py::module_& m) {
         "none can be. operation_known: realised setpoints and known-ahead disturbances are given.");
   m.def("training_envelope", &training_envelope, "history"_a, "rows"_a, "share"_a, "weight"_a,
         "Where the first `rows` rows lay: setpoints and what is known ahead; beyond it a plan is penalised.");
+  py::class_<FaultyPredictor, Predictor>(m, "FaultyPredictor", "Fails on purpose, and times its calls.")
+      .def(py::init([](Predictor& base, double gain, double nan_forecast, double nan_sensitivity,
+                       double interrupt, std::uint64_t seed) {
+             return std::make_unique<FaultyPredictor>(
+                 base, Faults{gain, nan_forecast, nan_sensitivity, interrupt, seed});
+           }),
+           "base"_a, py::kw_only(), "gain"_a = 1.0, "nan_forecast"_a = 0.0, "nan_sensitivity"_a = 0.0,
+           "interrupt"_a = 0.0, "seed"_a = 0, py::keep_alive<1, 2>())
+      .def("set_held", &FaultyPredictor::set_held, "applied"_a,
+           "A new tick: setpoints (U) that the gain counts from.")
+      .def_property_readonly("longest", &FaultyPredictor::longest,
+                             "Longest call since set_held, s of thread CPU time.");
   bind_log(m);
   bind_summary(m);
   py::class_<Policy>(m, "Policy", "Whatever chooses setpoints once a row.")
@@ -176,36 +191,37 @@ void bind_loop(py::module_& m) {
       "The operator's rules, tuned for the scenario.");
   m.def(
       "oracle_policy",
-      [](const std::vector<Limit>& limits, int threads) -> std::unique_ptr<Policy> {
+      [](const std::vector<Limit>& limits, int threads, double nox_fee) -> std::unique_ptr<Policy> {
         OracleConfig config;
         config.threads = threads > 0 ? threads : kernels::default_threads();
-        return std::make_unique<OraclePolicy>(limits, Prices{}, config);
+        return std::make_unique<OraclePolicy>(limits, Prices{.nox_fee_eur_per_kg = nox_fee}, config);
       },
-      "limits"_a, "threads"_a = 0,
+      "limits"_a, "threads"_a = 0, "nox_fee"_a = 0.0,
       "The upper bound: the controller over the true equations and the true future.");
   m.def(
       "mpc_policy",
       [](const Forecaster& forecaster, const std::vector<Limit>& limits, const ControllerConfig& config,
-         const Envelope& envelope, double move_weight, int threads,
-         std::string name) -> std::unique_ptr<Policy> {
+         const Envelope& envelope, double move_weight, int threads, std::string name,
+         double nox_fee) -> std::unique_ptr<Policy> {
         MpcConfig mpc;
         mpc.controller = config;
         mpc.envelope = envelope;
         mpc.move_weight = move_weight;
         mpc.threads = threads;
-        return std::make_unique<MpcPolicy>(forecaster, limits, Prices{}, mpc, std::move(name));
+        return std::make_unique<MpcPolicy>(forecaster, limits, Prices{.nox_fee_eur_per_kg = nox_fee}, mpc,
+                                           std::move(name));
       },
       "forecaster"_a, "limits"_a, py::kw_only(), "config"_a, "envelope"_a,
-      "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC",
+      "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC", "nox_fee"_a = 0.0,
       "The forecaster and the controller as a policy.");
   py::class_<BoundScenario>(m, "Scenario", "The closed-loop scenario boiler-48h of one seed, warmed up.")
-      .def(py::init(
-               [](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows) {
-                 Scenario scenario = make_scenario(seed, plant_seed, rows);
-                 LoopStart start = start_scenario(scenario);
-                 return std::make_unique<BoundScenario>(BoundScenario{std::move(scenario), std::move(start)});
-               }),
-           py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "rows"_a = py::none())
+      .def(py::init([](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows,
+                       double nox_fee) {
+             Scenario scenario = make_scenario(seed, plant_seed, rows, nox_fee);
+             LoopStart start = start_scenario(scenario);
+             return std::make_unique<BoundScenario>(BoundScenario{std::move(scenario), std::move(start)});
+           }),
+           py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "rows"_a = py::none(), "nox_fee"_a = 0.0)
       .def_property_readonly("name", [](const BoundScenario& s) { return s.scenario.name; })
       .def_property_readonly("limits", [](const BoundScenario& s) { return s.scenario.limits; })
       .def_property_readonly(
@@ -214,6 +230,9 @@ void bind_loop(py::module_& m) {
             return std::pair(s.scenario.prices.fuel_eur_per_gj, s.scenario.prices.nh3_eur_per_kg);
           },
           "EUR per GJ of fuel, EUR per kg of NH3.")
+      .def_property_readonly(
+          "nox_fee", [](const BoundScenario& s) { return s.scenario.prices.nox_fee_eur_per_kg; },
+          "EUR per kg of NOx.")
       .def_property_readonly("rows", [](const BoundScenario& s) { return s.scenario.rows; })
       .def_property_readonly("tags", [](const BoundScenario& s) { return s.start.history.tags; })
       .def_property_readonly(

@@ -26,6 +26,7 @@ PYBIND11_MODULE(_core, m) {
   bind_online(m);
   bind_corrector(m);
   bind_qp(m);
+  bind_cost(m);
   bind_control(m);
   bind_risk(m);
   bind_plant(m);

@@ -11,14 +11,25 @@ from emisopt._core import Error, FileError, InputError, ShapeError, StateError, 
 from emisopt.beside import Blend
 from emisopt.climatology import Climatology
 from emisopt.config import show_config
-from emisopt.control import Controller, Decision
+from emisopt.control import Controller
 from emisopt.corrector import Corrector, blend_weights
+from emisopt.decision import Decision
 from emisopt.distillation import distill
 from emisopt.ensemble import EnsembleForecaster
 from emisopt.errors import ConfigError, DataError, EmisoptError
+from emisopt.explanation import Explanation
 from emisopt.forecaster import Forecaster
 from emisopt.io import read_history
-from emisopt.objective import Limit, Objective, Setpoint, economic
+from emisopt.objective import (
+    Interlock,
+    Limit,
+    Objective,
+    Polynomial,
+    Setpoint,
+    Table,
+    Target,
+    economic,
+)
 from emisopt.online import OnlineLearner
 from emisopt.prequential import choose_blend, run_online
 from emisopt.prior import FunctionPrior, TablePrior
@@ -40,20 +51,25 @@ __all__ = [
     "EmisoptError",
     "EnsembleForecaster",
     "Error",
+    "Explanation",
     "FileError",
     "Forecaster",
     "FunctionPrior",
     "InputError",
+    "Interlock",
     "Limit",
     "Objective",
     "OnlineLearner",
+    "Polynomial",
     "Sensitivity",
     "Setpoint",
     "ShapeError",
     "StateError",
+    "Table",
     "TablePrior",
     "Tag",
     "TagMap",
+    "Target",
     "TeacherForecasts",
     "Transfer",
     "__version__",

@@ -18,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
 from emisopt._format import html_table, short, text_table
-from emisopt.control import Controller, Decision
+from emisopt.control import Controller
+from emisopt.decision import Decision
 from emisopt.forecaster import Forecaster
 from emisopt.history import held_disturbances, to_history
 from emisopt.objective import Limit, Objective, Setpoint

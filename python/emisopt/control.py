@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from html import escape
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,82 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
-from emisopt._format import html_table
+from emisopt._prices import by_name, table
+from emisopt.decision import Decision, Tick, decision_of
 from emisopt.errors import DataError, EmisoptError
+from emisopt.explanation import Explanation, explanation
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_index, held_disturbances, known_array, to_history
-from emisopt.objective import Limit, Objective, Setpoint, place
+from emisopt.objective import Interlock, Limit, Objective, Setpoint, place
 from emisopt.permit.coming import coming_for, names_of
 from emisopt.permit.evaluation import PermitStream
 from emisopt.tags import TagMap
 
-__all__ = ["Controller", "Decision"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Controller"]
 
 Floats = NDArray[np.float64]
 
 ENVELOPE_SHARE = 0.98  # of the training rows lie inside
 ENVELOPE_WEIGHT = 20.0  # cost per squared excess of the squared distance and step
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What to do in the coming row, and why.
-
-    Attributes
-    ----------
-    move : Series, setpoint -> value to apply now; always inside bounds and rates
-    status : OPTIMAL, FEASIBLE_DEADLINE, LIMIT_SLACKED, PREVIOUS_PLAN_SHIFTED, HOLD or SAFE_RAMP
-    plan : DataFrame (H, U), setpoints over the horizon; its first row is the move
-    trajectories : DataFrame (H, outputs x [median, upper]), the forecast under the plan; NaN when not `ok`
-    slacks : DataFrame with limit, amount, first and last step: what cannot hold in the plan
-    cost : predicted cost over the horizon, in `currency`; NaN when not `ok`
-    reason : why not OPTIMAL, one line
-    seconds : of the decision;   iterations : Jacobians taken;   kkt : scaled residual of the last one
-    """
-
-    move: pd.Series
-    status: str
-    plan: pd.DataFrame
-    trajectories: pd.DataFrame
-    slacks: pd.DataFrame
-    cost: float
-    reason: str
-    seconds: float
-    iterations: int
-    kkt: float
-    currency: str = "EUR"
-    applied: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
-
-    @property
-    def ok(self) -> bool:
-        """Whether the move rests on a forecast of this row."""
-        return self.status in ("OPTIMAL", "FEASIBLE_DEADLINE", "LIMIT_SLACKED")
-
-    def __str__(self) -> str:
-        moves = ", ".join(f"{n} {self.applied.get(n, np.nan):.4g} -> {v:.4g}" for n, v in self.move.items())
-        lines = [f"{self.status}: {moves}"]
-        if self.reason:
-            lines.append(f"  {self.reason}")
-        lines += [
-            f"  {s['limit']} exceeded by {s['amount']:.3g} in steps {s['first_step']} to {s['last_step']}"
-            for s in self.slacks.to_dict("records")
-        ]
-        if self.ok:
-            steps = len(self.plan)
-            lines.append(
-                f"  cost {self.cost:.2f} {self.currency} over {steps} rows; {self.seconds * 1e3:.1f} ms"
-            )
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        table = pd.DataFrame({"now": self.applied, "move": self.move})
-        parts = [f"<p><b>{self.status}</b> {escape(self.reason)}</p>", html_table(table)]
-        if len(self.slacks):
-            parts.append(html_table(self.slacks, index=False))
-        if self.ok:
-            ends = self.trajectories.iloc[[0, len(self.trajectories) // 2, -1]]
-            parts.append(html_table(ends))
-        return "".join(parts)
+JACOBIANS = {"rti": 1, "bounded": 3, "converged": 100}  # at most, by mode
 
 
 class Controller:
@@ -102,8 +45,17 @@ class Controller:
     setpoints : name -> Setpoint with narrower bounds, rates, prices; what is left out: as the tags say
     training : rows like those that the forecaster was trained on: plans are then kept near them, since beyond
         a forecast is a guess; None: bounds and rates alone
+    interlocks : hard linear relations of setpoints, kept in every row of every plan
     blocks : moves over the horizon
-    max_iterations, deadline_s : of a decision; it is returned by the deadline, good or not so good
+    mode : "rti", one Jacobian a decision; "converged", as many as it takes until no plan nearby costs less
+        (at most 100); "bounded", at most three
+    max_iterations : Jacobians a decision; None: as the mode says
+    deadline_s : of a decision; it is returned by the deadline, good or not so good
+    adjoint_steps : steps after each Jacobian that keep it and take an exact gradient instead
+    ranks : "penalty", ranks by weights a hundred times apart; "lexicographic", strictly one after the other
+    max_move : hard cap of trust in the model: the largest move per row, as a share of each setpoint's range
+    target_weight : pull to the steady-state target: cost per (distance / range)^2 and row; 0: the target is
+        only one of the plans that the search begins with
     bias : "none", "additive" or "multiplicative": follow what the forecast persistently misses
     bias_gain : per row, (0, 1]
     spike_width : a lone reading farther from its forecast than so many distances from the median to the
@@ -113,10 +65,13 @@ class Controller:
         still asks of the coming steps. Push before each `step`
     permit_options : of :meth:`emisopt.permit.PermitStream.coming`: rank, quantile, to_date, skip, ...
     threads : 0: EMISOPT_THREADS, else the machine's
+    clock : seconds, monotonic, that the deadline is counted by; None: the system's
+    record : keep each step's inputs and outcome in `log`, for :mod:`emisopt.replay`
 
     Notes
     -----
-    `csrc/emisopt/control/controller.hpp`: sequential quadratic programming on exact sensitivities.
+    `csrc/emisopt/control/controller.hpp`: sequential quadratic programming on exact sensitivities; the whole
+    algorithm on one page in docs/controller.md.
 
     Examples
     --------
@@ -136,10 +91,16 @@ class Controller:
         limits: Sequence[Limit],
         setpoints: Mapping[str, Setpoint] | None = None,
         *,
+        interlocks: Sequence[Interlock] = (),
         training: pd.DataFrame | None = None,
         blocks: int = 6,
-        max_iterations: int = 3,
+        mode: str = "bounded",
+        max_iterations: int | None = None,
         deadline_s: float = 0.05,
+        adjoint_steps: int = 2,
+        ranks: str = "penalty",
+        max_move: float | None = None,
+        target_weight: float = 0.0,
         bias: str = "none",
         bias_gain: float = 0.15,
         spike_width: float = 4.0,
@@ -147,8 +108,12 @@ class Controller:
         permit: PermitStream | None = None,
         permit_options: Mapping[str, Any] | None = None,
         threads: int = 0,
+        record: bool = False,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         check_is_fitted(forecaster, "core_")
+        if mode not in JACOBIANS:
+            raise _core.InputError(f"Controller(mode): expected {', '.join(JACOBIANS)}, got {mode!r}")
         tags = forecaster.tags_
         if not tags.setpoints:
             raise _core.InputError(
@@ -175,31 +140,41 @@ class Controller:
                 "Controller(bias): expected none with a permit that corrects to a reference oxygen, got "
                 f"{bias!r}: the corrected value is not measured"
             )
-        price = objective.price_vector(tags.outputs)
-        if objective.fuel is None:
-            price += [0.0] * (len(self._quantities) - len(price))
+        self._prices, self._price_names = self._priced(tags)
+        self._targets = list(objective.targets)
         self._core = _core.Controller(
             setpoints=[s.to_core(n, tags) for n, s in self.setpoints.items()],
             limits=core_limits,
-            price=price,
+            price=[0.0 if isinstance(p, pd.Series) else float(p) for p in self._prices],
             fuel=objective.fuel_core(tags),
             currency=objective.currency,
             horizon=forecaster.core_.config.horizon,
             outputs=len(self._quantities),
             permit_limits=permit_limits,
+            interlocks=[side for lock in interlocks for side in lock.to_core(list(self.setpoints))],
+            tracking=[target.to_core(tags.outputs) for target in self._targets],
+            costs=[cost.to_core(tags) for cost in objective.costs],
             config=_core.ControllerConfig(
                 blocks=blocks,
-                max_iterations=max_iterations,
+                max_iterations=JACOBIANS[mode] if max_iterations is None else max_iterations,
                 deadline_s=deadline_s,
                 bias=bias,
                 bias_gain=bias_gain,
                 max_hold=max_hold,
+                max_move=float("nan") if max_move is None else max_move,
+                ranks=ranks,
+                adjoint_steps=adjoint_steps,
+                target_weight=target_weight,
+                clock=clock,
             ),
             envelope=_core.Envelope() if training is None else envelope(training, tags),
         )
         context = int(forecaster.core_.config.context)
         self._rows = max([context, *(limit.window for limit in self.limits)]) + 1
         self._last: Decision | None = None
+        self._prepared = False
+        self.interlocks = tuple(interlocks)
+        self.log: list[Tick] | None = [] if record else None
         self._gate = _core.SpikeGate(len(tags.outputs), spike_width)
 
     def step(
@@ -207,6 +182,11 @@ class Controller:
         history: pd.DataFrame,
         known: pd.DataFrame | ArrayLike | None = None,
         applied: Mapping[str, float] | None = None,
+        *,
+        manual: Sequence[str] = (),
+        calibrating: Sequence[str] = (),
+        steady_target: Mapping[str, float] | None = None,
+        replay: tuple[int, bool] | None = None,
     ) -> Decision:
         """One decision for the row after the end of `history`.
 
@@ -216,6 +196,11 @@ class Controller:
         known : coming disturbances as in :meth:`Forecaster.predict`; None: those known ahead stay as in the
             newest rows
         applied : setpoints commanded for the newest row; None: as they stand in it
+        manual : setpoints in an operator's hand: they stay as applied, the others are chosen around them;
+            taken back, they go on from where they are, within their rates
+        calibrating : outputs whose newest reading is calibration gas: it moves no bias
+        steady_target : setpoint -> value to be pulled to with `target_weight`; None: the target layer's own
+        replay : a decision's `work`: do that much, whatever the clock says
 
         Returns
         -------
@@ -227,7 +212,7 @@ class Controller:
         DataError, InputError, ShapeError : an argument is unusable in itself: columns, index, shape.
         """
         tags = self.forecaster.tags_
-        tail = history.tail(self._rows) if isinstance(history, pd.DataFrame) else history
+        tail = given = history.tail(self._rows) if isinstance(history, pd.DataFrame) else history
         rows = to_history(tail, tags, live=True, where="Controller.step(history)")
         believed = self._believed(tail, self._past(rows))
         if believed is not tail:
@@ -235,23 +220,115 @@ class Controller:
         coming = self._coming(tail, known)
         now = self._applied(tail, applied)
         past = self._past(rows)
-        self._learn_bias(tail, past)
+        self._learn_bias(tail, past, calibrating)
+        held = [place(n, list(self.setpoints), "Controller.step(manual)") for n in manual]
+        hand = [i in held for i in range(len(self.setpoints))] if held else []
+        prices = self._tick_prices(self._index(tail))
+        pull = by_name(steady_target, list(self.setpoints), "Controller.step(steady_target)")
         try:
             self._predictor.set_tick(rows, rows.rows, coming)
         except (EmisoptError, _core.InputError) as error:
-            decision = self._core.step_blind(str(error), now, past)
+            decision = self._core.step_blind(str(error), now, past, hand)
         else:
             permit = self._permit_rows(tail)
-            decision = self._core.step(self._mapped or self._predictor, now, past, *permit)
-        self._last = self._wrap(decision, tail, now)
+            again = None if replay is None else _core.Work(*replay)
+            decision = self._core.step(
+                self._mapped or self._predictor, now, past, *permit, manual=hand, steady_target=pull,
+                replay=again, price=prices["price"], setpoint_price=prices["setpoint_price"],
+                target=prices["target"],
+            )  # fmt: skip
+        self._last = decision_of(
+            decision,
+            self._index(tail),
+            pd.Series(now, index=list(self.setpoints), name="now"),
+            self._quantities,
+            self.limits,
+            self.objective.currency,
+        )
+        if self.log is not None:
+            self.log.append(
+                Tick(
+                    given, known, None if applied is None else dict(applied),
+                    tuple(manual), tuple(calibrating),
+                    None if steady_target is None else dict(steady_target), self._prepared, self._last,
+                )
+            )  # fmt: skip
+        self._prepared = False
         if self._last.ok:
             count = len(tags.outputs)
             self._gate.expect(decision.median[0, :count].copy(), decision.upper[0, :count].copy())
         return self._last
 
+    def prepare(self) -> bool:
+        """Between two rows: the Jacobian of the plan that the next decision begins with.
+
+        The next :meth:`feedback` (or :meth:`step`) then takes none: it forecasts a few plans, solves a QP and
+        checks the move. False when there is no plan yet; then the next step does it all.
+        """
+        self._prepared = bool(self._core.prepare(self._mapped or self._predictor))
+        return self._prepared
+
+    def feedback(self, history: pd.DataFrame, *args: Any, **kwargs: Any) -> Decision:
+        """A decision on the Jacobian that :meth:`prepare` made; arguments as for :meth:`step`."""
+        return self.step(history, *args, **kwargs)
+
+    def explain(self, move: Mapping[str, float] | pd.Series | Decision | None = None) -> Explanation:
+        """Why the last plan is as it is: which limits bind, what they cost, what the alternatives were.
+
+        Parameters
+        ----------
+        move : setpoint -> value: what that first move would lead to instead; setpoints left out stay as
+            decided. None, or the last decision: the alternatives in which one setpoint stays where it is
+
+        Raises
+        ------
+        StateError : the last step had no plan of its own (it held, or ramped)
+        InputError : a setpoint that is none
+        """
+        asked: list[float] = []
+        if move is not None and not isinstance(move, Decision):
+            for name in move.keys():
+                place(str(name), list(self.setpoints), "Controller.explain(move)")
+            if self._last is not None:
+                asked = [float(move.get(n, self._last.move[n])) for n in self.setpoints]
+        core = self._core.explain(self._mapped or self._predictor, asked)
+        assert self._last is not None  # explain() has refused otherwise
+        return explanation(core, self._last, self.forecaster.tags_, self.limits)
+
+    def plot(self, decision: Decision | None = None, history: pd.DataFrame | None = None) -> Figure:
+        """Fans of the limited outputs, their limits, and the moves; `decision` None: the last one.
+
+        `history` adds the measured rows before. Needs matplotlib. Raises StateError before the first step.
+        """
+        from emisopt import plots
+
+        shown = self._last if decision is None else decision
+        if shown is None:
+            raise _core.StateError("Controller.plot: expected a decision, got none; step first")
+        tags = self.forecaster.tags_
+        limits: dict[str, float] = {}
+        for limit in self.limits:
+            limits[limit.output] = min(limit.limit, limits.get(limit.output, np.inf))
+        cores = {n: s.to_core(n, tags) for n, s in self.setpoints.items()}
+        return plots.decision(
+            shown.plan,
+            shown.trajectories,
+            past=None if history is None else history.tail(self._rows),
+            limits=limits,
+            bounds={n: (c.low, c.high) for n, c in cores.items()},
+            units={n: tags[n].unit for n in [*tags.outputs, *tags.setpoints]},
+        )
+
+    @property
+    def steady_target_(self) -> pd.Series:
+        """Where the last linear model says the setpoints would best stand for good; NaN before the first."""
+        found = self._core.steady_target or [np.nan] * len(self.setpoints)
+        return pd.Series(found, index=list(self.setpoints), name="steady target")
+
     def reset(self) -> None:
         """Forgets the warm start, the learned bias and the last decision."""
         self._core.reset()
+        self._prepared = False
         self._gate.forget()
         self._last = None
 
@@ -263,6 +340,34 @@ class Controller:
     @property
     def _horizon(self) -> int:
         return int(self.forecaster.core_.config.horizon)
+
+    def _priced(self, tags: TagMap) -> tuple[list[float | pd.Series], list[str]]:
+        """A price per quantity of the cost, and their names for errors."""
+        own = [
+            cost.name or cost.label if hasattr(cost, "label") else cost.name for cost in self.objective.costs
+        ]
+        price = self.objective.price_list(tags.outputs)
+        count = len(price) - len(own)
+        names = list(tags.outputs)
+        if self.objective.fuel is not None:
+            names = ["fuel_price_gj", "reagent_price_kg", "fee_per_kg"]
+        else:  # quantities of a permit's basis have no price
+            extra = len(self._quantities) - count
+            price[count:count] = [0.0] * extra
+            names += ["-"] * extra
+        return price, names + own
+
+    def _tick_prices(self, steps: pd.Index) -> dict[str, Floats | None]:
+        """What of prices and targets changes with time, for the coming rows."""
+        where = "economic(" if self.objective.fuel is not None else "Objective(prices"
+        setpoints = {n: s.price for n, s in self.setpoints.items()}
+        return {
+            "price": table(self._prices, self._price_names, steps, where),
+            "setpoint_price": table(list(setpoints.values()), list(setpoints), steps, "Setpoint(price"),
+            "target": table(
+                [t.value for t in self._targets], [t.output for t in self._targets], steps, "Target(value"
+            ),
+        }
 
     def _permit_limits(self) -> tuple[list[_core.Limit], _core.BasisMap | None]:
         """What the permit's rows will belong to, and the map to what they are on where one is needed."""
@@ -342,37 +447,20 @@ class Controller:
         cleaned.loc[newest, outputs] = cleaned.loc[newest, outputs].mask(aside)
         return cleaned
 
-    def _learn_bias(self, tail: pd.DataFrame, past: Floats) -> None:
+    def _learn_bias(self, tail: pd.DataFrame, past: Floats, calibrating: Sequence[str]) -> None:
         """Compares the newest row with what the last decision foresaw for it, if it is that row."""
         last = self._last
         if self.bias == "none" or last is None or not last.ok or last.plan.index[0] != self._label(tail):
             return
+        outputs = list(self.forecaster.outputs_)
+        measured = past[-1].copy()
+        for name in calibrating:
+            measured[place(name, outputs, "Controller.step(calibrating)")] = np.nan
         foreseen = last.trajectories.xs("median", axis=1, level="forecast").iloc[0]
-        self._core.observe(np.ascontiguousarray(foreseen[list(self.forecaster.outputs_)]), past[-1].copy())
+        self._core.observe(np.ascontiguousarray(foreseen[outputs]), measured)
 
     def _label(self, tail: pd.DataFrame) -> object:
         return tail.index[-1]
-
-    def _wrap(self, core: _core.Decision, tail: pd.DataFrame, now: Floats) -> Decision:
-        names, outputs = list(self.setpoints), self._quantities
-        index = self._index(tail)
-        both = np.stack([core.median, core.upper], axis=-1).reshape(self._horizon, -1)
-        columns = pd.MultiIndex.from_product([outputs, ["median", "upper"]], names=["output", "forecast"])
-        slacks = [(s.limit, s.amount, s.first_step, s.last_step) for s in core.slacks]
-        return Decision(
-            move=pd.Series(core.move, index=names, name="move"),
-            status=str(core.status.name),
-            plan=pd.DataFrame(core.plan, index=index, columns=names),
-            trajectories=pd.DataFrame(both, index=index, columns=columns),
-            slacks=pd.DataFrame(slacks, columns=["limit", "amount", "first_step", "last_step"]),
-            cost=core.cost,
-            reason=core.reason,
-            seconds=core.seconds,
-            iterations=core.iterations,
-            kkt=core.kkt,
-            currency=self.objective.currency,
-            applied=pd.Series(now, index=names, name="now"),
-        )
 
     def _index(self, tail: pd.DataFrame) -> pd.Index:
         """Stamps, or the row numbers that follow, so that the next history's newest row can be recognised."""

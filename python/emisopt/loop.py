@@ -30,6 +30,7 @@ class Scenario:
     seed : of disturbances, noise and the weekday
     plant_seed : another plant of the family; None: the reference plant
     rows : length of a run, 300 s each; None: 48 h
+    nox_fee : EUR per kg of NOx; 0: none
 
     Examples
     --------
@@ -39,9 +40,11 @@ class Scenario:
     (12, 4)
     """
 
-    def __init__(self, seed: int = 0, *, plant_seed: int | None = None, rows: int | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, *, plant_seed: int | None = None, rows: int | None = None, nox_fee: float = 0.0
+    ) -> None:
         self.seed = seed
-        self.core = _core.Scenario(seed=seed, plant_seed=plant_seed, rows=rows)
+        self.core = _core.Scenario(seed=seed, plant_seed=plant_seed, rows=rows, nox_fee=nox_fee)
 
     @property
     def name(self) -> str:
@@ -62,7 +65,7 @@ class Scenario:
 
     def oracle(self, threads: int = 0) -> _core.Policy:
         """The upper bound: it sees the true equations and the true future; no real plant could run it."""
-        return _core.oracle_policy(self.limits, threads)
+        return _core.oracle_policy(self.limits, threads, self.core.nox_fee)
 
     def mpc(
         self,
@@ -76,6 +79,7 @@ class Scenario:
         deadline_s: float = 1.0,
         blocks: int = 6,
         max_iterations: int = 1,
+        adjoint_steps: int = 0,
         trust: float = 0.1,
         threads: int = 0,
     ) -> _core.Policy:
@@ -88,6 +92,7 @@ class Scenario:
         config = _core.ControllerConfig(
             blocks=blocks,
             max_iterations=max_iterations,
+            adjoint_steps=adjoint_steps,
             trust=trust,
             deadline_s=deadline_s,
             bias=bias,
@@ -101,6 +106,7 @@ class Scenario:
             envelope=_core.Envelope() if envelope is None else envelope,
             threads=threads,
             name=name,
+            nox_fee=self.core.nox_fee,
         )
 
     def run(self, policy: _core.Policy, progress: Progress | None = None) -> Run:
@@ -185,7 +191,7 @@ class Run:
 
     @cached_property
     def cost(self) -> pd.Series:
-        """Fuel and NH3 of each row, EUR, by the truth; its sum is the summary's total."""
+        """Fuel and NH3 of each row, EUR, by the truth; its sum is the summary's total less the fee."""
         truth, hours = self.frame["truth"], self.tags.period / 3600.0
         fuel_gj = 3.6 * hours * self.frame["disturbance", "load"] / (truth["efficiency"] / 100.0)
         fuel_price, nh3_price = self.prices

@@ -14,7 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "cumulative_difference", "expected_band", "forecast_fan", "moves", "rolling_limits"]
+__all__ = [
+    "COLOURS",
+    "cumulative_difference",
+    "decision",
+    "expected_band",
+    "forecast_fan",
+    "moves",
+    "rolling_limits",
+]
 
 # Order of policies in every picture: the same policy has the same colour everywhere.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -190,6 +198,56 @@ def moves(
     if len(series) > 1:
         _legend(axes[0], events=events)
     _time_axis(axes[-1], next(iter(series.values())).index)
+    return figure
+
+
+def decision(
+    plan: pd.DataFrame,
+    trajectories: pd.DataFrame,
+    *,
+    past: pd.DataFrame | None = None,
+    limits: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    units: Mapping[str, str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Figure:
+    """A decision on one page: the fan of each output with its limit, and the moves of each setpoint.
+
+    Parameters
+    ----------
+    plan, trajectories : of a :class:`emisopt.Decision`: setpoints (H, U) and median and upper of each output
+    past : measured rows up to now, with columns named as outputs and setpoints
+    limits : output -> its limit, drawn as a line
+    bounds : setpoint -> lowest and highest value allowed; NaN: open
+    units : name -> unit of the axis
+    outputs : which ones, in order; None: those that have a limit, else all
+    """
+    known = list(dict.fromkeys(trajectories.columns.get_level_values(0)))
+    chosen = list(outputs) if outputs is not None else [n for n in known if n in (limits or {})] or known
+    figure, axes = _figure(len(chosen) + plan.shape[1], 1.7)
+    for i, (axis, name) in enumerate(zip(axes, [*chosen, *plan.columns], strict=True)):
+        if past is not None and name in past:
+            axis.plot(
+                past.index, past[name].to_numpy(dtype=float), color="black", linewidth=1.1, label="measured"
+            )
+        if i < len(chosen):
+            fan = trajectories[name]
+            axis.fill_between(
+                fan.index, fan["median"], fan["upper"], color=COLOURS[0], alpha=0.2, linewidth=0,
+                label="up to the back-off quantile",
+            )  # fmt: skip
+            axis.plot(fan.index, fan["median"], color=COLOURS[0], linewidth=1.6, label="forecast")
+            if name in (limits or {}):
+                axis.axhline((limits or {})[name], color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
+        else:
+            axis.step(plan.index, plan[name], where="post", color=COLOURS[1], linewidth=1.4, label="plan")
+            for bound in (bounds or {}).get(name, ()):
+                if np.isfinite(bound):
+                    axis.axhline(bound, color=LIMIT, linewidth=1.0, linestyle="--", label="_bound")
+        unit = (units or {}).get(name, "")
+        axis.set_ylabel(f"{name}\n{unit}" if unit else name)
+    _legend(axes[0])
+    _time_axis(axes[-1], plan.index)
     return figure
 
 

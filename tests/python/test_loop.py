@@ -97,3 +97,14 @@ def test_the_run_is_written_as_parquet(runs, tmp_path):
 def test_the_scenario_says_what_it_is(scenario):
     assert "fuel A to C" in repr(scenario)
     assert [limit.name for limit in scenario.limits] == ["NOx 1 h", "CO 1 h", "NH3 slip 1 h"]
+
+
+def test_a_fee_is_part_of_the_bill(small_forecaster):
+    paid = Scenario(seed=11, rows=12, nox_fee=4.5)
+    free = Scenario(seed=11, rows=12)
+    ours, without = paid.run(paid.operator()).summary, free.run(free.operator()).summary
+    assert without.fee_eur == 0
+    kg = ours.mean[0] * 1e-6 * 0.361 * 1e3 * ours.fuel_eur / 3.2  # mg/Nm3, Nm3/MJ, GJ
+    assert ours.fee_eur == pytest.approx(4.5 * kg, rel=0.02)
+    assert ours.total_eur == pytest.approx(without.total_eur + ours.fee_eur)
+    assert "NOx fee" in paid.name

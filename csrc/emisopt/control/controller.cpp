@@ -31,8 +31,22 @@ ControllerConfig checked(ControllerConfig c) {
   require(c.limit_margin >= 0 && c.limit_margin < 1, "limit_margin in [0, 1)", c.limit_margin);
   require(c.max_hold >= 0, "max_hold >= 0", c.max_hold);
   require(c.bias_gain > 0 && c.bias_gain <= 1, "bias_gain in (0, 1]", c.bias_gain);
+  require(std::isnan(c.max_move) || (c.max_move > 0 && c.max_move <= 1),
+          "max_move in (0, 1], or NaN for none", c.max_move);
+  require(c.adjoint_steps >= 0, "adjoint_steps >= 0", c.adjoint_steps);
+  require(std::isfinite(c.target_weight) && c.target_weight >= 0, "target_weight >= 0", c.target_weight);
   if (!c.clock) c.clock = steady_seconds;
   return c;
+}
+
+// The cap of trust in the model is one more rate.
+std::vector<Setpoint> capped(std::vector<Setpoint> setpoints, double max_move) {
+  if (std::isnan(max_move)) return setpoints;
+  for (Setpoint& s : setpoints) {
+    const double most = max_move * (s.high - s.low);
+    if (!(s.rate <= most)) s.rate = most;
+  }
+  return setpoints;
 }
 
 std::vector<Limit> checked(std::vector<Limit> limits, int outputs) {
@@ -44,9 +58,9 @@ std::vector<Limit> checked(std::vector<Limit> limits, int outputs) {
 
 struct Controller::State {
   State(std::vector<Setpoint> s, std::vector<Limit> l, Objective objective, int horizon, int outputs,
-        ControllerConfig c, Envelope envelope)
+        ControllerConfig c, Envelope envelope, std::vector<Interlock> interlocks)
       : config(checked(std::move(c))),
-        moves(std::move(s), horizon, config.blocks),
+        moves(capped(std::move(s), config.max_move), horizon, config.blocks, std::move(interlocks)),
         limits(checked(std::move(l), outputs)),
         economics(std::move(objective), std::move(envelope), moves, outputs),
         sqp(moves, limits, economics, config, outputs),
@@ -56,6 +70,7 @@ struct Controller::State {
   void check_shapes(const Predictor& predictor, const std::vector<double>& applied, ConstView past) const;
   bool command_before(std::vector<double>& before, const std::vector<double>& applied,
                       std::string& trouble) const;
+  void hold(const std::vector<char>& manual, const std::vector<double>& before);
   std::vector<Matrix> starts(const std::vector<double>& before) const;
   std::vector<Slack> slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const;
   void accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows);
@@ -75,6 +90,13 @@ struct Controller::State {
   bool warm = false;            // the last decision was good
   int failures = 0;             // consecutive
   std::vector<double> command;  // (U) last move returned; empty: none
+  std::vector<int> still;       // (U) ticks since each setpoint was moved; counts from commands only
+  std::vector<double> target;   // (U) of the steady-state layer; empty: none
+  // Of the last tick, for explain(): what it began from and what it found.
+  std::vector<double> last_before;
+  std::vector<LimitRow> last_rows;
+  PlanPoint last_point;
+  bool explainable = false;
 };
 
 void Controller::State::check_shapes(const Predictor& predictor, const std::vector<double>& applied,
@@ -110,6 +132,23 @@ bool Controller::State::command_before(std::vector<double>& before, const std::v
   return trouble.empty();
 }
 
+// What stays where it is: what an operator has in hand, and what moved less than its hold_rows ago. A command
+// outside the bounds has to come back, however short ago it was given.
+void Controller::State::hold(const std::vector<char>& manual, const std::vector<double>& before) {
+  std::vector<int> steps(static_cast<std::size_t>(moves.setpoints()), 0);
+  bool any = false;
+  for (std::size_t u = 0; u < steps.size(); ++u) {
+    const Setpoint& s = moves.setpoint(static_cast<int>(u));
+    const bool inside = before[u] >= s.low && before[u] <= s.high;
+    if (!manual.empty() && manual[u])
+      steps[u] = moves.horizon();
+    else if (s.hold_rows > 0 && inside && !still.empty() && still[u] < s.hold_rows)
+      steps[u] = s.hold_rows - still[u];
+    any |= steps[u] > 0;
+  }
+  moves.hold(any ? std::move(steps) : std::vector<int>{});
+}
+
 // The previous plan one row on, and one block on (when the last tick was good); hold; and a steady ramp: to
 // where the previous plan ended, else to the safe setpoints. Legal block values each. Blocks grow along the
 // horizon, so one row on leaves most of them where they were: right for a plan that has arrived, but a plan
@@ -136,6 +175,7 @@ std::vector<Matrix> Controller::State::starts(const std::vector<double>& before)
   }
   add([&](int, int u) { return before[static_cast<std::size_t>(u)]; });
   add([&](int, int u) { return warm ? good_plan(good_plan.rows - 1, u) : moves.safe(u); });
+  if (warm && !target.empty()) add([&](int, int u) { return target[static_cast<std::size_t>(u)]; });
   return list;
 }
 
@@ -150,7 +190,12 @@ std::vector<Slack> Controller::State::slacks(const std::vector<LimitRow>& rows, 
     Slack& s = list[at];
     if (s.amount == 0) s.first_step = rows[i].end_step;
     s.limit = limits[at].name;
-    s.amount = std::max(s.amount, beyond * size);
+    s.output = limits[at].output;
+    if (beyond * size > s.amount) {
+      s.amount = beyond * size;
+      s.worst_first = rows[i].first_step;
+      s.worst_step = rows[i].end_step;
+    }
     s.last_step = rows[i].end_step;
   }
   std::erase_if(list, [](const Slack& s) { return s.amount == 0; });
@@ -212,8 +257,9 @@ void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::ve
 // No usable answer this tick. Depends on commands only, never on measurements or on this tick's forecasts.
 void Controller::State::fall_back(Decision& d, const std::vector<double>& before, bool plan_usable,
                                   std::string reason) {
-  warm = false;
+  warm = explainable = false;
   sqp.forget();
+  target.clear();
   ++failures;
   d.median = d.upper = Matrix(moves.horizon(), outputs, kMissing);
   d.cost = d.kkt = kMissing;
@@ -242,10 +288,11 @@ void Controller::State::fall_back(Decision& d, const std::vector<double>& before
 }
 
 Controller::Controller(std::vector<Setpoint> setpoints, std::vector<Limit> limits, Objective objective,
-                       int horizon, int outputs, ControllerConfig config, Envelope envelope) {
+                       int horizon, int outputs, ControllerConfig config, Envelope envelope,
+                       std::vector<Interlock> interlocks) {
   if (outputs < 1) throw InputError("Controller: expected outputs >= 1, got " + std::to_string(outputs));
   state_ = std::make_unique<State>(std::move(setpoints), std::move(limits), std::move(objective), horizon,
-                                   outputs, std::move(config), std::move(envelope));
+                                   outputs, std::move(config), std::move(envelope), std::move(interlocks));
 }
 Controller::~Controller() = default;
 Controller::Controller(Controller&&) noexcept = default;
@@ -257,25 +304,35 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
 }
 
 Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past,
-                          const std::vector<LimitRow>& rows) {
+                          const std::vector<LimitRow>& rows, const TickInput& input) {
   State& s = *state_;
   s.check_shapes(predictor, applied, past);
   check_rows(rows, s.limits.size(), s.moves.horizon());
-  const double began = s.config.clock();
-  const std::function<double()> remaining = [&] { return s.config.deadline_s - (s.config.clock() - began); };
-  const std::function<bool()> late = [&] { return !(remaining() > 0); };
+  const auto per_setpoint = [&](const char* what, std::size_t got) {
+    if (got > 0)
+      check_shape(std::string("Controller.step(") + what + ")", {static_cast<long>(got)},
+                  {{"U", s.moves.setpoints()}});
+  };
+  per_setpoint("manual", input.manual.size());
+  per_setpoint("steady_target", input.steady_target.size());
+  s.economics.set_tick(input, input.steady_target.empty() ? s.target : input.steady_target,
+                       s.config.target_weight);
+  TimeBudget time(s.config.clock, s.config.deadline_s, input.replay);
   ++s.good_age;
 
   Decision d;
   std::vector<double> before;
   std::string trouble;
-  if (!s.command_before(before, applied, trouble)) {
+  const bool sound = s.command_before(before, applied, trouble);
+  s.hold(input.manual, before);
+  if (!sound) {
     s.fall_back(d, before, false, trouble);
   } else {
     const std::vector<Matrix> starts = s.starts(before);
-    const SqpOutcome out = s.sqp.solve({predictor, before, rows, starts, s.bias, remaining, late});
+    const SqpOutcome out = s.sqp.solve({predictor, before, rows, starts, s.bias, time});
     d.kkt = out.kkt;
     d.iterations = out.iterations;
+    d.adjoint = out.adjoint;
     const bool broke =
         out.stop == Stop::jacobian_nan || out.stop == Stop::qp_failed || out.stop == Stop::threw;
     if (!out.found)
@@ -287,16 +344,70 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
                   out.stop == Stop::qp_failed      ? "QP " + out.detail
                   : out.stop == Stop::jacobian_nan ? "predictor returned a NaN sensitivity for " + out.detail
                                                    : "predictor failed: " + out.detail);
-    else
+    else {
       s.accept(d, out, rows);
+      s.explainable = out.solved > 0;
+      s.last_before = before;
+      s.last_rows = rows;
+      s.last_point = out.best;
+      if (out.solved > 0 && !time.work().stopped) s.target = s.sqp.steady_target(out.best, rows);
+    }
   }
 
   // The last word before a move leaves: whatever happened above, it is legal.
   s.moves.legalise(d.move.data(), before.data());
+  s.still.resize(d.move.size(), 1 << 20);
+  for (std::size_t u = 0; u < d.move.size(); ++u) s.still[u] = d.move[u] != before[u] ? 1 : s.still[u] + 1;
   s.command = d.move;
-  d.seconds = s.config.clock() - began;
+  d.seconds = time.elapsed();
+  d.work = time.work();
   return d;
 }
+
+bool Controller::prepare(Predictor& predictor) {
+  State& s = *state_;
+  if (!s.warm || s.command.empty()) return false;
+  s.moves.hold({});
+  return s.sqp.prepare(predictor, s.starts(s.command).front(), s.command, s.bias);
+}
+
+Explanation Controller::explain(Predictor& predictor, const std::vector<double>& move) {
+  State& s = *state_;
+  if (!s.explainable)
+    throw StateError(
+        "Controller.explain: expected a last step that solved for its plan, got none; step first");
+  if (!move.empty()) {
+    check_shape("Controller.explain(move)", {static_cast<long>(move.size())}, {{"U", s.moves.setpoints()}});
+    for (int u = 0; u < s.moves.setpoints(); ++u)
+      if (!std::isfinite(move[static_cast<std::size_t>(u)]))
+        throw InputError("Controller.explain(move): expected a number for setpoint '" +
+                         s.moves.setpoint(u).name + "', got " +
+                         std::to_string(move[static_cast<std::size_t>(u)]));
+  }
+  TimeBudget time(s.config.clock, HUGE_VAL);
+  const SqpTick tick{predictor, s.last_before, s.last_rows, {}, s.bias, time};
+  Explanation e;
+  e.reasons = s.sqp.reasons(tick);
+  std::vector<int> held;
+  const double now = s.sqp.total(s.last_point);
+  const std::vector<PlanPoint> points = s.sqp.alternatives(s.last_point, tick, move, held);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const PlanPoint& p = points[i];
+    if (!p.finite) continue;
+    e.alternatives.push_back({held[i] < 0 ? "" : s.moves.setpoint(held[i]).name,
+                              {p.plan.row(0), p.plan.row(0) + s.moves.setpoints()},
+                              p.cost.money,
+                              s.sqp.total(p) - now,
+                              s.slacks(s.last_rows, p)});
+  }
+  std::stable_sort(
+      e.alternatives.begin(), e.alternatives.end(), [](const Alternative& a, const Alternative& b) {
+        return a.slacks.size() != b.slacks.size() ? a.slacks.size() < b.slacks.size() : a.extra < b.extra;
+      });
+  return e;
+}
+
+const std::vector<double>& Controller::steady_target() const { return state_->target; }
 
 void Controller::observe(const double* forecast, const double* measured, bool calibrating) {
   state_->bias.observe(forecast, measured, calibrating);
@@ -312,6 +423,9 @@ void Controller::reset() {
   s.good_plan = Matrix();
   s.good_age = s.failures = 0;
   s.command.clear();
+  s.still.clear();
+  s.target.clear();
+  s.explainable = false;
 }
 
 }  // namespace emisopt

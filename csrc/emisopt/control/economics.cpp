@@ -9,7 +9,26 @@
 namespace emisopt {
 namespace {
 
+constexpr double kTrackingSize = 0.01;  // share of a term's weight that counts as its size even on target
+
 const double* row_or_null(ConstView known, Index t) { return known.cols > 0 ? known.row(t) : nullptr; }
+
+// A view of one tick copied, or an error that says where it has a gap.
+Matrix without_gaps(const char* what, ConstView given, Index steps, const char* width, std::size_t cols) {
+  if (given.size() == 0) return {};
+  const std::string where = std::string("Controller.step(") + what + ")";
+  check_shape(where, {static_cast<long>(given.rows), static_cast<long>(given.cols)},
+              {{"H", static_cast<long>(steps)}, {width, static_cast<long>(cols)}});
+  Matrix m(given.rows, given.cols);
+  for (Index t = 0; t < m.rows; ++t)
+    for (Index j = 0; j < m.cols; ++j) {
+      if (!std::isfinite(given(t, j)))
+        throw InputError(where + ": expected a number at every step, got " + std::to_string(given(t, j)) +
+                         " at step " + std::to_string(t) + ", column " + std::to_string(j));
+      m(t, j) = given(t, j);
+    }
+  return m;
+}
 
 }  // namespace
 
@@ -22,6 +41,19 @@ Economics::Economics(Objective objective, Envelope envelope, const Moves& moves,
                      std::to_string(objective_.price.size()));
   for (double p : objective_.price)
     if (!std::isfinite(p)) throw InputError("Objective: expected finite prices, got " + std::to_string(p));
+  for (std::size_t k = 0; k < objective_.tracking.size(); ++k) {
+    const Tracking& t = objective_.tracking[k];
+    const auto require = [&](bool holds, const char* expected, double got) {
+      if (!holds)
+        throw InputError("Tracking " + std::to_string(k) + ": expected " + expected + ", got " +
+                         std::to_string(got));
+    };
+    require(t.output >= 0 && t.output < outputs, "output to be a column of the forecast", t.output);
+    require(std::isfinite(t.target), "a finite target", t.target);
+    require(std::isfinite(t.weight) && t.weight >= 0, "weight >= 0", t.weight);
+    require(std::isfinite(t.zone) && t.zone >= 0, "zone >= 0", t.zone);
+    require(std::isfinite(t.scale) && t.scale > 0, "scale > 0", t.scale);
+  }
   const auto width = static_cast<Index>(envelope_.mean.size());
   if (envelope_.radius2 > 0) {
     if (width < U() || envelope_.precision.rows != width || envelope_.precision.cols != width)
@@ -36,11 +68,31 @@ Economics::Economics(Objective objective, Envelope envelope, const Moves& moves,
     if (!finite) throw InputError("Envelope: expected finite numbers and weight >= 0");
   }
   q_.resize(quantities);
+  prices_.resize(quantities);
   pv_.resize(envelope_.mean.size());
   v_.resize(envelope_.mean.size());
   probe_.resize(static_cast<std::size_t>(outputs_ + U()));
   plus_.resize(probe_.size());
   minus_.resize(probe_.size());
+}
+
+void Economics::set_tick(const TickInput& input, const std::vector<double>& pull, double pull_weight) {
+  const Index h = moves_.horizon();
+  Matrix price = without_gaps("price", input.price, h, "Q", objective_.price.size());
+  Matrix setpoint_price =
+      without_gaps("setpoint_price", input.setpoint_price, h, "U", static_cast<std::size_t>(U()));
+  target_ = without_gaps("target", input.target, h, "K", objective_.tracking.size());
+  price_ = std::move(price);
+  setpoint_price_ = std::move(setpoint_price);
+  pull_ = pull_weight > 0 ? pull : std::vector<double>{};
+  pull_weight_ = pull_weight;
+}
+
+double Economics::deviation(Index t, std::size_t k, const double* y) const {
+  const Tracking& term = objective_.tracking[k];
+  const double target = target_.rows > 0 ? target_(t, static_cast<Index>(k)) : term.target;
+  const double away = y[term.output] - target;
+  return away > 0 ? std::max(0.0, away - term.zone) : std::min(0.0, away + term.zone);
 }
 
 double Economics::distance(std::vector<double>& pv, const double* u, const double* d) const {
@@ -75,10 +127,21 @@ Economics::Cost Economics::value(ConstView plan, ConstView median, ConstView kno
       q = q_.data();
     }
     for (std::size_t j = 0; j < objective_.price.size(); ++j)
-      if (objective_.price[j] != 0) pay(objective_.price[j] * q[j]);
+      if (price(t, j) != 0) pay(price(t, j) * q[j]);
+    for (std::size_t k = 0; k < objective_.tracking.size(); ++k) {
+      const Tracking& term = objective_.tracking[k];
+      const double away = deviation(t, k, median.row(t));
+      const double wish = term.weight * away * away / (term.scale * term.scale);
+      cost.penalty += std::isnan(median(t, term.output)) ? kMissing : wish;
+      cost.size += std::max(wish, kTrackingSize * term.weight);
+    }
     const double* before = t > 0 ? plan.row(t - 1) : applied;
     for (int u = 0; u < U(); ++u) {
-      pay(moves_.setpoint(u).price * plan(t, u));
+      pay(setpoint_price(t, u) * plan(t, u));
+      if (!pull_.empty()) {
+        const double away = (plan(t, u) - pull_[static_cast<std::size_t>(u)]) / moves_.range(u);
+        cost.penalty += pull_weight_ * away * away;
+      }
       const double move = (plan(t, u) - before[u]) / moves_.range(u);
       cost.penalty += moves_.setpoint(u).move_weight * move * move;
     }
@@ -91,21 +154,31 @@ Economics::Cost Economics::value(ConstView plan, ConstView median, ConstView kno
   return cost;
 }
 
-void Economics::map_gradient(double* dy, double* du, const double* y, const double* u,
+void Economics::map_gradient(double* dy, double* du, Index t, const double* y, const double* u,
                              const double* d) const {
   std::fill_n(dy, outputs_, 0.0);
   std::fill_n(du, U(), 0.0);
+  for (std::size_t j = 0; j < prices_.size(); ++j) prices_[j] = price(t, j);
   if (objective_.map)
-    objective_.map->vjp(dy, du, objective_.price.data(), y, u, d);
+    objective_.map->vjp(dy, du, prices_.data(), y, u, d);
   else
-    std::copy_n(objective_.price.data(), outputs_, dy);
+    std::copy_n(prices_.data(), outputs_, dy);
 }
 
 void Economics::gradient(View dy, View du, ConstView plan, ConstView median, ConstView known) const {
   for (Index t = 0; t < plan.rows; ++t) {
     const double* d = row_or_null(known, t);
-    map_gradient(dy.row(t), du.row(t), median.row(t), plan.row(t), d);
-    for (int u = 0; u < U(); ++u) du(t, u) += moves_.setpoint(u).price;
+    map_gradient(dy.row(t), du.row(t), t, median.row(t), plan.row(t), d);
+    for (std::size_t k = 0; k < objective_.tracking.size(); ++k) {
+      const Tracking& term = objective_.tracking[k];
+      dy(t, term.output) += 2 * term.weight * deviation(t, k, median.row(t)) / (term.scale * term.scale);
+    }
+    for (int u = 0; u < U(); ++u) {
+      du(t, u) += setpoint_price(t, u);
+      if (!pull_.empty())
+        du(t, u) += 2 * pull_weight_ * (plan(t, u) - pull_[static_cast<std::size_t>(u)]) /
+                    (moves_.range(u) * moves_.range(u));
+    }
     if (envelope_.radius2 <= 0) continue;
     const double beyond = distance(pv_, plan.row(t), d) - envelope_.radius2;
     if (beyond <= 0) continue;
@@ -123,7 +196,7 @@ void Economics::curvature(Matrix& s, Index t, ConstView plan, ConstView median, 
     std::copy_n(median.row(t), outputs_, probe_.begin());
     std::copy_n(plan.row(t), U(), probe_.begin() + outputs_);
     const auto vjp = [&](std::vector<double>& g) {
-      map_gradient(g.data(), g.data() + outputs_, probe_.data(), probe_.data() + outputs_, d);
+      map_gradient(g.data(), g.data() + outputs_, t, probe_.data(), probe_.data() + outputs_, d);
     };
     bool any = false;
     for (Index i = 0; i < n; ++i) {
@@ -155,6 +228,14 @@ void Economics::curvature(Matrix& s, Index t, ConstView plan, ConstView median, 
         map.setZero();
     }
   }
+  for (std::size_t k = 0; k < objective_.tracking.size(); ++k) {
+    const Tracking& term = objective_.tracking[k];
+    if (term.zone > 0 && deviation(t, k, median.row(t)) == 0) continue;
+    s(term.output, term.output) += 2 * term.weight / (term.scale * term.scale);
+  }
+  if (!pull_.empty())
+    for (int u = 0; u < U(); ++u)
+      s(outputs_ + u, outputs_ + u) += 2 * pull_weight_ / (moves_.range(u) * moves_.range(u));
   if (envelope_.radius2 <= 0) return;
   const double beyond = distance(pv_, plan.row(t), d) - envelope_.radius2;
   if (beyond <= 0) return;

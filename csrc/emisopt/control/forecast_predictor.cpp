@@ -117,4 +117,18 @@ void ForecastPredictor::mix(View median, View upper, const Matrix& levels) const
   }
 }
 
+bool ForecastPredictor::gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) {
+  seed_ = Matrix(horizon_, static_cast<Index>(outputs()) * levels_);
+  for (Index t = 0; t < horizon_; ++t)
+    for (int o = 0; o < outputs(); ++o) {
+      const Mix& mix = mix_[static_cast<std::size_t>(o)];
+      double* level = seed_.row(t) + static_cast<Index>(o) * levels_;
+      level[median_level_] += seed_median(t, o);
+      level[mix.low] += (1 - mix.share) * seed_upper(t, o);
+      level[mix.high] += mix.share * seed_upper(t, o);
+    }
+  session_.gradient(gradient, seed_, plan, known_);
+  return true;
+}
+
 }  // namespace emisopt

@@ -27,6 +27,7 @@ class ForecastPredictor : public Predictor {
   void predict(View median, View upper, ConstView plan) override;
   void predict_batch(View median, View upper, ConstView plans, int batch) override;
   void jacobian(View median_jacobian, View upper_jacobian, ConstView plan) override;
+  bool gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) override;
   /// Forward through the network where moves are fewer than what limits and costs look at, else backward.
   void sensitivities(View median, View upper, ConstView plan, const std::vector<PlanMove>& moves) override;
 
@@ -48,6 +49,7 @@ class ForecastPredictor : public Predictor {
   std::vector<int> block_of_;    // (levels) place in needed_, -1: not needed
   Matrix known_;                 // (H,D) or empty
   Matrix quantiles_, jacobian_;  // (B*H, O*Q), (needed*H*O, H*U)
+  Matrix seed_;                  // (H, O*Q)
   Matrix sensitivities_;         // (needed*H*O, moves)
 };
 

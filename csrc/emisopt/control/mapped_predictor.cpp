@@ -126,4 +126,35 @@ void MappedPredictor::chain(View median, View upper, ConstView plan, Direct dire
   }
 }
 
+bool MappedPredictor::gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) {
+  const Index count = base_.outputs(), steps = horizon();
+  if (median_.rows != steps) {
+    median_ = Matrix(steps, count);
+    upper_ = median_;
+  }
+  base_.predict(median_, upper_, plan);
+  Matrix middle(steps, count), top(steps, count), direct(steps, setpoints());
+  for (Index t = 0; t < steps; ++t) {
+    const double *y = median_.row(t), *high = upper_.row(t), *u = plan.row(t), *d = disturbance(t);
+    for (int j = 0; j < outputs(); ++j) {
+      const double seed = seed_upper(t, j);
+      upper_point(j, y, high, u, d);  // leaves the slopes at the median in dy_, du_
+      raises_ = dy_;
+      for (Index o = 0; o < count; ++o) middle(t, o) += seed_median(t, j) * dy_[static_cast<std::size_t>(o)];
+      for (int k = 0; k < setpoints(); ++k)
+        direct(t, k) += seed_median(t, j) * du_[static_cast<std::size_t>(k)];
+      if (seed == 0) continue;
+      slopes(j, at_.data(), u, d);
+      for (Index o = 0; o < count; ++o)
+        (raises_[static_cast<std::size_t>(o)] > 0 ? top : middle)(t, o) +=
+            seed * dy_[static_cast<std::size_t>(o)];
+      for (int k = 0; k < setpoints(); ++k) direct(t, k) += seed * du_[static_cast<std::size_t>(k)];
+    }
+  }
+  if (!base_.gradient(gradient, middle, top, plan)) return false;
+  for (Index t = 0; t < steps; ++t)
+    for (int k = 0; k < setpoints(); ++k) gradient(t, k) += direct(t, k);
+  return true;
+}
+
 }  // namespace emisopt

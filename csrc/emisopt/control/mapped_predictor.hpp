@@ -23,6 +23,7 @@ class MappedPredictor : public Predictor {
   void predict(View median, View upper, ConstView plan) override;
   void predict_batch(View median, View upper, ConstView plans, int batch) override;
   void jacobian(View median_jacobian, View upper_jacobian, ConstView plan) override;
+  bool gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) override;
   void sensitivities(View median, View upper, ConstView plan, const std::vector<PlanMove>& moves) override;
 
  private:

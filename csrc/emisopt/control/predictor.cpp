@@ -8,6 +8,8 @@ void Predictor::predict_batch(View median, View upper, ConstView plans, int batc
     predict(median.slice(b * h, h), upper.slice(b * h, h), plans.slice(b * h, h));
 }
 
+bool Predictor::gradient(View, ConstView, ConstView, ConstView) { return false; }
+
 void Predictor::sensitivities(View median, View upper, ConstView plan, const std::vector<PlanMove>& moves) {
   const Index rows = Index{horizon()} * outputs();
   Matrix by_median(rows, Index{horizon()} * setpoints()), by_upper = by_median;

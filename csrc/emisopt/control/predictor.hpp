@@ -22,6 +22,9 @@ class Predictor {
   virtual void predict_batch(View median, View upper, ConstView plans, int batch);
   /// median_jacobian, upper_jacobian (H*O, H*U): row t*O+o, column s*U+u; exactly 0 for s > t.
   virtual void jacobian(View median_jacobian, View upper_jacobian, ConstView plan) = 0;
+  /// gradient (H,U) = d/d plan of the sum of seed_median (H,O) * median + seed_upper (H,O) * upper: one
+  /// backward pass where jacobian() takes one for each output. False: not offered, nothing written (default).
+  virtual bool gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan);
   /// The same by moves: column k is the sum of the Jacobian's over setpoint moves[k] in its steps. median,
   /// upper (H*O, moves). The default takes jacobian() and adds up.
   virtual void sensitivities(View median, View upper, ConstView plan, const std::vector<PlanMove>& moves);

@@ -11,28 +11,16 @@ namespace emisopt {
 namespace {
 
 constexpr double kRankGap = 100;      // weight of a rank over the next: a trade of 1 % against all of it
-constexpr double kQuadratic = 1e-3;   // phi(s) = s + kQuadratic/2 s^2: the slack's L2 share
 constexpr double kSufficient = 1e-4;  // Armijo's share of the predicted decrease
 constexpr int kTries = 4;             // trust regions tried per Jacobian
-constexpr int kRaises = 2;            // times the automatic weight may be raised per tick
-constexpr double kRaise = 100;
-constexpr double kUsable = 1e-6;    // relative residual of a QP whose answer is still a step
-constexpr int kNoisySteps = 8;      // per tick that are taken although they gain less than rounding
-constexpr double kRounding = 1e-6;  // relative, of forecasts in fp32 after some layers
-constexpr int kCorrections = 5;     // of a step that ends beyond limits, per Jacobian
+constexpr int kNoisySteps = 8;        // per tick that are taken although they gain less than rounding
+constexpr double kRounding = 1e-6;    // relative, of forecasts in fp32 after some layers
+constexpr int kCorrections = 5;       // of a step that ends beyond limits, per Jacobian
 const std::vector<double> kAlphas = {1, 0.5, 0.25, 0.1};
 const std::vector<double> kCorrectionAlphas = {1, 0.5};
 
-double phi(double s) { return s > 0 ? s + 0.5 * kQuadratic * s * s : 0; }
-
 double worst_excess(const PlanPoint& p) {
   return p.excess.empty() ? 0 : *std::max_element(p.excess.begin(), p.excess.end());
-}
-
-// A step is judged by what it gains, so a nearly verified answer serves; "converged" asks for a verified one.
-bool usable(const QpResult& r) {
-  const bool ran_out = r.status == QpStatus::max_iterations || r.status == QpStatus::numeric;
-  return r.status == QpStatus::optimal || (ran_out && r.residual.worst() <= kUsable);
 }
 
 // "output 2 at step 5" for the first value that is not finite.
@@ -45,6 +33,8 @@ std::string first_missing(const Matrix& m) {
 
 }  // namespace
 
+double limit_penalty(double s) { return s > 0 ? s + 0.5 * kSlackL2 * s * s : 0; }
+
 Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& economics,
          const ControllerConfig& config, int outputs)
     : moves_(moves),
@@ -54,9 +44,11 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
       outputs_(outputs),
       learnt_(block_steps(moves), 1 + static_cast<int>(limits.size())),
       pressure_(limits.size()),
-      qp_(moves.blocks() * moves.setpoints(),
-          static_cast<int>(limits.size()) * moves.horizon() + moves.blocks() * moves.setpoints(),
-          {.max_iterations = 60, .tolerance = 1e-8}) {
+      room_(static_cast<int>(limits.size()) * moves.horizon()),
+      qp_(std::make_unique<QpSolver>(
+          moves.blocks() * moves.setpoints(),
+          room_ + moves.blocks() * (moves.setpoints() + static_cast<int>(moves.interlocks().size())),
+          kQpOptions)) {
   std::set<int> distinct;
   for (const Limit& l : limits) distinct.insert(l.rank);
   for (const Limit& l : limits)
@@ -98,7 +90,7 @@ void Sqp::measure(PlanPoint& p, const SqpTick& tick) const {
     for (int t = row.first_step; t <= row.end_step; ++t)
       value += row.coefficient[static_cast<std::size_t>(t - row.first_step)] * y(t, limit.output);
     p.excess[i] = (value - row.rhs) / scale(row) + config_.limit_margin;
-    p.penalty[static_cast<std::size_t>(rank_of(row))] += phi(p.excess[i]);
+    p.penalty[static_cast<std::size_t>(rank_of(row))] += limit_penalty(p.excess[i]);
   }
 }
 
@@ -109,8 +101,31 @@ double Sqp::merit(const PlanPoint& p) const {
   return m;
 }
 
-// What the forecaster's fp32 rounding makes of the merit: of its money, and of each limit that is near.
-double Sqp::noise(const PlanPoint& p, const SqpTick& tick) const {
+// Rank by rank: violations of rank `level`, the cost below all of them. Else the merit.
+double Sqp::score(const PlanPoint& p, int level) const {
+  if (level < 0) return merit(p);
+  if (level == ranks_) return p.cost.total();
+  return p.penalty.empty() ? 0 : p.penalty[static_cast<std::size_t>(level)];
+}
+
+// No rank above `level` gives way.
+bool Sqp::keeps(const PlanPoint& p, const PlanPoint& than, int level) const {
+  for (int rank = 0; rank < level; ++rank)
+    if (score(p, rank) > score(than, rank) + rank_tolerance()) return false;
+  return true;
+}
+
+bool Sqp::better(const PlanPoint& p, const PlanPoint& than) const {
+  if (!by_rank()) return merit(p) < merit(than);
+  for (int rank = 0; rank < ranks_; ++rank)
+    if (std::abs(score(p, rank) - score(than, rank)) > rank_tolerance())
+      return score(p, rank) < score(than, rank);
+  return p.cost.total() < than.cost.total();
+}
+
+// What the forecaster's fp32 rounding makes of the score: of its money, and of each limit that is near.
+double Sqp::noise(const PlanPoint& p, const SqpTick& tick, int level) const {
+  if (level >= 0) return kRounding * (level == ranks_ ? p.cost.size : 1);
   double m = p.cost.size;
   for (std::size_t i = 0; i < p.excess.size(); ++i)
     if (p.excess[i] > -0.01) m += weight(tick.rows[i]);
@@ -139,124 +154,6 @@ void Sqp::evaluate(std::vector<PlanPoint>& points, const SqpTick& tick) {
   }
 }
 
-const QpResult& Sqp::solve_qp(const SqpTick& tick) {
-  const std::size_t limit_rows = tick.rows.size();
-  for (std::size_t i = 0; i < limit_rows; ++i) {
-    l1_[i] = weight(tick.rows[i]);
-    l2_[i] = kQuadratic * l1_[i];
-  }
-  return qp_.solve({.hessian = hessian_,
-                    .gradient = model_.gradient,
-                    .lower = lower_,
-                    .upper = upper_,
-                    .rows = qp_rows_,
-                    .row_lower = row_lower_,
-                    .row_upper = row_upper_,
-                    .l1 = l1_,
-                    .l2 = l2_},
-                   &tick.late);
-}
-
-// The QP for a step from p; `excess` is where its limit rows start from.
-void Sqp::pose(const PlanPoint& p, const std::vector<double>& excess, double trust) {
-  const int users = moves_.setpoints();
-  const std::size_t size = static_cast<std::size_t>(n()), soft = excess.size(),
-                    rows = soft + rate_rows_.size();
-  hessian_ = known_curvature_;
-  learnt_.add(hessian_, 0, 1);
-  for (std::size_t l = 0; l < pressure_.size(); ++l)
-    learnt_.add(hessian_, 1 + static_cast<int>(l), pressure_[l]);
-  for (Index k = 0; k < n(); ++k) hessian_(k, k) += levenberg_ + (learnt_.known(0) ? 0 : stand_in_);
-
-  lower_.assign(size, 0);
-  upper_.assign(size, 0);
-  for (int b = 0; b < moves_.blocks(); ++b)
-    for (int u = 0; u < users; ++u) {
-      const auto k = static_cast<std::size_t>(b * users + u);
-      lower_[k] = std::max(-trust, std::min(0.0, (low_(b, u) - p.x(b, u)) / moves_.range(u)));
-      upper_[k] = std::min(trust, std::max(0.0, (high_(b, u) - p.x(b, u)) / moves_.range(u)));
-    }
-  qp_rows_ = Matrix(static_cast<Index>(rows), n());
-  row_lower_.assign(rows, -HUGE_VAL);
-  row_upper_.assign(rows, HUGE_VAL);
-  l1_.assign(rows, HUGE_VAL);
-  l2_.assign(rows, 0);
-  std::copy(model_.rows.values.begin(), model_.rows.values.end(), qp_rows_.values.begin());
-  for (std::size_t i = 0; i < soft; ++i) row_upper_[i] = -excess[i];
-  for (std::size_t i = 0; i < rate_rows_.size(); ++i) {
-    const auto [b, u] = rate_rows_[i];
-    const double rate = moves_.setpoint(u).rate, move = p.x(b, u) - p.x(b - 1, u);
-    const std::size_t row = soft + i;
-    qp_rows_(static_cast<Index>(row), b * users + u) = 1;
-    qp_rows_(static_cast<Index>(row), (b - 1) * users + u) = -1;
-    row_lower_[row] = std::min(0.0, (-rate - move) / moves_.range(u));
-    row_upper_[row] = std::max(0.0, (rate - move) / moves_.range(u));
-  }
-}
-
-QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step) {
-  const int users = moves_.setpoints();
-  const std::size_t size = static_cast<std::size_t>(n()), soft = tick.rows.size(),
-                    rows = soft + rate_rows_.size();
-  pose(p, p.excess, trust);
-  const QpResult* r = &solve_qp(tick);
-  // Exactness of the automatic weight: slack that a far larger weight removes was not forced by the limits,
-  // so the weight was below a multiplier; slack that stays is the least there is.
-  const auto total_slack = [&](const QpResult& q) {
-    double sum = 0;
-    for (std::size_t i = 0; i < soft; ++i) sum += q.slack[i] * std::pow(kRankGap, -rank_of(tick.rows[i]));
-    return sum;
-  };
-  while (raises_ < kRaises && config_.slack_l1 == 0 && usable(*r)) {
-    const double before = total_slack(*r), old = base_;
-    if (before <= config_.limit_margin || tick.late()) break;
-    base_ *= kRaise;
-    r = &solve_qp(tick);
-    const double gain = usable(*r) ? before - total_slack(*r) : -1;
-    if (gain > 0.01 * before + config_.limit_margin) {
-      ++raises_;
-      continue;
-    }
-    base_ = old;
-    r = &solve_qp(tick);
-    break;
-  }
-  if (!usable(*r)) return r->status;
-  step.verified = r->status == QpStatus::optimal;
-
-  step.d = r->x;
-  step.multiplier.assign(r->y.begin(), r->y.begin() + static_cast<Index>(soft));
-  double now = 0;
-  for (std::size_t i = 0; i < soft; ++i) now += weight(tick.rows[i]) * phi(p.excess[i]);
-  step.predicted = now - r->objective;
-
-  // Stationarity of the problem itself, at p, with the QP's multipliers: what the curvature term and the
-  // trust region had to balance. A multiplier of the trust region does not belong to the problem.
-  step.at_trust = false;
-  double residual = 0, complementarity = 0;
-  for (std::size_t k = 0; k < size; ++k) {
-    double rest = dense::dot(hessian_.row(static_cast<Index>(k)), step.d.data(), n());
-    const int b = static_cast<int>(k) / users, u = static_cast<int>(k) % users;
-    const double bound = r->z[k] > 0 ? (high_(b, u) - p.x(b, u)) / moves_.range(u)
-                                     : (low_(b, u) - p.x(b, u)) / moves_.range(u);
-    if (std::abs(bound) > trust) {
-      rest += r->z[k];
-      step.at_trust |= std::abs(step.d[k]) > 0.99 * trust;
-    } else {
-      complementarity += std::abs(r->z[k] * bound);
-    }
-    residual = std::max(residual, std::abs(rest));
-  }
-  for (std::size_t i = 0; i < soft; ++i) {
-    const double y = step.multiplier[i], e = p.excess[i];
-    complementarity += e <= 0 ? std::abs(y * e) : std::abs((l1_[i] + l2_[i] * e - y) * e);
-  }
-  for (std::size_t i = soft; i < rows; ++i)
-    complementarity += std::abs(r->y[i]) * (r->y[i] > 0 ? row_upper_[i] : -row_lower_[i]);
-  step.kkt = std::max(residual, complementarity) / cost_scale_;
-  return QpStatus::optimal;
-}
-
 PlanPoint Sqp::stepped(const PlanPoint& from, const std::vector<double>& d, double alpha) const {
   PlanPoint p;
   p.x = from.x;
@@ -269,7 +166,7 @@ PlanPoint Sqp::stepped(const PlanPoint& from, const std::vector<double>& d, doub
 // place of their linear forecast. Without it a step along a curved limit is halved at every iteration,
 // however close the optimum (Maratos 1978).
 bool Sqp::bend(PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust) {
-  if (!full.finite || tick.late()) return false;
+  if (!full.finite || tick.time.late()) return false;
   std::vector<double> excess = full.excess;
   bool needed = false;
   for (std::size_t i = 0; i < excess.size(); ++i) {
@@ -280,7 +177,7 @@ bool Sqp::bend(PlanPoint& full, const PlanPoint& from, const SqpTick& tick, cons
   if (!needed) return false;
   pose(from, excess, trust);
   const QpResult& r = solve_qp(tick);
-  if (!usable(r) || tick.late()) return false;
+  if (!usable(r) || tick.time.late()) return false;
   std::vector<PlanPoint> bent = {stepped(from, r.x, 1)};
   evaluate(bent, tick);
   full = std::move(bent[0]);
@@ -293,19 +190,21 @@ bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, cons
   std::vector<PlanPoint> candidates;
   for (const double alpha : alphas) candidates.push_back(stepped(current, step.d, alpha));
   evaluate(candidates, tick);
-  const double now = merit(current);
+  const int level = step.level;
+  const double now = score(current, level);
   std::size_t best = alphas.size();
   double best_merit = now;
   for (std::size_t c = 0; c < alphas.size(); ++c) {
-    if (!candidates[c].finite) continue;
-    const double m = merit(candidates[c]);
+    if (!candidates[c].finite || !keeps(candidates[c], current, level)) continue;
+    const double m = score(candidates[c], level);
     if (m < best_merit && now - m >= kSufficient * alphas[c] * step.predicted) {
       best = c;
       best_merit = m;
     }
   }
-  if (trust > 0 && best != 0 && bend(candidates[0], current, tick, step, trust)) {
-    const double m = merit(candidates[0]);
+  if (trust > 0 && best != 0 && bend(candidates[0], current, tick, step, trust) &&
+      keeps(candidates[0], current, level)) {
+    const double m = score(candidates[0], level);
     if (m < best_merit && now - m >= kSufficient * step.predicted) {
       best = 0;
       best_merit = m;
@@ -313,10 +212,11 @@ bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, cons
   }
   // Near the end a step promises less than the forecast's rounding: its value can no longer tell, the next
   // point's gradient can. Such a step is taken in full if nothing but rounding speaks against it.
-  if (best == alphas.size() && noisy_steps_ < kNoisySteps && step.predicted <= noise(current, tick) &&
-      candidates[0].finite && merit(candidates[0]) <= now + noise(current, tick)) {
+  if (best == alphas.size() && noisy_steps_ < kNoisySteps && step.predicted <= noise(current, tick, level) &&
+      candidates[0].finite && keeps(candidates[0], current, level) &&
+      score(candidates[0], level) <= now + noise(current, tick, level)) {
     best = 0;
-    best_merit = std::min(now, merit(candidates[0]));
+    best_merit = std::min(now, score(candidates[0], level));
     ++noisy_steps_;
   }
   if (best == alphas.size()) return false;
@@ -325,10 +225,80 @@ bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, cons
   return true;
 }
 
+// Steps from one linearisation, with smaller trust regions until one is accepted. On an older Jacobian one
+// attempt is enough: a new Jacobian tells more than a smaller step.
+Sqp::Tried Sqp::improve(PlanPoint& current, const SqpTick& tick, bool fresh, bool exact, double& trust,
+                        SqpOutcome& out) {
+  Step step;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    if (tick.time.late()) return Tried::late;
+    const QpStatus status = quadratic(current, tick, trust, step);
+    if (status == QpStatus::stopped) return Tried::late;
+    if (status != QpStatus::optimal) {
+      out.detail = to_string(status);
+      return Tried::failed;
+    }
+    ++out.solved;
+    bool converged = step.verified && exact && step.kkt <= config_.kkt_tolerance;
+    if (converged && !fresh) converged = !tick.time.late() && confirm(current, tick, step);
+    if ((attempt == 0 && exact) || converged) out.kkt = step.kkt;
+    if (converged) return Tried::converged;
+    if (tick.time.late()) return Tried::late;
+    double gained = 0, longest = 0;
+    for (double d : step.d) longest = std::max(longest, std::abs(d));
+    if (fresh) {
+      // What the gradients were here; learn() weighs them by these multipliers.
+      last_gradient_ = model_.gradient;
+      last_rows_ = model_.rows;
+    }
+    multiplier_ = step.multiplier;
+    std::fill(pressure_.begin(), pressure_.end(), 0.0);
+    for (std::size_t i = 0; i < tick.rows.size(); ++i)
+      pressure_[static_cast<std::size_t>(tick.rows[i].limit)] += std::max(0.0, multiplier_[i]);
+    const bool found = search(current, tick, step, fresh ? kAlphas : kCorrectionAlphas, trust, gained);
+    const bool froze = freeze(current, tick, step.d, trust, true);
+    if (!found) {
+      if (froze) continue;
+      if (!fresh) return Tried::stuck;
+      trust = std::max(0.1 * longest, 1e-8);
+      levenberg_ = std::max(10 * levenberg_, floor_);
+      continue;
+    }
+    if (fresh) has_last_ = true;
+    if (gained > 0.5 * step.predicted) {
+      levenberg_ = std::max(0.25 * levenberg_, floor_);
+      if (step.at_trust) trust = std::min(2 * trust, 1.0);
+    } else if (gained < 0.1 * step.predicted) {
+      trust = std::max(0.5 * longest, 1e-8);
+    }
+    return Tried::moved;
+  }
+  return Tried::stuck;
+}
+
+// Back to limits that bend away: rows and values are exact at the new point, only the Jacobian is old. Again
+// while that helps; limits beyond reach end it at once.
+void Sqp::come_back(PlanPoint& current, const SqpTick& tick, double trust) {
+  double worst = worst_excess(current);
+  for (int round = 0; round < kCorrections && worst > config_.limit_margin && !tick.time.late(); ++round) {
+    linearise(current, tick, false);
+    Step correction;
+    double gained = 0;
+    if (quadratic(current, tick, trust, correction) != QpStatus::optimal || tick.time.late() ||
+        !search(current, tick, correction, kCorrectionAlphas, 0, gained))
+      break;
+    const double before_round = std::exchange(worst, worst_excess(current));
+    if (worst > 0.9 * before_round) break;
+  }
+}
+
 SqpOutcome Sqp::solve(const SqpTick& tick) {
   using Stop = SqpOutcome::Stop;
   SqpOutcome out;
   has_last_ = false;
+  shadow_ = {};
+  const bool prepared = std::exchange(prepared_, false);
+  multiplier_.assign(tick.rows.size(), 0);
   moves_.reachable(low_, high_, tick.applied.data());
   try {
     std::vector<PlanPoint> starts(tick.starts.size());
@@ -342,96 +312,74 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
     for (PlanPoint& p : starts) {
       if (!p.finite) {
         if (out.detail.empty()) out.detail = first_missing(all_finite(p.median) ? p.upper : p.median);
-      } else if (!out.found || merit(p) < merit(out.best)) {
+      } else if (!out.found || better(p, out.best)) {
         out.best = std::move(p);
         out.found = true;
       }
     }
-    if (!out.found) {
-      out.stop = Stop::forecast_nan;
-      return out;
-    }
+    if (!out.found) return out.stop = Stop::forecast_nan, out;
 
     PlanPoint& current = out.best;
-    double trust = config_.trust;
-    double jacobian_seconds = 0;
+    double trust = config_.trust, jacobian_seconds = 0;
     levenberg_ = 0;
     raises_ = noisy_steps_ = 0;
-    for (out.iterations = 0; out.iterations < config_.max_iterations;) {
-      // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
-      const double before = tick.remaining();
-      if (before <= jacobian_seconds) return out.stop = Stop::deadline, out;
-      std::string detail;
-      if (!jacobian(current, tick, detail)) {
-        out.detail = detail;
-        return out.stop = Stop::jacobian_nan, out;
+    bool fresh = !prepared, adjoint = true;
+    int rounds = 0;
+    if (prepared) out.iterations = 1;
+    for (bool first = true;; first = false) {
+      if (!(first && prepared)) {
+        fresh = rounds == 0;
+        if (fresh) {
+          if (out.iterations >= config_.max_iterations) return out.stop = Stop::iterations, out;
+          // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
+          if (!tick.time.fits(jacobian_seconds)) return out.stop = Stop::deadline, out;
+          const double before = tick.time.elapsed();
+          if (!jacobian(current, tick.predictor, tick.bias, out.detail))
+            return out.stop = Stop::jacobian_nan, out;
+          jacobian_seconds = std::max(0.0, tick.time.elapsed() - before);
+          ++out.iterations;
+        } else if (tick.time.late()) {
+          return out.stop = Stop::deadline, out;
+        }
       }
-      jacobian_seconds = std::max(0.0, before - tick.remaining());
-      ++out.iterations;
-      linearise(current, tick);
-      curvature(current, tick);
+      const bool exact = linearise(current, tick, fresh);
+      if (!fresh && !exact) {
+        adjoint = false;
+        if (!first) {  // the predictor has no backward pass: back to what an old Jacobian is good for
+          rounds = 0;
+          come_back(current, tick, trust);
+          continue;
+        }
+      }
+      if (fresh || first) curvature(current, tick);
       double steepest = 0;
       for (double g : model_.gradient) steepest = std::max(steepest, std::abs(g));
       floor_ = 1e-4 * std::max(steepest, 1e-6 * cost_scale_);
       if (levenberg_ == 0) levenberg_ = floor_;
-      learn(current, tick);
+      if (fresh) learn(current, tick);
       stand_in_ = 0.5 * steepest / config_.trust;  // brings the steepest coordinate to the trust region
 
-      bool moved = false;
-      Step step;
-      for (int attempt = 0; attempt < kTries && !moved; ++attempt) {
-        if (tick.late()) return out.stop = Stop::deadline, out;
-        const QpStatus status = quadratic(current, tick, trust, step);
-        if (status == QpStatus::stopped) return out.stop = Stop::deadline, out;
-        if (status != QpStatus::optimal) {
-          out.detail = to_string(status);
+      switch (improve(current, tick, fresh, exact, trust, out)) {
+        case Tried::converged:
+          return out.stop = Stop::converged, out;
+        case Tried::late:
+          return out.stop = Stop::deadline, out;
+        case Tried::failed:
           return out.stop = Stop::qp_failed, out;
-        }
-        ++out.solved;
-        const bool converged = step.verified && step.kkt <= config_.kkt_tolerance;
-        if (attempt == 0 || converged) out.kkt = step.kkt;
-        if (converged) return out.stop = Stop::converged, out;
-        if (tick.late()) return out.stop = Stop::deadline, out;
-        double gained = 0, longest = 0;
-        for (double d : step.d) longest = std::max(longest, std::abs(d));
-        // What the gradients were here; learn() weighs them by these multipliers.
-        last_gradient_ = model_.gradient;
-        last_rows_ = model_.rows;
-        multiplier_ = step.multiplier;
-        std::fill(pressure_.begin(), pressure_.end(), 0.0);
-        for (std::size_t i = 0; i < tick.rows.size(); ++i)
-          pressure_[static_cast<std::size_t>(tick.rows[i].limit)] += std::max(0.0, multiplier_[i]);
-        moved = search(current, tick, step, kAlphas, trust, gained);
-        if (!moved) {
-          trust = std::max(0.1 * longest, 1e-8);
-          levenberg_ = std::max(10 * levenberg_, floor_);
-          continue;
-        }
-        has_last_ = true;
-        if (gained > 0.5 * step.predicted) {
-          levenberg_ = std::max(0.25 * levenberg_, floor_);
-          if (step.at_trust) trust = std::min(2 * trust, 1.0);
-        } else if (gained < 0.1 * step.predicted) {
-          trust = std::max(0.5 * longest, 1e-8);
-        }
-      }
-      if (!moved) return out.stop = Stop::no_descent, out;
-
-      // Back to limits that bend away: rows and gradient are exact at the new point, only the Jacobian is
-      // old. Again while that helps; limits beyond reach end it at once.
-      double worst = worst_excess(current);
-      for (int round = 0; round < kCorrections && worst > config_.limit_margin && !tick.late(); ++round) {
-        linearise(current, tick);
-        Step correction;
-        double gained = 0;
-        if (quadratic(current, tick, trust, correction) != QpStatus::optimal || tick.late() ||
-            !search(current, tick, correction, kCorrectionAlphas, 0, gained))
+        case Tried::stuck:
+          if (fresh) return out.stop = Stop::no_descent, out;
+          rounds = 0;
           break;
-        const double before_round = std::exchange(worst, worst_excess(current));
-        if (worst > 0.9 * before_round) break;
+        case Tried::moved:
+          if (!fresh) ++out.adjoint;
+          if (fresh || first)
+            rounds = adjoint ? config_.adjoint_steps : 0;
+          else
+            --rounds;
+          if (!adjoint || config_.adjoint_steps == 0) come_back(current, tick, trust);
+          break;
       }
     }
-    out.stop = Stop::iterations;
   } catch (const std::exception& e) {
     out.stop = Stop::threw;
     out.detail = e.what();

@@ -1,6 +1,11 @@
 // One tick's optimisation: sequential quadratic programming over the block values of the setpoints.
 // Private to control; the ladder of outcomes and everything that outlives a tick is in controller.cpp.
+//   sqp.cpp          the iteration: candidate plans in batches, what is accepted, when it ends
+//   sqp_model.cpp    Jacobians, gradients, curvature at a point
+//   sqp_qp.cpp       the quadratic programs, by penalty or rank by rank
+//   sqp_explain.cpp  what the last of them says: prices, alternatives, the steady target
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -38,7 +43,8 @@ struct SqpOutcome {
   int solved = 0;      // QPs answered and verified
   PlanPoint best;
   double kkt = kMissing;
-  int iterations = 0;
+  int iterations = 0;  // Jacobians, a prepared one included
+  int adjoint = 0;     // steps on an older Jacobian
   std::string detail;  // which output, which exception
 };
 
@@ -49,9 +55,17 @@ struct SqpTick {
   const std::vector<LimitRow>& rows;
   const std::vector<Matrix>& starts;  // legal block values (blocks, U), at least one
   const BiasFilter& bias;
-  const std::function<double()>& remaining;  // seconds until the deadline
-  const std::function<bool()>& late;         // remaining() <= 0
+  TimeBudget& time;
 };
+
+/// A step is judged by what it gains, so a nearly verified answer serves; "converged" asks for a verified
+/// one.
+bool usable(const QpResult& r);
+
+/// phi(s) of a violation s, relative to its limit: L1 and a little L2; its multiplier is weight * (1 + ...).
+double limit_penalty(double s);
+inline const QpOptions kQpOptions{.max_iterations = 60, .tolerance = 1e-8};
+inline constexpr double kSlackL2 = 1e-3;  // phi(s) = s + kSlackL2/2 s^2
 
 bool all_finite(const Matrix& m);
 /// (blocks * U) how many steps each block value stands for: the metric of a sum over steps.
@@ -63,7 +77,21 @@ class Sqp {
       const ControllerConfig& config, int outputs);
 
   SqpOutcome solve(const SqpTick& tick);
-  void forget();  // curvature learnt so far
+  /// The Jacobian at block values x (blocks, U), for the next solve(). False, and nothing prepared, when it
+  /// is not finite or the predictor throws.
+  bool prepare(Predictor& predictor, const Matrix& x, const std::vector<double>& applied,
+               const BiasFilter& bias);
+  void forget();  // curvature learnt so far, and what was prepared
+
+  /// The steady optimum of the last linear model, from the end of plan p (U); empty when there is none.
+  std::vector<double> steady_target(const PlanPoint& p, const std::vector<LimitRow>& rows);
+  /// Prices of the last QP, dearest first.
+  std::vector<Reason> reasons(const SqpTick& tick) const;
+  /// The best plans by the last Jacobian with one setpoint held; with `move` (U), the best that begin with
+  /// it. Forecast in one batch.
+  std::vector<PlanPoint> alternatives(const PlanPoint& best, const SqpTick& tick,
+                                      const std::vector<double>& move, std::vector<int>& held);
+  double total(const PlanPoint& p) const { return p.cost.total(); }
 
  private:
   /// Value and derivatives at a point, by scaled block values (x / range).
@@ -76,31 +104,59 @@ class Sqp {
   struct Step {
     std::vector<double> d;           // (n)
     std::vector<double> multiplier;  // (limit rows)
-    double predicted = 0;            // decrease of the merit in the model
+    std::vector<double> rest;        // (n) what the curvature term and the trust region had to balance
+    double complementarity = 0;      // sum of |multiplier * distance|
+    int level = -1;        // what the step is to lower: a rank's violations, ranks_: the cost; -1: the
+                           // merit of all together
+    double predicted = 0;  // by how much, in the model
     double kkt = 0;
     bool at_trust = false;
     bool verified = false;  // the QP's own check passed; else it missed by little
   };
+  /// What is kept of the last QP, for those who ask why.
+  struct Shadow {
+    std::vector<double> limit;            // (limit rows) multipliers
+    std::vector<double> rate, interlock;  // of their rows
+    std::vector<double> bound;            // (n), signed: > 0 at the upper one; 0 where the trust region bound
+  };
+  enum class Tried { moved, converged, stuck, late, failed };
 
   void evaluate(std::vector<PlanPoint>& points, const SqpTick& tick);
   void measure(PlanPoint& p, const SqpTick& tick) const;
   double merit(const PlanPoint& p) const;
-  double noise(const PlanPoint& p, const SqpTick& tick) const;
-  bool jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail);
-  void linearise(const PlanPoint& p, const SqpTick& tick);  // gradient, rows, from the present Jacobian
+  double score(const PlanPoint& p, int level) const;
+  bool keeps(const PlanPoint& p, const PlanPoint& than, int level) const;
+  bool better(const PlanPoint& p, const PlanPoint& than) const;
+  double noise(const PlanPoint& p, const SqpTick& tick, int level) const;
+  double rank_tolerance() const { return 0.1 * config_.limit_margin + 1e-9; }
+  bool jacobian(const PlanPoint& p, Predictor& predictor, const BiasFilter& bias, std::string& detail);
+  bool linearise(const PlanPoint& p, const SqpTick& tick, bool fresh);
+  bool pull_back(std::vector<double>& g, const Matrix& dy, const PlanPoint& p, const SqpTick& tick,
+                 const std::vector<double>& multiplier);
+  bool confirm(const PlanPoint& p, const SqpTick& tick, Step& step);
   void curvature(const PlanPoint& p, const SqpTick& tick);
   void learn(const PlanPoint& p, const SqpTick& tick);
   void pose(const PlanPoint& p, const std::vector<double>& excess, double trust);
   QpStatus quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step);
+  bool freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust,
+              bool tried);
+  void predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step) const;
+  void stationarity(const PlanPoint& p, const QpResult& r, double trust, Step& step);
   const QpResult& solve_qp(const SqpTick& tick);
+  const QpResult& ask(const SqpTick& tick, ConstView hessian, const std::vector<double>& gradient);
+  const QpResult* rank_by_rank(const SqpTick& tick);
   PlanPoint stepped(const PlanPoint& from, const std::vector<double>& d, double alpha) const;
   bool bend(PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust);
   bool search(PlanPoint& current, const SqpTick& tick, const Step& step, const std::vector<double>& alphas,
               double trust, double& gained);
+  Tried improve(PlanPoint& current, const SqpTick& tick, bool fresh, bool exact, double& trust,
+                SqpOutcome& out);
+  void come_back(PlanPoint& current, const SqpTick& tick, double trust);
   double scale(const LimitRow& row) const;
   double weight(const LimitRow& row) const;
   int rank_of(const LimitRow& row) const { return rank_[static_cast<std::size_t>(row.limit)]; }
   int n() const { return moves_.blocks() * moves_.setpoints(); }
+  bool by_rank() const { return config_.ranks == ControllerConfig::Ranks::lexicographic && ranks_ > 1; }
 
   const Moves& moves_;
   const std::vector<Limit>& limits_;
@@ -115,6 +171,7 @@ class Sqp {
   double cost_scale_ = 1;
 
   Model model_;
+  bool prepared_ = false;
   std::vector<PlanMove> block_moves_;  // (n) in the order of the block values
   Matrix known_curvature_, hessian_;   // (n,n)
   Curvature learnt_;                   // part 0: the cost's remainder; 1 + l: limit l
@@ -125,10 +182,12 @@ class Sqp {
   std::vector<double> multiplier_;              // (limit rows) of the last QP
   std::vector<double> pressure_;                // (limits) sums of them, kept from tick to tick
   bool has_last_ = false;
+  Shadow shadow_;
 
   Matrix low_, high_;                           // (blocks, U) reachable
   std::vector<std::pair<int, int>> rate_rows_;  // (block, setpoint) pairs that have a rate
-  QpSolver qp_;
+  int room_;                                    // soft rows that qp_ was made for
+  std::unique_ptr<QpSolver> qp_;
   Matrix qp_rows_;
   std::vector<double> lower_, upper_, row_lower_, row_upper_, l1_, l2_;
 };

@@ -22,13 +22,13 @@ bool all_finite(const Matrix& m) {
 }
 
 // Jacobians by block values in units of each setpoint's range.
-bool Sqp::jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail) {
-  tick.predictor.sensitivities(model_.median, model_.upper, p.plan, block_moves_);
+bool Sqp::jacobian(const PlanPoint& p, Predictor& predictor, const BiasFilter& bias, std::string& detail) {
+  predictor.sensitivities(model_.median, model_.upper, p.plan, block_moves_);
   for (Matrix* m : {&model_.median, &model_.upper})
     for (Index r = 0; r < m->rows; ++r)
       for (Index k = 0; k < n(); ++k)
         (*m)(r, k) *= moves_.range(static_cast<int>(k) % moves_.setpoints()) *
-                      tick.bias.slope(static_cast<int>(r) % outputs_);
+                      bias.slope(static_cast<int>(r) % outputs_);
   if (all_finite(model_.median) && all_finite(model_.upper)) return true;
   const Matrix& bad = all_finite(model_.median) ? model_.upper : model_.median;
   for (Index r = 0; r < bad.rows; ++r)
@@ -40,18 +40,16 @@ bool Sqp::jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail)
   return false;
 }
 
-void Sqp::linearise(const PlanPoint& p, const SqpTick& tick) {
+// The rows of the limits and the gradient of the cost at p. With a Jacobian of another point (not `fresh`)
+// the rows are its, and the gradient is corrected by a backward pass at p (Bock, Diehl, Kostina, Schloeder
+// 2007): gradient + rows' multiplier is then the exact gradient of the Lagrangian, so what the steps converge
+// to is the optimum itself. False when the gradient is not exact, because the predictor offers no backward
+// pass.
+bool Sqp::linearise(const PlanPoint& p, const SqpTick& tick, bool fresh) {
   const Index h = moves_.horizon(), users = moves_.setpoints();
   Matrix dy(h, outputs_), du(h, users), unused(n(), n());
   economics_.gradient(dy, du, p.plan, p.median, tick.predictor.known());
   std::vector<double>& g = model_.gradient;
-  std::fill(g.begin(), g.end(), 0.0);
-  dense::add_transposed(g.data(), model_.median, dy.values.data());
-  for (int t = 0; t < h; ++t)
-    for (int u = 0; u < users; ++u)
-      g[static_cast<std::size_t>(moves_.block_of(t) * users + u)] += du(t, u) * moves_.range(u);
-  economics_.suppression(g.data(), unused, p.x, tick.applied.data());
-
   model_.rows = Matrix(static_cast<Index>(tick.rows.size()), n());
   for (std::size_t i = 0; i < tick.rows.size(); ++i) {
     const LimitRow& row = tick.rows[i];
@@ -62,6 +60,81 @@ void Sqp::linearise(const PlanPoint& p, const SqpTick& tick) {
                   row.coefficient[static_cast<std::size_t>(t - row.first_step)] / scale(row),
                   from.row(t * outputs_ + limit.output), n());
   }
+
+  std::fill(g.begin(), g.end(), 0.0);
+  const bool exact = fresh || pull_back(g, dy, p, tick, multiplier_);
+  if (fresh || !exact) dense::add_transposed(g.data(), model_.median, dy.values.data());
+  if (!fresh && exact)
+    for (std::size_t i = 0; i < tick.rows.size(); ++i)
+      dense::axpy(g.data(), -multiplier_[i], model_.rows.row(static_cast<Index>(i)), n());
+  for (int t = 0; t < h; ++t)
+    for (int u = 0; u < users; ++u)
+      g[static_cast<std::size_t>(moves_.block_of(t) * users + u)] += du(t, u) * moves_.range(u);
+  economics_.suppression(g.data(), unused, p.x, tick.applied.data());
+  return exact;
+}
+
+// g (n) += gradient of sum dy * median + sum over limit rows of multiplier * row, exact at p, by one backward
+// pass. False, g untouched, when the predictor offers none or it is not finite.
+bool Sqp::pull_back(std::vector<double>& g, const Matrix& dy, const PlanPoint& p, const SqpTick& tick,
+                    const std::vector<double>& multiplier) {
+  const int h = moves_.horizon(), users = moves_.setpoints();
+  Matrix median = dy, upper(h, outputs_), out(h, users);
+  for (std::size_t i = 0; i < tick.rows.size(); ++i) {
+    if (multiplier[i] == 0) continue;
+    const LimitRow& row = tick.rows[i];
+    const Limit& limit = limits_[static_cast<std::size_t>(row.limit)];
+    Matrix& into = limit.quantile <= 0.5 ? median : upper;
+    for (int t = row.first_step; t <= row.end_step; ++t)
+      into(t, limit.output) +=
+          multiplier[i] * row.coefficient[static_cast<std::size_t>(t - row.first_step)] / scale(row);
+  }
+  for (int t = 0; t < h; ++t)
+    for (int o = 0; o < outputs_; ++o) {
+      median(t, o) *= tick.bias.slope(o);
+      upper(t, o) *= tick.bias.slope(o);
+    }
+  if (!tick.predictor.gradient(out, median, upper, p.plan) || !all_finite(out)) return false;
+  for (int t = 0; t < h; ++t)
+    for (int u = 0; u < users; ++u)
+      g[static_cast<std::size_t>(moves_.block_of(t) * users + u)] += out(t, u) * moves_.range(u);
+  return true;
+}
+
+// A step on an older Jacobian looks converged: is it, at p itself? What the new multipliers pull on the rows
+// there, less what the old rows said, is what was missing; one more backward pass tells.
+bool Sqp::confirm(const PlanPoint& p, const SqpTick& tick, Step& step) {
+  std::vector<double> change = step.multiplier, defect(static_cast<std::size_t>(n()), 0.0);
+  double largest = 0;
+  for (std::size_t i = 0; i < change.size(); ++i) {
+    change[i] -= multiplier_[i];
+    largest = std::max(largest, std::abs(change[i]));
+  }
+  if (largest > 0) {
+    if (!pull_back(defect, Matrix(moves_.horizon(), outputs_), p, tick, change)) return false;
+    for (std::size_t i = 0; i < change.size(); ++i)
+      dense::axpy(defect.data(), -change[i], model_.rows.row(static_cast<Index>(i)), n());
+  }
+  double residual = 0;
+  for (std::size_t k = 0; k < defect.size(); ++k)
+    residual = std::max(residual, std::abs(defect[k] - step.rest[k]));
+  step.kkt = std::max(residual, step.complementarity) / cost_scale_;
+  return step.kkt <= config_.kkt_tolerance;
+}
+
+bool Sqp::prepare(Predictor& predictor, const Matrix& x, const std::vector<double>& applied,
+                  const BiasFilter& bias) {
+  PlanPoint p;
+  p.x = x;
+  p.plan = Matrix(moves_.horizon(), moves_.setpoints());
+  moves_.expand(p.plan, p.x, applied.data());
+  std::string detail;
+  prepared_ = false;
+  try {
+    prepared_ = jacobian(p, predictor, bias, detail);
+  } catch (const std::exception&) {  // the next solve() will meet it, and say so
+  }
+  return prepared_;
 }
 
 // Generalised Gauss-Newton: [J; E]' S [J; E] per step, S the convex curvature of the cost by (y, u).
@@ -90,6 +163,7 @@ void Sqp::curvature(const PlanPoint& p, const SqpTick& tick) {
 
 void Sqp::forget() {
   learnt_.forget();
+  prepared_ = false;
   std::fill(pressure_.begin(), pressure_.end(), 0.0);
 }
 

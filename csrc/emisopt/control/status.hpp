@@ -19,8 +19,10 @@ inline bool is_ok(Status s) { return static_cast<int>(s) <= 2; }
 /// A limit that does not hold in the plan: by how much at most, and the first step at which.
 struct Slack {
   std::string limit;
-  double amount = 0;  // unit of the limit
-  int first_step = 0, last_step = 0;
+  double amount = 0;                    // unit of the limit
+  int first_step = 0, last_step = 0;    // at whose ends the windows close that are above it
+  int output = 0;                       // column of the forecast
+  int worst_first = 0, worst_step = 0;  // the future steps of the window that is `amount` above
 };
 
 }  // namespace emisopt

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "emisopt/control/cost_maps.hpp"
 #include "emisopt/loop/plant_control.hpp"
 
 namespace emisopt {
@@ -104,7 +105,9 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
   const int efficiency = position(log.tags, log.tags.outputs(), "efficiency", "summarise");
   const int nh3 = position(log.tags, log.tags.outputs(), "nh3_flow", "summarise");
   const int load = position(log.tags, log.tags.disturbances(), "load", "summarise");
-  const double hours = log.tags.period / 3600;
+  const int nox =
+      prices.nox_fee_eur_per_kg > 0 ? position(log.tags, log.tags.outputs(), "nox", "summarise") : 0;
+  const double hours = log.tags.period / 3600, gas = FuelCostConfig{}.gas_nm3_mj;
 
   LoopSummary s;
   s.policy = log.policy;
@@ -113,8 +116,10 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
     const double heat_gj_h = 3.6 * log.disturbances(r, load) / (0.01 * log.truth(r, efficiency));
     s.fuel_eur += hours * prices.fuel_eur_per_gj * heat_gj_h;
     s.nh3_eur += hours * prices.nh3_eur_per_kg * log.truth(r, nh3);
+    if (prices.nox_fee_eur_per_kg > 0)
+      s.fee_eur += hours * prices.nox_fee_eur_per_kg * 1e-6 * log.truth(r, nox) * gas * 1e3 * heat_gj_h;
   }
-  s.total_eur = s.fuel_eur + s.nh3_eur;
+  s.total_eur = s.fuel_eur + s.nh3_eur + s.fee_eur;
 
   // The hour before the run belongs to its first windows: it is the same for every policy.
   auto series = [&](Index output) {

@@ -49,9 +49,11 @@ struct LoopLog {
 /// are clipped; both are counted by summarise().
 LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOptions& options = {});
 
-/// What the rows cost: fuel by the true load and efficiency, NH3 by the true flow.
+/// What the rows cost: fuel by the true load and efficiency, NH3 by the true flow, a fee on NOx by the true
+/// concentration and the flue gas of the fuel.
 struct Prices {
   double fuel_eur_per_gj = 3.2, nh3_eur_per_kg = 0.65;
+  double nox_fee_eur_per_kg = 0;
 };
 
 struct LimitSummary {
@@ -64,7 +66,7 @@ struct LimitSummary {
 struct LoopSummary {
   std::string policy;
   double hours = 0;
-  double fuel_eur = 0, nh3_eur = 0, total_eur = 0;
+  double fuel_eur = 0, nh3_eur = 0, fee_eur = 0, total_eur = 0;
   std::vector<double> mean, worst;         // (O) of the truth: mean, and largest hourly mean
   std::vector<LimitSummary> limits;        // in the order given
   double hours_above_permit = 0;           // sum over limits of rank 1
@@ -74,7 +76,8 @@ struct LoopSummary {
   double travel = 0;                       // sum of |move| / (high - low), all setpoints
 };
 
-/// Needs outputs "efficiency" (%) and "nh3_flow" (kg/h) and disturbance "load" (MW); InputError otherwise.
+/// Needs outputs "efficiency" (%) and "nh3_flow" (kg/h), disturbance "load" (MW), and "nox" (mg/Nm3) for a
+/// fee; InputError otherwise.
 LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, const Prices& prices = {});
 
 }  // namespace emisopt

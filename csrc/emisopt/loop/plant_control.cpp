@@ -39,6 +39,10 @@ Objective plant_objective(const TagMap& tags, const Prices& prices) {
   c.load = position(tags, tags.disturbances(), "load", "plant_objective");
   c.fuel_price_gj = prices.fuel_eur_per_gj;
   c.reagent_price_kg = prices.nh3_eur_per_kg;
+  if (prices.nox_fee_eur_per_kg > 0) {
+    c.fee_output = position(tags, tags.outputs(), "nox", "plant_objective");
+    c.fee_per_kg = prices.nox_fee_eur_per_kg;
+  }
   Objective objective;
   objective.map = std::make_shared<FuelCost>(c);
   objective.price.assign(objective.map->names().size(), 1.0);  // quantities are money per row already

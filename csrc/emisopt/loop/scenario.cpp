@@ -26,6 +26,13 @@ Scenario boiler_48h(std::uint64_t seed, const BoilerParameters& parameters) {
   return s;
 }
 
+Scenario boiler_48h_fee(std::uint64_t seed, const BoilerParameters& parameters, double eur_per_kg) {
+  Scenario s = boiler_48h(seed, parameters);
+  s.prices.nox_fee_eur_per_kg = eur_per_kg;
+  s.name += ", NOx fee";
+  return s;
+}
+
 LoopStart start_scenario(const Scenario& s) {
   auto plant = std::make_unique<Boiler>(s.boiler);
   Operator people(s.warm_rules);

@@ -76,6 +76,9 @@ class ForecastSession {
   /// J (levels.size()*H*O, H*U): d quantile / d setpoint, physical; block l, row t*O+o, column s*U+u. Exactly
   /// 0 for s > t and where the plan is NaN. `levels` are indexes into config.quantiles.
   void jacobian(View jacobian, ConstView plan, ConstView known, const std::vector<int>& levels);
+  /// gradient (H, U) = d/d plan of sum over (t, c) of seed(t, c) * quantiles(t, c), physical, seed (H, O*Q):
+  /// one forward and one backward pass, whatever the seed weighs. 0 where the plan is NaN.
+  void gradient(View gradient, ConstView seed, ConstView plan, ConstView known);
   /// S (levels.size()*H*O, moves.size()): d quantile / d move, physical: jacobian() with the columns of each
   /// move's steps added up, by one pass forward through the network for all levels; the cheaper way when
   /// moves are fewer than rows. A step whose setpoint is NaN in the plan adds nothing. A program is kept for

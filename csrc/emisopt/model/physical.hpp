@@ -63,6 +63,43 @@ void jacobian_to_physical(View out, const T* raw, const T* q, ConstView plan, co
     }
 }
 
+/// seed (H, O*Q) of the network's answers from one of the physical quantiles, at q (H, O*Q).
+template <class T>
+void seed_to_network(T* seed, ConstView physical, const T* q, const FeatureLayout& layout,
+                     const Scaler& scaler, const std::vector<double>& anchors) {
+  const auto& outputs = layout.outputs();
+  const Index levels = physical.cols / static_cast<Index>(outputs.size());
+  for (Index t = 0; t < physical.rows; ++t)
+    for (Index c = 0; c < physical.cols; ++c) {
+      const auto tag = static_cast<std::size_t>(outputs[static_cast<std::size_t>(c / levels)]);
+      const double change = static_cast<double>(q[t * physical.cols + c]);
+      seed[t * physical.cols + c] =
+          physical(t, c) == 0
+              ? T{0}
+              : static_cast<T>(physical(t, c) * scaler.tags[tag].slope(anchors[tag] + change));
+    }
+}
+
+/// out (H, U), physical, from raw (H, width): d scalar / d future row. The chain of jacobian_to_physical.
+template <class T>
+void gradient_to_physical(View out, const T* raw, ConstView plan, const FeatureLayout& layout,
+                          const Scaler& scaler, const std::vector<double>* prior_slopes = nullptr) {
+  const auto outputs = static_cast<Index>(layout.outputs().size());
+  const auto setpoints = static_cast<Index>(layout.setpoints().size());
+  for (Index s = 0; s < out.rows; ++s)
+    for (Index u = 0; u < setpoints; ++u) {
+      const auto [level, delta] = layout.plan_columns(static_cast<int>(u));
+      const T* at = raw + s * layout.future_width();
+      const auto input = static_cast<std::size_t>(layout.setpoints()[static_cast<std::size_t>(u)]);
+      const double inner = static_cast<double>(at[level]) + static_cast<double>(at[delta]);
+      double through_prior = 0;
+      for (Index p = 0; prior_slopes && p < outputs; ++p)
+        through_prior += static_cast<double>(at[layout.prior_column(static_cast<int>(p))]) *
+                         (*prior_slopes)[static_cast<std::size_t>((s * outputs + p) * setpoints + u)];
+      out(s, u) = std::isnan(plan(s, u)) ? 0.0 : inner / scaler.tags[input].sd + through_prior;
+    }
+}
+
 /// directions (K, H, future_width), cleared and filled: what each move, 1 physical unit, changes in the
 /// future rows; plan and prior_slopes as above.
 template <class T>

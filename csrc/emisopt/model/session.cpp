@@ -45,6 +45,7 @@ struct ForecastSession::State {
   std::map<int, Compiled> infer;                  // by batch
   std::map<std::vector<int>, Compiled> jacobian;  // by levels
   std::map<std::vector<PlanMove>, Compiled> tangent;
+  Compiled vjp;
   long history = 0;            // counts set_history
   std::vector<float> context;  // (history_tokens, history_width)
   ContextSummary summary;      // of that context
@@ -97,6 +98,11 @@ struct ForecastSession::State {
       compiled.program = compile(Mode::jacobian, 1, std::move(seeds));
     }
     return ready(compiled);
+  }
+
+  Program<float>& vjp_program() {
+    if (!vjp.program) vjp.program = compile(Mode::vjp, 1, {});
+    return ready(vjp);
   }
 
   Program<float>& tangent_program(const std::vector<PlanMove>& moves) {
@@ -184,6 +190,10 @@ void ForecastSession::set_weights(std::span<const float> theta) {
   };
   reload(s.infer);
   reload(s.jacobian);
+  if (s.vjp.program) {
+    s.vjp.program->load(s.theta.data());
+    s.vjp.history = 0;
+  }
   reload(s.tangent);
 }
 
@@ -274,6 +284,25 @@ void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
   program.run();
   jacobian_to_physical(jacobian, program.jacobian(), program.quantiles(), plan, levels, s.config.levels(),
                        s.layout, s.scaler, s.summary.anchor, s.prior.active() ? &s.prior_slopes : nullptr);
+}
+
+void ForecastSession::gradient(View gradient, ConstView seed, ConstView plan, ConstView known) {
+  State& s = *state_;
+  s.expect_history("ForecastSession.gradient");
+  expect("ForecastSession.gradient(gradient)", gradient, "H", s.horizon(), "U", s.setpoints());
+  expect("ForecastSession.gradient(seed)", seed, "H", s.horizon(), "O*Q", s.outputs() * s.config.levels());
+  expect("ForecastSession.gradient(plan)", plan, "H", s.horizon(), "U", s.setpoints());
+  s.expect_known("ForecastSession.gradient(known)", known);
+  // The seed of a logarithmic scale depends on the answer, so the answer comes first.
+  Program<float>& forward = s.infer_program(1);
+  s.fill_future(forward.future(), &plan, known, &s.prior_slopes);
+  forward.run();
+  Program<float>& program = s.vjp_program();
+  std::copy_n(forward.future(), s.horizon() * s.layout.future_width(), program.future());
+  seed_to_network(program.seed(), seed, forward.quantiles(), s.layout, s.scaler, s.summary.anchor);
+  program.run();
+  gradient_to_physical(gradient, program.future_gradient(), plan, s.layout, s.scaler,
+                       s.prior.active() ? &s.prior_slopes : nullptr);
 }
 
 void ForecastSession::sensitivities(View out, ConstView plan, ConstView known,

@@ -184,5 +184,25 @@ TEST(ForecastPredictor, LevelsBeyondTheTrainedOnesTakeTheOutermost) {
   EXPECT_EQ(a.values, b.values);
 }
 
+TEST(ForecastPredictor, GradientIsTheJacobiansSumWithTheSeeds) {
+  Fixture f;
+  Matrix jm(8, 8), ju(8, 8), seed_median(4, 2), seed_upper(4, 2), g(4, 2);
+  f.predictor.jacobian(jm, ju, f.plan);
+  Rng rng(3);
+  for (double& v : seed_median.values) v = rng.normal();
+  for (double& v : seed_upper.values) v = rng.normal();
+  ASSERT_TRUE(f.predictor.gradient(g, seed_median, seed_upper, f.plan));
+  double largest = 0;
+  for (int s = 0; s < 4; ++s)
+    for (int u = 0; u < 2; ++u) {
+      double sum = 0;
+      for (int r = 0; r < 8; ++r)
+        sum += seed_median(r / 2, r % 2) * jm(r, s * 2 + u) + seed_upper(r / 2, r % 2) * ju(r, s * 2 + u);
+      EXPECT_NEAR(g(s, u), sum, 1e-4 * (1 + std::abs(sum)));
+      largest = std::max(largest, std::abs(sum));
+    }
+  EXPECT_GT(largest, 1e-3);
+}
+
 }  // namespace
 }  // namespace emisopt

@@ -22,6 +22,8 @@ struct LogPlant : Predictor {
   Matrix disturbances;            // known (H,D)
   int calls = 0, jacobians = 0;
   bool nan_forecast = false, nan_jacobian = false, throws = false;
+  bool backward = false;  // offers gradient()
+  int gradients = 0;
   std::function<void()> on_call;  // e.g. to advance a test clock
 
   // NOx = 80 at (3, 0.5), +20 % per unit of o2, halved by 0.5 of nh3; CO = 60 at 3, halved per unit of o2.
@@ -57,9 +59,28 @@ struct LogPlant : Predictor {
       }
     }
   }
+  bool gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) override {
+    if (!backward) return false;
+    ++gradients;
+    if (on_call) on_call();
+    const Index rows = Index{h} * outputs(), columns = h * b.cols;
+    Matrix jm(rows, columns), ju(rows, columns);
+    slopes(jm, ju, plan);
+    for (Index s = 0; s < h; ++s)
+      for (Index u = 0; u < b.cols; ++u) {
+        gradient(s, u) = 0;
+        for (Index r = 0; r < rows; ++r)
+          gradient(s, u) += seed_median(r / outputs(), r % outputs()) * jm(r, s * b.cols + u) +
+                            seed_upper(r / outputs(), r % outputs()) * ju(r, s * b.cols + u);
+      }
+    return true;
+  }
   void jacobian(View median_jacobian, View upper_jacobian, ConstView plan) override {
     ++jacobians;
     if (on_call) on_call();
+    slopes(median_jacobian, upper_jacobian, plan);
+  }
+  void slopes(View median_jacobian, View upper_jacobian, ConstView plan) {
     std::vector<double> lagged = v;
     const Index users = b.cols;
     for (int t = 0; t < h; ++t) {
