@@ -116,6 +116,7 @@ class Sqp {
   /// What is kept of the last QP, for those who ask why.
   struct Shadow {
     std::vector<double> limit;            // (limit rows) multipliers
+    std::vector<char> reached;            // (limit rows) whether the last step ends on it
     std::vector<double> rate, interlock;  // of their rows
     std::vector<double> bound;            // (n), signed: > 0 at the upper one; 0 where the trust region bound
   };

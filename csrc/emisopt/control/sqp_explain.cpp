@@ -121,6 +121,15 @@ std::vector<Reason> Sqp::reasons(const SqpTick& tick) const {
                      shadow_.limit[i] / scale(row), row.end_step, row.end_step);
     r->given_up |= !by_rank() && shadow_.limit[i] >= 0.999 * weight(row);
   }
+  // Rows that say the same share one price, and which of them carries it is the solver's choice: a limit
+  // binds wherever it is reached.
+  for (std::size_t i = 0; i < shadow_.limit.size(); ++i)
+    for (Reason& r : list)
+      if (const LimitRow& row = tick.rows[i];
+          shadow_.reached[i] && r.name == limits_[static_cast<std::size_t>(row.limit)].name) {
+        r.first_step = std::min(r.first_step, row.end_step);
+        r.last_step = std::max(r.last_step, row.end_step);
+      }
   for (std::size_t k = 0; k < shadow_.bound.size(); ++k) {
     const double price = std::abs(shadow_.bound[k]);
     if (price <= least) continue;

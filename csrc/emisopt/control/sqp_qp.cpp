@@ -265,6 +265,11 @@ void Sqp::stationarity(const PlanPoint& p, const QpResult& r, double trust, Step
       step.complementarity += std::abs(r.y[i]) * side;
   step.kkt = std::max(residual, step.complementarity) / cost_scale_;
   shadow_.limit = step.multiplier;
+  shadow_.reached.resize(soft);
+  for (std::size_t i = 0; i < soft; ++i)
+    shadow_.reached[i] =
+        p.excess[i] + dense::dot(model_.rows.row(static_cast<Index>(i)), step.d.data(), n()) >
+        -config_.limit_margin;
   const auto rate_end = r.y.begin() + static_cast<Index>(soft + rate_rows_.size());
   shadow_.rate.assign(r.y.begin() + static_cast<Index>(soft), rate_end);
   shadow_.interlock.assign(rate_end, r.y.begin() + static_cast<Index>(rows));
