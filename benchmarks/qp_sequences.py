@@ -1,5 +1,6 @@
 """QPs as a controller meets them, in closed loop: a plant of first-order lags, limits on its outputs that
-cost when they are broken, rates, bounds. Each solver rolls out its own moves. Synthetic; nothing is measured data.
+cost when they are broken, rates, bounds. Each solver rolls out its own moves. Synthetic; nothing is measured
+data.
 
 The variables are the setpoints of `blocks` coming samples and one slack per output, n of them together:
 
