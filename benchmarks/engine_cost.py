@@ -10,7 +10,14 @@ from benchmarks.engine_peers.problem import SIZES
 from benchmarks.harness import Row
 from emisopt.engine import Program
 
-MODES = {"infer": 1, "plans": 8, "vjp": 1, "jacobian": 1, "train": 4}  # batch; plans: infer of several
+MODES = {
+    "infer": 1,
+    "plans": 8,
+    "vjp": 1,
+    "jacobian": 1,
+    "tangent": 1,
+    "train": 4,
+}  # batch; plans: infer of several
 SECONDS = 0.15
 LEAST_CALLS = 8
 
@@ -32,7 +39,8 @@ def rows(quick: bool, cases: Sequence[str] = ()) -> list[Row]:
 
 def row_of(name: str, size: str) -> Row:
     mode = "infer" if name == "plans" else name
-    program = Program(SIZES[size], MODES[name], mode=mode, threads=1)
+    moves = [(first, first + 3) for first in range(0, 24, 4) for _ in range(6)]
+    program = Program(SIZES[size], MODES[name], mode=mode, threads=1, directions=moves)
     program.load()
     program.history[:] = 0.1
     program.future[:] = 0.1
@@ -40,6 +48,8 @@ def row_of(name: str, size: str) -> Row:
         program.weight[:] = 1.0
     elif mode == "vjp":
         program.seed[:] = 1.0
+    elif mode == "tangent":
+        program.direction[:] = 0.1
     program.run_context()
     program.run()
     predicted = program.cost().seconds

@@ -17,7 +17,8 @@ namespace emisopt::kernels {
 enum class Rows : std::uint8_t { history, future, all };
 
 enum class OpKind : std::uint8_t {
-  linear,     // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none
+  linear,     // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none;
+              // with lora_a (x.width, rank), lora_b (rank, y.width): y = x (w + lora_a lora_b) (+ b)
   rmsnorm,    // y = x / sqrt(mean(x^2) + eps) * w   w (width)               (Zhang, Sennrich 2019)
   rope,       // y = x, its first `heads` heads of head_dim turned by position (Su et al. 2021)
   attention,  // x = [q | k | v] of heads, kv_heads, kv_heads times head_dim; y (heads * head_dim)
@@ -34,8 +35,9 @@ enum class OpKind : std::uint8_t {
 struct Op {
   OpKind kind;
   Rows rows = Rows::all;
-  int x = -1, x2 = -1, y = -1;  // value ids
-  int w = -1, b = -1;           // parameter ids
+  int x = -1, x2 = -1, y = -1;   // value ids
+  int w = -1, b = -1;            // parameter ids
+  int lora_a = -1, lora_b = -1;  // linear: a low-rank correction of w (Hu et al. 2022), both or neither
   int heads = 0, kv_heads = 0, head_dim = 0;
   int outputs = 0, levels = 0, middle = 0;
   float eps = 1e-5f, rope_base = 10000.0f;
@@ -74,9 +76,11 @@ struct OpList {
 
 // ---- programs -----------------------------------------------------------------------------------------
 
-/// infer: quantiles. vjp: also future_gradient = (dq/dfuture)^T seed. jacobian: also d q[seeds]/d future.
-/// train: loss over a batch of windows and the gradient of its mean by all weights.
-enum class Mode : std::uint8_t { infer, vjp, jacobian, train };
+/// infer: quantiles. vjp: also future_gradient = (dq/dfuture)^T seed. jacobian: also d q[seeds]/d future, row
+/// by row. tangent: also (dq/dfuture) direction for every direction, all quantiles at once: the cheaper way
+/// to a Jacobian of fewer columns than rows. train: loss over a batch of windows and the gradient of its mean
+/// by all weights.
+enum class Mode : std::uint8_t { infer, vjp, jacobian, tangent, train };
 
 /// Loss of train mode; all are weighted means over (batch, step, output) entries of weight > 0, of
 ///   pinball: mean over levels of max(tau e, (tau - 1) e);  squared: e^2;  huber: e^2/2, beyond delta linear.
@@ -85,6 +89,11 @@ enum class Loss : std::uint8_t { pinball, squared, huber };
 
 struct Seed {
   int output = 0, level = 0;
+};
+
+/// A change of the future rows: future steps first .. last may differ from 0, the others are not read.
+struct Direction {
+  int first = 0, last = 0;
 };
 
 /// What train mode's loss consists of, each part before its coefficient; 0 where the coefficient is 0.
@@ -139,8 +148,9 @@ struct CompileOptions {
   /// train: by parameter id, whether it gets a gradient; empty: all. What leads to no such parameter is left
   /// out of the backward pass, and gradient() is exactly 0 for the others.
   std::vector<char> trainable;
-  std::vector<Seed> seeds;  // jacobian mode: rows are seeds x future step
-  int threads = 0;          // 0: EMISOPT_THREADS, else the machine's
+  std::vector<Seed> seeds;            // jacobian mode: rows are seeds x future step
+  std::vector<Direction> directions;  // tangent mode
+  int threads = 0;                    // 0: EMISOPT_THREADS, else the machine's
 };
 
 enum class Isa : std::uint8_t { ref, avx2, avx512, vnni };
@@ -160,16 +170,19 @@ class Program {
   /// Copies theta (canonical layout) and refreshes the packed (and rounded) forms derived from it. What
   /// run_context() cached belongs to the weights before and is forgotten.
   virtual void load(const T* theta) = 0;
-  virtual T* history() = 0;          // infer, vjp, jacobian: (history_tokens, width); train: (batch, ...)
-  virtual T* future() = 0;           // (batch, future_tokens, width)
-  virtual const T* quantiles() = 0;  // (batch, future_tokens, outputs * levels)
-  virtual T* seed() = 0;             // vjp: (batch, future_tokens, outputs * levels)
+  virtual T* history() = 0;                // (history_tokens, width); train: (batch, ...)
+  virtual T* future() = 0;                 // (batch, future_tokens, width)
+  virtual const T* quantiles() = 0;        // (batch, future_tokens, outputs * levels)
+  virtual T* seed() = 0;                   // vjp: (batch, future_tokens, outputs * levels)
   virtual const T* future_gradient() = 0;  // vjp: (batch, future_tokens, width)
   virtual const T* jacobian() = 0;  // (seeds, future_tokens t, future_tokens s, width); 0 exactly for s > t
-  virtual T* target() = 0;          // train: (batch, future_tokens, outputs)
-  virtual T* weight() = 0;          // train: same shape; 0 leaves the entry out of the loss
-  virtual const T* gradient() = 0;  // train: (parameter_count), overwritten by each run
-  virtual double loss() = 0;        // train: of the last run
+  virtual T* direction() = 0;       // tangent: (directions, future_tokens, width)
+  /// tangent: (directions, future_tokens, outputs * levels); 0 exactly before a direction's first step
+  virtual const T* tangent() = 0;
+  virtual T* target() = 0;                      // train: (batch, future_tokens, outputs)
+  virtual T* weight() = 0;                      // train: same shape; 0 leaves the entry out of the loss
+  virtual const T* gradient() = 0;              // train: (parameter_count), overwritten by each run
+  virtual double loss() = 0;                    // train: of the last run
   virtual LossParts loss_parts() = 0;           // train: likewise
   virtual const LossParts* window_parts() = 0;  // train: (batch), each window's share of loss_parts()
   /// train, null unless a coefficient of `distill` asks for it: (batch, future_tokens, outputs * levels),
@@ -228,6 +241,7 @@ struct AdamW {
   float clip_scale = 1.0f;        // gradient is multiplied by this first
   float l2sp = 0.0f, ewc = 0.0f;  // need `anchor`; ewc also `fisher`
   std::int64_t step = 1;          // 1-based, for bias correction
+  int threads = 1;                // that may share a large pass; >= 1; the bits do not depend on it
 };
 /// decay_mask, anchor and fisher may be null: decay everywhere, no pull. Throws InputError when a pull lacks
 /// its array.

@@ -62,8 +62,7 @@ void Interpreter<T>::forward(const Node& node, Frame& frame, Span span, Member& 
     }
     case OpKind::swiglu:
       kernels_.swiglu_forward(y, x, m, y_width);
-      if (plan_.mode == Mode::jacobian && node.backward)
-        kernels_.swiglu_slopes(maps_[index_of(node)] + x_at, x, m, y_width);
+      if (many() && node.backward) kernels_.swiglu_slopes(maps_[index_of(node)] + x_at, x, m, y_width);
       break;
     case OpKind::add:
       kernels_.add(y, x, activation(frame, node.part, op.x2, span.first) + x_at,
@@ -158,8 +157,9 @@ void Interpreter<T>::attention_forward(const Node& node, Frame& frame, Span span
       a.head_end = op.kv_heads * (member.place + 1) / member.size * group;
     }
     kernels_.attention_forward(a, y + static_cast<long>(row) * width);
-    if (plan_.mode != Mode::jacobian || !node.backward) continue;
+    if (!many() || !node.backward) continue;
     a.y = y;
+    a.maps_turned = plan_.mode == Mode::tangent;
     a.map_head = static_cast<long>(own) * op.head_dim * op.head_dim;
     kernels_.attention_maps(a, maps_[index_of(node)]);
   }

@@ -7,10 +7,13 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "kernels/backward.inl"
 #include "kernels/forward.inl"
+#include "kernels/load.inl"
 #include "kernels/modes.inl"
+#include "kernels/tangent.inl"
 #include "kernels/threads.hpp"
 
 namespace emisopt::kernels {
@@ -58,8 +61,8 @@ Interpreter<T>::Interpreter(Plan plan, const CompileOptions& options, const Kern
         static_cast<int>(std::clamp(kMaxSlotScalars / std::max(parameters, 1.0), 2.0, 8.0));
     items_ = std::min({kMaxSlots, affordable, s.batch});
     workers_ = std::min(threads, items_);
-  } else if (plan_.mode == Mode::jacobian) {
-    list_windows();
+  } else if (many()) {
+    plan_.mode == Mode::jacobian ? list_windows() : list_directions();
     workers_ = team_size(plan_.flop(static_cast<int>(seeds_.size())), static_cast<int>(windows_.size()));
   } else {
     items_ = divide_up(s.batch, windows_per_frame_);
@@ -86,7 +89,8 @@ Interpreter<T>::Interpreter(Plan plan, const CompileOptions& options, const Kern
   arena_.allocate();
   lay_out();
   fill_rope_tables();
-  reserve_threads(std::max(workers_, context_workers_));
+  list_pieces();
+  reserve_threads(std::max({workers_, context_workers_, load_workers_}));
 }
 
 // Workers that are worth a meeting: none for a few microseconds of work, none for less than a row.
@@ -104,7 +108,13 @@ void Interpreter<T>::list_windows() {
     const int step = i % 2 == 0 ? steps - 1 - i / 2 : i / 2;
     for (int s = 0; s < seeds; ++s) windows_.push_back({s, step});
   }
-  const int all = seeds * steps * (steps + 1) / 2;
+  list_items();
+}
+
+template <class T>
+void Interpreter<T>::list_items() {
+  int all = 0;
+  for (const SeedWindow& window : windows_) all += window.step + 1;
   const int enough = std::clamp(all / (4 * threads_), 24, kRowsPerItem);
   offsets_.push_back(0);
   item_begin_.push_back(0);
@@ -123,7 +133,7 @@ template <class T>
 void Interpreter<T>::lay_out() {
   const OpList& ops = plan_.ops;
   const Shapes& s = plan_.shapes;
-  const bool train = plan_.mode == Mode::train, jacobian = plan_.mode == Mode::jacobian;
+  const bool train = plan_.mode == Mode::train;
   lay_out_weights();
   const std::size_t out = static_cast<std::size_t>(plan_.width(ops.quantiles));
   const std::size_t future_rows = product({s.batch, s.future_tokens});
@@ -138,7 +148,9 @@ void Interpreter<T>::lay_out() {
     future_gradient_ =
         arena_.template take<T>(future_rows * static_cast<std::size_t>(plan_.width(ops.future)));
   }
-  if (jacobian) lay_out_jacobian();
+  if (plan_.mode == Mode::jacobian) lay_out_jacobian();
+  if (plan_.mode == Mode::tangent) lay_out_tangents();
+  if (many()) lay_out_maps();
   if (train) {
     target_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(ops.outputs));
     weight_ = arena_.template take<T>(future_rows * static_cast<std::size_t>(ops.outputs));
@@ -157,17 +169,19 @@ void Interpreter<T>::lay_out() {
   } else {
     lay_out_frame(context_, 1, kHistory);
   }
-  frames_.resize(static_cast<std::size_t>(jacobian || team_ ? 1 : workers_));
+  frames_.resize(static_cast<std::size_t>(many() || team_ ? 1 : workers_));
   for (Frame& frame : frames_) {
     if (train) lay_out_frame(frame, windows_per_frame_, kHistory);
     lay_out_frame(frame, windows_per_frame_, kFuture);
   }
-  scratch_.assign(static_cast<std::size_t>(std::max(workers_, context_workers_)), nullptr);
+  scratch_.assign(static_cast<std::size_t>(std::max({workers_, context_workers_, threads_})), nullptr);
   for (T*& scratch : scratch_) scratch = arena_.template take<T>(scratch_scalars());
   lay_out_int8();
   if (!reverse_mode()) return;
   gradients_.resize(static_cast<std::size_t>(team_ ? 1 : workers_));
-  for (Gradients& gradients : gradients_) lay_out_gradients(gradients, windows_per_frame_);
+  for (Gradients& gradients : gradients_)
+    plan_.mode == Mode::tangent ? lay_out_tangents(gradients)
+                                : lay_out_gradients(gradients, windows_per_frame_);
 }
 
 template <class T>
@@ -195,10 +209,17 @@ void Interpreter<T>::lay_out_weights() {
       sine_[id] = arena_.template take<T>(count);
     }
   }
+  low_.assign(ops.ops.size(), {});
   for (const int n : plan_.reverse) {  // in the order of their use
     const Node& node = plan_.nodes[static_cast<std::size_t>(n)];
     const Op& op = plan_.op(node);
-    if (op.kind != OpKind::linear || !node.x.wanted) continue;
+    if (op.kind != OpKind::linear) continue;
+    Low& low = low_[static_cast<std::size_t>(node.op)];
+    if (plan_.trains(op.lora_b) && taken.insert(&low.a).second)
+      low.a = arena_.template take<T>(packed_count(plan_.width(op.x), plan_.rank(op)));
+    if (plan_.trains(op.lora_a) && taken.insert(&low.b).second)
+      low.b = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.rank(op)));
+    if (!node.x.wanted) continue;
     T*& w = transposed_[static_cast<std::size_t>(op.w)];
     if (taken.insert(&w).second)
       w = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.width(op.x)));
@@ -241,14 +262,29 @@ void Interpreter<T>::lay_out_jacobian() {
     if (single_gradient(int(id)))
       singles_[id] = arena_.template take<T>(product({long(windows_.size()), plan_.width(int(id))}));
   }
+}
+
+template <class T>
+void Interpreter<T>::lay_out_maps() {
+  const int steps = rows(kFuture);
   maps_.assign(plan_.nodes.size(), nullptr);
-  for (const int n : plan_.reverse) {
-    const Op& op = plan_.op(plan_.nodes[static_cast<std::size_t>(n)]);
-    T*& map = maps_[static_cast<std::size_t>(n)];
+  for (std::size_t n = 0; n < plan_.nodes.size(); ++n) {
+    if (!plan_.nodes[n].backward) continue;
+    const Op& op = plan_.op(plan_.nodes[n]);
     if (op.kind == OpKind::attention)
-      map = arena_.template take<T>(product({op.heads, steps, op.head_dim, op.head_dim}));
-    if (op.kind == OpKind::swiglu) map = arena_.template take<T>(product({steps, plan_.width(op.x)}));
+      maps_[n] = arena_.template take<T>(product({op.heads, steps, op.head_dim, op.head_dim}));
+    if (op.kind == OpKind::swiglu) maps_[n] = arena_.template take<T>(product({steps, plan_.width(op.x)}));
   }
+}
+
+// jacobian, tangent: most rows that an item has.
+template <class T>
+long Interpreter<T>::item_rows() const {
+  long most = 0;
+  for (std::size_t item = 0; item + 1 < item_begin_.size(); ++item)
+    most = std::max<long>(most, offsets_[static_cast<std::size_t>(item_begin_[item + 1])] -
+                                    offsets_[static_cast<std::size_t>(item_begin_[item])]);
+  return most;
 }
 
 template <class T>
@@ -263,6 +299,7 @@ std::size_t Interpreter<T>::scratch_scalars() const {
     if (plan_.op(node).kind == OpKind::attention)
       scratch = std::max(scratch, attention_scratch(plan_.op(node).head_dim, rows(node.part),
                                                     plan_.has_past(node) ? rows(kHistory) : 0));
+  scratch = std::max(scratch, correction_scratch());
   if (plan_.mode == Mode::train)
     scratch = std::max(scratch, static_cast<long>(windows_per_frame_) *
                                     std::max(rows(kHistory), rows(kFuture)) * kernels_.panel);
@@ -365,13 +402,8 @@ void Interpreter<T>::lay_out_gradients(Gradients& gradients, int windows) {
     gradients.value[part].assign(ops.values.size(), nullptr);
     held[part].resize(ops.values.size());
   }
-  long item_rows = 0;
-  for (int i = 0; plan_.mode == Mode::jacobian && i < items_; ++i) {
-    const auto item = static_cast<std::size_t>(i);
-    item_rows = std::max<long>(item_rows, offsets_[static_cast<std::size_t>(item_begin_[item + 1])] -
-                                              offsets_[static_cast<std::size_t>(item_begin_[item])]);
-  }
-  auto all_rows = [&](Part part) { return item_rows ? item_rows : static_cast<long>(windows) * rows(part); };
+  const long of_item = item_rows();  // 0 but for jacobian
+  auto all_rows = [&](Part part) { return of_item ? of_item : static_cast<long>(windows) * rows(part); };
   auto acquire = [&](Part part, int id) {
     // vjp reads the caller's seed and writes the caller's future_gradient; the rest is the worker's own
     if (plan_.mode == Mode::vjp && (id == ops.quantiles || id == ops.future)) return;
@@ -397,10 +429,16 @@ void Interpreter<T>::lay_out_gradients(Gradients& gradients, int windows) {
   for (const int n : plan_.reverse) {
     const Node& node = plan_.nodes[static_cast<std::size_t>(n)];
     const Op& op = plan_.op(node);
-    if (node.x.assign || node.x.zero) acquire(node.part, op.x);
+    const auto y = static_cast<std::size_t>(op.y);
+    if (plan_.mode == Mode::train && op.kind == OpKind::add && node.x.assign) {  // dx is dy, which ends here
+      std::swap(held[node.part][static_cast<std::size_t>(op.x)], held[node.part][y]);
+      gradients.value[node.part][static_cast<std::size_t>(op.x)] = gradients.value[node.part][y];
+    } else if (node.x.assign || node.x.zero) {
+      acquire(node.part, op.x);
+    }
     if (node.x2.assign || node.x2.zero) acquire(node.part, op.x2);
     if (node.past.zero) acquire(kHistory, op.x);
-    const Piece& done = held[node.part][static_cast<std::size_t>(op.y)];
+    const Piece& done = held[node.part][y];
     if (done.count) idle.push_back(done);
   }
 }
@@ -419,22 +457,6 @@ void Interpreter<T>::fill_rope_tables() {
         sine_[id][r * half + i] = static_cast<T>(std::sin(angle));
       }
   }
-}
-
-template <class T>
-void Interpreter<T>::load(const T* theta) {
-  const std::size_t count = plan_.ops.parameter_count();
-  if (count) std::memcpy(theta_, theta, count * sizeof(T));
-  for (std::size_t id = 0; id < packed_.size(); ++id) {
-    const Parameter& p = plan_.ops.parameters[id];
-    const Rounded& r = rounded_[id];
-    if (r.scale) kernels_.pack_int8(r.packed, r.scale, r.sum, theta_ + p.offset, p.shape[0], p.shape[1]);
-    if (packed_[id]) kernels_.pack(packed_[id], theta_ + p.offset, p.shape[1], p.shape[0], p.shape[1], false);
-    if (transposed_[id])
-      kernels_.pack(transposed_[id], theta_ + p.offset, p.shape[1], p.shape[1], p.shape[0], true);
-  }
-  loaded_ = true;
-  cached_ = !has_context();
 }
 
 template class Interpreter<float>;

@@ -26,6 +26,8 @@ class Interpreter final : public Program<T> {
   T* seed() override { return seed_; }
   const T* future_gradient() override { return future_gradient_; }
   const T* jacobian() override { return jacobian_; }
+  T* direction() override { return direction_; }
+  const T* tangent() override { return tangent_; }
   T* target() override { return target_; }
   T* weight() override { return weight_; }
   const T* gradient() override { return gradient_; }
@@ -58,20 +60,21 @@ class Interpreter final : public Program<T> {
   struct Gradients {
     std::vector<T*> value[kParts];  // by value id: (rows in hand, width)
     T* weights = nullptr;           // train: (parameter_count) of the slot in hand
+    bool fresh = false;             // nothing has been written to it yet but zeros where sums begin
   };
   /// Windows first .. first + count - 1 of the batch, held by a frame; of all their rows of one part, begin
   /// .. end - 1 are in hand.
   struct Span {
     int first, count, begin, end;
   };
-  /// Where the backward pass stands.
+  /// Where the backward pass stands; tangent: likewise of windows_, whose rows end with the last step.
   struct Reverse {
     int first = 0, count = 0;     // windows of the batch; jacobian: of windows_
     int begin = 0, end = 0;       // vjp: rows in hand
     const int* top = nullptr;     // jacobian, by window: the rows that its seed reaches are 0 .. top - 1
     const int* offset = nullptr;  // jacobian, by window: such rows of all windows before it
   };
-  /// jacobian: one gradient, of a seed at a step.
+  /// jacobian: one gradient, of a seed at a step. tangent: a direction; step + 1 rows of it may move.
   struct SeedWindow {
     int seed, step;
   };
@@ -81,6 +84,16 @@ class Interpreter final : public Program<T> {
     std::int8_t* packed = nullptr;
     T* scale = nullptr;
     std::int32_t* sum = nullptr;
+  };
+
+  /// Panels of what gradients of a low-rank correction need (KernelTable::pack).
+  struct Low {
+    T *a = nullptr, *b = nullptr;  // of A (x.width, rank); of Bᵀ (y.width, rank)
+  };
+  /// load(): columns `column` .. of a weight or of its transpose, and its correction.
+  struct Panel {
+    int weight, lora_a, lora_b, column;
+    bool turned;
   };
 
   void lay_out();
@@ -93,13 +106,26 @@ class Interpreter final : public Program<T> {
   void lay_out_gradients(Gradients& gradients, int windows);
   void lay_out_jacobian();
   void fill_rope_tables();
+  void lay_out_maps();
   void list_windows();
+  void list_items();
+  long item_rows() const;
   int team_size(double flop, int rows) const;
   /// jacobian: whether the gradient has one row per window, in singles_.
   bool single_gradient(int id) const {
     const ValueState& state = plan_.state(kFuture, id);
     return plan_.mode == Mode::jacobian && state.single && state.gradient;
   }
+
+  // load.inl
+  void list_pieces();
+  template <class Work>
+  void share_out(int workers, std::size_t count, Work work);
+  void load_panel(const Panel& piece, const T* theta, T* scratch);
+  void clear_slot(T* weights);
+  void correction_gradients(const Node& node, T* da, T* db, const T* x, const T* dy, int m, T* scratch);
+  long correction_scratch() const;
+  void add_slots();
 
   // forward.inl
   void forward(const Node& node, Frame& frame, Span span, Member& member);
@@ -120,6 +146,14 @@ class Interpreter final : public Program<T> {
                                 const Member& member);
   T* gradient_of(const Gradients& gradients, Part part, int id, const Reverse& at) const;
   int gradient_rows(Part part, int id, const Reverse& at) const;
+
+  // tangent.inl
+  void list_directions();
+  void lay_out_tangents();
+  void lay_out_tangents(Gradients& tangents);
+  void run_tangents(Member& member);
+  void run_directions(int item, Member& member);
+  void tangent(const Node& node, const Gradients& tangents, const Reverse& at, const Member& member);
 
   // modes.inl
   bool has_context() const { return plan_.mode != Mode::train && rows(kHistory) > 0; }
@@ -145,7 +179,9 @@ class Interpreter final : public Program<T> {
     return static_cast<std::size_t>(&node - plan_.nodes.data());
   }
   int rows(Part part) const { return plan_.rows(part); }
-  bool reverse_mode() const { return plan_.mode != Mode::infer; }
+  bool reverse_mode() const { return plan_.mode != Mode::infer; }  // or tangents: what is kept is the same
+  /// One point's derivatives, asked for many at a time.
+  bool many() const { return plan_.mode == Mode::jacobian || plan_.mode == Mode::tangent; }
 
   Plan plan_;
   const KernelTable<T>& kernels_;
@@ -158,7 +194,7 @@ class Interpreter final : public Program<T> {
   int windows_per_frame_ = 1;  // fixed by the shapes, never by the number of threads
   int items_ = 1;              // pieces of work of one run(): chunks of plans, slots, groups of seeds
   std::vector<Seed> seeds_;
-  std::vector<SeedWindow> windows_;  // jacobian: every seed at every step, in the order of the items
+  std::vector<SeedWindow> windows_;  // jacobian: every seed at every step; tangent: every direction
   std::vector<int> tops_, offsets_;  // by window: step + 1; rows of the item's windows before it
   std::vector<int> item_begin_;      // by item, and the end: its first window
   std::vector<float> taus_, level_weights_;
@@ -170,18 +206,25 @@ class Interpreter final : public Program<T> {
   std::vector<Range> ranges_;  // trainable weights; the rest of the slots and of the gradient stays zero
 
   Arena arena_;
-  T* theta_ = nullptr;             // (parameter_count)
-  std::vector<T*> packed_;         // by parameter: a linear op's weight in panels, null elsewhere
-  std::vector<Rounded> rounded_;   // instead, where the op works in 8 bits
-  std::vector<T*> transposed_;     // likewise its transpose, where an input's gradient needs it
+  T* theta_ = nullptr;            // (parameter_count), filled where copies_ says
+  std::vector<T*> packed_;        // by parameter: a linear op's weight in panels, null elsewhere
+  std::vector<Rounded> rounded_;  // instead, where the op works in 8 bits
+  std::vector<T*> transposed_;    // likewise its transpose, where an input's gradient needs it
+  std::vector<Low> low_;          // train, by op: likewise, where a correction learns
+  std::vector<Panel> panels_;     // pieces of load()
+  std::vector<Range> copies_;     // what load() copies as it is: all but the linear ops' weights
+  std::vector<Range> pieces_;     // pieces of reduce_slots()
+  std::vector<Range> cleared_;    // of a slot, before its first window
+  int load_workers_ = 1, reduce_workers_ = 1;
   std::vector<T*> cosine_, sine_;  // by op: (history + future, head_dim / 2)
   T *history_ = nullptr, *future_ = nullptr, *quantiles_ = nullptr;
   T *seed_ = nullptr, *future_gradient_ = nullptr, *jacobian_ = nullptr;
+  T *direction_ = nullptr, *tangent_ = nullptr;
   T *target_ = nullptr, *weight_ = nullptr, *gradient_ = nullptr;
   T *teacher_ = nullptr, *teacher_weight_ = nullptr;
   T *hidden_ = nullptr, *hidden_target_ = nullptr, *hidden_weight_ = nullptr;
   std::vector<T*> singles_;  // jacobian, by value id: (windows_, width) of single-row gradients
-  std::vector<T*> maps_;     // jacobian, by node: attention's (heads, rows, head_dim, head_dim)
+  std::vector<T*> maps_;     // by node: attention's (heads, rows, head_dim, head_dim), SwiGLU's slopes
   std::vector<T*> scratch_;  // by worker: attention_scratch scalars
   struct RoundedRows {
     std::uint8_t* q = nullptr;  // (rows, int8_row)

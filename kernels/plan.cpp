@@ -33,8 +33,8 @@ void keep_live_nodes(Plan& plan) {
       plan.nodes.begin());
 }
 
-// train: what a trainable weight feeds, directly or through other values. vjp, jacobian: what depends on the
-// plan.
+// train: what a trainable weight feeds, directly or through other values. vjp, jacobian, tangent: what
+// depends on the plan.
 void mark_gradients(Plan& plan) {
   if (plan.mode == Mode::infer) return;
   auto& states = plan.values;
@@ -45,7 +45,7 @@ void mark_gradients(Plan& plan) {
     if (plan.mode == Mode::train && plan.has_past(node))
       states[kFuture][at(op.x)].gradient |= states[kHistory][at(op.x)].gradient;
     if (plan.mode == Mode::train)
-      states[node.part][at(op.y)].gradient = plan.trains(op.w) || plan.trains(op.b) ||
+      states[node.part][at(op.y)].gradient = plan.trains(op.w) || plan.trains(op.b) || plan.adapts(op) ||
                                              states[node.part][at(op.x)].gradient ||
                                              (op.x2 >= 0 && states[node.part][at(op.x2)].gradient);
     else if (node.part == kFuture)
@@ -93,6 +93,7 @@ void settle_order(Plan& plan) {
 void settle_flows(Plan& plan) {
   std::array<std::vector<bool>, kParts> written;
   for (auto& part : written) part.resize(plan.ops.values.size());
+  std::vector<bool> weight_written(plan.ops.parameters.size());
   written[kFuture][at(plan.ops.quantiles)] = true;
   if (plan.hidden) written[kFuture][at(plan.ops.hidden)] = true;
   auto enter = [&](Flow& flow, Part part, int id, bool whole) {
@@ -115,19 +116,30 @@ void settle_flows(Plan& plan) {
     enter(node.x, part, op.x, whole(op.x));
     if (op.x2 >= 0) enter(node.x2, part, op.x2, whole(op.x2));
     if (plan.has_past(node) && plan.mode == Mode::train) enter(node.past, kHistory, op.x, false);
+    if (plan.mode == Mode::train && op.kind == OpKind::linear && plan.trains(op.w)) {
+      node.first_w = !weight_written[at(op.w)];
+      weight_written[at(op.w)] = true;
+    }
   }
   std::erase_if(plan.reverse, [&](int n) { return !plan.nodes[at(n)].backward; });
 }
 
-// The products inside the layers: neither those that read an input nor those that the quantiles are made of.
+// Tangents go the way of the forward pass, through every node that the plan reaches.
+void settle_tangents(Plan& plan) {
+  for (Node& node : plan.nodes)
+    node.backward = node.part == kFuture && plan.values[kFuture][at(plan.op(node).y)].gradient;
+}
+
+// The products inside the layers: neither those that read an input nor those that the quantiles are made of,
+// nor those with a correction, which are for learning.
 void mark_int8(Plan& plan) {
   std::vector<bool> outer(plan.ops.values.size());
   outer[at(plan.ops.quantiles)] = true;
   if (plan.ops.hidden >= 0) outer[at(plan.ops.hidden)] = true;
   for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend(); ++node) {
     const Op& op = plan.op(*node);
-    node->int8 =
-        op.kind == OpKind::linear && !outer[at(op.y)] && op.x != plan.ops.history && op.x != plan.ops.future;
+    node->int8 = op.kind == OpKind::linear && !outer[at(op.y)] && op.x != plan.ops.history &&
+                 op.x != plan.ops.future && op.lora_a < 0;
     if (!outer[at(op.y)] || (op.kind != OpKind::add && op.kind != OpKind::quantiles)) continue;
     outer[at(op.x)] = true;
     if (op.x2 >= 0) outer[at(op.x2)] = true;
@@ -155,6 +167,20 @@ double seeds_attention_flop(const Plan& plan, const Node& node, int seeds) {
   return maps + seeds * (rows * channels * op.head_dim + 3 * pairs * channels);
 }
 
+// Likewise of all directions: the maps once; per direction and row a product with its map, and for pairs of
+// own rows q dk, ds v, p dv.
+double directions_attention_flop(const Plan& plan, const Node& node) {
+  const Op& op = plan.op(node);
+  const double t = plan.rows(kFuture), past = plan.has_past(node) ? plan.rows(kHistory) : 0;
+  const double channels = 2.0 * op.heads * op.head_dim;
+  double total = channels * op.head_dim * t * (past + (t + 1) / 2);
+  for (const Direction& d : plan.directions) {
+    const double rows = t - d.first;
+    total += rows * channels * op.head_dim + 3 * channels * rows * (rows + 1) / 2;
+  }
+  return total;
+}
+
 }  // namespace
 
 Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& options) {
@@ -165,12 +191,17 @@ Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& op
   plan.hidden =
       ops.hidden >= 0 && (plan.mode == Mode::infer || (plan.mode == Mode::train && options.hidden > 0));
   if (plan.mode == Mode::train) plan.trainable = options.trainable;
+  if (plan.mode == Mode::tangent) plan.directions = options.directions;
   for (auto& part : plan.values) part.resize(ops.values.size());
   keep_live_nodes(plan);
   mark_gradients(plan);
-  mark_single_rows(plan);
-  settle_order(plan);
-  settle_flows(plan);
+  if (plan.mode == Mode::tangent) {
+    settle_tangents(plan);
+  } else {
+    mark_single_rows(plan);
+    settle_order(plan);
+    settle_flows(plan);
+  }
   if (options.precision == Precision::int8) mark_int8(plan);
   return plan;
 }
@@ -199,6 +230,13 @@ double Plan::flop(int seeds) const {
       total += seeds_attention_flop(*this, node, seeds);
       continue;
     }
+    if (mode == Mode::tangent) {
+      double moved_rows = 0;
+      for (const Direction& d : directions) moved_rows += rows(kFuture) - d.first;
+      total += o.kind == OpKind::attention ? directions_attention_flop(*this, node)
+                                           : forward_flop(*this, node, moved_rows);
+      continue;
+    }
     double backward_rows = forward_rows;
     if (mode == Mode::jacobian) {  // a seed of step t has t + 1 rows, or the one row alone
       const double steps = rows(kFuture);
@@ -208,6 +246,7 @@ double Plan::flop(int seeds) const {
     if (mode == Mode::train && o.kind == OpKind::linear) passes = int{node.x.wanted} + int{trains(o.w)};
     if (o.kind == OpKind::attention) passes = mode == Mode::train ? 2 : 1.25;  // dv, dp, dq, dk against s, y
     total += passes * forward_flop(*this, node, backward_rows);
+    if (adapts(o)) total += std::min(low_flop(o, backward_rows), whole_flop(o, backward_rows));
   }
   return total;
 }

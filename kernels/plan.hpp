@@ -23,17 +23,18 @@ struct Flow {
 struct Node {
   int op = -1;
   Part part = kFuture;
-  bool backward = false;  // takes part in the backward pass of the plan's mode
+  bool backward = false;  // takes part in the backward pass of the plan's mode; tangent: in that of tangents
   bool single = false;    // jacobian: works on the seeded step's row alone, and so do all that it feeds
   bool int8 = false;      // a product in 8 bits
   Flow x, x2;             // gradients of the inputs in the node's own part
   Flow past;              // attention on the future part: gradient of the history's keys and values
+  bool first_w = false;   // linear, train: first of the backward pass to write its weight's gradient
 };
 
 /// A value on one part of the rows.
 struct ValueState {
   bool live = false;      // the quantiles depend on it
-  bool gradient = false;  // the backward pass of the plan's mode needs its gradient
+  bool gradient = false;  // the backward pass of the plan's mode needs its gradient; tangent: it has one
   bool single = false;    // jacobian: only the seeded step's row has a gradient, not the rows before it
 };
 
@@ -41,11 +42,12 @@ struct Plan {
   OpList ops;
   Mode mode = Mode::infer;
   Shapes shapes;
-  bool hidden = false;           // OpList.hidden is computed and, in train mode, has a loss
-  std::vector<char> trainable;   // train: by parameter id; empty: all
-  std::vector<Node> nodes;       // history part, then future part
-  std::size_t first_future = 0;  // index of the first future node
-  std::vector<int> reverse;      // nodes of the backward pass in its order; jacobian: the single ones first
+  bool hidden = false;                // OpList.hidden is computed and, in train mode, has a loss
+  std::vector<char> trainable;        // train: by parameter id; empty: all
+  std::vector<Direction> directions;  // tangent
+  std::vector<Node> nodes;            // history part, then future part
+  std::size_t first_future = 0;       // index of the first future node
+  std::vector<int> reverse;  // nodes of the backward pass in its order; jacobian: the single ones first
   std::array<std::vector<ValueState>, kParts> values;  // by part, then value id
 
   int rows(Part part) const { return part == kHistory ? shapes.history_tokens : shapes.future_tokens; }
@@ -56,6 +58,20 @@ struct Plan {
   /// Whether parameter `id` gets a gradient in train mode; -1 (none) does not.
   bool trains(int id) const {
     return id >= 0 && (trainable.empty() || trainable[static_cast<std::size_t>(id)]);
+  }
+  /// Whether a linear op's low-rank correction gets a gradient; its rank, 0 without one.
+  bool adapts(const Op& op) const { return trains(op.lora_a) || trains(op.lora_b); }
+  int rank(const Op& op) const {
+    return op.lora_a < 0 ? 0 : ops.parameters[static_cast<std::size_t>(op.lora_a)].shape[1];
+  }
+  /// Whether those gradients are made of products with `rank` columns, over `rows` rows at a time; if not,
+  /// of the whole weight's gradient, which is less work for a rank near the weight's shorter side.
+  bool stays_low(const Op& op, double rows) const { return low_flop(op, rows) <= whole_flop(op, rows); }
+  double low_flop(const Op& op, double rows) const {
+    return 4.0 * rows * rank(op) * (width(op.x) + width(op.y));
+  }
+  double whole_flop(const Op& op, double rows) const {
+    return (2.0 * rows + 4.0 * rank(op)) * width(op.x) * width(op.y);
   }
   /// Whether an attention node has the history's keys before its own.
   bool has_past(const Node& node) const;

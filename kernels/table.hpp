@@ -27,6 +27,7 @@ struct AttentionArgs {
   T* scratch;                     // attention_scratch(...) scalars
   // backward through maps (attention_maps): several gradients of this one window
   const T *y, *maps;          // y of row 0; (heads, *, head_dim, head_dim) of row 0, null: no maps
+  bool maps_turned;           // attention_maps gives maps transposed: dq -> dy, for tangents
   long map_head;              // scalars from one head of maps to the next
   int windows;                // gradients dy, dx, else 1
   long dy_window, dx_window;  // scalars from one to the next
@@ -70,8 +71,9 @@ struct KernelTable {
   /// c (m, n; contiguous) = (sum_l (q_il - 128) b_lj) row_scale_i column_scale_j + bias
   void (*gemm_int8)(T* c, const uint8_t* q, const T* row_scale, const int8_t* packed, const T* column_scale,
                     const int32_t* column_sum, const T* bias, int m, int n, int k);
-  /// c (k, n) += a^T b, a weight's gradient:  a (m, k)  b (m, n)  all rows contiguous  scratch (m, panel)
-  void (*gemm_over_rows)(T* c, const T* a, const T* b, int m, int k, int n, T* scratch);
+  /// c (k, n) = or += a^T b, a weight's gradient:  a (m, k)  b (m, n)  all rows contiguous  scratch (m,
+  /// panel)
+  void (*gemm_over_rows)(T* c, const T* a, const T* b, int m, int k, int n, T* scratch, bool accumulate);
   /// b (cols, rows; stride ldb) = a (rows, cols; stride lda) transposed.
   void (*transpose)(T* b, long ldb, const T* a, long lda, int rows, int cols);
   /// sum (n) += column sums of x (rows, n): a bias gradient.
@@ -82,6 +84,8 @@ struct KernelTable {
   /// dx (rows, width) accumulates or not; dw (width) always accumulates. Null: not wanted.
   void (*rmsnorm_backward)(T* dx, T* dw, const T* dy, const T* x, const T* rstd, const T* w, int rows,
                            int width, bool accumulate);
+  /// dy (rows, width) of dx, all rows as above
+  void (*rmsnorm_tangent)(T* dy, const T* dx, const T* x, const T* rstd, const T* w, int rows, int width);
   /// Rotates channel i of a head against channel i + head_dim/2 by the row's angle; `inverse` turns back,
   /// which is also the transpose needed by the backward pass. Channels beyond heads * head_dim pass
   /// unchanged.
@@ -97,6 +101,10 @@ struct KernelTable {
   /// dy (rows - first, heads * head_dim) -> dx (rows, width) and dpast (past, width; null: not wanted), both
   /// accumulating; dpast gets k and v columns only. With args.maps: all windows, no dpast.
   void (*attention_backward)(const AttentionArgs<T>& args, const T* dy, T* dx, T* dpast);
+  /// What changes dx of x change of y, maps (turned) given: dx of rows from `first` on (rows - first, width),
+  /// of the rows before it 0; dy (rows - first, heads * head_dim) overwritten. All windows.
+  ///   dy_i = M_i^T dq_i + sum over own j of p_ij ((q_i . dk_j) (v_j - y_i) / sqrt(head_dim) + dv_j)
+  void (*attention_tangent)(const AttentionArgs<T>& args, const T* dx, T* dy);
   /// x (rows, 2 width): [gate | up]   y (rows, width)
   void (*swiglu_forward)(T* y, const T* x, int rows, int width);
   void (*swiglu_backward)(T* dx, const T* dy, const T* x, int rows, int width, bool accumulate);
@@ -104,12 +112,16 @@ struct KernelTable {
   void (*swiglu_slopes)(T* slopes, const T* x, int rows, int width);
   void (*swiglu_backward_by_slopes)(T* dx, const T* dy, const T* slopes, int rows, int width,
                                     bool accumulate);
+  /// dy (rows, width) of dx (rows, 2 width), by swiglu_slopes
+  void (*swiglu_tangent)(T* dy, const T* dx, const T* slopes, int rows, int width);
   /// y (n) = a + b; b null: y += a.
   void (*add)(T* y, const T* a, const T* b, long n);
   /// q, raw (rows, outputs * levels), level fastest
   void (*quantiles_forward)(T* q, const T* raw, int rows, int outputs, int levels, int middle);
   void (*quantiles_backward)(T* draw, const T* dq, const T* raw, int rows, int outputs, int levels,
                              int middle, bool accumulate);
+  void (*quantiles_tangent)(T* dq, const T* draw, const T* raw, int rows, int outputs, int levels,
+                            int middle);
   /// theta, m, v, gradient, mask, anchor, fisher (count); mask, anchor, fisher may be null.
   void (*adamw)(T* theta, T* m, T* v, const T* gradient, const T* mask, const T* anchor, const T* fisher,
                 long count, const AdamWStep& step);
@@ -129,7 +141,7 @@ constexpr long int8_size(int k, int n, int panel) {
 /// Scalars of scratch that any level needs for attention over `rows` own and `past` earlier rows.
 constexpr long attention_scratch(int head_dim, int rows, int past) {
   const long keys = past + rows + 64;  // vectors may round a row of scores up
-  return 2L * head_dim * (rows + 64) + 2L * (rows + 16) * keys + head_dim * keys + 2L * head_dim;
+  return 2L * head_dim * (rows + 64) + 2L * (rows + 16) * keys + head_dim * (keys + head_dim + 2L);
 }
 
 }  // namespace emisopt::kernels

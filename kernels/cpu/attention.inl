@@ -182,12 +182,14 @@ void attention_maps(const AttentionArgs<float>& a, float* maps) {
   const V factor = set(inverse_root(hd));
   float* weighted = a.scratch;                                         // (past + rows, hd): p_j v_j / root
   float* mean_k = weighted + static_cast<long>(a.past + a.rows) * hd;  // (hd): sum_j p_j k_j / root
+  float* turned = mean_k + hd;                                         // (hd, hd)
   for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadView at = head_view(a, h);
     for (int i = a.first; i < a.rows; ++i) {
       const float* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride;
       const float* y = a.y + (static_cast<long>(i) * a.heads + h) * hd;
-      float* m = maps + h * a.map_head + static_cast<long>(i) * hd * hd;
+      float* map = maps + h * a.map_head + static_cast<long>(i) * hd * hd;
+      float* m = a.maps_turned ? turned : map;
       const int own = i + 1;
       for (int j = 0; j < a.past + own; ++j) {
         const float* v = (j < a.past ? a.past_x + static_cast<long>(j) * at.width
@@ -209,6 +211,7 @@ void attention_maps(const AttentionArgs<float>& a, float* maps) {
         const V ye = set(y[e]);
         over(hd, [&](int, auto get, auto put) { put(m + e * hd, fnma(ye, get(mean_k), get(m + e * hd))); });
       }
+      if (a.maps_turned) transpose(map, hd, turned, hd, hd, hd);
     }
   }
 }
@@ -314,6 +317,55 @@ void attention_backward(const AttentionArgs<float>& a, const float* dy, float* d
            nullptr, n, hd, seen, true);
       gemm(dx + key + at.v, at.width, p + skip * a.p_stride + a.past + j0, 1, a.p_stride, dyh + skip * ldy,
            ldy, nullptr, n, hd, seen, true);
+    }
+  }
+}
+
+// Several directions of one window: dq through the maps, all directions of a row at once; own keys and values
+// directly. With w_ij = p_ij (q_i . dk_j) scale: dy_i += sum_j (w_ij v_j + p_ij dv_j) - y_i sum_j w_ij.
+void attention_tangent(const AttentionArgs<float>& a, const float* dx, float* dy) {
+  const int hd = a.head_dim, moved = a.rows - a.first, stride = (moved + 15) / 16 * 16;
+  const long ldy = static_cast<long>(a.heads) * hd;
+  const V factor = set(inverse_root(hd));
+  float* dkt = a.scratch;                                 // (head_dim, stride)
+  float* weights = dkt + static_cast<long>(hd) * stride;  // (kQueryBlock, stride): w_ij
+  for (int h = a.head_begin; h < a.head_end; ++h) {
+    const HeadView at = head_view(a, h);
+    for (long i = 0; i < moved; ++i)
+      gemm(dy + i * ldy + h * hd, a.dy_window, dx + i * at.width + at.q, a.dx_window, 1,
+           a.maps + h * a.map_head + (a.first + i) * hd * hd, hd, nullptr, a.windows, hd, hd, false);
+    const float* x = a.x + static_cast<long>(a.first) * at.width;
+    const float* y = a.y + a.first * ldy + h * hd;
+    const float* p = a.p + h * a.p_head + static_cast<long>(a.first) * a.p_stride + a.past + a.first;
+    for (int w = 0; w < a.windows; ++w) {
+      const float* dxw = dx + w * a.dx_window;
+      float* dyw = dy + w * a.dy_window + h * hd;
+      transpose(dkt, stride, dxw + at.k, at.width, moved, hd);
+      for (int i0 = 0; i0 < moved; i0 += kQueryBlock) {
+        const int n = moved - i0 < kQueryBlock ? moved - i0 : kQueryBlock, seen = i0 + n;
+        const float* pi = p + static_cast<long>(i0) * a.p_stride;
+        float* dyi = dyw + i0 * ldy;
+        gemm(weights, stride, x + static_cast<long>(i0) * at.width + at.q, at.width, 1, dkt, stride, nullptr,
+             n, seen, hd, false);
+        for (int r = 0; r < n; ++r) {
+          const int keys = i0 + r + 1;
+          float* row = weights + static_cast<long>(r) * stride;
+          const float* pr = pi + static_cast<long>(r) * a.p_stride;
+          V total = zero();
+          over(keys, [&](int, auto get, auto put) {
+            const V t = mul(mul(get(row), get(pr)), factor);
+            put(row, t);
+            total = add(total, t);
+          });
+          clear(row + keys, seen - keys);
+          const V all = set(sum(total));
+          over(hd, [&](int, auto get, auto put) {
+            put(dyi + r * ldy, fnma(all, get(y + (i0 + r) * ldy), get(dyi + r * ldy)));
+          });
+        }
+        gemm(dyi, ldy, weights, stride, 1, x + at.v, at.width, nullptr, n, hd, seen, true);
+        gemm(dyi, ldy, pi, a.p_stride, 1, dxw + at.v, at.width, nullptr, n, hd, seen, true);
+      }
     }
   }
 }

@@ -34,6 +34,17 @@ void rmsnorm_backward(float* dx, float* dw, const float* dy, const float* x, con
   }
 }
 
+void rmsnorm_tangent(float* dy, const float* dx, const float* x, const float* rstd, const float* w, int rows,
+                     int width) {
+  for (int i = 0; i < rows; ++i, dy += width, dx += width, x += width) {
+    V dot = zero();
+    over(width, [&](int, auto get, auto) { dot = fma(get(x), get(dx), dot); });
+    const V r = set(rstd[i]);
+    const V pull = set(rstd[i] * rstd[i] * rstd[i] * sum(dot) / static_cast<float>(width));
+    over(width, [&](int, auto get, auto put) { put(dy, mul(get(w), fnma(pull, get(x), mul(r, get(dx))))); });
+  }
+}
+
 void rope(float* y, const float* x, const float* cosine, const float* sine, int rows, int width, int heads,
           int head_dim, bool inverse, bool accumulate) {
   const int half = head_dim / 2, turned = heads * head_dim;

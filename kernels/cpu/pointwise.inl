@@ -57,6 +57,13 @@ void swiglu_backward_by_slopes(float* dx, const float* dy, const float* slopes, 
   });
 }
 
+void swiglu_tangent(float* dy, const float* dx, const float* slopes, int rows, int width) {
+  for (int i = 0; i < rows; ++i, dx += 2L * width, slopes += 2L * width, dy += width)
+    over(width, [&](int, auto get, auto put) {
+      put(dy, fma(get(slopes), get(dx), mul(get(slopes + width), get(dx + width))));
+    });
+}
+
 void add(float* y, const float* a, const float* b, long n) {
   const float* left = b ? b : y;
   constexpr long kPiece = 1 << 20;  // `over` counts in int
@@ -100,6 +107,16 @@ void quantiles_backward(float* draw, const float* dq, const float* raw, int rows
       }
     }
     draw[middle] = (accumulate ? draw[middle] : 0.0f) + above + dq[middle] + below;
+  }
+}
+
+void quantiles_tangent(float* dq, const float* draw, const float* raw, int rows, int outputs, int levels,
+                       int middle) {
+  over(rows * outputs * levels, [&](int, auto get, auto put) { put(dq, mul(sigmoid(get(raw)), get(draw))); });
+  for (int i = 0; i < rows * outputs; ++i, dq += levels, draw += levels) {
+    dq[middle] = draw[middle];
+    for (int l = middle + 1; l < levels; ++l) dq[l] = dq[l - 1] + dq[l];
+    for (int l = middle - 1; l >= 0; --l) dq[l] = dq[l + 1] - dq[l];
   }
 }
 

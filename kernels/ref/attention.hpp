@@ -59,7 +59,7 @@ void attention_maps(const AttentionArgs<T>& a, T* maps) {
   for (int h = a.head_begin; h < a.head_end; ++h) {
     const HeadColumns at(h, a.heads, a.kv_heads, hd);
     for (int i = a.first; i < a.rows; ++i) {
-      T* m = maps + h * a.map_head + static_cast<long>(i) * hd * hd;  // (from dy's channel, to dq's)
+      T* m = maps + h * a.map_head + static_cast<long>(i) * hd * hd;  // (dy's channel, dq's), or turned
       const T* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride;
       const T* y = a.y + (static_cast<long>(i) * a.heads + h) * hd;
       for (int c = 0; c < hd * hd; ++c) m[c] = 0;
@@ -67,7 +67,8 @@ void attention_maps(const AttentionArgs<T>& a, T* maps) {
         const T* x = j < a.past ? a.past_x + static_cast<long>(j) * at.width
                                 : a.x + static_cast<long>(j - a.past) * at.width;
         for (int e = 0; e < hd; ++e)
-          for (int c = 0; c < hd; ++c) m[e * hd + c] += scale * p[j] * (x[at.v + e] - y[e]) * x[at.k + c];
+          for (int c = 0; c < hd; ++c)
+            m[a.maps_turned ? c * hd + e : e * hd + c] += scale * p[j] * (x[at.v + e] - y[e]) * x[at.k + c];
       }
     }
   }
@@ -146,6 +147,33 @@ void attention_backward(const AttentionArgs<T>& a, const T* dy, T* dx, T* dpast)
       }
     }
   }
+}
+
+template <class T>
+void attention_tangent(const AttentionArgs<T>& a, const T* dx, T* dy) {
+  const T scale = T(1) / std::sqrt(T(a.head_dim));
+  const int hd = a.head_dim;
+  for (int w = 0; w < a.windows; ++w, dy += a.dy_window, dx += a.dx_window)
+    for (int h = a.head_begin; h < a.head_end; ++h) {
+      const HeadColumns at(h, a.heads, a.kv_heads, hd);
+      auto row = [&](int i) { return static_cast<long>(i - a.first) * at.width; };
+      for (int i = a.first; i < a.rows; ++i) {
+        const T* m = a.maps + h * a.map_head + static_cast<long>(i) * hd * hd;
+        const T* p = a.p + h * a.p_head + static_cast<long>(i) * a.p_stride + a.past;
+        const T* y = a.y + (static_cast<long>(i) * a.heads + h) * hd;
+        const T* q = a.x + static_cast<long>(i) * at.width + at.q;
+        T* dyi = dy + (static_cast<long>(i - a.first) * a.heads + h) * hd;
+        for (int e = 0; e < hd; ++e) dyi[e] = 0;
+        for (int c = 0; c < hd; ++c)
+          for (int e = 0; e < hd; ++e) dyi[e] += dx[row(i) + at.q + c] * m[c * hd + e];
+        for (int j = a.first; j <= i; ++j) {
+          const T* v = a.x + static_cast<long>(j) * at.width + at.v;
+          T ds = 0;
+          for (int c = 0; c < hd; ++c) ds += q[c] * dx[row(j) + at.k + c];
+          for (int e = 0; e < hd; ++e) dyi[e] += p[j] * (ds * scale * (v[e] - y[e]) + dx[row(j) + at.v + e]);
+        }
+      }
+    }
 }
 
 }  // namespace emisopt::kernels::ref

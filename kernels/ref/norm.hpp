@@ -36,6 +36,18 @@ void rmsnorm_backward(T* dx, T* dw, const T* dy, const T* x, const T* rstd, cons
   }
 }
 
+// dy = w rstd (dx - x rstd^2 mean(x dx))
+template <class T>
+void rmsnorm_tangent(T* dy, const T* dx, const T* x, const T* rstd, const T* w, int rows, int width) {
+  for (int i = 0; i < rows; ++i) {
+    const long at = static_cast<long>(i) * width;
+    T dot = 0;
+    for (int c = 0; c < width; ++c) dot += x[at + c] * dx[at + c];
+    const T pull = rstd[i] * rstd[i] * rstd[i] * dot / T(width);
+    for (int c = 0; c < width; ++c) dy[at + c] = w[c] * (rstd[i] * dx[at + c] - pull * x[at + c]);
+  }
+}
+
 // Channels (i, i + head_dim/2) of each of the first `heads` heads turn by the angle of their row; the layout
 // is that of the LLaMA family's published weights.   y, x (rows, width)   cosine, sine (rows, head_dim/2)
 template <class T>

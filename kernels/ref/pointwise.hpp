@@ -62,6 +62,14 @@ void swiglu_backward_by_slopes(T* dx, const T* dy, const T* slopes, int rows, in
     }
 }
 
+// dy = dy/dgate dgate + dy/dup dup
+template <class T>
+void swiglu_tangent(T* dy, const T* dx, const T* slopes, int rows, int width) {
+  for (long i = 0; i < static_cast<long>(rows) * 2 * width; i += 2 * width, dy += width)
+    for (long c = 0; c < width; ++c)
+      dy[c] = slopes[i + c] * dx[i + c] + slopes[i + width + c] * dx[i + width + c];
+}
+
 // y = a + b, or y += a
 template <class T>
 void add(T* y, const T* a, const T* b, long n) {
@@ -102,6 +110,15 @@ void quantiles_backward(T* draw, const T* dq, const T* raw, int rows, int output
       out[l] = (accumulate ? out[l] : T(0)) - below * sigmoid(r[l]);
     }
     out[middle] = (accumulate ? out[middle] : T(0)) + above + d[middle] + below;
+  }
+}
+
+template <class T>
+void quantiles_tangent(T* dq, const T* draw, const T* raw, int rows, int outputs, int levels, int middle) {
+  for (long i = 0; i < static_cast<long>(rows) * outputs; ++i, dq += levels, draw += levels, raw += levels) {
+    dq[middle] = draw[middle];
+    for (int l = middle + 1; l < levels; ++l) dq[l] = dq[l - 1] + sigmoid(raw[l]) * draw[l];
+    for (int l = middle - 1; l >= 0; --l) dq[l] = dq[l + 1] - sigmoid(raw[l]) * draw[l];
   }
 }
 

@@ -73,7 +73,8 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
                              std::vector<float> level_weights, float multiscale, float distill,
                              float distill_multiscale, float hidden, std::vector<int> scales,
                              const std::vector<bool>& trainable,
-                             const std::vector<std::pair<int, int>>& seeds, Precision precision) {
+                             const std::vector<std::pair<int, int>>& seeds,
+                             const std::vector<std::pair<int, int>>& directions, Precision precision) {
   BoundProgram bound;
   bound.ops = ops;
   bound.shapes = {batch, history_tokens, future_tokens};
@@ -90,6 +91,7 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
   bound.options.scales = std::move(scales);
   bound.options.trainable.assign(trainable.begin(), trainable.end());
   for (const auto& [output, level] : seeds) bound.options.seeds.push_back({output, level});
+  for (const auto& [first, last] : directions) bound.options.directions.push_back({first, last});
   bound.program = compile(bound.ops, bound.shapes, bound.options, isa);
   return bound;
 }
@@ -103,7 +105,7 @@ void bind_calls(Bound& program) {
            "level_weights"_a = std::vector<float>{}, "multiscale"_a = 0.0f, "distill"_a = 0.0f,
            "distill_multiscale"_a = 0.0f, "hidden"_a = 0.0f, "scales"_a = CompileOptions{}.scales,
            "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{},
-           "precision"_a = Precision::float32)
+           "directions"_a = std::vector<std::pair<int, int>>{}, "precision"_a = Precision::float32)
       .def(
           "load",
           [](BoundProgram& self, const ArrayF& theta) {
@@ -201,7 +203,28 @@ void bind_inputs_and_answers(Bound& program) {
                           {static_cast<py::ssize_t>(p.options.seeds.size()), p.shapes.future_tokens,
                            p.shapes.future_tokens, p.future_width()});
           },
-          "Jacobian: (seeds, step of the output, step of the input, width), read-only; 0 for later inputs.");
+          "Jacobian: (seeds, step of the output, step of the input, width), read-only; 0 for later inputs.")
+      .def_property_readonly(
+          "direction",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::tangent, "direction");
+            return input(self, p.program->direction(),
+                         {static_cast<py::ssize_t>(p.options.directions.size()), p.shapes.future_tokens,
+                          p.future_width()});
+          },
+          "Tangent: (directions, future_tokens, width).")
+      .def_property_readonly(
+          "tangent",
+          [](const py::object& self) {
+            auto& p = self.cast<BoundProgram&>();
+            p.require(Mode::tangent, "tangent");
+            return answer(self, p.program->tangent(),
+                          {static_cast<py::ssize_t>(p.options.directions.size()), p.shapes.future_tokens,
+                           p.quantile_width()});
+          },
+          "Tangent: d quantiles along each direction (directions, future_tokens, outputs * levels), "
+          "read-only.");
 }
 
 void bind_training(Bound& program) {
@@ -290,6 +313,7 @@ void bind_program(py::module_& m) {
       .value("infer", Mode::infer)
       .value("vjp", Mode::vjp)
       .value("jacobian", Mode::jacobian)
+      .value("tangent", Mode::tangent)
       .value("train", Mode::train);
   py::enum_<Loss>(m, "Loss", "Training loss.")
       .value("pinball", Loss::pinball)
@@ -323,13 +347,14 @@ void bind_networks(py::module_& m) {
       "with_lora",
       [](const OpList& network, const std::vector<float>& theta, int rank,
          const std::vector<std::string>& linears, std::uint64_t seed) {
-        const Lora lora = with_lora(network, rank, linears);
+        const Lora lora = with_lora(network, rank, linears.empty() ? last_block_linears(network) : linears);
         const std::vector<float> start = lora.start(theta, seed);
         return py::make_tuple(lora.network, std::vector<bool>(lora.trainable.begin(), lora.trainable.end()),
                               ArrayF(static_cast<py::ssize_t>(start.size()), start.data()));
       },
-      "network"_a, "theta"_a, "rank"_a, "linears"_a = kBlockLinears, "seed"_a = 0,
-      "Low-rank adapters: (network, trainable per parameter, weights to start from).");
+      "network"_a, "theta"_a, "rank"_a, "linears"_a = std::vector<std::string>{}, "seed"_a = 0,
+      "Low-rank adapters: (network, trainable per parameter, weights to start from); linears empty: the "
+      "linear ops of the upper half of the blocks.");
 }
 
 }  // namespace emisopt::python

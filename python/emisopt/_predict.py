@@ -38,6 +38,7 @@ class Setting:
     precision: _core.Precision
     levels: tuple[float, ...]
     seeds: tuple[tuple[int, int], ...]
+    directions: tuple[tuple[int, int], ...]
     history_width: int
     future_width: int
     outputs: int
@@ -111,6 +112,7 @@ def _probe_seconds(s: Setting, op: _Op | None) -> float:
         isa=s.isa,
         precision=s.precision,
         seeds=list(s.seeds),
+        directions=list(s.directions),
     )
     weights = 0.05 * np.random.default_rng(0).standard_normal(network.parameter_count)
     program.load(weights.astype(np.float32))
@@ -119,6 +121,8 @@ def _probe_seconds(s: Setting, op: _Op | None) -> float:
         program.weight[:] = 1.0
     if s.mode == _core.Mode.vjp:
         program.seed[:] = 1.0
+    if s.mode == _core.Mode.tangent:
+        program.direction[:] = 0.1
     program.run_context()
     program.run()
     best, calls, begin = np.inf, 0, time.perf_counter()

@@ -21,7 +21,7 @@ from emisopt.forecaster import Forecaster
 
 __all__ = ["AdamW", "Architecture", "Cost", "Parameter", "Program"]
 
-MODES = ("infer", "vjp", "jacobian", "train")
+MODES = ("infer", "vjp", "jacobian", "tangent", "train")
 
 
 class Cost(NamedTuple):
@@ -41,12 +41,15 @@ class Program:
     batch : candidate plans over ONE history (infer, vjp), windows of their own histories (train), else 1
     history, horizon : rows, None: the model's; at most those
     mode : "infer"; "vjp": also the gradient of a cost by the future; "jacobian": also that of every seed;
+        "tangent": also how every quantile changes along directions of the future, by one pass forward;
         "train": loss over a batch and its gradient by the weights
     threads : 0: EMISOPT_THREADS, else the machine's; the bits do not depend on it
     precision : "float32", or "int8" (infer only): products inside the layers on weights rounded per channel
         and activations rounded per row, 1.4 (small) to 3 times as fast; for screening, never for gradients
     isa : "ref", "avx2", "avx512", "vnni"; None: the best of this machine, lowered by EMISOPT_ISA
     seeds : jacobian: (output, level) pairs by index; None: the median of every output
+    directions : tangent: (first, last) future rows that each direction moves; None: one that moves all.
+        Fewer directions than seeds times rows: the cheaper way to a Jacobian
     loss, level_weights, distill, trainable : train: see `kernels/backend.hpp`; `trainable` are beginnings of
         parameter names, empty: all of them
 
@@ -90,6 +93,7 @@ class Program:
         isa: str | None = None,
         *,
         seeds: Sequence[tuple[int, int]] | None = None,
+        directions: Sequence[tuple[int, int]] | None = None,
         loss: str = "pinball",
         level_weights: Sequence[float] = (),
         distill: float = 0.0,
@@ -115,6 +119,8 @@ class Program:
         if seeds is None:
             seeds = [(output, network.middle) for output in range(network.outputs)]
         self._seeds = tuple((int(o), int(q)) for o, q in seeds) if mode == "jacobian" else ()
+        moved = [(0, self.horizon - 1)] if directions is None else directions
+        self._directions = tuple((int(a), int(b)) for a, b in moved) if mode == "tangent" else ()
         kind = precision_of("Program(precision)", precision)
         self._network, self._config = network, config
         self._core = _core.Program(
@@ -131,6 +137,7 @@ class Program:
             distill=distill,
             trainable=_core.trainable_by_name(network, list(trainable)) if trainable else [],
             seeds=list(self._seeds),
+            directions=list(self._directions),
             precision=kind,
         )
         self._precision = kind
@@ -274,6 +281,7 @@ class Program:
                 precision=self._precision,
                 levels=tuple(config.quantiles),
                 seeds=self._seeds,
+                directions=self._directions,
                 history_width=network.history_width,
                 future_width=network.future_width,
                 outputs=network.outputs,
@@ -326,6 +334,16 @@ class Program:
     def jacobian(self) -> Floats32:
         """Jacobian, answer (seeds, step of the output, step of the input, width); read-only."""
         return self._view("jacobian")
+
+    @property
+    def direction(self) -> Floats32:
+        """Tangent, input (directions, horizon, width); rows outside of a direction's own are not read."""
+        return self._view("direction")
+
+    @property
+    def tangent(self) -> Floats32:
+        """Tangent, answer (directions, horizon, outputs * levels): d quantiles along each; read-only."""
+        return self._view("tangent")
 
     @property
     def target(self) -> Floats32:

@@ -107,6 +107,7 @@ ANSWERS = {
     "infer": ["quantiles"],
     "vjp": ["quantiles", "future_gradient"],
     "jacobian": ["quantiles", "jacobian"],
+    "tangent": ["quantiles", "tangent"],
 }
 
 
@@ -115,7 +116,7 @@ def ready(model=TINY, mode="infer", **options):
     made = Program(model, mode=mode, **{"threads": 1, **options})
     made.load()
     rng = np.random.default_rng(4)
-    inputs = {"vjp": ["seed"], "train": ["target", "weight"]}.get(mode, [])
+    inputs = {"vjp": ["seed"], "tangent": ["direction"], "train": ["target", "weight"]}.get(mode, [])
     for name in ["history", "future", *inputs]:
         view = getattr(made, name)
         view[:] = rng.normal(size=view.shape)
@@ -179,6 +180,14 @@ def test_gradient_and_jacobian_agree_and_look_back_only(context, horizon, heads,
     cost = vjp.seed[0].reshape(horizon, outputs, 3)
     expected = np.einsum("toq,oqtsu->su", cost, j)
     np.testing.assert_allclose(vjp.future_gradient[0], expected, atol=1e-4 * max(1, np.abs(expected).max()))
+    moved = [(first, last) for first in range(horizon) for last in range(first, horizon)]
+    tangent = ready(a, "tangent", directions=moved, history=context)
+    tangent.run()
+    for (first, last), direction, got in zip(moved, tangent.direction, tangent.tangent, strict=True):
+        rows = slice(first, last + 1)
+        along = np.einsum("oqtsu,su->toq", j[:, :, :, rows], direction[rows]).reshape(horizon, -1)
+        np.testing.assert_allclose(got, along, atol=1e-4 * max(1, np.abs(along).max()))
+        assert not got[:first].any()
 
 
 def test_named_weights_and_gradients_are_views():
@@ -249,6 +258,8 @@ def test_a_model_that_changed_shape_is_refused(small_forecaster, call):
         ({"threads": -1}, r"Program\(threads\): expected 0 or a number of threads, got -1"),
         ({"mode": "train", "loss": "l2"}, r"Program\(loss\): expected one of pinball, .*, got 'l2'"),
         ({"mode": "jacobian", "seeds": [(2, 0)]}, r"seeds"),
+        ({"mode": "tangent", "directions": [(0, 6)]}, r"directions: expected 0 <= first <= last < 6, got"),
+        ({"mode": "tangent", "directions": []}, r"directions: expected at least one"),
         ({"mode": "train", "trainable": ["hed"]}, r"trainable_by_name\(prefixes\): .* 'hed'"),
     ],
 )
@@ -354,11 +365,16 @@ def test_the_pull_to_the_anchor_is_the_gradient_of_its_penalty():
     np.testing.assert_allclose(np.abs(moved), 1e-3, rtol=1e-2)
 
 
-@pytest.mark.parametrize("mode", ["infer", "vjp", "jacobian", "train"])
+@pytest.mark.parametrize("mode", ["infer", "vjp", "jacobian", "tangent", "train"])
 def test_buffers_of_other_modes_and_early_runs_are_refused(mode):
     p = Program(TINY, mode=mode)
-    own = {"vjp": {"seed", "future_gradient"}, "jacobian": {"jacobian"}, "train": {"target", "gradient"}}
-    for name in {"seed", "future_gradient", "jacobian", "target", "gradient"} - own.get(mode, set()):
+    own = {
+        "vjp": {"seed", "future_gradient"},
+        "jacobian": {"jacobian"},
+        "tangent": {"direction", "tangent"},
+        "train": {"target", "gradient"},
+    }
+    for name in set().union(*own.values()) - own.get(mode, set()):
         with pytest.raises(emisopt.StateError, match=rf"Program.{name}: not in this mode"):
             getattr(p, name)
     with pytest.raises(emisopt.StateError, match="load"):
@@ -393,7 +409,7 @@ def test_a_second_thread_is_refused_and_the_first_is_not_disturbed():
     assert np.array_equal(expected, p.gradient)
 
 
-@pytest.mark.parametrize("mode", ["infer", "vjp", "jacobian"])
+@pytest.mark.parametrize("mode", ["infer", "vjp", "jacobian", "tangent"])
 def test_ten_thousand_runs_keep_no_memory(mode):
     """Of Python's and of the C library's; that none is even asked for is counted in program_test.cpp."""
 

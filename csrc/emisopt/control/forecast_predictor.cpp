@@ -87,16 +87,33 @@ void ForecastPredictor::predict_batch(View median, View upper, ConstView plans, 
 
 void ForecastPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstView plan) {
   session_.jacobian(jacobian_, plan, known_, needed_);
-  const Index rows = static_cast<Index>(horizon_) * outputs(),
-              columns = static_cast<Index>(horizon_) * setpoints_;
+  mix(median_jacobian, upper_jacobian, jacobian_);
+}
+
+void ForecastPredictor::sensitivities(View median, View upper, ConstView plan,
+                                      const std::vector<PlanMove>& moves) {
+  // rows of the network's activations that either way visits
+  const Index h = horizon_, backward = static_cast<Index>(needed_.size()) * outputs() * h * (h + 1) / 2;
+  Index forward = 0;
+  for (const PlanMove& move : moves) forward += h - move.first;
+  if (forward > backward) return Predictor::sensitivities(median, upper, plan, moves);
+  const Index rows = static_cast<Index>(needed_.size()) * h * outputs(),
+              columns = static_cast<Index>(moves.size());
+  if (sensitivities_.rows != rows || sensitivities_.cols != columns) sensitivities_ = Matrix(rows, columns);
+  session_.sensitivities(sensitivities_, plan, known_, moves, needed_);
+  mix(median, upper, sensitivities_);
+}
+
+void ForecastPredictor::mix(View median, View upper, const Matrix& levels) const {
+  const Index rows = static_cast<Index>(horizon_) * outputs();
   const auto block_row = [&](int level, Index r) {
-    return jacobian_.row(block_of_[static_cast<std::size_t>(level)] * rows + r);
+    return levels.row(block_of_[static_cast<std::size_t>(level)] * rows + r);
   };
   for (Index r = 0; r < rows; ++r) {
     const Mix& mix = mix_[static_cast<std::size_t>(r % outputs())];
-    std::copy_n(block_row(median_level_, r), columns, median_jacobian.row(r));
+    std::copy_n(block_row(median_level_, r), levels.cols, median.row(r));
     const double *low = block_row(mix.low, r), *high = block_row(mix.high, r);
-    for (Index c = 0; c < columns; ++c) upper_jacobian(r, c) = low[c] + mix.share * (high[c] - low[c]);
+    for (Index c = 0; c < levels.cols; ++c) upper(r, c) = low[c] + mix.share * (high[c] - low[c]);
   }
 }
 

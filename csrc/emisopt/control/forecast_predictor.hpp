@@ -27,6 +27,8 @@ class ForecastPredictor : public Predictor {
   void predict(View median, View upper, ConstView plan) override;
   void predict_batch(View median, View upper, ConstView plans, int batch) override;
   void jacobian(View median_jacobian, View upper_jacobian, ConstView plan) override;
+  /// Forward through the network where moves are fewer than what limits and costs look at, else backward.
+  void sensitivities(View median, View upper, ConstView plan, const std::vector<PlanMove>& moves) override;
 
  private:
   /// upper = (1 - share) * level[low] + share * level[high]; indexes into the trained levels.
@@ -34,6 +36,9 @@ class ForecastPredictor : public Predictor {
     int low, high;
     double share;
   };
+
+  /// median and upper from rows (needed*H*O, n) of all needed levels.
+  void mix(View median, View upper, const Matrix& levels) const;
 
   ForecastSession session_;
   int horizon_, setpoints_, disturbances_;
@@ -43,6 +48,7 @@ class ForecastPredictor : public Predictor {
   std::vector<int> block_of_;    // (levels) place in needed_, -1: not needed
   Matrix known_;                 // (H,D) or empty
   Matrix quantiles_, jacobian_;  // (B*H, O*Q), (needed*H*O, H*U)
+  Matrix sensitivities_;         // (needed*H*O, moves)
 };
 
 }  // namespace emisopt

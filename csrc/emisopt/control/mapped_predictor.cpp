@@ -64,23 +64,49 @@ void MappedPredictor::predict_batch(View median, View upper, ConstView plans, in
   }
 }
 
-void MappedPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstView plan) {
-  const Index count = base_.outputs(), steps = horizon(), width = steps * setpoints();
-  if (jac_median_.rows != steps * count) {
-    jac_median_ = Matrix(steps * count, width);
+// Room for the base's derivatives.
+void MappedPredictor::fit(Index columns) {
+  const Index count = base_.outputs(), steps = horizon();
+  if (jac_median_.rows != steps * count || jac_median_.cols != columns) {
+    jac_median_ = Matrix(steps * count, columns);
     jac_upper_ = jac_median_;
   }
   if (median_.rows != steps) {
     median_ = Matrix(steps, count);
     upper_ = median_;
   }
+}
+
+void MappedPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstView plan) {
+  fit(Index{horizon()} * setpoints());
   base_.predict(median_, upper_, plan);
   base_.jacobian(jac_median_, jac_upper_, plan);
-  for (Index t = 0; t < steps; ++t) {
+  chain(median_jacobian, upper_jacobian, plan, [&](Index t, int k, auto f) { f(t * setpoints() + k); });
+}
+
+void MappedPredictor::sensitivities(View median, View upper, ConstView plan,
+                                    const std::vector<PlanMove>& moves) {
+  fit(static_cast<Index>(moves.size()));
+  base_.predict(median_, upper_, plan);
+  base_.sensitivities(jac_median_, jac_upper_, plan, moves);
+  chain(median, upper, plan, [&](Index t, int k, auto f) {
+    for (std::size_t m = 0; m < moves.size(); ++m)
+      if (moves[m].setpoint == k && moves[m].first <= t && t <= moves[m].last) f(static_cast<Index>(m));
+  });
+}
+
+template <class Direct>
+void MappedPredictor::chain(View median, View upper, ConstView plan, Direct direct) {
+  const Index count = base_.outputs(), width = median.cols;
+  for (Index t = 0; t < horizon(); ++t) {
     const double *y = median_.row(t), *high = upper_.row(t), *u = plan.row(t), *d = disturbance(t);
+    const auto add_direct = [&](double* row) {
+      for (int k = 0; k < setpoints(); ++k)
+        direct(t, k, [&](Index column) { row[column] += du_[static_cast<std::size_t>(k)]; });
+    };
     for (int j = 0; j < outputs(); ++j) {
-      double* middle = median_jacobian.row(t * outputs() + j);
-      double* top = upper_jacobian.row(t * outputs() + j);
+      double* middle = median.row(t * outputs() + j);
+      double* top = upper.row(t * outputs() + j);
       std::fill_n(middle, width, 0.0);
       std::fill_n(top, width, 0.0);
       upper_point(j, y, high, u, d);  // leaves the slopes at the median in dy_, du_
@@ -88,14 +114,14 @@ void MappedPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstV
       for (Index o = 0; o < count; ++o)
         for (Index c = 0; c < width && raises_[static_cast<std::size_t>(o)] != 0; ++c)
           middle[c] += raises_[static_cast<std::size_t>(o)] * jac_median_(t * count + o, c);
-      for (int k = 0; k < setpoints(); ++k) middle[t * setpoints() + k] += du_[static_cast<std::size_t>(k)];
+      add_direct(middle);
       slopes(j, at_.data(), u, d);
       for (Index o = 0; o < count; ++o) {
         const double slope = dy_[static_cast<std::size_t>(o)];
         const Matrix& own = raises_[static_cast<std::size_t>(o)] > 0 ? jac_upper_ : jac_median_;
         for (Index c = 0; c < width && slope != 0; ++c) top[c] += slope * own(t * count + o, c);
       }
-      for (int k = 0; k < setpoints(); ++k) top[t * setpoints() + k] += du_[static_cast<std::size_t>(k)];
+      add_direct(top);
     }
   }
 }

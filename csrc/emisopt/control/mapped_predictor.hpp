@@ -23,6 +23,7 @@ class MappedPredictor : public Predictor {
   void predict(View median, View upper, ConstView plan) override;
   void predict_batch(View median, View upper, ConstView plans, int batch) override;
   void jacobian(View median_jacobian, View upper_jacobian, ConstView plan) override;
+  void sensitivities(View median, View upper, ConstView plan, const std::vector<PlanMove>& moves) override;
 
  private:
   const double* disturbance(Index step) const;
@@ -30,6 +31,12 @@ class MappedPredictor : public Predictor {
   void slopes(int quantity, const double* y, const double* u, const double* d);
   /// Where quantity j has its upper value, into at_; uses dy_.
   void upper_point(int quantity, const double* median, const double* upper, const double* u, const double* d);
+
+  /// By the chain rule from jac_median_, jac_upper_ of the base; direct(t, k, f): calls f(column) for each
+  /// column that setpoint k of step t belongs to.
+  template <class Direct>
+  void chain(View median, View upper, ConstView plan, Direct direct);
+  void fit(Index columns);
 
   Predictor& base_;
   std::shared_ptr<const SizedMap> map_;

@@ -65,9 +65,11 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
   for (int b = 1; b < moves.blocks(); ++b)
     for (int u = 0; u < moves.setpoints(); ++u)
       if (std::isfinite(moves.setpoint(u).rate)) rate_rows_.emplace_back(b, u);
-  const Index h = moves.horizon(), o = outputs, u = moves.setpoints();
-  jac_median_ = jac_upper_ = Matrix(h * o, h * u);
-  model_.median = model_.upper = Matrix(h * o, n());
+  for (int b = 0; b < moves.blocks(); ++b)
+    for (int u = 0; u < moves.setpoints(); ++u)
+      block_moves_.push_back({u, moves.block_start(b),
+                              b + 1 < moves.blocks() ? moves.block_start(b + 1) - 1 : moves.horizon() - 1});
+  model_.median = model_.upper = Matrix(Index{moves.horizon()} * outputs, n());
   model_.gradient.resize(static_cast<std::size_t>(n()));
   known_curvature_ = hessian_ = Matrix(n(), n());
 }

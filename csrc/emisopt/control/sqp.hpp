@@ -115,10 +115,10 @@ class Sqp {
   double cost_scale_ = 1;
 
   Model model_;
-  Matrix jac_median_, jac_upper_;     // (H*O, H*U) as the predictor writes them
-  Matrix known_curvature_, hessian_;  // (n,n)
-  Curvature learnt_;                  // part 0: the cost's remainder; 1 + l: limit l
-  double stand_in_ = 0;               // diagonal while nothing is learnt of the cost
+  std::vector<PlanMove> block_moves_;  // (n) in the order of the block values
+  Matrix known_curvature_, hessian_;   // (n,n)
+  Curvature learnt_;                   // part 0: the cost's remainder; 1 + l: limit l
+  double stand_in_ = 0;                // diagonal while nothing is learnt of the cost
   double levenberg_ = 0, floor_ = 0;
   std::vector<double> last_x_, last_gradient_;  // (n): where and what the cost's gradient was
   Matrix last_rows_;                            // (limit rows, n) there

@@ -21,24 +21,14 @@ bool all_finite(const Matrix& m) {
   return true;
 }
 
-// Jacobians by block values in units of each setpoint's range: the columns of a block's steps add up.
+// Jacobians by block values in units of each setpoint's range.
 bool Sqp::jacobian(const PlanPoint& p, const SqpTick& tick, std::string& detail) {
-  tick.predictor.jacobian(jac_median_, jac_upper_, p.plan);
-  const int h = moves_.horizon(), users = moves_.setpoints();
-  const auto condense = [&](Matrix& out, const Matrix& full) {
-    std::fill(out.values.begin(), out.values.end(), 0.0);
-    for (int t = 0; t < h; ++t)
-      for (int o = 0; o < outputs_; ++o) {
-        const double* from = full.row(t * outputs_ + o);
-        double* to = out.row(t * outputs_ + o);
-        const double slope = tick.bias.slope(o);
-        for (int s = 0; s <= t; ++s)
-          for (int u = 0; u < users; ++u)
-            to[moves_.block_of(s) * users + u] += from[s * users + u] * moves_.range(u) * slope;
-      }
-  };
-  condense(model_.median, jac_median_);
-  condense(model_.upper, jac_upper_);
+  tick.predictor.sensitivities(model_.median, model_.upper, p.plan, block_moves_);
+  for (Matrix* m : {&model_.median, &model_.upper})
+    for (Index r = 0; r < m->rows; ++r)
+      for (Index k = 0; k < n(); ++k)
+        (*m)(r, k) *= moves_.range(static_cast<int>(k) % moves_.setpoints()) *
+                      tick.bias.slope(static_cast<int>(r) % outputs_);
   if (all_finite(model_.median) && all_finite(model_.upper)) return true;
   const Matrix& bad = all_finite(model_.median) ? model_.upper : model_.median;
   for (Index r = 0; r < bad.rows; ++r)

@@ -10,6 +10,7 @@
 #include "emisopt/features/layout.hpp"
 #include "emisopt/model/config.hpp"
 #include "emisopt/model/network.hpp"
+#include "emisopt/model/plan_move.hpp"
 #include "emisopt/model/prior.hpp"
 #include "kernels/backend.hpp"
 
@@ -75,6 +76,12 @@ class ForecastSession {
   /// J (levels.size()*H*O, H*U): d quantile / d setpoint, physical; block l, row t*O+o, column s*U+u. Exactly
   /// 0 for s > t and where the plan is NaN. `levels` are indexes into config.quantiles.
   void jacobian(View jacobian, ConstView plan, ConstView known, const std::vector<int>& levels);
+  /// S (levels.size()*H*O, moves.size()): d quantile / d move, physical: jacobian() with the columns of each
+  /// move's steps added up, by one pass forward through the network for all levels; the cheaper way when
+  /// moves are fewer than rows. A step whose setpoint is NaN in the plan adds nothing. A program is kept for
+  /// each list of moves that was asked for. Throws InputError for a move beyond horizon or setpoints.
+  void sensitivities(View sensitivities, ConstView plan, ConstView known, const std::vector<PlanMove>& moves,
+                     const std::vector<int>& levels);
   /// Anchors of the outputs (O) of the history set, physical: what the forecast is a change from.
   std::vector<double> anchors() const;
 

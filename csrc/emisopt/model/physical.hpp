@@ -1,9 +1,11 @@
 // The last step of the chain: what the network says in normalised changes, said in physical units, and the
 // chain rule through the scales. A template, so that the fp64 program can be put through the very same code.
 #pragma once
+#include <algorithm>
 #include <cmath>
 
 #include "emisopt/features/layout.hpp"
+#include "emisopt/model/plan_move.hpp"
 
 namespace emisopt {
 
@@ -59,6 +61,51 @@ void jacobian_to_physical(View out, const T* raw, const T* q, ConstView plan, co
           }
       }
     }
+}
+
+/// directions (K, H, future_width), cleared and filled: what each move, 1 physical unit, changes in the
+/// future rows; plan and prior_slopes as above.
+template <class T>
+void moves_to_directions(T* directions, const std::vector<PlanMove>& moves, ConstView plan,
+                         const FeatureLayout& layout, const Scaler& scaler,
+                         const std::vector<double>* prior_slopes = nullptr) {
+  const Index horizon = layout.horizon(), width = layout.future_width();
+  const auto outputs = static_cast<Index>(layout.outputs().size());
+  const auto setpoints = static_cast<Index>(layout.setpoints().size());
+  std::fill_n(directions, static_cast<Index>(moves.size()) * horizon * width, T(0));
+  for (const PlanMove& move : moves) {
+    const auto [level, delta] = layout.plan_columns(move.setpoint);
+    const auto input = static_cast<std::size_t>(layout.setpoints()[static_cast<std::size_t>(move.setpoint)]);
+    for (Index s = move.first; s <= move.last; ++s) {
+      if (std::isnan(plan(s, move.setpoint))) continue;
+      T* row = directions + s * width;
+      row[level] = row[delta] = T(1 / scaler.tags[input].sd);
+      for (Index p = 0; prior_slopes && p < outputs; ++p)
+        row[layout.prior_column(static_cast<int>(p))] =
+            T((*prior_slopes)[static_cast<std::size_t>((s * outputs + p) * setpoints + move.setpoint)]);
+    }
+    directions += horizon * width;
+  }
+}
+
+/// out (L*H*O, K), physical, from tangents (K, H, O*Q) of normalised changes and q (H, O*Q), where they were
+/// taken.
+template <class T>
+void tangents_to_physical(View out, const T* tangents, const T* q, const std::vector<int>& levels,
+                          int level_count, const FeatureLayout& layout, const Scaler& scaler,
+                          const std::vector<double>& anchors) {
+  const Index horizon = layout.horizon(), outputs = static_cast<Index>(layout.outputs().size()),
+              quantiles = outputs * level_count;
+  for (std::size_t l = 0; l < levels.size(); ++l)
+    for (Index t = 0; t < horizon; ++t)
+      for (Index o = 0; o < outputs; ++o) {
+        const auto tag = static_cast<std::size_t>(layout.outputs()[static_cast<std::size_t>(o)]);
+        const Index at = t * quantiles + o * level_count + levels[l];
+        const double slope = scaler.tags[tag].slope(anchors[tag] + static_cast<double>(q[at]));
+        double* row = out.row((static_cast<Index>(l) * horizon + t) * outputs + o);
+        for (Index k = 0; k < out.cols; ++k)
+          row[k] = slope * static_cast<double>(tangents[k * horizon * quantiles + at]);
+      }
 }
 
 }  // namespace emisopt

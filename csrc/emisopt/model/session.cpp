@@ -44,11 +44,12 @@ struct ForecastSession::State {
 
   std::map<int, Compiled> infer;                  // by batch
   std::map<std::vector<int>, Compiled> jacobian;  // by levels
-  long history = 0;                               // counts set_history
-  std::vector<float> context;                     // (history_tokens, history_width)
-  ContextSummary summary;                         // of that context
-  double time0 = kMissing;                        // of the first future row, s
-  Matrix plan_z, known_z;                         // (H, U), (H, D)
+  std::map<std::vector<PlanMove>, Compiled> tangent;
+  long history = 0;            // counts set_history
+  std::vector<float> context;  // (history_tokens, history_width)
+  ContextSummary summary;      // of that context
+  double time0 = kMissing;     // of the first future row, s
+  Matrix plan_z, known_z;      // (H, U), (H, D)
   PriorColumns prior;
   std::vector<double> prior_slopes;  // (H, O, U) of the last jacobian
 
@@ -57,12 +58,14 @@ struct ForecastSession::State {
   Index setpoints() const { return static_cast<Index>(layout.setpoints().size()); }
   Index disturbances() const { return static_cast<Index>(layout.disturbances().size()); }
 
-  std::unique_ptr<Program<float>> compile(Mode mode, int batch, std::vector<kernels::Seed> seeds) const {
+  std::unique_ptr<Program<float>> compile(Mode mode, int batch, std::vector<kernels::Seed> seeds,
+                                          std::vector<kernels::Direction> directions = {}) const {
     kernels::CompileOptions options;
     options.mode = mode;
     options.threads = threads;
     if (mode == Mode::infer) options.precision = precision;
     options.seeds = std::move(seeds);
+    options.directions = std::move(directions);
     for (double level : config.quantiles) options.levels.push_back(static_cast<float>(level));
     auto program =
         kernels::compile(network, {batch, layout.history_tokens(), layout.horizon()}, options, isa);
@@ -94,6 +97,25 @@ struct ForecastSession::State {
       compiled.program = compile(Mode::jacobian, 1, std::move(seeds));
     }
     return ready(compiled);
+  }
+
+  Program<float>& tangent_program(const std::vector<PlanMove>& moves) {
+    Compiled& compiled = tangent[moves];
+    if (!compiled.program) {
+      std::vector<kernels::Direction> directions;
+      for (const PlanMove& move : moves) directions.push_back({move.first, move.last});
+      compiled.program = compile(Mode::tangent, 1, {}, std::move(directions));
+    }
+    return ready(compiled);
+  }
+
+  void expect_levels(const char* where, const std::vector<int>& levels) const {
+    if (levels.empty())
+      throw InputError(std::string(where) + "(levels): expected at least one level, got none");
+    for (int level : levels)
+      if (level < 0 || level >= config.levels())
+        throw InputError(std::string(where) + "(levels): expected 0.." + std::to_string(config.levels() - 1) +
+                         ", got " + std::to_string(level));
   }
 
   void expect_history(const char* where) const {
@@ -162,6 +184,7 @@ void ForecastSession::set_weights(std::span<const float> theta) {
   };
   reload(s.infer);
   reload(s.jacobian);
+  reload(s.tangent);
 }
 
 void ForecastSession::set_history(const History& history, Index end, int hidden) {
@@ -241,12 +264,7 @@ void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
                                const std::vector<int>& levels) {
   State& s = *state_;
   s.expect_history("ForecastSession.jacobian");
-  if (levels.empty())
-    throw InputError("ForecastSession.jacobian(levels): expected at least one level, got none");
-  for (int level : levels)
-    if (level < 0 || level >= s.config.levels())
-      throw InputError("ForecastSession.jacobian(levels): expected 0.." +
-                       std::to_string(s.config.levels() - 1) + ", got " + std::to_string(level));
+  s.expect_levels("ForecastSession.jacobian", levels);
   expect("ForecastSession.jacobian(jacobian)", jacobian, "L*H*O",
          static_cast<Index>(levels.size()) * s.horizon() * s.outputs(), "H*U", s.horizon() * s.setpoints());
   expect("ForecastSession.jacobian(plan)", plan, "H", s.horizon(), "U", s.setpoints());
@@ -256,6 +274,37 @@ void ForecastSession::jacobian(View jacobian, ConstView plan, ConstView known,
   program.run();
   jacobian_to_physical(jacobian, program.jacobian(), program.quantiles(), plan, levels, s.config.levels(),
                        s.layout, s.scaler, s.summary.anchor, s.prior.active() ? &s.prior_slopes : nullptr);
+}
+
+void ForecastSession::sensitivities(View out, ConstView plan, ConstView known,
+                                    const std::vector<PlanMove>& moves, const std::vector<int>& levels) {
+  constexpr const char* kWhere = "ForecastSession.sensitivities";
+  State& s = *state_;
+  s.expect_history(kWhere);
+  s.expect_levels(kWhere, levels);
+  if (moves.empty()) throw InputError(std::string(kWhere) + "(moves): expected at least one, got none");
+  for (std::size_t k = 0; k < moves.size(); ++k) {
+    const PlanMove& m = moves[k];
+    if (m.setpoint < 0 || m.setpoint >= s.setpoints() || m.first < 0 || m.last < m.first ||
+        m.last >= s.horizon())
+      throw InputError(std::string(kWhere) + "(moves[" + std::to_string(k) +
+                       "]): expected a setpoint below " + std::to_string(s.setpoints()) +
+                       " and 0 <= first <= last < " + std::to_string(s.horizon()) + ", got setpoint " +
+                       std::to_string(m.setpoint) + ", steps " + std::to_string(m.first) + ".." +
+                       std::to_string(m.last));
+  }
+  expect("ForecastSession.sensitivities(sensitivities)", out, "L*H*O",
+         static_cast<Index>(levels.size()) * s.horizon() * s.outputs(), "moves",
+         static_cast<Index>(moves.size()));
+  expect("ForecastSession.sensitivities(plan)", plan, "H", s.horizon(), "U", s.setpoints());
+  s.expect_known(kWhere, known);
+  Program<float>& program = s.tangent_program(moves);
+  s.fill_future(program.future(), &plan, known, &s.prior_slopes);
+  moves_to_directions(program.direction(), moves, plan, s.layout, s.scaler,
+                      s.prior.active() ? &s.prior_slopes : nullptr);
+  program.run();
+  tangents_to_physical(out, program.tangent(), program.quantiles(), levels, s.config.levels(), s.layout,
+                       s.scaler, s.summary.anchor);
 }
 
 std::vector<double> ForecastSession::anchors() const {

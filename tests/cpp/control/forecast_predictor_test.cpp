@@ -103,6 +103,31 @@ TEST(ForecastPredictor, JacobianMatchesDifferencesAndIsCausal) {
   EXPECT_LT(worst, 2e-3 * std::max(1.0, largest));
 }
 
+TEST(ForecastPredictor, SensitivitiesAreTheJacobiansColumnsAddedUpEitherWay) {
+  Fixture f;
+  Matrix jm(8, 8), ju(8, 8);
+  f.predictor.jacobian(jm, ju, f.plan);
+  std::vector<PlanMove> few = {{1, 1, 3}, {0, 0, 3}}, many;
+  for (int s = 0; s < 4; ++s)
+    for (int last = s; last < 4; ++last)
+      for (int u = 0; u < 2; ++u) many.push_back({u, s, last});
+  for (const auto& moves : {few, many}) {
+    Matrix m(8, static_cast<Index>(moves.size())), u = m;
+    f.predictor.sensitivities(m, u, f.plan, moves);
+    for (Index r = 0; r < 8; ++r)
+      for (std::size_t k = 0; k < moves.size(); ++k) {
+        double median = 0, upper = 0, size = 0;
+        for (int s = moves[k].first; s <= moves[k].last; ++s) {
+          median += jm(r, s * 2 + moves[k].setpoint);
+          upper += ju(r, s * 2 + moves[k].setpoint);
+          size += std::abs(jm(r, s * 2 + moves[k].setpoint)) + std::abs(ju(r, s * 2 + moves[k].setpoint));
+        }
+        EXPECT_NEAR(m(r, static_cast<Index>(k)), median, 2e-5 * size);
+        EXPECT_NEAR(u(r, static_cast<Index>(k)), upper, 2e-5 * size);
+      }
+  }
+}
+
 TEST(ForecastPredictor, ControllerDecidesThroughTheTransformer) {
   Fixture f;
   std::vector<Setpoint> setpoints = {

@@ -60,6 +60,13 @@ TEST(MappedPredictor, JacobiansAreThoseOfFiniteDifferencesAndCausal) {
     Matrix plan = plan_of(4);
     Matrix median(12, 8), upper(12, 8), a(4, 3), b(4, 3), ha(4, 3), hb(4, 3);
     mapped.jacobian(median, upper, plan);
+    Matrix by_move(12, 3), by_move_upper = by_move;
+    mapped.sensitivities(by_move, by_move_upper, plan, {{0, 0, 1}, {1, 1, 3}, {0, 2, 2}});
+    for (Index r = 0; r < 12; ++r) {
+      EXPECT_NEAR(by_move(r, 0), median(r, 0) + median(r, 2), 1e-9);
+      EXPECT_NEAR(by_move(r, 1), median(r, 3) + median(r, 5) + median(r, 7), 1e-9);
+      EXPECT_NEAR(by_move_upper(r, 2), upper(r, 4), 1e-9);
+    }
     const double e = 1e-5;
     for (int s = 0; s < 4; ++s)
       for (int u = 0; u < 2; ++u) {

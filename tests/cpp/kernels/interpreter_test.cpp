@@ -30,13 +30,17 @@ TEST_P(EveryLevelRuns, LayoutsOfManyShapesHold) {
     const int past = between(0, 9), steps = between(1, 7);
     const OpList any = test::tiny_network(c);
     const std::vector<float> weights = test::tiny_weights<float>(any);
-    for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::train}) {
+    for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::tangent, Mode::train}) {
       CompileOptions o;
       o.mode = mode;
       o.threads = between(1, 3);
       o.levels = test::tiny_levels(c);
       for (int k = 0; k < c.outputs; ++k) o.seeds.push_back({k, 1});
-      const int batch = mode == Mode::jacobian ? 1 : between(1, 5);
+      for (int k = between(1, 9); k > 0; --k) {
+        const int first = between(0, steps - 1);
+        o.directions.push_back({first, between(first, steps - 1)});
+      }
+      const int batch = mode == Mode::jacobian || mode == Mode::tangent ? 1 : between(1, 5);
       auto p = compile(any, {batch, past, steps}, o, GetParam());
       p->load(weights.data());
       const auto rows = static_cast<std::size_t>(batch * steps);

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -46,6 +47,7 @@ class EveryIsa : public testing::TestWithParam<Isa> {
     o.levels = test::tiny_levels(c);
     for (int k = 0; k < c.outputs; ++k)
       for (int l = 0; l < c.levels; l += 2) o.seeds.push_back({k, l});
+    for (int t = 0; t < kSteps; t += 2) o.directions.push_back({t, std::min(t + 1, kSteps - 1)});
     auto p = compile(net, {batch, kHistoryRows, kSteps}, o, GetParam());
     p->load(theta.data());
     const std::size_t windows = static_cast<std::size_t>(batch);
@@ -232,8 +234,8 @@ TEST_P(EveryIsa, LaterRowsCannotReachEarlierQuantiles) {
 }
 
 TEST_P(EveryIsa, RunAllocatesNothing) {
-  for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::train}) {
-    auto p = make(mode, mode == Mode::jacobian ? 1 : 5, 2);
+  for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::tangent, Mode::train}) {
+    auto p = make(mode, mode == Mode::jacobian || mode == Mode::tangent ? 1 : 5, 2);
     const long before = test::allocations();
     for (int i = 0; i < (GetParam() == Isa::ref ? 50 : 10000); ++i) {
       if (i % 10 == 0) p->load(theta.data());
@@ -253,11 +255,12 @@ TEST_P(EveryIsa, RunAllocatesNothing) {
 TEST_P(EveryIsa, RunIsRefusedUntilTheContextFollowedTheWeights) {
   std::vector<float> other = theta;
   for (float& w : other) w *= 1.25f;
-  for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian}) {
+  for (const Mode mode : {Mode::infer, Mode::vjp, Mode::jacobian, Mode::tangent}) {
     CompileOptions o;
     o.mode = mode;
     o.threads = 2;
     o.seeds = {{0, 0}};
+    o.directions = {{0, kSteps - 1}};
     auto p = compile(net, {1, kHistoryRows, kSteps}, o, GetParam());
     const auto refused = [&](auto call, const char* remedy) {
       try {

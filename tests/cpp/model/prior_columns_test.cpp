@@ -127,6 +127,14 @@ TEST_F(PriorSession, TheSessionsJacobianIsThatOfItsForecasts) {
   plan(2, 0) = kMissing;  // an unknown setpoint moves nothing
   Matrix j(kH * kO, kH * kU), up(kH, kO * kQ), down = up;
   session.jacobian(j, plan, known, {1});
+  Matrix forward(kH * kO, kU);  // the same, all steps of a setpoint at once
+  session.sensitivities(forward, plan, known, {{0, 0, kH - 1}, {1, 0, kH - 1}}, {1});
+  for (Index r = 0; r < j.rows; ++r)
+    for (Index u = 0; u < kU; ++u) {
+      double sum = 0, size = 0;
+      for (Index s = 0; s < kH; ++s) sum += j(r, s * kU + u), size += std::abs(j(r, s * kU + u));
+      EXPECT_NEAR(forward(r, u), sum, 2e-5 * size) << r << u;
+    }
   for (Index s = 0; s < kH; ++s)
     for (Index u = 0; u < kU; ++u) {
       const double kept = plan(s, u), h = 0.02 * (u == 0 ? 1 : 20);

@@ -149,6 +149,33 @@ TEST_F(Session, JacobianMatchesFiniteDifferencesAndTheDoubleChain) {
   EXPECT_LE(relative_error(j, chain.jacobian(plan)), 1e-4);
 }
 
+TEST_F(Session, SensitivitiesAreTheJacobiansColumnsAddedUp) {
+  const std::vector<int> levels = {2, 0};
+  const std::vector<PlanMove> moves = {{1, 2, 3}, {0, 0, 0}, {0, 0, 3}, {1, 3, 3}, {0, 1, 2}};
+  for (const bool gap : {false, true}) {
+    if (gap) plan(2, 0) = kMissing;
+    Matrix j(2 * kH * kO, kH * kU), got(2 * kH * kO, static_cast<Index>(moves.size()));
+    session.jacobian(j, plan, known, levels);
+    for (int round = 0; round < 2; ++round) session.sensitivities(got, plan, known, moves, levels);
+    for (Index r = 0; r < j.rows; ++r)
+      for (std::size_t k = 0; k < moves.size(); ++k) {
+        double expected = 0, size = 0;
+        for (Index s = moves[k].first; s <= moves[k].last; ++s) {
+          expected += j(r, s * kU + moves[k].setpoint);
+          size += std::abs(j(r, s * kU + moves[k].setpoint));
+        }
+        EXPECT_NEAR(got(r, static_cast<Index>(k)), expected, 2e-5 * size) << r << ", move " << k;
+      }
+  }
+  std::vector<float> other = forecaster.theta;
+  for (float& w : other) w *= 1.1f;
+  Matrix before(kH * kO, 1), after = before;
+  session.sensitivities(before, plan, known, {{0, 0, 3}}, {1});
+  session.set_weights(other);
+  session.sensitivities(after, plan, known, {{0, 0, 3}}, {1});
+  EXPECT_NE(before.values, after.values);
+}
+
 TEST_F(Session, PredictsWhatTheDoubleChainPredicts) {
   DoubleChain chain(forecaster, past, 100, known, {1});
   const Matrix q = predict(plan), expected = chain.predict(plan);
@@ -327,6 +354,17 @@ TEST_F(Session, RefusesWrongShapes) {
   EXPECT_THROW(session.jacobian(j, plan, known, {3}), InputError);
   EXPECT_THROW(session.jacobian(j, plan, known, {}), InputError);
   EXPECT_THROW(session.predict_batch(q, plan, known, 0), InputError);
+  Matrix s(kH * kO, 1);
+  EXPECT_NE(
+      refusal([&] { session.sensitivities(s, plan, known, {{0, 0, 1}, {1, 0, 1}}, {1}); }).find("moves=2"),
+      std::string::npos);
+  for (const PlanMove bad : {PlanMove{2, 0, 1}, {-1, 0, 1}, {0, -1, 1}, {0, 2, 1}, {0, 0, 4}})
+    EXPECT_NE(toy::message_of<InputError>([&] {
+                session.sensitivities(s, plan, known, {bad}, {1});
+              }).find("moves[0]): expected a setpoint below 2 and 0 <= first <= last < 4"),
+              std::string::npos);
+  EXPECT_THROW(session.sensitivities(s, plan, known, {}, {1}), InputError);
+  EXPECT_THROW(session.sensitivities(s, plan, known, {{0, 0, 1}}, {3}), InputError);
 }
 
 TEST_F(Session, SaysWhatIsMissing) {
