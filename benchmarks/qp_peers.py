@@ -1,7 +1,8 @@
 """The peers of the QP suite, each called as its users call it, timed by its own clock where it has one.
 
 A call returns (x, y, z, seconds): solution, multipliers of rows and bounds (positive at the upper side).
-daqp, piqp, proxsuite, osqp, clarabel report set-up and solve time themselves; quadprog is timed around the call.
+daqp, piqp, proxsuite, osqp, clarabel report set-up and solve time themselves; quadprog is timed around the
+call.
 """
 
 from __future__ import annotations
@@ -37,9 +38,7 @@ def residual(p: Qp, x: Floats, y: Floats, z: Floats) -> float:
     """Largest of primal violation, stationarity and duality gap, absolute, computed here for every solver."""
     rows = p.A @ x
     stationarity = np.abs(p.P @ x + p.q + p.A.T @ y + z).max()
-    violation = max(
-        0.0, *(np.max(v, initial=0.0) for v in (rows - p.u, p.l - rows, x - p.ub, p.lb - x))
-    )
+    violation = max(0.0, *(np.max(v, initial=0.0) for v in (rows - p.u, p.l - rows, x - p.ub, p.lb - x)))
 
     def bound_terms(weight: Floats, low: Floats, high: Floats) -> float:
         side = np.where(weight > 0, high, low)
@@ -106,9 +105,7 @@ def _piqp(solver: Any, p: Qp, tolerance: float, matrix: Callable[[Floats], Any])
     settings.compute_timings = True
     same = p.l == p.u
     a, g = p.A[same], p.A[~same]
-    solver.setup(
-        matrix(p.P), p.q, matrix(a), p.u[same], matrix(g), p.l[~same], p.u[~same], p.lb, p.ub
-    )
+    solver.setup(matrix(p.P), p.q, matrix(a), p.u[same], matrix(g), p.l[~same], p.u[~same], p.lb, p.ub)
     solver.solve()
     r = solver.result
     y = np.zeros(len(p.l))

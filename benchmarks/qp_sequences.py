@@ -1,5 +1,6 @@
-"""QPs as a controller meets them, in closed loop: a plant of first-order lags, limits on its outputs that cost
-when they are broken, rates, bounds. Each solver rolls out its own moves. Synthetic; nothing is measured data.
+"""QPs as a controller meets them, in closed loop: a plant of first-order lags, limits on its outputs that
+cost when they are broken, rates, bounds. Each solver rolls out its own moves. Synthetic; nothing is measured
+data.
 
 The variables are the setpoints of `blocks` coming samples and one slack per output, n of them together:
 
@@ -73,7 +74,11 @@ class Loop:
             pole = np.clip(pole * (1 + 0.005 * self.rng.normal(size=pole.shape)), 0.05, 0.97)
         self.seen = gain, pole
         age = np.arange(self.blocks)[:, None] - np.arange(self.blocks)[None, :]
-        lag = (1 - pole) * gain * np.where(age[..., None, None] >= 0, pole ** np.maximum(age, 0)[..., None, None], 0)
+        lag = (
+            (1 - pole)
+            * gain
+            * np.where(age[..., None, None] >= 0, pole ** np.maximum(age, 0)[..., None, None], 0)
+        )
         j = lag.transpose(0, 2, 1, 3).reshape(self.blocks * OUTPUTS, self.blocks * SETPOINTS)
         moves, n = self.blocks * SETPOINTS, self.n
         difference = np.eye(moves) - np.eye(moves, k=-SETPOINTS)
@@ -129,8 +134,8 @@ class Loop:
 
 
 def wide(n: int, smooth: bool, seed: int = 0) -> tuple[Qp, Qp]:
-    """Many variables (n setpoint values and 4 slacks), few outputs (240 or 256): the same problem dense and with
-    the outputs as variables of their own (sparse: y = Ju are equalities).
+    """Many variables (n setpoint values and 4 slacks), few outputs (240 or 256): the same problem dense and
+    with the outputs as variables of their own (sparse: y = Ju are equalities).
 
     H = block tridiagonal + J'QJ. smooth: step responses; else decaying random Jacobians.
     """

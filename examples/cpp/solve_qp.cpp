@@ -14,8 +14,8 @@ int main() {
   std::vector<double> row_lower{1.5, -HUGE_VAL}, row_upper{HUGE_VAL, 0.2}, l1{HUGE_VAL, 5}, l2{0, 0};
   const QpProblem problem{h.view(), gradient, lower, upper, rows.view(), row_lower, row_upper, l1, l2};
 
-  QpSolver solver(3, 2);     // all memory is taken here
-  solver.prepare(problem);   // what can be done before the sample comes
+  QpSolver solver(3, 2);    // all memory is taken here
+  solver.prepare(problem);  // what can be done before the sample comes
   for (int sample = 0; sample < 3; ++sample) {
     row_upper[1] = 0.2 - 0.4 * sample;
     const QpResult& r = solver.feedback(problem);

@@ -25,8 +25,8 @@ std::span<const double> span_of(const Array& a) { return {a.data(), static_cast<
 QpMethod method_of(const std::string& name) {
   for (const QpMethod m : {QpMethod::automatic, QpMethod::active_set, QpMethod::interior_point})
     if (name == to_string(m)) return m;
-  throw InputError(
-      "qp.solve(method): expected \"automatic\", \"active_set\" or \"interior_point\", got \"" + name + '"');
+  throw InputError("qp.solve(method): expected \"automatic\", \"active_set\" or \"interior_point\", got \"" +
+                   name + '"');
 }
 
 class Solver {

@@ -40,8 +40,8 @@ class Solution:
     objective : penalties of slacks included
     method : "active_set" or "interior_point", the one that gave the answer
     iterations : pivots of the active set method, factorisations of the interior point method
-    primal, dual, complementarity : residuals found by the independent check, relative to the size of their own
-        terms (`csrc/emisopt/qp/residual.cpp`)
+    primal, dual, complementarity : residuals found by the independent check, relative to the size of their
+        own terms (`csrc/emisopt/qp/residual.cpp`)
     conflicts : what cannot hold together, by name
     seconds : wall time of the solver alone
     """
@@ -152,8 +152,8 @@ def solve(
     Notes
     -----
     Dual active set method on the Gram matrix (Goldfarb, Idnani 1983, Math. Programming 27, 1-33), predictor-
-    corrector interior point method (Mehrotra 1992, SIAM J. Optim. 2, 575-601). docs/qp.md has the algorithm on
-    one page and how it compares with other solvers.
+    corrector interior point method (Mehrotra 1992, SIAM J. Optim. 2, 575-601). docs/qp.md has the algorithm
+    on one page and how it compares with other solvers.
 
     Examples
     --------
@@ -206,9 +206,7 @@ def solve(
 
     solver = _core._QpSolver(n, m, max_iterations, tolerance, method)
     call = "solve" if start is None else "solve_from"
-    a = solver.run(
-        call, hessian, gradient, lower, upper, rows, row_lower, row_upper, l1, l2, y0, z0
-    )
+    a = solver.run(call, hessian, gradient, lower, upper, rows, row_lower, row_upper, l1, l2, y0, z0)
     conflicts = []
     if a.status == "infeasible":
         weights, amounts = np.concatenate([a.y, a.z]), dict(a.violated)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emisopt import InputError, ShapeError, qp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from emisopt import InputError, ShapeError, qp
 
 INF = float("inf")
 
@@ -95,7 +96,15 @@ WRONG = {
 
 
 def arguments() -> dict[str, Any]:
-    return {"P": np.eye(2), "q": [0, 0], "A": [[1, 1]], "l": [0], "u": [1], "soft_l1": [1.0], "soft_l2": [0.0]}
+    return {
+        "P": np.eye(2),
+        "q": [0, 0],
+        "A": [[1, 1]],
+        "l": [0],
+        "u": [1],
+        "soft_l1": [1.0],
+        "soft_l2": [0.0],
+    }
 
 
 @pytest.mark.parametrize("name", BAD)

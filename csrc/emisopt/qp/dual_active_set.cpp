@@ -10,14 +10,14 @@ namespace emisopt::detail {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kDefinite = 1e-11;     // least pivot of H, relative to its diagonal
-constexpr double kDependent = 1e-10;    // least new part of a row that joins, squared and relative
-constexpr double kViolated = 1e-13;     // relative to x in the metric of diag(H)
-constexpr double kDoubtful = 1e4;       // up to so many times that, a contradiction may be rounding
-constexpr double kWorthwhile = 0.2;     // candidates are at least this share of the worst violation
-constexpr Index kInverseOrder = 48;     // up to this order L^-1 pays in a cold start
+constexpr double kDefinite = 1e-11;   // least pivot of H, relative to its diagonal
+constexpr double kDependent = 1e-10;  // least new part of a row that joins, squared and relative
+constexpr double kViolated = 1e-13;   // relative to x in the metric of diag(H)
+constexpr double kDoubtful = 1e4;     // up to so many times that, a contradiction may be rounding
+constexpr double kWorthwhile = 0.2;   // candidates are at least this share of the worst violation
+constexpr Index kInverseOrder = 48;   // up to this order L^-1 pays in a cold start
 constexpr signed char kIgnored = 4;
-constexpr int kIdle = 60;               // steps of length zero in a row: cycling
+constexpr int kIdle = 60;  // steps of length zero in a row: cycling
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -259,8 +259,8 @@ bool DualActiveSet::settle() {
     const double limit =
         target_[at(blocking)] < least_[at(blocking)] ? least_[at(blocking)] : most_[at(blocking)];
     for (int i = 0; i < count; ++i)
-      lambda_[at(i)] = std::clamp(lambda_[at(i)] + step * (target_[at(i)] - lambda_[at(i)]), least_[at(i)],
-                                  most_[at(i)]);
+      lambda_[at(i)] =
+          std::clamp(lambda_[at(i)] + step * (target_[at(i)] - lambda_[at(i)]), least_[at(i)], most_[at(i)]);
     event(blocking, limit);
   }
 }
@@ -280,12 +280,13 @@ bool DualActiveSet::join(int k) {
   }
   state_[at(k)] = static_cast<signed char>(side);
   // A held row whose slack has quadratic cost may be wanted on either side of l1.
-  const bool opens = held && l2_[at(k)] > 0 &&
-                     side * (value_[at(k)] - (side > 0 ? high_[at(k)] : low_[at(k)])) > 0;
+  const bool opens =
+      held && l2_[at(k)] > 0 && side * (value_[at(k)] - (side > 0 ? high_[at(k)] : low_[at(k)])) > 0;
   if (opens) {
     products(m, product_.data());
     state_[at(k)] = static_cast<signed char>(2 * side);
-    if (factor_.append(product_.data(), square + 1 / l2_[at(k)], 1e-16)) return push(k, lambda, true, square), true;
+    if (factor_.append(product_.data(), square + 1 / l2_[at(k)], 1e-16))
+      return push(k, lambda, true, square), true;
     pivots_ = max_pivots_ + 1;
     return true;
   }
@@ -331,11 +332,11 @@ bool DualActiveSet::join(int k) {
       state_[at(k)] = 0;
       return false;
     }
-    const double limit =
-        blocking < 0 ? 0 : -way * share[blocking] > 0 ? most_[at(blocking)] : least_[at(blocking)];
+    const double limit = blocking < 0                 ? 0
+                         : -way * share[blocking] > 0 ? most_[at(blocking)]
+                                                      : least_[at(blocking)];
     for (int i = 0; i < count; ++i)
-      lambda_[at(i)] =
-          std::clamp(lambda_[at(i)] - step * way * share[i], least_[at(i)], most_[at(i)]);
+      lambda_[at(i)] = std::clamp(lambda_[at(i)] - step * way * share[i], least_[at(i)], most_[at(i)]);
     lambda += way * step;
     if (blocking >= 0) {
       event(blocking, limit);
@@ -380,8 +381,8 @@ int DualActiveSet::scan() {
   const double *weight = metric_.weight(), *diagonal = metric_.diagonal();
   double size = 0;
   for (Index j = 0; j < n; ++j) size += at_x[j] * at_x[j] * diagonal[j];
-  const double least = kViolated * std::sqrt(size) +
-                       1e-15 * std::sqrt(dense::dot(origin_.data(), origin_.data(), n));
+  const double least =
+      kViolated * std::sqrt(size) + 1e-15 * std::sqrt(dense::dot(origin_.data(), origin_.data(), n));
   for (Index k = 0; k < all; ++k)
     score_[at(k)] = std::max(low_[at(k)] - value_[at(k)], value_[at(k)] - high_[at(k)]) * weight[k];
   for (int i = 0; i < factor_.size(); ++i) score_[at(id_[at(i)])] = 0;
@@ -405,7 +406,8 @@ int DualActiveSet::scan() {
     if (!(score > floor)) continue;
     int place = std::min(count, kCandidates - 1);
     if (count == kCandidates && score <= candidates_[kCandidates - 1].score) continue;
-    for (; place > 0 && candidates_[place - 1].score < score; --place) candidates_[place] = candidates_[place - 1];
+    for (; place > 0 && candidates_[place - 1].score < score; --place)
+      candidates_[place] = candidates_[place - 1];
     candidates_[place] = {static_cast<int>(k), score};
     count = std::min(count + 1, kCandidates);
   }

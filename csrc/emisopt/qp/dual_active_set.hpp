@@ -5,8 +5,9 @@
 // phi_k: 0; on a soft row (|y_k| - l1_k)^2 / (2 l2_k) beyond l1_k. So a slack never is a variable: it is a
 // range for the multiplier (l2 = 0), or 1/l2 on the diagonal once the multiplier has passed l1 (l2 > 0).
 // The method holds the y_k of a working set at the minimiser that their ranges allow, scans all constraints
-// for the worst violated ones, and lets those join one after another (Goldfarb, Idnani 1983; Bartlett, Biegler
-// 2006; Arnstrom, Bemporad, Axehill 2022). The objective of the dual falls at every step, so no set returns.
+// for the worst violated ones, and lets those join one after another (Goldfarb, Idnani 1983; Bartlett,
+// Biegler 2006; Arnstrom, Bemporad, Axehill 2022). The objective of the dual falls at every step, so no set
+// returns.
 #pragma once
 #include <cmath>
 #include <functional>
@@ -54,20 +55,20 @@ class DualActiveSet {
   };
 
   void take_bounds(const QpProblem& p);
-  void start(const QpProblem& p);                       // u0 from g and what is held at its weight
+  void start(const QpProblem& p);  // u0 from g and what is held at its weight
   void open_set(std::span<const double> y, std::span<const double> z);
   End iterate(int max_pivots, const std::function<bool()>* stop);
-  int scan();                                           // fills candidates_
-  bool settle();                                        // y of the set to its minimiser; false: out of pivots
-  bool join(int k);                                     // false: infeasible, multipliers in y, z
+  int scan();        // fills candidates_
+  bool settle();     // y of the set to its minimiser; false: out of pivots
+  bool join(int k);  // false: infeasible, multipliers in y, z
   void push(int k, double lambda, bool beyond, double square);
   void remove(int i);
-  void event(int i, double limit);                      // multiplier i has come to `limit`
-  void hold(int i, double limit);                       // leaves the set, multiplier stays at `limit`
-  void shift_origin(const double* m, double amount);    // u0 -= amount m
+  void event(int i, double limit);                    // multiplier i has come to `limit`
+  void hold(int i, double limit);                     // leaves the set, multiplier stays at `limit`
+  void shift_origin(const double* m, double amount);  // u0 -= amount m
   void ranges(int k, bool beyond, int side, double& low, double& high) const;
-  void products(const double* m, double* out);          // with the members, in their order
-  void position();                                      // x from the multipliers
+  void products(const double* m, double* out);  // with the members, in their order
+  void position();                              // x from the multipliers
   void multipliers();
   double bound(int i) const;
   bool soft(int k) const { return k < metric_.m && l1_[static_cast<std::size_t>(k)] < HUGE_VAL; }
@@ -81,12 +82,12 @@ class DualActiveSet {
   int pivots_ = 0, max_pivots_ = 0, held_ = 0, idle_ = 0;
   std::vector<double> low_, high_, value_, score_;  // (m + n): rows, then bounds; x is value_ from m
   std::vector<double> l1_, l2_;                     // (m)
-  // 0: out; +-1: in the set, at upper or lower side; +-2: in the set, slack open; +-3: held at +-l1, not in it;
-  // 4: out, and not asked again
-  std::vector<signed char> state_;  // (m + n)
-  std::vector<double> origin_, u_, tmp_;                                          // (n)
-  std::vector<double> members_;                                                   // (capacity, stride)
-  std::vector<int> id_, slot_;                                                    // (capacity)
+  // 0: out; +-1: in the set, at upper or lower side; +-2: in the set, slack open; +-3: held at +-l1, not in
+  // it; 4: out, and not asked again
+  std::vector<signed char> state_;        // (m + n)
+  std::vector<double> origin_, u_, tmp_;  // (n)
+  std::vector<double> members_;           // (capacity, stride)
+  std::vector<int> id_, slot_;            // (capacity)
   std::vector<double> lambda_, target_, right_, least_, most_, open_, square_, product_, scattered_;
   Candidate candidates_[kCandidates];
 };

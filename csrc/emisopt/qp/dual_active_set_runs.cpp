@@ -70,8 +70,7 @@ DualActiveSet::End DualActiveSet::feedback(const QpProblem& p, int max_pivots,
   }
   if (held_ > 0)
     for (Index k = 0; k < m; ++k)
-      if (std::abs(state_[at(k)]) == 3 &&
-          !std::isfinite(state_[at(k)] > 0 ? high_[at(k)] : low_[at(k)])) {
+      if (std::abs(state_[at(k)]) == 3 && !std::isfinite(state_[at(k)] > 0 ? high_[at(k)] : low_[at(k)])) {
         state_[at(k)] = 0;
         --held_;
       }

@@ -15,14 +15,14 @@ class GramFactor {
   int capacity() const { return capacity_; }
   void clear() { size_ = 0; }
 
-  /// Joins a member with products `g` (size) with the others and `square` with itself, unless its part that is
-  /// new is below `least` of the square. False: not joined, and meets() can be asked.
+  /// Joins a member with products `g` (size) with the others and `square` with itself, unless its part that
+  /// is new is below `least` of the square. False: not joined, and meets() can be asked.
   bool append(const double* g, double square, double least);
   /// After a refused append: (L L')^-1 g, the combination of members that makes up the refused one.
   void meets(double* combination) const;
 
-  /// (size, size) to fill the lower triangle of, then factorised in one go by seal(). Returns -1, or the first
-  /// member that depends on those before it: the factor is then spoiled.
+  /// (size, size) to fill the lower triangle of, then factorised in one go by seal(). Returns -1, or the
+  /// first member that depends on those before it: the factor is then spoiled.
   View open(int size);
   /// Fills what open() gave with the products of `rows` (size, length).
   void gram(const double* rows, long stride, int length);

@@ -116,8 +116,7 @@ void HessianMetric::backward(double* x) const {
   if (!inverse_ready_) return table_.trsv_transposed(x, factor_.data(), stride_, static_cast<int>(n));
   std::copy_n(x, n, copy_.data());
   std::fill_n(x, n, 0.0);
-  table_.gemv_transposed(x, inverse_.data(), stride_, copy_.data(), static_cast<int>(n),
-                         static_cast<int>(n));
+  table_.gemv_transposed(x, inverse_.data(), stride_, copy_.data(), static_cast<int>(n), static_cast<int>(n));
 }
 
 double HessianMetric::value(int k, const double* x) const {

@@ -27,12 +27,12 @@ class HessianMetric {
   /// Transforms every row now.
   void build_all();
 
-  void forward(double* u) const;                         // u (n) = L^-1 u
-  void backward(double* x) const;                        // x (n) = L'^-1 x
-  void values(double* value, const double* x) const;     // value (m) = rows x
-  void add_rows(double* force, const double* y) const;   // force (n) += rows' y, y (m)
-  double value(int k, const double* x) const;            // of one constraint
-  void build(const int* list, int count);                // so that row() of these is there
+  void forward(double* u) const;                                          // u (n) = L^-1 u
+  void backward(double* x) const;                                         // x (n) = L'^-1 x
+  void values(double* value, const double* x) const;                      // value (m) = rows x
+  void add_rows(double* force, const double* y) const;                    // force (n) += rows' y, y (m)
+  double value(int k, const double* x) const;                             // of one constraint
+  void build(const int* list, int count);                                 // so that row() of these is there
   const double* row(int k) const { return built_.data() + k * stride_; }  // m_k (n)
   /// 1 / sqrt(sum a_j^2 / H_jj): with it, violations of different rows can be compared.
   const double* weight() const { return weight_.data(); }
@@ -52,9 +52,9 @@ class HessianMetric {
   bool inverse_ready_ = false;
   std::vector<double> factor_, inverse_, built_, diagonal_, weight_, work_, block_;
   mutable std::vector<double> copy_;
-  std::vector<char> ready_;       // (m + n) row() is there
-  std::vector<char> few_;         // (m) entries: 0..kFew; kFew + 1: dense
-  std::vector<Entry> entries_;    // (m, kFew)
+  std::vector<char> ready_;     // (m + n) row() is there
+  std::vector<char> few_;       // (m) entries: 0..kFew; kFew + 1: dense
+  std::vector<Entry> entries_;  // (m, kFew)
   struct Range {
     Index first, count;
   };

@@ -28,7 +28,8 @@ constexpr double kEqual = 1e-13;          // bounds closer than this, in scaled 
 InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
   const auto nn = static_cast<std::size_t>(max_variables), mm = static_cast<std::size_t>(max_rows);
   for (auto* v : {&gradient, &lower, &upper, &x, &z, &dx_, &rd_, &rhs_, &rest_}) v->resize(nn);
-  for (auto* v : {&row_lower, &row_upper, &l1, &l2, &y, &eq_y_, &eq_r_, &value_, &dvalue_, &weight_, &push_, &gather_})
+  for (auto* v :
+       {&row_lower, &row_upper, &l1, &l2, &y, &eq_y_, &eq_r_, &value_, &dvalue_, &weight_, &push_, &gather_})
     v->resize(mm);
   hessian.resize(nn * nn);
   factor_.resize(nn * nn);
@@ -88,7 +89,8 @@ void InteriorPoint::row_values(double* value, const double* v) {
 
 void InteriorPoint::add_rows(double* force, const double* push) {
   for (std::size_t f = 0; f < full_.size(); ++f) gather_[f] = push[full_[f]];
-  dense::add_transposed(force, ConstView(full_rows_.data(), static_cast<Index>(full_.size()), n), gather_.data());
+  dense::add_transposed(force, ConstView(full_rows_.data(), static_cast<Index>(full_.size()), n),
+                        gather_.data());
   for (const Entry& e : entries_) force[e.column] += e.value * push[e.row];
 }
 

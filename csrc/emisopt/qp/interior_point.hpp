@@ -57,9 +57,9 @@ class InteriorPoint {
 
   void start(Mode mode);
   void sort_rows();
-  void row_values(double* value, const double* v);      // value (m) = rows v
-  void add_rows(double* force, const double* push);     // force (n) += rows' push
-  void evaluate();  // residuals at the iterate
+  void row_values(double* value, const double* v);   // value (m) = rows v
+  void add_rows(double* force, const double* push);  // force (n) += rows' push
+  void evaluate();                                   // residuals at the iterate
   bool factorise();
   void direction();             // dx and all side directions for the present rtz, rew
   void refine();                // one step of iterative refinement of dx
@@ -83,9 +83,9 @@ class InteriorPoint {
     Index row = 0, column = 0;
     double value = 0;
   };
-  std::vector<Entry> entries_;                          // of the other rows, row by row: all that are not 0
-  std::vector<double> work_;                            // of kernels/dense.hpp
-  std::vector<double> dx_, rd_, rhs_, rest_;            // (n)
+  std::vector<Entry> entries_;                // of the other rows, row by row: all that are not 0
+  std::vector<double> work_;                  // of kernels/dense.hpp
+  std::vector<double> dx_, rd_, rhs_, rest_;  // (n)
   std::vector<double> value_, dvalue_, weight_, push_, gather_;  // (m)
   Mode mode_ = Mode::solve;
   double rho_ = 0, mu_ = 0, primal_ = 0, dual_ = 0;

@@ -154,7 +154,7 @@ void InteriorSolver::unscale(const QpProblem& p) {
   for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
     const double distance = force[j] > 0 ? (p.lower.empty() ? kInf : out_->x[at] - p.lower[at])
-                                      : (p.upper.empty() ? kInf : p.upper[at] - out_->x[at]);
+                                         : (p.upper.empty() ? kInf : p.upper[at] - out_->x[at]);
     if (distance <= length * column[at]) out_->z[at] = -force[j];
   }
 }
@@ -168,8 +168,8 @@ bool InteriorSolver::verified(const QpProblem& p) {
   const double best_objective = out_->objective;
   const QpResidual best = out_->residual;
   unscale(p);
-  out_->residual = qp_residual(p, out_->x, out_->y, out_->z, check_, options_.tolerance,
-                                1e6 * options_.tolerance);
+  out_->residual =
+      qp_residual(p, out_->x, out_->y, out_->z, check_, options_.tolerance, 1e6 * options_.tolerance);
   if (!(out_->residual.worst() < best.worst())) {
     out_->x.swap(best_x);
     out_->y.swap(best_y);

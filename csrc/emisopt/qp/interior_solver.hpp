@@ -1,5 +1,5 @@
-// The interior point method on a caller's problem: scales it, unscales and checks the iterates, and names what
-// cannot hold. Private to qp.
+// The interior point method on a caller's problem: scales it, unscales and checks the iterates, and names
+// what cannot hold. Private to qp.
 #pragma once
 #include <functional>
 #include <vector>
@@ -13,8 +13,8 @@ class InteriorSolver {
  public:
   InteriorSolver(int max_variables, int max_rows, QpOptions options);
 
-  /// Fills `result` (sized and cleared by the caller) with the best iterate that was checked, or, when the hard
-  /// rows cannot hold, with the point of least total violation and the multipliers that prove it.
+  /// Fills `result` (sized and cleared by the caller) with the best iterate that was checked, or, when the
+  /// hard rows cannot hold, with the point of least total violation and the multipliers that prove it.
   void solve(const QpProblem& p, QpResult& result, const std::function<bool()>* stop);
   /// The same, for a problem of which a certificate says that it is infeasible.
   void least_violation(const QpProblem& p, QpResult& result, const std::function<bool()>* stop);

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "emisopt/base/error.hpp"
-#include "emisopt/qp/dense.hpp"
 #include "emisopt/qp/certificate.hpp"
+#include "emisopt/qp/dense.hpp"
 #include "emisopt/qp/dual_active_set.hpp"
 #include "emisopt/qp/interior_solver.hpp"
 #include "emisopt/qp/reduction.hpp"
@@ -15,8 +15,8 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kInnerShare = 1e-2;    // of the tolerance, for a problem without its equalities
-constexpr Index kActiveSetOrder = 320;  // cold starts up to here begin with the active set method
+constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
+constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
 // 0 x is NaN where x is not finite, and a sum keeps it: no branch per entry.
 bool all_finite(ConstView m) {
@@ -124,7 +124,9 @@ const char* to_string(QpStatus s) {
 }
 
 const char* to_string(QpMethod m) {
-  return m == QpMethod::active_set ? "active_set" : m == QpMethod::interior_point ? "interior_point" : "automatic";
+  return m == QpMethod::active_set       ? "active_set"
+         : m == QpMethod::interior_point ? "interior_point"
+                                         : "automatic";
 }
 
 struct QpSolver::Workspace {
@@ -242,14 +244,16 @@ bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End e
     return result.status == QpStatus::infeasible;
   }
   result.status = end == End::stopped ? QpStatus::stopped : QpStatus::max_iterations;
-  // Weights of slacks far above the gradient cost digits: where anything binds, one refinement is always made.
+  // Weights of slacks far above the gradient cost digits: where anything binds, one refinement is always
+  // made.
   if (end == End::converged && dual.binds()) dual.refine(p);
   take(p);
   for (int k = 0; k < 2 && end == End::converged && !(result.residual.worst() <= options.tolerance); ++k) {
     dual.refine(p);
     take(p);
   }
-  if (end == End::converged && result.residual.worst() <= options.tolerance) result.status = QpStatus::optimal;
+  if (end == End::converged && result.residual.worst() <= options.tolerance)
+    result.status = QpStatus::optimal;
   return result.status == QpStatus::optimal || result.status == QpStatus::stopped;
 }
 
@@ -396,8 +400,8 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
   r.method = method;
   r.iterations = iterations;
   for (std::size_t j = 0; j < r.x.size(); ++j)
-    r.objective += r.x[j] * (p.gradient[j] + 0.5 * dense::dot(p.hessian.row(static_cast<Index>(j)), r.x.data(),
-                                                              p.hessian.rows));
+    r.objective += r.x[j] * (p.gradient[j] + 0.5 * dense::dot(p.hessian.row(static_cast<Index>(j)),
+                                                              r.x.data(), p.hessian.rows));
   for (std::size_t i = 0; i < r.y.size(); ++i) {
     if (p.l1.empty() || !std::isfinite(p.l1[i]) || std::abs(r.y[i]) < p.l1[i]) continue;
     const double value = dense::dot(p.rows.row(static_cast<Index>(i)), r.x.data(), p.hessian.rows);

@@ -67,7 +67,8 @@ enum class QpMethod {
 const char* to_string(QpMethod);
 
 struct QpOptions {
-  int max_iterations = 50;  // of the interior point method; the active set method has as many per 4 constraints
+  int max_iterations =
+      50;  // of the interior point method; the active set method has as many per 4 constraints
   double tolerance = 1e-8;  // on QpResidual::worst()
   QpMethod method = QpMethod::automatic;
 };
@@ -80,14 +81,14 @@ struct QpViolation {
 
 struct QpResult {
   QpStatus status = QpStatus::invalid;
-  std::vector<double> x;      // (n) inside the bounds; infeasible: least scaled total violation
+  std::vector<double> x;  // (n) inside the bounds; infeasible: least scaled total violation
   // Multipliers of rows and bounds. Infeasible: the proof (Farkas): A'y + z = 0 while
   // sum y+ upper - y- lower over rows and bounds is negative, checked; 0 where bounds cross by themselves.
-  std::vector<double> y;  // (m)
-  std::vector<double> z;  // (n)
+  std::vector<double> y;      // (m)
+  std::vector<double> z;      // (n)
   std::vector<double> slack;  // (m) violation of soft rows, 0 on hard rows
   double objective = 0;       // slack penalties included
-  int iterations = 0;  // factorisations of the interior point method, pivots of the active set method
+  int iterations = 0;         // factorisations of the interior point method, pivots of the active set method
   QpMethod method = QpMethod::automatic;  // that gave the answer
   QpResidual residual;
   std::vector<QpViolation> violated;  // infeasible only: largest first, at most 8
@@ -116,9 +117,9 @@ class QpSolver {
   /// problem that feedback() will have to solve from scratch.
   bool prepare(const QpProblem& problem);
 
-  /// A problem with the H and rows of the last call (by value; they are not looked at again until the answer is
-  /// checked). Starts from the multipliers given, or, without any, from the working set and factor of the last
-  /// call, bit for bit.
+  /// A problem with the H and rows of the last call (by value; they are not looked at again until the answer
+  /// is checked). Starts from the multipliers given, or, without any, from the working set and factor of the
+  /// last call, bit for bit.
   const QpResult& feedback(const QpProblem& problem, std::span<const double> y = {},
                            std::span<const double> z = {}, const std::function<bool()>* stop = nullptr);
 

@@ -10,9 +10,9 @@ namespace emisopt::detail {
 namespace {
 
 constexpr char kKept = 0, kFixed = 1, kDetermined = 2;
-constexpr Index kLeastOrder = 24;      // below, solving as it is costs less
-constexpr double kLeastPivot = 0.01;   // of the largest coefficient of its row
-constexpr Index kChunk = 32;           // rows of W taken together, up to their last entry
+constexpr Index kLeastOrder = 24;     // below, solving as it is costs less
+constexpr double kLeastPivot = 0.01;  // of the largest coefficient of its row
+constexpr Index kChunk = 32;          // rows of W taken together, up to their last entry
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -201,7 +201,8 @@ QpProblem Reduction::reduce(const QpProblem& p) {
         continue;
       }
       constant += a[j] * offset_[at(j)];
-      if (kind_[at(j)] == kDetermined) dense::axpy(out, a[j], combination_.data() + place_[at(j)] * kept, kept);
+      if (kind_[at(j)] == kDetermined)
+        dense::axpy(out, a[j], combination_.data() + place_[at(j)] * kept, kept);
     }
     row_lower_[at(to)] = p.row_lower[at(i)] - constant;
     row_upper_[at(to)] = p.row_upper[at(i)] - constant;
@@ -257,7 +258,8 @@ void Reduction::restore(const QpProblem& p, std::span<const double> v, std::span
 }
 
 // What rounding has piled up over the steps: the same recursion for the forces that are left.
-void Reduction::correct(const QpProblem& p, std::span<const double> x, std::span<double> y, std::span<double> z) {
+void Reduction::correct(const QpProblem& p, std::span<const double> x, std::span<double> y,
+                        std::span<double> z) {
   const Index n = p.hessian.rows;
   dense::multiply(force_.data(), p.hessian, x.data());
   for (Index j = 0; j < n; ++j) force_[at(j)] += p.gradient[at(j)] + z[at(j)];
@@ -269,8 +271,13 @@ void Reduction::correct(const QpProblem& p, std::span<const double> x, std::span
     y[at(steps_[s].row)] += change;
     dense::axpy(force_.data(), change, a, n);
   }
-  for (Index j = 0; j < n; ++j)
-    if (kind_[at(j)] == kFixed) z[at(j)] -= force_[at(j)];
+  // A bound takes up what stationarity lacks: then it is a term of the duality gap, which is checked.
+  for (Index j = 0; j < n; ++j) {
+    const double taken = z[at(j)] - force_[at(j)];
+    const auto& side = taken > 0 ? p.upper : p.lower;
+    if (kind_[at(j)] == kFixed || (kind_[at(j)] == kKept && !side.empty() && std::isfinite(side[at(j)])))
+      z[at(j)] = taken;
+  }
 }
 
 }  // namespace emisopt::detail

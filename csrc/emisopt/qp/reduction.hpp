@@ -36,13 +36,13 @@ class Reduction {
     Index row, pivot;
   };
   const kernels::DenseTable& table_;
-  std::vector<Step> steps_;            // equalities that go, in the order of elimination
-  std::vector<Index> kept_, rows_;     // variables, rows that stay
-  std::vector<Index> place_;           // (n) of a variable among kept_ or steps_
-  std::vector<char> kind_;             // (n) kept, fixed, determined
-  std::vector<char> seen_, gone_;      // (n), (m)
-  std::vector<double> combination_;    // (steps, kept) W
-  std::vector<double> offset_;         // (n) x0
+  std::vector<Step> steps_;          // equalities that go, in the order of elimination
+  std::vector<Index> kept_, rows_;   // variables, rows that stay
+  std::vector<Index> place_;         // (n) of a variable among kept_ or steps_
+  std::vector<char> kind_;           // (n) kept, fixed, determined
+  std::vector<char> seen_, gone_;    // (n), (m)
+  std::vector<double> combination_;  // (steps, kept) W
+  std::vector<double> offset_;       // (n) x0
   std::vector<double> hessian_, matrix_, gradient_, lower_, upper_, row_lower_, row_upper_, l1_, l2_;
   std::vector<double> weight_, force_, work_;
 };

@@ -19,9 +19,9 @@ double at(std::span<const double> v, Index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
 }
 
-// An equality's largest term says how large the free variables that it determines might have been: states that stand
-// still because forces cancel are judged by the forces. size (n) is raised to that; returns the largest energy
-// that belongs to one of them.
+// An equality's largest term says how large the free variables that it determines might have been: states
+// that stand still because forces cancel are judged by the forces. size (n) is raised to that; returns the
+// largest energy that belongs to one of them.
 double sizes_of_equalities(const QpProblem& p, std::span<const double> x, double* size) {
   double energy = 0;
   const Index n = p.hessian.rows;
@@ -36,7 +36,8 @@ double sizes_of_equalities(const QpProblem& p, std::span<const double> x, double
       term = std::max(term, std::abs(a[j] * x[static_cast<std::size_t>(j)]));
     }
     for (Index j = next_entry(a, 0, n); j < n; j = next_entry(a, j + 1, n)) {
-      if (!(std::abs(a[j]) > 0.5 * largest) || at(p.lower, j, -kInf) > -kInf || at(p.upper, j, kInf) < kInf) continue;
+      if (!(std::abs(a[j]) > 0.5 * largest) || at(p.lower, j, -kInf) > -kInf || at(p.upper, j, kInf) < kInf)
+        continue;
       size[j] = std::max(size[j], term / std::abs(a[j]));
       energy = std::max(energy, 0.5 * p.hessian(j, j) * size[j] * size[j]);
     }
@@ -65,7 +66,8 @@ class Sizes {
     for (Index j = 0; j < p.hessian.rows; ++j) {
       const double g = std::abs(p.gradient[static_cast<std::size_t>(j)]);
       double curvature = 0;  // the sum, not the sum of sizes: along a null direction of H they may be huge
-      for (Index k = 0; k < p.hessian.rows; ++k) curvature += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
+      for (Index k = 0; k < p.hessian.rows; ++k)
+        curvature += p.hessian(j, k) * x[static_cast<std::size_t>(k)];
       terms += (g + 0.5 * std::abs(curvature)) * std::abs(x[static_cast<std::size_t>(j)]);
       const double step = std::min(box(j), p.hessian(j, j) > 0 ? g / p.hessian(j, j) : kInf);
       if (std::isfinite(box(j))) {
@@ -94,7 +96,8 @@ class Sizes {
     const double g = std::abs(p_.gradient[static_cast<std::size_t>(j)]), h = p_.hessian(j, j);
     double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy_ / h)) : kInf);
     if (g > 0) step = std::min(step, energy_ / g);
-    const double size = std::max({std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0, determined_[j]});
+    const double size =
+        std::max({std::abs(x_[static_cast<std::size_t>(j)]), std::isfinite(step) ? step : 0, determined_[j]});
     return size > 0 ? size : 1;
   }
   double box(Index j) const {
@@ -106,8 +109,8 @@ class Sizes {
   double *known_, *determined_;
 };
 
-// A row without entries has no size but its bounds', and 0 <= -1e-17 is meant to hold: the largest bound of all
-// rows counts.
+// A row without entries has no size but its bounds', and 0 <= -1e-17 is meant to hold: the largest bound of
+// all rows counts.
 double size_of_empty_row(const QpProblem& p) {
   double size = 0;
   for (const auto& bounds : {p.row_lower, p.row_upper})
@@ -223,7 +226,8 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
   return r;
 }
 
-// The same from products with H and the rows alone, every size replaced by a smaller one: never below exact().
+// The same from products with H and the rows alone, every size replaced by a smaller one: never below
+// exact().
 QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const double> y,
                  std::span<const double> z, std::span<double> memory) {
   const Index n = p.hessian.rows, m = p.rows.rows;
@@ -250,7 +254,8 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
   }
   double energy =
       together(std::max({terms, boxed, sizes_of_equalities(p, x, part)}), open ? std::exp(logs / open) : 0);
-  const double negligible = kNegligible * energy;  // over reach it rises with the energy, so this is below exact()'s
+  const double negligible =
+      kNegligible * energy;  // over reach it rises with the energy, so this is below exact()'s
   const double floor = energy > 0 ? energy : 1;
 
   QpResidual r;
@@ -292,7 +297,8 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
   }
 
   for (Index j = 0; j < n; ++j) part[j] = std::abs(force[j]);  // of the curvature's terms, at least this
-  for (Index j = 0; j < n; ++j) force[j] += p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
+  for (Index j = 0; j < n; ++j)
+    force[j] += p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
   for (Index i = 0; i < m; ++i) add_row(force, part, p.rows.row(i), y[static_cast<std::size_t>(i)], n);
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);
@@ -301,7 +307,8 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     if (force[j] != 0) r.dual = std::max(r.dual, size > 0 ? std::abs(force[j]) / size : kInf);
     nan |= !(std::abs(force[j]) < kInf);
     const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
-    const Side sides[] = {{std::max(0.0, -z[k]), x[k] - low, kInf, 0}, {std::max(0.0, z[k]), high - x[k], kInf, 0}};
+    const Side sides[] = {{std::max(0.0, -z[k]), x[k] - low, kInf, 0},
+                          {std::max(0.0, z[k]), high - x[k], kInf, 0}};
     for (const Side& side : sides) {
       r.primal = std::max(r.primal, side.violation() / reach[j]);
       gap += side.room_gap();

@@ -91,7 +91,8 @@ TEST(DualActiveSet, FeedbackWithKnownMatricesAgreesWithAFreshSolve) {
       if (tick == 5) c.row_upper[3] = kInf;             // a side that was there is gone
       if (tick == 6) c.l1[2] = 20;                      // a weight changes: other entries of the factor
       if (tick == 7) c.lower[1] = c.upper[1] = c.x[1];  // a variable is held
-      const QpResult& a = tick % 3 == 2 ? loop.feedback(c.problem(), last.y, last.z) : loop.feedback(c.problem());
+      const QpResult& a =
+          tick % 3 == 2 ? loop.feedback(c.problem(), last.y, last.z) : loop.feedback(c.problem());
       const QpResult& b = fresh.solve(c.problem());
       ASSERT_EQ(a.status, QpStatus::optimal) << round << ' ' << tick;
       ASSERT_EQ(b.status, QpStatus::optimal) << round << ' ' << tick;

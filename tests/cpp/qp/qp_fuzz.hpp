@@ -1,5 +1,5 @@
-// Random and adversarial QPs of which something is known for sure: a feasible point, a proof that there is none,
-// or that the data is no problem at all. What a solver may then never say is counted.
+// Random and adversarial QPs of which something is known for sure: a feasible point, a proof that there is
+// none, or that the data is no problem at all. What a solver may then never say is counted.
 #pragma once
 #include <chrono>
 
@@ -21,8 +21,8 @@ struct FuzzCase {
 };
 
 /// One of: plain, rank-deficient, degenerate (copies and sums of rows, rows through one vertex), badly scaled
-/// (1e-8..1e8 in units, rows and cost), contradicting rows (combined from others, so that no row does it alone),
-/// hair's-breadth contradictions, NaN and infinity in any place.
+/// (1e-8..1e8 in units, rows and cost), contradicting rows (combined from others, so that no row does it
+/// alone), hair's-breadth contradictions, NaN and infinity in any place.
 inline FuzzCase fuzz_case(Rng& rng) {
   const int n = 1 + static_cast<int>(rng.below(8)), m = static_cast<int>(rng.below(12));
   const int kind = static_cast<int>(rng.below(8));
@@ -67,8 +67,8 @@ inline FuzzCase fuzz_case(Rng& rng) {
       if (c.row_upper[at(i)] == kInf) c.row_upper[at(i)] = c.row_value(i, c.x) + 1;
       for (int j = 0; j < n; ++j) c.rows(m - 1, j) += share * c.rows(i, j);
       most += share * std::abs(c.row_upper[at(i)]);
-      c.row_lower[at(m - 1)] = i == 0 ? share * c.row_upper[at(i)]
-                                      : c.row_lower[at(m - 1)] + share * c.row_upper[at(i)];
+      c.row_lower[at(m - 1)] =
+          i == 0 ? share * c.row_upper[at(i)] : c.row_lower[at(m - 1)] + share * c.row_upper[at(i)];
     }
     c.row_lower[at(m - 1)] += std::pow(10, rng.uniform(-5, 2)) * (1 + most);
     c.row_upper[at(m - 1)] = kInf;
@@ -126,10 +126,13 @@ inline FuzzCount fuzz(std::uint64_t seed, long count) {
         const double mine = f.c.objective(got.x);
         const QpResidual fresh = qp_residual(p, got.x, got.y, got.z);
         bool wrong = !(fresh.worst() <= 1e-8);
-        if (f.truth == Truth::feasible) {  // x is feasible there: nothing optimal costs more
+        if (f.truth ==
+            Truth::feasible) {  // x is feasible there: nothing optimal costs more, on the box's scale
+          const auto finite = [](double v) { return std::isfinite(v) ? std::abs(v) : 0; };
           double size = 1e-300;
           for (std::size_t j = 0; j < got.x.size(); ++j)
-            size += std::abs(f.c.gradient[j]) * (std::abs(got.x[j]) + std::abs(f.c.x[j]));
+            size += std::abs(f.c.gradient[j]) *
+                    (std::abs(got.x[j]) + std::abs(f.c.x[j]) + finite(f.c.lower[j]) + finite(f.c.upper[j]));
           const double known = f.c.objective(f.c.x);
           wrong |= mine > known + 1e-6 * (size + std::abs(known));
           wrong |= interior.solve(p).status == QpStatus::infeasible;

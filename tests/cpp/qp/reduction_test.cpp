@@ -23,8 +23,8 @@ QpCase stages(Rng& rng, int count, bool backwards) {
     c.gradient[at] = rng.normal();
     if (j >= states) c.lower[at] = -0.5, c.upper[at] = 0.5;
   }
-  c.hessian(0, 1) = c.hessian(1, 0) = 0.05;               // states coupled
-  c.hessian(2, states) = c.hessian(states, 2) = 0.05;     // a state with an input
+  c.hessian(0, 1) = c.hessian(1, 0) = 0.05;            // states coupled
+  c.hessian(2, states) = c.hessian(states, 2) = 0.05;  // a state with an input
   c.hessian(0, 0) = c.hessian(1, 1) = c.hessian(2, 2) = 1;
   for (int k = 0; k < count; ++k)
     for (int s = 0; s < kStates; ++s) {
@@ -71,8 +71,9 @@ TEST(Reduction, FixedVariablesGoAndGetTheirMultipliersBack) {
   QpSolver solver(40, 10);
   for (int round = 0; round < 50; ++round) {
     QpCase c = known_case(rng, 40, 10, 44);
-    for (int j = 0; j < 12; ++j) c.lower[static_cast<std::size_t>(j)] = c.upper[static_cast<std::size_t>(j)] =
-        c.x[static_cast<std::size_t>(j)];
+    for (int j = 0; j < 12; ++j)
+      c.lower[static_cast<std::size_t>(j)] = c.upper[static_cast<std::size_t>(j)] =
+          c.x[static_cast<std::size_t>(j)];
     detail::Reduction reduction(40, 10);
     ASSERT_TRUE(reduction.worthwhile(c.problem()));
     EXPECT_LE(reduction.reduce(c.problem()).hessian.rows, 28);
