@@ -41,7 +41,7 @@ FuelCostConfig make_fuel_cost(double period_s, int efficiency, int reagent_flow,
 
 ControllerConfig make_controller_config(int blocks, int max_iterations, double deadline_s, double trust,
                                         const std::string& bias, double bias_gain, int max_hold,
-                                        double limit_margin) {
+                                        double limit_margin, double slack_l1, double kkt_tolerance) {
   ControllerConfig c;
   c.blocks = blocks;
   c.max_iterations = max_iterations;
@@ -50,6 +50,8 @@ ControllerConfig make_controller_config(int blocks, int max_iterations, double d
   c.bias_gain = bias_gain;
   c.max_hold = max_hold;
   c.limit_margin = limit_margin;
+  c.slack_l1 = slack_l1;
+  c.kkt_tolerance = kkt_tolerance;
   using Bias = ControllerConfig::Bias;
   if (bias == "none")
     c.bias = Bias::none;
@@ -179,7 +181,7 @@ void bind_parts(py::module_& m) {
       .def(py::init(&make_controller_config), py::kw_only(), "blocks"_a = c.blocks,
            "max_iterations"_a = c.max_iterations, "deadline_s"_a = c.deadline_s, "trust"_a = c.trust,
            "bias"_a = "none", "bias_gain"_a = c.bias_gain, "max_hold"_a = c.max_hold,
-           "limit_margin"_a = c.limit_margin);
+           "limit_margin"_a = c.limit_margin, "slack_l1"_a = c.slack_l1, "kkt_tolerance"_a = c.kkt_tolerance);
   py::class_<Envelope>(m, "Envelope", "Where the training rows lay: mean and precision of (u, d).")
       .def(py::init<>())
       .def(py::init([](const Array& mean, const Array& precision, double radius2, double weight) {
