@@ -3,7 +3,9 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
+#include <tuple>
 
 #include "arrays.hpp"
 #include "emisopt/features/windows.hpp"
@@ -19,7 +21,7 @@ using std::pair;
 // A session and the sizes that its arguments must have.
 struct BoundSession {
   ForecastSession session;
-  long horizon, outputs, setpoints, disturbances, levels;
+  long horizon, outputs, setpoints, disturbances, levels, history_tokens, history_width, future_width;
 
   BoundSession(const Forecaster& f, int threads, kernels::Precision precision)
       : session(f, kernels::isa_level(), threads, precision),
@@ -27,13 +29,22 @@ struct BoundSession {
         outputs(static_cast<long>(f.layout.outputs().size())),
         setpoints(static_cast<long>(f.layout.setpoints().size())),
         disturbances(static_cast<long>(f.layout.disturbances().size())),
-        levels(f.config.levels()) {}
+        levels(f.config.levels()),
+        history_tokens(f.layout.history_tokens()),
+        history_width(f.layout.history_width()),
+        future_width(f.layout.future_width()) {}
 
   void check_plan(const char* where, const Array& plan) const {
     require_shape(where, plan, {{"H", horizon}, {"U", setpoints}});
   }
   void check_known(const char* where, const Array& known) const {
     require_shape(where, known, {{"H", horizon}, {"D", disturbances}});
+  }
+  void check_levels(const char* where, const std::vector<int>& asked) const {
+    for (const int level : asked)
+      if (level < 0 || level >= levels)
+        throw InputError(std::string(where) + ": expected 0.." + std::to_string(levels - 1) + ", got " +
+                         std::to_string(level));
   }
 };
 
@@ -69,10 +80,7 @@ Array predict_batch(BoundSession& self, const Array& plans, const Array& known) 
 Array jacobian(BoundSession& self, const Array& plan, const Array& known, const std::vector<int>& levels) {
   self.check_plan("jacobian(plan)", plan);
   self.check_known("jacobian(known)", known);
-  for (const int level : levels)
-    if (level < 0 || level >= self.levels)
-      throw InputError("jacobian(levels): expected 0.." + std::to_string(self.levels - 1) + ", got " +
-                       std::to_string(level));
+  self.check_levels("jacobian(levels)", levels);
   const auto count = static_cast<py::ssize_t>(levels.size());
   Array out({count, py::ssize_t{self.horizon}, py::ssize_t{self.outputs}, py::ssize_t{self.horizon},
              py::ssize_t{self.setpoints}});
@@ -83,6 +91,39 @@ Array jacobian(BoundSession& self, const Array& plan, const Array& known, const 
     self.session.jacobian(j, given, coming, levels);
   }
   return out;
+}
+
+Array sensitivities(BoundSession& self, const Array& plan, const Array& known,
+                    const std::vector<std::tuple<int, int, int>>& moves, const std::vector<int>& levels) {
+  self.check_plan("sensitivities(plan)", plan);
+  self.check_known("sensitivities(known)", known);
+  self.check_levels("sensitivities(levels)", levels);
+  std::vector<PlanMove> list;
+  for (const auto& [setpoint, first, last] : moves) list.push_back({setpoint, first, last});
+  const auto count = static_cast<py::ssize_t>(levels.size()), width = static_cast<py::ssize_t>(list.size());
+  Array out({count, py::ssize_t{self.horizon}, py::ssize_t{self.outputs}, width});
+  {
+    View s(out.mutable_data(), count * self.horizon * self.outputs, width);
+    const ConstView given = view(plan), coming = view(known);
+    py::gil_scoped_release nogil;
+    self.session.sensitivities(s, given, coming, list, levels);
+  }
+  return out;
+}
+
+pair<py::array_t<float>, py::array_t<float>> tokens(BoundSession& self, const std::optional<Array>& plan,
+                                                    const Array& known) {
+  if (plan) self.check_plan("tokens(plan)", *plan);
+  self.check_known("tokens(known)", known);
+  std::vector<float> history, future;
+  {
+    const ConstView given = plan ? view(*plan) : ConstView{};
+    const ConstView coming = view(known);
+    py::gil_scoped_release nogil;
+    self.session.tokens(history, future, plan ? &given : nullptr, coming);
+  }
+  return {py::array_t<float>({self.history_tokens, self.history_width}, history.data()),
+          py::array_t<float>({self.horizon, self.future_width}, future.data())};
 }
 
 ForecasterConfig make_config(int context, int horizon, int patch, int width, int heads, int kv_heads,
@@ -188,7 +229,20 @@ void bind_forecaster(py::module_& m) {
             }
             return box;
           },
-          "(tags, 2): where the training rows lay, 0.5 % and 99.5 %, physical.");
+          "(tags, 2): where the training rows lay, 0.5 % and 99.5 %, physical.")
+      .def_property_readonly(
+          "scales",
+          [](const Forecaster& f) {
+            Array out({static_cast<py::ssize_t>(f.scaler.tags.size()), py::ssize_t{4}});
+            for (std::size_t i = 0; i < f.scaler.tags.size(); ++i) {
+              const TagScale& scale = f.scaler.tags[i];
+              const double columns[] = {scale.log ? 1.0 : 0.0, scale.offset, scale.mean, scale.sd};
+              std::copy_n(columns, 4, out.mutable_data(static_cast<py::ssize_t>(i)));
+            }
+            return out;
+          },
+          "(tags, 4): log, offset, mean, sd. z = (g(y) - mean) / sd with g(y) = y where log is 0, else\n"
+          "g(y) = log(max(y, 0) + offset).");
   py::class_<BoundSession>(m, "ForecastSession", "Compiled programs of one forecaster; one thread at a time.")
       .def(py::init<const Forecaster&, int, kernels::Precision>(), "forecaster"_a, "threads"_a = 0,
            "precision"_a = kernels::Precision::float32)
@@ -205,6 +259,13 @@ void bind_forecaster(py::module_& m) {
            "plans (B, H, U), known (H, D) -> quantiles (B, H, O, Q), physical.")
       .def("jacobian", &jacobian, "plan"_a.noconvert(), "known"_a.noconvert(), "levels"_a,
            "d quantile / d setpoint, physical: (levels, H, O, H, U); exactly 0 for later setpoints.")
+      .def("sensitivities", &sensitivities, "plan"_a.noconvert(), "known"_a.noconvert(), "moves"_a,
+           "levels"_a,
+           "moves: (setpoint, first step, last step), raised by one amount -> (levels, H, O, moves), "
+           "physical.")
+      .def("tokens", &tokens, "plan"_a.noconvert(), "known"_a.noconvert(),
+           "What the network is given, normalised: history (tokens, width) and, for a plan, future (H, "
+           "width);\ncolumns as history_names and future_names of the forecaster have them.")
       .def_property_readonly(
           "anchors", [](const BoundSession& s) { return to_array(s.session.anchors()); },
           "(O,) physical: what the forecast is a change from.");

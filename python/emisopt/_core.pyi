@@ -1845,6 +1845,12 @@ class Forecaster:
         What its checkpoint keeps of the mechanistic prior, as JSON; empty: there is none.
         """
     @property
+    def scales(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (tags, 4): log, offset, mean, sd. z = (g(y) - mean) / sd with g(y) = y where log is 0, else
+        g(y) = log(max(y, 0) + offset).
+        """
+    @property
     def tags(self) -> TagMap:
         ...
     @property
@@ -1870,9 +1876,18 @@ class ForecastSession:
         """
         plans (B, H, U), known (H, D) -> quantiles (B, H, O, Q), physical.
         """
+    def sensitivities(self, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64], moves: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]], levels: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        moves: (setpoint, first step, last step), raised by one amount -> (levels, H, O, moves), physical.
+        """
     def set_history(self, history: History, end: typing.SupportsInt | typing.SupportsIndex, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         """
         Reads the `context` rows that end before row `end`; the newest `hidden` without their outputs.
+        """
+    def tokens(self, plan: numpy.typing.NDArray[numpy.float64] | None, known: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32]]:
+        """
+        What the network is given, normalised: history (tokens, width) and, for a plan, future (H, width);
+        columns as history_names and future_names of the forecaster have them.
         """
     @property
     def anchors(self) -> numpy.typing.NDArray[numpy.float64]:
@@ -2598,7 +2613,7 @@ class ControllerConfig:
     """
     How the controller searches.
     """
-    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001) -> None:
+    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001, slack_l1: typing.SupportsFloat | typing.SupportsIndex = 0.0, kkt_tolerance: typing.SupportsFloat | typing.SupportsIndex = 1e-05) -> None:
         ...
 class Envelope:
     """

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import emisopt
+import emisopt.engine
 from emisopt import Forecaster
 from emisopt.permit import load_permit
 
@@ -423,3 +424,77 @@ def test_summary_is_a_series(small_forecaster):
     buffer = io.StringIO()
     print(small_forecaster.summary(), file=buffer)
     assert "24 back, 12 ahead" in small_forecaster.summary()["rows"]
+
+
+# ---- the session of the core: what other programs need to run the same network ---------------------------
+
+
+@pytest.fixture(scope="module")
+def session_of_boiler():
+    history, tags = emisopt.plants.Boiler(seed=3).simulate_history(days=2)
+    f = Forecaster(**SMALL, quantiles=(0.05, 0.5, 0.95)).fit(history, tags=tags, progress=False)
+    session = emisopt._core.ForecastSession(f.core_, 1)
+    rows = emisopt.history.to_history(history, tags)
+    session.set_history(rows, rows.rows)
+    plan = np.tile([3.5, 20.0, 0.8, 1.0], (12, 1))
+    known = emisopt.history.known_array(None, tags, 12)
+    return f, session, plan, known
+
+
+def test_tokens_and_scales_are_all_that_the_network_is_given(session_of_boiler):
+    f, session, plan, known = session_of_boiler
+    history, future = session.tokens(plan, known)
+    program = emisopt.engine.Program(f)
+    program.load()
+    program.history[0] = history
+    program.run_context()
+    program.future[0] = future
+    program.run()
+    tags = f.tags_
+    log, offset, mean, sd = f.core_.scales[[tags.names.index(n) for n in tags.outputs]].T
+    anchor = (np.where(log > 0, np.log(session.anchors + offset), session.anchors) - mean) / sd
+    change = np.array(program.quantiles).reshape(12, len(anchor), 3)
+    z = (anchor[:, None] + change) * sd[:, None] + mean[:, None]
+    with np.errstate(over="ignore"):
+        physical = np.where(log[:, None] > 0, np.exp(z) - offset[:, None], z)
+    np.testing.assert_allclose(physical, session.predict(plan, known), rtol=2e-5, atol=1e-5)
+    assert log.any() and not log.all(), "both kinds of scale are looked at"
+
+
+def test_tokens_are_affine_in_the_plan(session_of_boiler):
+    f, session, plan, known = session_of_boiler
+    _, future = session.tokens(plan, known)
+    moved = plan.copy()
+    moved[5, 1] += 2.0
+    _, other = session.tokens(moved, known)
+    names = list(f.core_.future_names)
+    expected = np.zeros_like(future)
+    sd = f.core_.scales[f.tags_.names.index("ofa_sp"), 3]
+    expected[5, [names.index("ofa_sp z"), names.index("ofa_sp z - anchor")]] = 2.0 / sd
+    np.testing.assert_allclose(other - future, expected, atol=1e-5)
+
+
+def test_sensitivities_are_sums_of_the_jacobian(session_of_boiler):
+    _, session, plan, known = session_of_boiler
+    moves = [(0, 0, 11), (2, 3, 7), (3, 11, 11)]
+    levels = [1, 2]
+    jacobian = session.jacobian(plan, known, levels)
+    expected = np.stack([jacobian[..., a : b + 1, u].sum(-1) for u, a, b in moves], axis=-1)
+    found = session.sensitivities(plan, known, moves, levels)
+    assert found.shape == (2, 12, 6, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_session_refuses_what_does_not_fit(session_of_boiler):
+    _, session, plan, known = session_of_boiler
+    with pytest.raises(emisopt._core.ShapeError, match=r"tokens\(plan\): expected \(H=12, U=4\)"):
+        session.tokens(plan[:3].copy(), known)
+    with pytest.raises(emisopt._core.ShapeError, match=r"sensitivities\(known\)"):
+        session.sensitivities(plan, known[:, :1].copy(), [(0, 0, 0)], [1])
+    with pytest.raises(emisopt._core.InputError, match=r"sensitivities\(levels\): expected 0..2, got 3"):
+        session.sensitivities(plan, known, [(0, 0, 0)], [3])
+    with pytest.raises(emisopt._core.InputError, match=r"moves\[1\].*got setpoint 4"):
+        session.sensitivities(plan, known, [(0, 0, 0), (4, 0, 1)], [1])
+    fresh = emisopt._core.ForecastSession(session_of_boiler[0].core_)
+    with pytest.raises(emisopt._core.StateError, match="expected a history"):
+        fresh.tokens(plan, known)

@@ -85,6 +85,11 @@ class ForecastSession {
   /// each list of moves that was asked for. Throws InputError for a move beyond horizon or setpoints.
   void sensitivities(View sensitivities, ConstView plan, ConstView known, const std::vector<PlanMove>& moves,
                      const std::vector<int>& levels);
+  /// What the network is given, normalised: history (history_tokens, history_width) of the history set and
+  /// future (H, future_width) of a plan and coming disturbances, row by row; columns as FeatureLayout has
+  /// them. The vectors are resized. Throws as predict() does.
+  void tokens(std::vector<float>& history, std::vector<float>& future, const ConstView* plan,
+              ConstView known);
   /// Anchors of the outputs (O) of the history set, physical: what the forecast is a change from.
   std::vector<double> anchors() const;
 

@@ -336,6 +336,17 @@ void ForecastSession::sensitivities(View out, ConstView plan, ConstView known,
                        s.scaler, s.summary.anchor);
 }
 
+void ForecastSession::tokens(std::vector<float>& history, std::vector<float>& future, const ConstView* plan,
+                             ConstView known) {
+  State& s = *state_;
+  s.expect_history("ForecastSession.tokens");
+  if (plan) expect("ForecastSession.tokens(plan)", *plan, "H", s.horizon(), "U", s.setpoints());
+  s.expect_known("ForecastSession.tokens(known)", known);
+  history = s.context;
+  future.resize(static_cast<std::size_t>(s.horizon() * s.layout.future_width()));
+  s.fill_future(future.data(), plan, known);
+}
+
 std::vector<double> ForecastSession::anchors() const {
   const State& s = *state_;
   s.expect_history("ForecastSession.anchors");

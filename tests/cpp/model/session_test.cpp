@@ -230,6 +230,57 @@ TEST_F(Session, ThreadsDoNotChangeTheBits) {
   EXPECT_TRUE(toy::same_bits(predict(plan), predict(two, &plan, known)));
 }
 
+TEST_F(Session, TokensAreWhatTheNetworkReads) {
+  std::vector<float> rows, future, moved;
+  const ConstView given = plan;
+  session.tokens(rows, future, &given, known);
+  const FeatureLayout& layout = forecaster.layout;
+  ASSERT_EQ(rows.size(), static_cast<std::size_t>(layout.history_tokens() * layout.history_width()));
+  ASSERT_EQ(future.size(), static_cast<std::size_t>(kH * layout.future_width()));
+
+  // Put into a bare program they give the same forecast.
+  const auto program = kernels::compile(forecaster.network, {1, layout.history_tokens(), layout.horizon()},
+                                        {}, kernels::isa_level());
+  program->load(forecaster.theta.data());
+  std::copy(rows.begin(), rows.end(), program->history());
+  program->run_context();
+  std::copy(future.begin(), future.end(), program->future());
+  program->run();
+  const Matrix q = predict(plan);
+  for (Index t = 0; t < kH; ++t)
+    for (Index c = 0; c < kO * kQ; ++c) {
+      const auto tag = static_cast<std::size_t>(layout.outputs()[static_cast<std::size_t>(c / kQ)]);
+      const TagScale& scale = forecaster.scaler.tags[tag];
+      const double anchor = scale.normalise(session.anchors()[static_cast<std::size_t>(c / kQ)]);
+      const double change = static_cast<double>(program->quantiles()[t * kO * kQ + c]);
+      EXPECT_NEAR(q(t, c), scale.physical(anchor + change), 1e-5 * std::abs(q(t, c)));
+    }
+
+  // A plan reaches two columns of its own row, in proportion.
+  Matrix other = plan;
+  other(2, 1) += 0.5;
+  const ConstView changed = other;
+  session.tokens(rows, moved, &changed, known);
+  const auto [level, change] = layout.plan_columns(1);
+  const double sd = forecaster.scaler.tags[static_cast<std::size_t>(layout.setpoints()[1])].sd;
+  for (Index t = 0; t < kH; ++t)
+    for (int c = 0; c < layout.future_width(); ++c) {
+      const auto at = static_cast<std::size_t>(t * layout.future_width() + c);
+      const bool touched = t == 2 && (c == level || c == change);
+      EXPECT_NEAR(static_cast<double>(moved[at] - future[at]), touched ? 0.5 / sd : 0.0, 1e-5);
+    }
+}
+
+TEST_F(Session, TokensRefuseWhatPredictRefuses) {
+  std::vector<float> rows, future;
+  ForecastSession empty(forecaster, kernels::isa_level(), 1);
+  EXPECT_THROW(empty.tokens(rows, future, nullptr, known), StateError);
+  const Matrix wide(kH, kU + 1);
+  const ConstView wrong = wide;
+  EXPECT_THROW(session.tokens(rows, future, &wrong, known), ShapeError);
+  EXPECT_THROW(session.tokens(rows, future, nullptr, wide), ShapeError);
+}
+
 TEST_F(Session, AnUntrainedForecastIsTheAnchor) {
   const Forecaster fresh = Forecaster::make(past, toy::config(), 150);
   ForecastSession first(fresh, kernels::isa_level(), 1);
