@@ -2555,7 +2555,7 @@ class ControllerConfig:
     """
     How the controller searches.
     """
-    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001, kkt_tolerance: typing.SupportsFloat | typing.SupportsIndex = 1e-05, max_move: typing.SupportsFloat | typing.SupportsIndex = ..., ranks: str = 'penalty', adjoint_steps: typing.SupportsInt | typing.SupportsIndex = 2, target_weight: typing.SupportsFloat | typing.SupportsIndex = 0.0, clock: collections.abc.Callable[[], typing.SupportsFloat | typing.SupportsIndex] = None) -> None:
+    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001, slack_l1: typing.SupportsFloat | typing.SupportsIndex = 0.0, kkt_tolerance: typing.SupportsFloat | typing.SupportsIndex = 1e-05, max_move: typing.SupportsFloat | typing.SupportsIndex = ..., ranks: str = 'penalty', adjoint_steps: typing.SupportsInt | typing.SupportsIndex = 2, target_weight: typing.SupportsFloat | typing.SupportsIndex = 0.0, clock: collections.abc.Callable[[], typing.SupportsFloat | typing.SupportsIndex] | None = None) -> None:
         ...
 class Envelope:
     """
@@ -2827,7 +2827,7 @@ class Controller:
         """
         Forgets warm start and bias.
         """
-    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None, *, manual: collections.abc.Sequence[bool] = [], price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, setpoint_price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, target: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, steady_target: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], replay: Work = None) -> Decision:
+    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None, *, manual: collections.abc.Sequence[bool] = [], price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, setpoint_price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, target: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, steady_target: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], replay: Work | None = None) -> Decision:
         """
         applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what it
         still asks of the coming steps, its limits those that the controller was made with.
