@@ -17,7 +17,8 @@ namespace emisopt::kernels {
 enum class Rows : std::uint8_t { history, future, all };
 
 enum class OpKind : std::uint8_t {
-  linear,     // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none
+  linear,     // y = x w (+ b)                       w (x.width, y.width), b (y.width) or none;
+              // with lora_a (x.width, rank), lora_b (rank, y.width): y = x (w + lora_a lora_b) (+ b)
   rmsnorm,    // y = x / sqrt(mean(x^2) + eps) * w   w (width)               (Zhang, Sennrich 2019)
   rope,       // y = x, its first `heads` heads of head_dim turned by position (Su et al. 2021)
   attention,  // x = [q | k | v] of heads, kv_heads, kv_heads times head_dim; y (heads * head_dim)
@@ -34,8 +35,9 @@ enum class OpKind : std::uint8_t {
 struct Op {
   OpKind kind;
   Rows rows = Rows::all;
-  int x = -1, x2 = -1, y = -1;  // value ids
-  int w = -1, b = -1;           // parameter ids
+  int x = -1, x2 = -1, y = -1;   // value ids
+  int w = -1, b = -1;            // parameter ids
+  int lora_a = -1, lora_b = -1;  // linear: a low-rank correction of w (Hu et al. 2022), both or neither
   int heads = 0, kv_heads = 0, head_dim = 0;
   int outputs = 0, levels = 0, middle = 0;
   float eps = 1e-5f, rope_base = 10000.0f;
@@ -239,6 +241,7 @@ struct AdamW {
   float clip_scale = 1.0f;        // gradient is multiplied by this first
   float l2sp = 0.0f, ewc = 0.0f;  // need `anchor`; ewc also `fisher`
   std::int64_t step = 1;          // 1-based, for bias correction
+  int threads = 1;                // that may share a large pass; >= 1; the bits do not depend on it
 };
 /// decay_mask, anchor and fisher may be null: decay everywhere, no pull. Throws InputError when a pull lacks
 /// its array.

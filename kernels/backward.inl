@@ -77,7 +77,11 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
           });
       }
       if (T* dw = weight_gradient(op.w))
-        kernels_.gemm_over_rows(dw, x, dy, m, x_width, y_width, scratch(member));
+        kernels_.gemm_over_rows(dw, x, dy, m, x_width, y_width, scratch(member),
+                                !(node.first_w && gradients.fresh));
+      if (gradients.weights && plan_.adapts(op))
+        correction_gradients(node, weight_gradient(op.lora_a), weight_gradient(op.lora_b), x, dy, m,
+                             scratch(member));
       if (T* db = weight_gradient(op.b)) kernels_.column_sum(db, dy, m, y_width);
       break;
     }
@@ -124,6 +128,7 @@ void Interpreter<T>::backward(const Node& node, const Frame& frame, Gradients& g
         auto rows_to = [&](long, long row, long target, int n) {
           const std::size_t count = static_cast<std::size_t>(n) * static_cast<std::size_t>(x_width);
           T* out = to + target * x_width;
+          if (flow.assign && out == dy + row * x_width) return;  // it took the memory over
           if (flow.assign)
             std::memcpy(out, dy + row * x_width, count * sizeof(T));
           else

@@ -7,9 +7,11 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "kernels/backward.inl"
 #include "kernels/forward.inl"
+#include "kernels/load.inl"
 #include "kernels/modes.inl"
 #include "kernels/tangent.inl"
 #include "kernels/threads.hpp"
@@ -87,7 +89,8 @@ Interpreter<T>::Interpreter(Plan plan, const CompileOptions& options, const Kern
   arena_.allocate();
   lay_out();
   fill_rope_tables();
-  reserve_threads(std::max(workers_, context_workers_));
+  list_pieces();
+  reserve_threads(std::max({workers_, context_workers_, load_workers_}));
 }
 
 // Workers that are worth a meeting: none for a few microseconds of work, none for less than a row.
@@ -171,7 +174,7 @@ void Interpreter<T>::lay_out() {
     if (train) lay_out_frame(frame, windows_per_frame_, kHistory);
     lay_out_frame(frame, windows_per_frame_, kFuture);
   }
-  scratch_.assign(static_cast<std::size_t>(std::max(workers_, context_workers_)), nullptr);
+  scratch_.assign(static_cast<std::size_t>(std::max({workers_, context_workers_, threads_})), nullptr);
   for (T*& scratch : scratch_) scratch = arena_.template take<T>(scratch_scalars());
   lay_out_int8();
   if (!reverse_mode()) return;
@@ -206,10 +209,17 @@ void Interpreter<T>::lay_out_weights() {
       sine_[id] = arena_.template take<T>(count);
     }
   }
+  low_.assign(ops.ops.size(), {});
   for (const int n : plan_.reverse) {  // in the order of their use
     const Node& node = plan_.nodes[static_cast<std::size_t>(n)];
     const Op& op = plan_.op(node);
-    if (op.kind != OpKind::linear || !node.x.wanted) continue;
+    if (op.kind != OpKind::linear) continue;
+    Low& low = low_[static_cast<std::size_t>(node.op)];
+    if (plan_.trains(op.lora_b) && taken.insert(&low.a).second)
+      low.a = arena_.template take<T>(packed_count(plan_.width(op.x), plan_.rank(op)));
+    if (plan_.trains(op.lora_a) && taken.insert(&low.b).second)
+      low.b = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.rank(op)));
+    if (!node.x.wanted) continue;
     T*& w = transposed_[static_cast<std::size_t>(op.w)];
     if (taken.insert(&w).second)
       w = arena_.template take<T>(packed_count(plan_.width(op.y), plan_.width(op.x)));
@@ -289,6 +299,7 @@ std::size_t Interpreter<T>::scratch_scalars() const {
     if (plan_.op(node).kind == OpKind::attention)
       scratch = std::max(scratch, attention_scratch(plan_.op(node).head_dim, rows(node.part),
                                                     plan_.has_past(node) ? rows(kHistory) : 0));
+  scratch = std::max(scratch, correction_scratch());
   if (plan_.mode == Mode::train)
     scratch = std::max(scratch, static_cast<long>(windows_per_frame_) *
                                     std::max(rows(kHistory), rows(kFuture)) * kernels_.panel);
@@ -418,10 +429,16 @@ void Interpreter<T>::lay_out_gradients(Gradients& gradients, int windows) {
   for (const int n : plan_.reverse) {
     const Node& node = plan_.nodes[static_cast<std::size_t>(n)];
     const Op& op = plan_.op(node);
-    if (node.x.assign || node.x.zero) acquire(node.part, op.x);
+    const auto y = static_cast<std::size_t>(op.y);
+    if (plan_.mode == Mode::train && op.kind == OpKind::add && node.x.assign) {  // dx is dy, which ends here
+      std::swap(held[node.part][static_cast<std::size_t>(op.x)], held[node.part][y]);
+      gradients.value[node.part][static_cast<std::size_t>(op.x)] = gradients.value[node.part][y];
+    } else if (node.x.assign || node.x.zero) {
+      acquire(node.part, op.x);
+    }
     if (node.x2.assign || node.x2.zero) acquire(node.part, op.x2);
     if (node.past.zero) acquire(kHistory, op.x);
-    const Piece& done = held[node.part][static_cast<std::size_t>(op.y)];
+    const Piece& done = held[node.part][y];
     if (done.count) idle.push_back(done);
   }
 }
@@ -440,22 +457,6 @@ void Interpreter<T>::fill_rope_tables() {
         sine_[id][r * half + i] = static_cast<T>(std::sin(angle));
       }
   }
-}
-
-template <class T>
-void Interpreter<T>::load(const T* theta) {
-  const std::size_t count = plan_.ops.parameter_count();
-  if (count) std::memcpy(theta_, theta, count * sizeof(T));
-  for (std::size_t id = 0; id < packed_.size(); ++id) {
-    const Parameter& p = plan_.ops.parameters[id];
-    const Rounded& r = rounded_[id];
-    if (r.scale) kernels_.pack_int8(r.packed, r.scale, r.sum, theta_ + p.offset, p.shape[0], p.shape[1]);
-    if (packed_[id]) kernels_.pack(packed_[id], theta_ + p.offset, p.shape[1], p.shape[0], p.shape[1], false);
-    if (transposed_[id])
-      kernels_.pack(transposed_[id], theta_ + p.offset, p.shape[1], p.shape[1], p.shape[0], true);
-  }
-  loaded_ = true;
-  cached_ = !has_context();
 }
 
 template class Interpreter<float>;

@@ -60,6 +60,7 @@ class Interpreter final : public Program<T> {
   struct Gradients {
     std::vector<T*> value[kParts];  // by value id: (rows in hand, width)
     T* weights = nullptr;           // train: (parameter_count) of the slot in hand
+    bool fresh = false;             // nothing has been written to it yet but zeros where sums begin
   };
   /// Windows first .. first + count - 1 of the batch, held by a frame; of all their rows of one part, begin
   /// .. end - 1 are in hand.
@@ -85,6 +86,16 @@ class Interpreter final : public Program<T> {
     std::int32_t* sum = nullptr;
   };
 
+  /// Panels of what gradients of a low-rank correction need (KernelTable::pack).
+  struct Low {
+    T *a = nullptr, *b = nullptr;  // of A (x.width, rank); of Bᵀ (y.width, rank)
+  };
+  /// load(): columns `column` .. of a weight or of its transpose, and its correction.
+  struct Panel {
+    int weight, lora_a, lora_b, column;
+    bool turned;
+  };
+
   void lay_out();
   std::size_t packed_count(int k, int n) const;
   std::size_t scratch_scalars() const;
@@ -105,6 +116,16 @@ class Interpreter final : public Program<T> {
     const ValueState& state = plan_.state(kFuture, id);
     return plan_.mode == Mode::jacobian && state.single && state.gradient;
   }
+
+  // load.inl
+  void list_pieces();
+  template <class Work>
+  void share_out(int workers, std::size_t count, Work work);
+  void load_panel(const Panel& piece, const T* theta, T* scratch);
+  void clear_slot(T* weights);
+  void correction_gradients(const Node& node, T* da, T* db, const T* x, const T* dy, int m, T* scratch);
+  long correction_scratch() const;
+  void add_slots();
 
   // forward.inl
   void forward(const Node& node, Frame& frame, Span span, Member& member);
@@ -185,10 +206,16 @@ class Interpreter final : public Program<T> {
   std::vector<Range> ranges_;  // trainable weights; the rest of the slots and of the gradient stays zero
 
   Arena arena_;
-  T* theta_ = nullptr;             // (parameter_count)
-  std::vector<T*> packed_;         // by parameter: a linear op's weight in panels, null elsewhere
-  std::vector<Rounded> rounded_;   // instead, where the op works in 8 bits
-  std::vector<T*> transposed_;     // likewise its transpose, where an input's gradient needs it
+  T* theta_ = nullptr;            // (parameter_count), filled where copies_ says
+  std::vector<T*> packed_;        // by parameter: a linear op's weight in panels, null elsewhere
+  std::vector<Rounded> rounded_;  // instead, where the op works in 8 bits
+  std::vector<T*> transposed_;    // likewise its transpose, where an input's gradient needs it
+  std::vector<Low> low_;          // train, by op: likewise, where a correction learns
+  std::vector<Panel> panels_;     // pieces of load()
+  std::vector<Range> copies_;     // what load() copies as it is: all but the linear ops' weights
+  std::vector<Range> pieces_;     // pieces of reduce_slots()
+  std::vector<Range> cleared_;    // of a slot, before its first window
+  int load_workers_ = 1, reduce_workers_ = 1;
   std::vector<T*> cosine_, sine_;  // by op: (history + future, head_dim / 2)
   T *history_ = nullptr, *future_ = nullptr, *quantiles_ = nullptr;
   T *seed_ = nullptr, *future_gradient_ = nullptr, *jacobian_ = nullptr;

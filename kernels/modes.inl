@@ -192,8 +192,8 @@ void Interpreter<T>::train_slots(Member& member) {
   Gradients& gradients = gradients_[static_cast<std::size_t>(member.worker)];
   for (int slot; (slot = next_item_.fetch_add(1, std::memory_order_relaxed)) < last_slot_;) {
     gradients.weights = slots_ + static_cast<std::size_t>(slot) * slot_stride();
-    for (const Range& range : ranges_)
-      std::memset(gradients.weights + range.offset, 0, range.count * sizeof(T));
+    clear_slot(gradients.weights);
+    gradients.fresh = true;
     const int begin = static_cast<int>(batch * slot / items_),
               end = static_cast<int>(batch * (slot + 1) / items_);
     for (int first = begin; first < end; first += windows_per_frame_)
@@ -215,6 +215,7 @@ void Interpreter<T>::train_windows(Frame& frame, Gradients& gradients, int first
   for (const int n : plan_.reverse)
     backward(plan_.nodes[static_cast<std::size_t>(n)], frame, gradients,
              {first, count, 0, 0, nullptr, nullptr}, member);
+  gradients.fresh = false;
 }
 
 // The parts of one window's loss; their gradients, coefficients included, go to dq (future rows, outputs *
@@ -254,13 +255,7 @@ LossParts Interpreter<T>::window_loss(int window, T* dq, T* dhidden) const {
 
 template <class T>
 void Interpreter<T>::reduce_slots() {
-  for (const Range& range : ranges_) {
-    std::memcpy(gradient_ + range.offset, slots_ + range.offset, range.count * sizeof(T));
-    for (int slot = 1; slot < items_; ++slot)
-      kernels_.add(gradient_ + range.offset,
-                   slots_ + static_cast<std::size_t>(slot) * slot_stride() + range.offset, nullptr,
-                   static_cast<long>(range.count));
-  }
+  add_slots();
   parts_ = {};
   for (int w = 0; w < plan_.shapes.batch; ++w) {
     parts_.label += window_parts_[w].label;

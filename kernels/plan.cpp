@@ -45,7 +45,7 @@ void mark_gradients(Plan& plan) {
     if (plan.mode == Mode::train && plan.has_past(node))
       states[kFuture][at(op.x)].gradient |= states[kHistory][at(op.x)].gradient;
     if (plan.mode == Mode::train)
-      states[node.part][at(op.y)].gradient = plan.trains(op.w) || plan.trains(op.b) ||
+      states[node.part][at(op.y)].gradient = plan.trains(op.w) || plan.trains(op.b) || plan.adapts(op) ||
                                              states[node.part][at(op.x)].gradient ||
                                              (op.x2 >= 0 && states[node.part][at(op.x2)].gradient);
     else if (node.part == kFuture)
@@ -93,6 +93,7 @@ void settle_order(Plan& plan) {
 void settle_flows(Plan& plan) {
   std::array<std::vector<bool>, kParts> written;
   for (auto& part : written) part.resize(plan.ops.values.size());
+  std::vector<bool> weight_written(plan.ops.parameters.size());
   written[kFuture][at(plan.ops.quantiles)] = true;
   if (plan.hidden) written[kFuture][at(plan.ops.hidden)] = true;
   auto enter = [&](Flow& flow, Part part, int id, bool whole) {
@@ -115,6 +116,10 @@ void settle_flows(Plan& plan) {
     enter(node.x, part, op.x, whole(op.x));
     if (op.x2 >= 0) enter(node.x2, part, op.x2, whole(op.x2));
     if (plan.has_past(node) && plan.mode == Mode::train) enter(node.past, kHistory, op.x, false);
+    if (plan.mode == Mode::train && op.kind == OpKind::linear && plan.trains(op.w)) {
+      node.first_w = !weight_written[at(op.w)];
+      weight_written[at(op.w)] = true;
+    }
   }
   std::erase_if(plan.reverse, [&](int n) { return !plan.nodes[at(n)].backward; });
 }
@@ -125,15 +130,16 @@ void settle_tangents(Plan& plan) {
     node.backward = node.part == kFuture && plan.values[kFuture][at(plan.op(node).y)].gradient;
 }
 
-// The products inside the layers: neither those that read an input nor those that the quantiles are made of.
+// The products inside the layers: neither those that read an input nor those that the quantiles are made of,
+// nor those with a correction, which are for learning.
 void mark_int8(Plan& plan) {
   std::vector<bool> outer(plan.ops.values.size());
   outer[at(plan.ops.quantiles)] = true;
   if (plan.ops.hidden >= 0) outer[at(plan.ops.hidden)] = true;
   for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend(); ++node) {
     const Op& op = plan.op(*node);
-    node->int8 =
-        op.kind == OpKind::linear && !outer[at(op.y)] && op.x != plan.ops.history && op.x != plan.ops.future;
+    node->int8 = op.kind == OpKind::linear && !outer[at(op.y)] && op.x != plan.ops.history &&
+                 op.x != plan.ops.future && op.lora_a < 0;
     if (!outer[at(op.y)] || (op.kind != OpKind::add && op.kind != OpKind::quantiles)) continue;
     outer[at(op.x)] = true;
     if (op.x2 >= 0) outer[at(op.x2)] = true;
@@ -240,6 +246,7 @@ double Plan::flop(int seeds) const {
     if (mode == Mode::train && o.kind == OpKind::linear) passes = int{node.x.wanted} + int{trains(o.w)};
     if (o.kind == OpKind::attention) passes = mode == Mode::train ? 2 : 1.25;  // dv, dp, dq, dk against s, y
     total += passes * forward_flop(*this, node, backward_rows);
+    if (adapts(o)) total += std::min(low_flop(o, backward_rows), whole_flop(o, backward_rows));
   }
   return total;
 }

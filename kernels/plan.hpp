@@ -28,6 +28,7 @@ struct Node {
   bool int8 = false;      // a product in 8 bits
   Flow x, x2;             // gradients of the inputs in the node's own part
   Flow past;              // attention on the future part: gradient of the history's keys and values
+  bool first_w = false;   // linear, train: first of the backward pass to write its weight's gradient
 };
 
 /// A value on one part of the rows.
@@ -57,6 +58,20 @@ struct Plan {
   /// Whether parameter `id` gets a gradient in train mode; -1 (none) does not.
   bool trains(int id) const {
     return id >= 0 && (trainable.empty() || trainable[static_cast<std::size_t>(id)]);
+  }
+  /// Whether a linear op's low-rank correction gets a gradient; its rank, 0 without one.
+  bool adapts(const Op& op) const { return trains(op.lora_a) || trains(op.lora_b); }
+  int rank(const Op& op) const {
+    return op.lora_a < 0 ? 0 : ops.parameters[static_cast<std::size_t>(op.lora_a)].shape[1];
+  }
+  /// Whether those gradients are made of products with `rank` columns, over `rows` rows at a time; if not,
+  /// of the whole weight's gradient, which is less work for a rank near the weight's shorter side.
+  bool stays_low(const Op& op, double rows) const { return low_flop(op, rows) <= whole_flop(op, rows); }
+  double low_flop(const Op& op, double rows) const {
+    return 4.0 * rows * rank(op) * (width(op.x) + width(op.y));
+  }
+  double whole_flop(const Op& op, double rows) const {
+    return (2.0 * rows + 4.0 * rank(op)) * width(op.x) * width(op.y);
   }
   /// Whether an attention node has the history's keys before its own.
   bool has_past(const Node& node) const;

@@ -71,8 +71,9 @@ struct KernelTable {
   /// c (m, n; contiguous) = (sum_l (q_il - 128) b_lj) row_scale_i column_scale_j + bias
   void (*gemm_int8)(T* c, const uint8_t* q, const T* row_scale, const int8_t* packed, const T* column_scale,
                     const int32_t* column_sum, const T* bias, int m, int n, int k);
-  /// c (k, n) += a^T b, a weight's gradient:  a (m, k)  b (m, n)  all rows contiguous  scratch (m, panel)
-  void (*gemm_over_rows)(T* c, const T* a, const T* b, int m, int k, int n, T* scratch);
+  /// c (k, n) = or += a^T b, a weight's gradient:  a (m, k)  b (m, n)  all rows contiguous  scratch (m,
+  /// panel)
+  void (*gemm_over_rows)(T* c, const T* a, const T* b, int m, int k, int n, T* scratch, bool accumulate);
   /// b (cols, rows; stride ldb) = a (rows, cols; stride lda) transposed.
   void (*transpose)(T* b, long ldb, const T* a, long lda, int rows, int cols);
   /// sum (n) += column sums of x (rows, n): a bias gradient.

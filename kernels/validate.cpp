@@ -1,6 +1,7 @@
 // Every way in which an OpList or its shapes can be wrong, named.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "emisopt/base/error.hpp"
@@ -94,6 +95,25 @@ class Checker {
     fail(std::string(field) + " (" + p.name + "): expected shape " + list(shape) + ", got " + list(p.shape));
   }
 
+  // What load() keeps of a weight has its correction in it: all ops that read it must mean the same.
+  void correction(const Op& op) {
+    const auto [found, first] = corrections_.try_emplace(op.w, op.lora_a, op.lora_b);
+    if (!first && found->second != std::pair{op.lora_a, op.lora_b})
+      fail("lora_a, lora_b: expected the corrections that an earlier op gives the same weight (" +
+           text(found->second.first) + ", " + text(found->second.second) + "), got (" + text(op.lora_a) +
+           ", " + text(op.lora_b) + ")");
+    if (op.lora_a < 0 && op.lora_b < 0) return;
+    if (op.lora_a < 0 || op.lora_b < 0)
+      fail("lora_a, lora_b: expected both or neither, got (" + text(op.lora_a) + ", " + text(op.lora_b) +
+           ")");
+    const auto& parameters = ops_.parameters;
+    const bool matrix =
+        op.lora_a < int(parameters.size()) && parameters[std::size_t(op.lora_a)].shape.size() == 2;
+    const int rank = matrix ? parameters[std::size_t(op.lora_a)].shape[1] : 1;
+    parameter(op.lora_a, "lora_a", {value(op.x, "x").width, rank});
+    parameter(op.lora_b, "lora_b", {rank, value(op.y, "y").width});
+  }
+
   void head_sizes(const Op& op, int heads) const {
     if (op.heads < 1 || op.head_dim < 1 || heads < 1)
       fail("expected heads, kv_heads and head_dim of at least 1, got " + text(op.heads) + ", " +
@@ -107,6 +127,7 @@ class Checker {
       case OpKind::linear:
         parameter(op.w, "w", {x_width, value(op.y, "y").width});
         if (op.b >= 0) parameter(op.b, "b", {value(op.y, "y").width});
+        correction(op);
         break;
       case OpKind::rmsnorm:
         parameter(op.w, "w", {x_width});
@@ -197,6 +218,7 @@ class Checker {
   const OpList& ops_;
   std::size_t op_ = 0;
   std::array<std::vector<bool>, kParts> written_;
+  std::map<int, std::pair<int, int>> corrections_;  // by weight: ids of A and B
 };
 
 void validate_train(const OpList& ops, const CompileOptions& o) {

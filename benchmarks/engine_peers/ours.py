@@ -24,7 +24,7 @@ from emisopt.engine import AdamW, Program
 
 def prepare(problem: Problem, kind: str, threads: int) -> Prepared:
     """`kind`: "int8" for products in 8-bit numbers, else empty."""
-    if problem.workload == "online-lora":
+    if problem.workload.startswith("online-lora"):
         return _lora(problem, threads)
     if problem.trains:
         return _training(problem, threads)
@@ -119,9 +119,9 @@ def _training(problem: Problem, threads: int) -> Prepared:
 
 
 def _lora(problem: Problem, threads: int) -> Prepared:
-    """Adapters on every linear op of the blocks, trained by themselves."""
+    """Corrections trained alone: in the upper half of the blocks, the learner's default, or in all."""
     a = problem.architecture
-    linears = ["qkv", "attention_out", "gate_up", "down"]
+    linears = ["qkv", "attention_out", "gate_up", "down"] if problem.workload == "online-lora-all" else []
     network, trainable, theta = _core.with_lora(a.network(), problem.theta.tolist(), LORA_RANK, linears)
     isa = _core.isa_level()
     program = _core.Program(
@@ -163,6 +163,7 @@ def _lora(problem: Problem, threads: int) -> Prepared:
             isa=isa,
             l2sp=L2SP,
             anchor=anchor,
+            threads=threads,
         )
 
     def answer() -> dict[str, np.ndarray]:

@@ -217,7 +217,7 @@ def _seconds(call: Call) -> float:
 
 def _training(problem: Problem, how: str) -> Prepared:
     a = problem.architecture
-    if problem.workload == "online-lora":
+    if problem.workload.startswith("online-lora"):
         raise CannotDo("compared with our own full step")
     net = Full(a, problem.theta).train()
     trained = [n for n in net.names if problem.workload != "online-head" or n.startswith(HEAD)]

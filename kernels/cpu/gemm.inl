@@ -164,11 +164,13 @@ void gemm_packed(float* c, long ldc, const float* a, long lda, const float* pack
 
 // Rows of b lie a power of two apart as often as not, so that a panel of them would meet in a few sets of the
 // first cache: it is copied together once and serves all rows of c, whose next tile is fetched meanwhile.
-void gemm_over_rows(float* c, const float* a, const float* b, int m, int k, int n, float* scratch) {
+void gemm_over_rows(float* c, const float* a, const float* b, int m, int k, int n, float* scratch,
+                    bool accumulate) {
   for (int j = 0; j < n; j += kPanel) {
     const int columns = n - j < kPanel ? n - j : kPanel;
     pack(scratch, b + j, n, m, columns, false);
-    panel_of_tiles<false>({c + j, a, scratch, nullptr, nullptr, n, 1, k, kPanel, m, 0, true}, k, columns);
+    panel_of_tiles<false>({c + j, a, scratch, nullptr, nullptr, n, 1, k, kPanel, m, 0, accumulate}, k,
+                          columns);
   }
 }
 

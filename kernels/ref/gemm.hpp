@@ -39,10 +39,10 @@ void gemm_packed(T* c, long ldc, const T* a, long lda, const T* packed, const T*
          n - j < kPanel ? n - j : kPanel, k, accumulate);
 }
 
-// c (k, n) += a^T b   a (m, k)   b (m, n)
+// c (k, n) = or += a^T b   a (m, k)   b (m, n)
 template <class T>
-void gemm_over_rows(T* c, const T* a, const T* b, int m, int k, int n, T*) {
-  gemm(c, long{n}, a, 1L, long{k}, b, long{n}, static_cast<const T*>(nullptr), k, n, m, true);
+void gemm_over_rows(T* c, const T* a, const T* b, int m, int k, int n, T*, bool accumulate) {
+  gemm(c, long{n}, a, 1L, long{k}, b, long{n}, static_cast<const T*>(nullptr), k, n, m, accumulate);
 }
 
 // b (cols, rows) = a (rows, cols) transposed

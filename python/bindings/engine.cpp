@@ -131,7 +131,7 @@ void bind_engine(py::module_& m) {
       [](ArrayF theta, ArrayF first, ArrayF second, const ArrayF& gradient, const ArrayF& decay_mask,
          float rate, float decay, float clip_scale, std::int64_t step, Isa isa, float beta1, float beta2,
          float eps, float l2sp, float ewc, const std::optional<ArrayF>& anchor,
-         const std::optional<ArrayF>& fisher) {
+         const std::optional<ArrayF>& fisher, int threads) {
         const long n = static_cast<long>(theta.size());
         for (const py::array& a : {py::array(theta), py::array(first), py::array(second), py::array(gradient),
                                    py::array(decay_mask)})
@@ -148,6 +148,7 @@ void bind_engine(py::module_& m) {
         options.eps = eps;
         options.l2sp = l2sp;
         options.ewc = ewc;
+        options.threads = threads;
         float *w = theta.mutable_data(), *m1 = first.mutable_data(), *m2 = second.mutable_data();
         const float *g = gradient.data(), *mask = decay_mask.data();
         const float *from = anchor ? anchor->data() : nullptr, *weigh = fisher ? fisher->data() : nullptr;
@@ -158,6 +159,7 @@ void bind_engine(py::module_& m) {
       "decay_mask"_a.noconvert(), py::kw_only(), "rate"_a, "decay"_a, "clip_scale"_a, "step"_a, "isa"_a,
       "beta1"_a = AdamW{}.beta1, "beta2"_a = AdamW{}.beta2, "eps"_a = AdamW{}.eps, "l2sp"_a = 0.0f,
       "ewc"_a = 0.0f, py::arg("anchor").noconvert() = py::none(), py::arg("fisher").noconvert() = py::none(),
+      "threads"_a = 1,
       "One AdamW step in place on contiguous float32 buffers (parameter_count); l2sp and ewc pull to "
       "anchor.");
   m.def(

@@ -31,6 +31,7 @@ void bind_online_config(py::class_<OnlineConfig>& cls) {
           "Fields by name; InputError names the one that is out of range.")
       .def_readwrite("update", &OnlineConfig::update)
       .def_readwrite("rank", &OnlineConfig::rank)
+      .def_readwrite("lora_blocks", &OnlineConfig::lora_blocks)
       .def_readwrite("delay", &OnlineConfig::delay)
       .def_readwrite("every", &OnlineConfig::every)
       .def_readwrite("steps", &OnlineConfig::steps)

@@ -50,6 +50,11 @@ Samples samples_of(Stamps time, py::ssize_t n, const py::list& columns, const py
   return rows;
 }
 
+Evaluation run(Evaluator& self, const Samples& rows) {
+  py::gil_scoped_release nogil;
+  return self.run(rows);
+}
+
 void push(Evaluator& self, const Samples& rows) {
   py::gil_scoped_release nogil;
   self.push(rows);
@@ -166,7 +171,7 @@ void bind_results(py::module_& m) {
       .def_readonly("to_s", &StepBack::to_s);
 
   py::class_<RuleResult>(m, "RuleResult", "One rule on one tag.")
-      .def_readonly("rule", &RuleResult::rule)
+      .def_property_readonly("rule", [](const RuleResult& r) -> const Rule& { return *r.rule; })
       .def_readonly("tag", &RuleResult::tag)
       .def_property_readonly(
           "verdict", [](const RuleResult& r) { return std::string(to_string(r.verdict)); },
@@ -327,7 +332,10 @@ void bind_permit(py::module_& m) {
             return SteadyTime::of(ticks.data(), ticks.size(), per_second);
           },
           "ticks"_a.noconvert(), "per_second"_a,
-          "ticks (N) since 1970, of which a second has per_second; None where the pace is not steady.");
+          "ticks (N) since 1970, of which a second has per_second; None where the pace is not steady.")
+      .def_static("between", &SteadyTime::between, "first"_a, "second"_a, "last"_a, "rows"_a, "per_second"_a,
+                  "The same of ticks that are known to rise evenly, by three of them; None where they do not "
+                  "agree.");
 
   py::class_<Evaluator>(m, "Evaluator", "Judges a permit on rows as they come.")
       .def(py::init([](const Permit& permit, std::vector<Signal> signals, std::vector<std::string> columns,
@@ -358,6 +366,23 @@ void bind_permit(py::module_& m) {
           [](Evaluator& self, const SteadyTime& time, const py::list& columns, const py::list& status,
              const py::object& plant) {
             push(self, samples_of({time.first_s, time.step_s}, time.rows, columns, status, plant));
+          },
+          "time"_a, "columns"_a, "status"_a = py::list(), "plant"_a = py::none(),
+          "The same of rows at a steady pace.")
+      .def(
+          "run",
+          [](Evaluator& self, const Array& time, const py::list& columns, const py::list& status,
+             const py::object& plant) {
+            require_shape("run(time)", time, {{"N", -1}});
+            return run(self, samples_of(time.data(), time.shape(0), columns, status, plant));
+          },
+          "time"_a.noconvert(), "columns"_a, "status"_a = py::list(), "plant"_a = py::none(),
+          "push() of all rows, finish() and result() at once.")
+      .def(
+          "run",
+          [](Evaluator& self, const SteadyTime& time, const py::list& columns, const py::list& status,
+             const py::object& plant) {
+            return run(self, samples_of({time.first_s, time.step_s}, time.rows, columns, status, plant));
           },
           "time"_a, "columns"_a, "status"_a = py::list(), "plant"_a = py::none(),
           "The same of rows at a steady pace.")

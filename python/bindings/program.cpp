@@ -347,13 +347,14 @@ void bind_networks(py::module_& m) {
       "with_lora",
       [](const OpList& network, const std::vector<float>& theta, int rank,
          const std::vector<std::string>& linears, std::uint64_t seed) {
-        const Lora lora = with_lora(network, rank, linears);
+        const Lora lora = with_lora(network, rank, linears.empty() ? last_block_linears(network) : linears);
         const std::vector<float> start = lora.start(theta, seed);
         return py::make_tuple(lora.network, std::vector<bool>(lora.trainable.begin(), lora.trainable.end()),
                               ArrayF(static_cast<py::ssize_t>(start.size()), start.data()));
       },
-      "network"_a, "theta"_a, "rank"_a, "linears"_a = kBlockLinears, "seed"_a = 0,
-      "Low-rank adapters: (network, trainable per parameter, weights to start from).");
+      "network"_a, "theta"_a, "rank"_a, "linears"_a = std::vector<std::string>{}, "seed"_a = 0,
+      "Low-rank adapters: (network, trainable per parameter, weights to start from); linears empty: the "
+      "linear ops of the upper half of the blocks.");
 }
 
 }  // namespace emisopt::python

@@ -82,7 +82,7 @@ class AdamW:
         self._mask = np.zeros_like(theta)
         for p in program.parameters.values():
             self._mask[p.offset : p.offset + int(np.prod(p.shape))] = p.decay
-        self._isa = program._level
+        self._isa, self._threads = program._level, program.threads
 
     def step(self, gradient: Floats32) -> None:
         """Changes `theta` in place by one gradient (P,).
@@ -114,4 +114,5 @@ class AdamW:
             ewc=self.ewc,
             anchor=self.anchor,
             fisher=self.fisher,
+            threads=self._threads,
         )

@@ -1240,6 +1240,11 @@ class SteadyTime:
     Stamps at a steady pace of whole seconds, UTC.
     """
     @staticmethod
+    def between(first: typing.SupportsInt | typing.SupportsIndex, second: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex, per_second: typing.SupportsInt | typing.SupportsIndex) -> SteadyTime | None:
+        """
+        The same of ticks that are known to rise evenly, by three of them; None where they do not agree.
+        """
+    @staticmethod
     def of(ticks: numpy.typing.NDArray[numpy.int64], per_second: typing.SupportsInt | typing.SupportsIndex) -> SteadyTime | None:
         """
         ticks (N) since 1970, of which a second has per_second; None where the pace is not steady.
@@ -1284,6 +1289,16 @@ class Evaluator:
         """
     def result(self) -> Evaluation:
         ...
+    @typing.overload
+    def run(self, time: numpy.typing.NDArray[numpy.float64], columns: list, status: list = [], plant: typing.Any = None) -> Evaluation:
+        """
+        push() of all rows, finish() and result() at once.
+        """
+    @typing.overload
+    def run(self, time: SteadyTime, columns: list, status: list = [], plant: typing.Any = None) -> Evaluation:
+        """
+        The same of rows at a steady pace.
+        """
     @property
     def newest(self) -> float:
         """
@@ -2122,6 +2137,12 @@ class OnlineConfig:
         ...
     @level_shift.setter
     def level_shift(self, arg0: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def lora_blocks(self) -> int:
+        ...
+    @lora_blocks.setter
+    def lora_blocks(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
     @property
     def memory(self) -> int:
@@ -3151,7 +3172,7 @@ def _read_rates(bytes: typing.SupportsInt | typing.SupportsIndex, passes: typing
     """
     GB/s of reading a warm buffer of so many bytes, per pass, on this thread.
     """
-def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArray[numpy.float32], second: numpy.typing.NDArray[numpy.float32], gradient: numpy.typing.NDArray[numpy.float32], decay_mask: numpy.typing.NDArray[numpy.float32], *, rate: typing.SupportsFloat | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, clip_scale: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsInt | typing.SupportsIndex, isa: Isa, beta1: typing.SupportsFloat | typing.SupportsIndex = 0.8999999761581421, beta2: typing.SupportsFloat | typing.SupportsIndex = 0.9990000128746033, eps: typing.SupportsFloat | typing.SupportsIndex = 9.99999993922529e-09, l2sp: typing.SupportsFloat | typing.SupportsIndex = 0.0, ewc: typing.SupportsFloat | typing.SupportsIndex = 0.0, anchor: numpy.typing.NDArray[numpy.float32] | None = None, fisher: numpy.typing.NDArray[numpy.float32] | None = None) -> None:
+def adamw(theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArray[numpy.float32], second: numpy.typing.NDArray[numpy.float32], gradient: numpy.typing.NDArray[numpy.float32], decay_mask: numpy.typing.NDArray[numpy.float32], *, rate: typing.SupportsFloat | typing.SupportsIndex, decay: typing.SupportsFloat | typing.SupportsIndex, clip_scale: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsInt | typing.SupportsIndex, isa: Isa, beta1: typing.SupportsFloat | typing.SupportsIndex = 0.8999999761581421, beta2: typing.SupportsFloat | typing.SupportsIndex = 0.9990000128746033, eps: typing.SupportsFloat | typing.SupportsIndex = 9.99999993922529e-09, l2sp: typing.SupportsFloat | typing.SupportsIndex = 0.0, ewc: typing.SupportsFloat | typing.SupportsIndex = 0.0, anchor: numpy.typing.NDArray[numpy.float32] | None = None, fisher: numpy.typing.NDArray[numpy.float32] | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     One AdamW step in place on contiguous float32 buffers (parameter_count); l2sp and ewc pull to anchor.
     """
@@ -3406,9 +3427,9 @@ def with_fresh_weights(forecaster: Forecaster) -> Forecaster:
     """
     The same tags, sizes and scales, weights as at the start: the rival from scratch.
     """
-def with_lora(network: OpList, theta: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], rank: typing.SupportsInt | typing.SupportsIndex, linears: collections.abc.Sequence[str] = ['qkv', 'attention_out', 'gate_up', 'down'], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[OpList, list[bool], numpy.typing.NDArray[numpy.float32]]:
+def with_lora(network: OpList, theta: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], rank: typing.SupportsInt | typing.SupportsIndex, linears: collections.abc.Sequence[str] = [], seed: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple[OpList, list[bool], numpy.typing.NDArray[numpy.float32]]:
     """
-    Low-rank adapters: (network, trainable per parameter, weights to start from).
+    Low-rank adapters: (network, trainable per parameter, weights to start from); linears empty: the linear ops of the upper half of the blocks.
     """
 def write_archive(path: str, format: str, text: str, parts: collections.abc.Mapping[str, bytes]) -> None:
     """

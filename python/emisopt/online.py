@@ -48,7 +48,8 @@ class OnlineLearner:
     validation : instead of `blend`: find it on so many rows at the end of `past`, which the forecaster must
         not have been trained on; it takes as long as living through them
     delay : rows until a row's outputs are known, 0: they come with the row
-    update : "full", "lora" (low-rank corrections of `rank`) or "head" (what stands behind the last block)
+    update : "full", "lora" (low-rank corrections of `rank` in the last `lora_blocks` blocks; 0: the upper
+        half) or "head" (what stands behind the last block)
     l2sp, ewc, distill : coefficients of the terms above, >= 0; ewc not with "lora"
     replay : share of each batch that is replayed from the memory, 0..1
     every, steps, batch, rate, clip : an update each `every` rows, of `steps` AdamW steps of `batch` windows
@@ -102,6 +103,7 @@ class OnlineLearner:
         delay: int = 0,
         update: str = "full",
         rank: int = 4,
+        lora_blocks: int = 0,
         l2sp: float = 1e-3,
         ewc: float = 0.0,
         distill: float = 0.0,
@@ -128,11 +130,11 @@ class OnlineLearner:
     ) -> None:
         check_is_fitted(forecaster, "core_")
         settings: dict[str, Any] = dict(
-            delay=delay, update=update, rank=rank, l2sp=l2sp, ewc=ewc, distill=distill, replay=replay,
-            every=every, steps=steps, batch=batch, rate=rate, clip=clip, pace=pace, recent_rows=recent_rows,
-            memory=memory, regimes=regimes, level_shift=level_shift, input_shift=input_shift,
-            gain_shift=gain_shift, slope_shift=slope_shift, guard=guard, tolerance=tolerance,
-            snapshots=snapshots, learn=learn, threads=threads, seed=seed,
+            delay=delay, update=update, rank=rank, lora_blocks=lora_blocks, l2sp=l2sp, ewc=ewc,
+            distill=distill, replay=replay, every=every, steps=steps, batch=batch, rate=rate, clip=clip,
+            pace=pace, recent_rows=recent_rows, memory=memory, regimes=regimes, level_shift=level_shift,
+            input_shift=input_shift, gain_shift=gain_shift, slope_shift=slope_shift, guard=guard,
+            tolerance=tolerance, snapshots=snapshots, learn=learn, threads=threads, seed=seed,
         )  # fmt: skip
         if corrector is None and (blend is not None or validation):
             raise _core.InputError("OnlineLearner(blend, validation): expected a corrector to blend with")

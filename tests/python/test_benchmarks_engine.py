@@ -48,7 +48,8 @@ def arena():
 
 
 @pytest.mark.parametrize(
-    "workload", ["forward", "tick", "prefix", "gradient", "jacobian", "train", "online-lora"]
+    "workload",
+    ["forward", "tick", "prefix", "gradient", "jacobian", "train", "online-lora", "online-lora-all"],
 )
 def test_our_side_answers_and_is_timed(workload, arena):
     result = arena.hold("case", problem(workload), [OURS], [], QUICK)

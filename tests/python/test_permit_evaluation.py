@@ -18,6 +18,7 @@ from benchmarks import permit_year
 from emisopt import _core
 from emisopt.errors import ConfigError, DataError
 from emisopt.permit import Evaluation, Permit, PermitStream, Signal, zone_table
+from emisopt.permit.arrays import seconds
 
 SIGNALS = {"nox": Signal("NOx", "mg/Nm3")}
 HOUR = {"length": "1 h", "validity": {"need": "quadrants"}}
@@ -115,7 +116,8 @@ def test_any_split_and_any_order_within_the_lateness_give_the_same_bits(data: st
 def test_a_steady_pace_gives_the_bits_of_its_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = minutes(5000)
     steady = MANY.evaluate(frame, SIGNALS, plant="run", status={"nox": "flag"})
-    monkeypatch.setattr(_core.SteadyTime, "of", staticmethod(lambda ticks, per_second: None))
+    for how in ("of", "between"):
+        monkeypatch.setattr(_core.SteadyTime, how, staticmethod(lambda *ticks: None))
     assert same_bits(steady, MANY.evaluate(frame, SIGNALS, plant="run", status={"nox": "flag"}))
 
 
@@ -141,6 +143,38 @@ def test_threads_do_not_change_a_bit(threads: int) -> None:
     signals = {name: Signal("NOx", "mg/Nm3") for name in year.values}
     one = document.evaluate(year.values, signals, threads=1)
     assert same_bits(document.evaluate(year.values, signals, threads=threads), one)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_at_once_is_as_by_pushes(threads: int) -> None:
+    frame = minutes(600)
+    pushed = PermitStream(MANY, SIGNALS, threads=1).push(frame[:250]).push(frame[250:]).finish()
+    assert same_bits(PermitStream(MANY, SIGNALS, threads=threads).judge(frame), pushed)
+    begun = PermitStream(MANY, SIGNALS, threads=threads).push(frame[:250])
+    assert same_bits(begun.judge(frame[250:]), pushed)
+    stream = PermitStream(MANY, SIGNALS)
+    with pytest.raises(DataError, match="status of 'nox', row 0"):
+        stream.judge(frame, status={"nox": np.full(600, 9, np.uint8)})
+    assert same_bits(stream.judge(frame), pushed)  # nothing of the refused rows has been taken
+    with pytest.raises(DataError, match="no rows"):
+        PermitStream(MANY, SIGNALS).judge(frame[:0])
+
+
+def test_a_pace_that_pandas_knows_is_that_of_the_stamps() -> None:
+    for index in (
+        pd.date_range("2024-03-30", periods=99, freq="1min", tz="Europe/Berlin"),
+        pd.date_range("2024-03-30", periods=99, freq="2h", tz="Europe/Berlin"),  # over a change of the clock
+        pd.date_range("2024-03-30", periods=99, freq="7s").as_unit("s"),
+        pd.date_range("2024-03-30", periods=99, freq="1min")[::3],
+    ):
+        known, found = (seconds(pd.DataFrame(index=i)) for i in (index, pd.DatetimeIndex(index, freq=None)))
+        assert index.freq is not None
+        assert isinstance(known, _core.SteadyTime) and isinstance(found, _core.SteadyTime)
+        assert (known.first_s, known.step_s, known.rows) == (found.first_s, found.step_s, found.rows)
+    days = pd.date_range("2024-03-30", periods=4, freq="D", tz="Europe/Berlin")  # one of 23 h
+    assert not isinstance(seconds(pd.DataFrame(index=days)), _core.SteadyTime)
+    back = pd.date_range("2024-03-30", periods=9, freq="-1min")
+    assert not isinstance(seconds(pd.DataFrame(index=back)), _core.SteadyTime)
 
 
 def test_a_result_can_be_looked_at_before_the_end() -> None:

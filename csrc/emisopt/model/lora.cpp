@@ -58,16 +58,10 @@ Lora with_lora(const OpList& network, int rank, const std::vector<std::string>& 
       throw InputError("with_lora(rank): expected at most the shorter side of " + weight.name + ", " +
                        std::to_string(std::min(weight.shape[0], weight.shape[1])) + ", got " +
                        std::to_string(rank));
-    const int width = out.values[static_cast<std::size_t>(op.y)].width;
-    const int plain = out.add_value(name + ".plain", width, op.rows);
-    const int low = out.add_value(name + ".low", rank, op.rows);
-    const int correction = out.add_value(name + ".correction", width, op.rows);
     const int a = out.add_parameter(name + ".lora_a", {weight.shape[0], rank}, true);
     const int b = out.add_parameter(name + ".lora_b", {rank, weight.shape[1]}, true);
-    out.ops.back().y = plain;
-    out.ops.push_back({.kind = OpKind::linear, .rows = op.rows, .x = op.x, .y = low, .w = a});
-    out.ops.push_back({.kind = OpKind::linear, .rows = op.rows, .x = low, .y = correction, .w = b});
-    out.ops.push_back({.kind = OpKind::add, .rows = op.rows, .x = plain, .x2 = correction, .y = op.y});
+    out.ops.back().lora_a = a;
+    out.ops.back().lora_b = b;
     lora.adapters.push_back({op.w, a, b});
   }
   for (std::size_t i = 0; i < linears.size(); ++i)
@@ -79,6 +73,22 @@ Lora with_lora(const OpList& network, int rank, const std::vector<std::string>& 
     lora.trainable[static_cast<std::size_t>(adapter.a)] =
         lora.trainable[static_cast<std::size_t>(adapter.b)] = 1;
   return lora;
+}
+
+std::vector<std::string> last_block_linears(const OpList& network, int blocks) {
+  if (blocks < 0)
+    throw InputError("last_block_linears(blocks): expected 0 or more, got " + std::to_string(blocks));
+  int layers = 0;
+  for (const Parameter& p : network.parameters)
+    if (p.name == "layers." + std::to_string(layers) + ".qkv.weight") ++layers;
+  if (layers == 0)
+    throw InputError("last_block_linears(network): expected blocks named layers.0 .., got none");
+  blocks = blocks == 0 ? std::max(1, layers / 2) : std::min(blocks, layers);
+  std::vector<std::string> names;
+  for (int l = layers - blocks; l < layers; ++l)
+    for (const std::string& linear : kBlockLinears)
+      names.push_back("layers." + std::to_string(l) + "." + linear);
+  return names;
 }
 
 std::vector<float> Lora::start(const std::vector<float>& theta, std::uint64_t seed, double scale) const {

@@ -32,6 +32,11 @@ struct Lora {
 /// The linear ops of a block that adapters usually take.
 inline const std::vector<std::string> kBlockLinears = {"qkv", "attention_out", "gate_up", "down"};
 
+/// Those of the last `blocks` blocks, as with_lora() takes them; more than there are: of all; 0: of the upper
+/// half, at least one. A step then runs backward through those blocks alone: through all of them it has to do
+/// two thirds of a full step's work at least. Throws InputError for a negative number or no blocks.
+std::vector<std::string> last_block_linears(const kernels::OpList& network, int blocks = 0);
+
 /// Adds adapters to every linear op named in `linears`: "qkv" means that of each layer, "layers.1.qkv" that
 /// of one. Throws InputError for a name that no linear op has, or a rank outside 1..256 or beyond a matrix's
 /// shorter side.

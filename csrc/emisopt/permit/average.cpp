@@ -36,7 +36,7 @@ AverageSeries::Range AverageSeries::range(std::size_t first, std::size_t last) c
 
 void AverageSeries::advance(bool last) {
   if (by_clock(spec_)) return advance_by_clock();
-  const std::vector<Span>& periods = base_.clock().periods();
+  const RawVector<Span>& periods = base_.clock().periods();
   for (const std::size_t count = base_.values().size(); done_ < count; ++done_) {
     if (spec_.over == Over::operating_periods) {
       roll_operating(done_);
@@ -50,15 +50,31 @@ void AverageSeries::advance(bool last) {
 
 void AverageSeries::lay_out(std::size_t closed) {
   if (!by_clock(spec_)) return;
-  const std::vector<Span>& periods = base_.clock().periods();
+  const RawVector<Span>& periods = base_.clock().periods();
   Windows& windows = *out_->windows;
-  for (std::size_t i = windows.end.size(); i < closed; ++i) {
-    windows.begin.push_back(spec_.over == Over::base ? periods[i].begin : periods[i].end - spec_.length);
-    windows.end.push_back(periods[i].end);
-    if (spec_.over != Over::rolling) continue;
-    while (periods[windows.head].begin < windows.begin[i]) ++windows.head;
-    windows.first.push_back(windows.head);
+  const std::size_t from = windows.end.size();
+  if (closed <= from) return;
+  if (windows.end.capacity() < closed) {
+    const std::size_t room = periods.capacity();  // which doubles, also in a stream
+    windows.begin.reserve(room);
+    windows.end.reserve(room);
+    if (spec_.over == Over::rolling) windows.first.reserve(room);
   }
+  windows.begin.resize(closed);
+  windows.end.resize(closed);
+  for (std::size_t i = from; i < closed; ++i) {
+    windows.begin[i] = spec_.over == Over::base ? periods[i].begin : periods[i].end - spec_.length;
+    windows.end[i] = periods[i].end;
+  }
+  if (spec_.over != Over::rolling) return;
+  windows.first.resize(closed);
+  std::size_t head = windows.head;
+  for (std::size_t i = from; i < closed; ++i) {
+    while (periods[head].begin < windows.begin[i]) ++head;
+    windows.first[i] = head;
+    if (i == 0 || head != windows.first[i - 1] + 1) windows.runs.push_back(i);
+  }
+  windows.head = head;
 }
 
 // One average for each base mean, so that all of them have their place before they are computed.
@@ -74,12 +90,20 @@ void AverageSeries::advance_by_clock() {
   out_->reason.resize(count);
   out_->used.resize(count);
   if (spec_.over == Over::rolling) return roll(count);
-  for (; done_ < count; ++done_) {
-    const Reason reason = base_.reasons()[done_];
-    out_->value[done_] = base_.values()[done_] - subtract_;
-    out_->reason[done_] = reason;
-    out_->used[done_] = reason == Reason::valid;
-  }
+  copy_base(count);
+}
+
+// Over the base alone: its own means. One loop for each field, which the compiler makes vector code of.
+void AverageSeries::copy_base(std::size_t count) {
+  const double* value = base_.values().data();
+  const Reason* why = base_.reasons().data();
+  double* to = out_->value.data();
+  int* used = out_->used.data();
+  const double subtract = subtract_;
+  for (std::size_t i = done_; i < count; ++i) to[i] = value[i] - subtract;
+  std::copy(why + done_, why + count, out_->reason.data() + done_);
+  for (std::size_t i = done_; i < count; ++i) used[i] = why[i] == Reason::valid;
+  done_ = count;
 }
 
 void AverageSeries::put(std::size_t i, const Range& range, Reason reason) {
@@ -117,9 +141,11 @@ Reason AverageSeries::judge(const Range& range, double periods, double unseen) c
 void AverageSeries::roll(std::size_t count) {
   constexpr std::size_t kLeast = 16;
   const std::size_t* first = out_->windows->first.data();
+  const std::vector<std::size_t>& runs = out_->windows->runs;
+  auto next = std::upper_bound(runs.begin(), runs.end(), done_);
   while (done_ < count) {
-    std::size_t end = done_ + 1;
-    while (end < count && first[end] - first[done_] == end - done_) ++end;
+    while (next != runs.end() && *next <= done_) ++next;
+    const std::size_t end = next == runs.end() ? count : std::min(*next, count);
     if (end - done_ < kLeast || !roll_run(first, end)) roll_each(end);
     done_ = end;
   }
@@ -137,11 +163,17 @@ bool AverageSeries::roll_run(const std::size_t* first, std::size_t end) {
   if (!tallies.averages({done_, end, length, enough, subtract_}, out_->value.data(), used)) return false;
   const bool unseen = room_ > static_cast<double>(length);
   Reason* why = out_->reason.data();
-  for (std::size_t i = done_; i < end; ++i) {
-    why[i] = Reason::valid;
-    if (used[i] >= enough) continue;
-    const bool ran = unseen || tallies.operating(first[i], i + 1) > 0;
-    why[i] = !ran ? Reason::not_operating : used[i] == 0 ? Reason::no_data : Reason::too_few;
+  std::fill(why + done_, why + end, Reason::valid);
+  constexpr std::size_t kStretch = 32;  // most have enough in every window
+  for (std::size_t from = done_; from < end; from += kStretch) {
+    const std::size_t to = std::min(end, from + kStretch);
+    int fewest = enough;
+    for (std::size_t i = from; i < to; ++i) fewest = std::min(fewest, used[i]);
+    for (std::size_t i = from; fewest < enough && i < to; ++i) {
+      if (used[i] >= enough) continue;
+      const bool ran = unseen || tallies.operating(first[i], i + 1) > 0;
+      why[i] = !ran ? Reason::not_operating : used[i] == 0 ? Reason::no_data : Reason::too_few;
+    }
   }
   return true;
 }
@@ -158,7 +190,7 @@ void AverageSeries::roll_operating(std::size_t i) {
   if (base_.reasons()[i] == Reason::not_operating) return;
   used_.push_back(i);
   if (static_cast<int>(used_.size()) > spec_.length) used_.pop_front();
-  const std::vector<Span>& periods = base_.clock().periods();
+  const RawVector<Span>& periods = base_.clock().periods();
   const bool full = static_cast<int>(used_.size()) == spec_.length;
   const Range window = range(used_.front(), i + 1);
   emit({periods[used_.front()].begin, periods[i].end}, window,

@@ -14,9 +14,10 @@ namespace emisopt {
 /// Those that the clock alone decides (base periods, rolling windows) are the same for all columns and
 /// shared.
 struct Windows {
-  std::vector<Second> begin, end;
-  std::vector<std::size_t> first;  // rolling: the first base mean in each
-  std::size_t head = 0;            // of the newest
+  RawVector<Second> begin, end;
+  RawVector<std::size_t> first;   // rolling: the first base mean in each
+  std::vector<std::size_t> runs;  // rolling: where windows of another length than the one before begin
+  std::size_t head = 0;           // of the newest
 };
 
 /// Averages of one kind, in order of their end.
@@ -79,6 +80,7 @@ class AverageSeries {
   Range range(std::size_t first, std::size_t last) const;
   void advance_by_clock();
   void roll(std::size_t count);
+  void copy_base(std::size_t count);
   bool roll_run(const std::size_t* first, std::size_t end);
   void roll_each(std::size_t end);
   void roll_operating(std::size_t i);

@@ -54,7 +54,20 @@ Index BaseClock::rows_before(const Samples& rows, Index from, Second instant, In
   return from;
 }
 
-const std::vector<Piece>& BaseClock::cut(const Samples& rows) {
+// Rows at a steady pace that fill the period from its beginning, as nearly all do: the quarters follow
+// without a look at any stamp. False, and nothing said, of others.
+bool BaseClock::even_quarters(const Samples& rows, const Span& span, Piece& piece) {
+  if (rows.time.each()) return false;
+  const Second step = rows.time.step_s(), quarter = length_s_ / kParts, row = piece.cut[0];
+  const Second first = rows.time.first_s() + row * step - (stamp_ == Stamp::start ? 0 : step);
+  if (first != span.begin || span.end - span.begin != length_s_ || length_s_ % kParts != 0) return false;
+  if (pace_ * step != quarter || row + kParts * pace_ > rows.rows) return false;
+  for (int part = 1; part <= kParts; ++part) piece.cut[part] = row + part * pace_;
+  piece.parts = kAllParts;
+  return true;
+}
+
+const RawVector<Piece>& BaseClock::cut(const Samples& rows) {
   pieces_.clear();
   starts_.clear();
   quarters_.clear();
@@ -76,7 +89,7 @@ const std::vector<Piece>& BaseClock::cut(const Samples& rows) {
     piece.period = static_cast<Index>(periods_.size()) - 1;
     piece.cut[0] = row;
     // Quarters are those of the whole period, also where a change of the clock has cut its beginning off.
-    for (int part = 1; part <= kParts; ++part) {
+    for (int part = even_quarters(rows, span, piece) ? kParts + 1 : 1; part <= kParts; ++part) {
       const Index from = piece.cut[part - 1];
       piece.cut[part] =
           rows_before(rows, from, span.end - (kParts - part) * Second{length_s_} / kParts, pace_);

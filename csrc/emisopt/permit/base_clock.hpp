@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "emisopt/permit/block_scan.hpp"
+#include "emisopt/permit/raw_vector.hpp"
 #include "emisopt/permit/samples.hpp"
 #include "emisopt/permit/zone.hpp"
 
@@ -32,36 +33,37 @@ class BaseClock {
 
   /// The rows, in rising time and after all before, by period. Valid until the next call.
   /// Throws InputError for a stamp so far from the one before that a typing mistake is likelier.
-  const std::vector<Piece>& cut(const Samples& rows);
+  const RawVector<Piece>& cut(const Samples& rows);
   /// (pieces + 1) the first row of each piece of that cut, and the number of rows.
-  const std::vector<Index>& starts() const { return starts_; }
+  const RawVector<Index>& starts() const { return starts_; }
   /// (pieces) where its quarters end, and its state, kNotSteady where that changes: the same once more,
   /// small.
-  const std::vector<Quarters>& quarters() const { return quarters_; }
-  const std::vector<std::uint8_t>& states() const { return states_; }
+  const RawVector<Quarters>& quarters() const { return quarters_; }
+  const RawVector<std::uint8_t>& states() const { return states_; }
   static constexpr std::uint8_t kNotSteady = 5;  // after the last PlantState
   int length_s() const { return length_s_; }
   /// Periods that have begun, without a gap between them; the last may still be open.
-  const std::vector<Span>& periods() const { return periods_; }
-  const std::vector<int>& days() const { return days_; }  // civil day of each
+  const RawVector<Span>& periods() const { return periods_; }
+  const RawVector<int>& days() const { return days_; }  // civil day of each
 
  private:
   void begin_period(Second inside);
   void make_room(const Samples& rows);
   Index rows_before(const Samples& rows, Index from, Second instant, Index guess) const;
+  bool even_quarters(const Samples& rows, const Span& span, Piece& piece);
 
   const Zone& zone_;
   int length_s_;
   Stamp stamp_;
-  std::vector<Span> periods_;
-  std::vector<int> days_;
+  RawVector<Span> periods_;
+  RawVector<int> days_;
   Second day_end_ = 0;  // of days_.back()
   Second even_until_;   // up to here each period is length_s long and follows the one before
   Index pace_ = 1;      // rows in the quarter before
-  std::vector<Piece> pieces_;
-  std::vector<Index> starts_;
-  std::vector<Quarters> quarters_;
-  std::vector<std::uint8_t> states_;
+  RawVector<Piece> pieces_;
+  RawVector<Index> starts_;
+  RawVector<Quarters> quarters_;
+  RawVector<std::uint8_t> states_;
 };
 
 }  // namespace emisopt

@@ -72,7 +72,7 @@ void BaseSeries::make_room() {
   tallies_.reserve(room);
 }
 
-void BaseSeries::take(const Samples& rows, const std::vector<Piece>& pieces) {
+void BaseSeries::take(const Samples& rows, const RawVector<Piece>& pieces) {
   make_room();
   blocks_.resize(std::min(kChunk, pieces.size()));
   // Nothing is corrected, and the unit runs all the time: what scan_blocks() is for.
@@ -80,7 +80,7 @@ void BaseSeries::take(const Samples& rows, const std::vector<Piece>& pieces) {
   std::array<bool, BaseClock::kNotSteady + 1> usual = {};
   for (std::uint8_t state = 0; plain && state < BaseClock::kNotSteady; ++state)
     usual[state] = counts(static_cast<PlantState>(state), spec_.exclude);
-  const std::vector<std::uint8_t>& states = clock_.states();
+  const RawVector<std::uint8_t>& states = clock_.states();
   for (std::size_t i = 0; i < pieces.size();) {
     const std::size_t last = std::min(i + kChunk, pieces.size());
     std::size_t end = i;
@@ -101,7 +101,7 @@ void BaseSeries::begin(const Piece& piece) {
   while (period_ < piece.period) close();
 }
 
-void BaseSeries::take_usual(const Samples& rows, const std::vector<Piece>& pieces, std::size_t first,
+void BaseSeries::take_usual(const Samples& rows, const RawVector<Piece>& pieces, std::size_t first,
                             std::size_t last) {
   const auto count = static_cast<Index>(last - first);
   scan_blocks(rows.columns[spec_.column], status_of(rows, spec_.column, 0), clock_.starts().data() + first,

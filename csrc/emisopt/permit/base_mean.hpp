@@ -71,7 +71,7 @@ class BaseSeries {
 
   /// Adds the samples of these pieces. Throws InputError naming rule, tag, row and time for an infinite or
   /// negative value (spec.negative_is_missing: counted and left out) and for oxygen at or above the constant.
-  void take(const Samples& rows, const std::vector<Piece>& pieces);
+  void take(const Samples& rows, const RawVector<Piece>& pieces);
   /// Closes the open period: no sample of it will come.
   void finish();
 
@@ -109,7 +109,7 @@ class BaseSeries {
   void close();
   void close_as(Reason reason, double value);
   void begin(const Piece& piece);
-  void take_usual(const Samples& rows, const std::vector<Piece>& pieces, std::size_t first, std::size_t last);
+  void take_usual(const Samples& rows, const RawVector<Piece>& pieces, std::size_t first, std::size_t last);
   void take_other(const Samples& rows, const Piece& piece, bool closes);
   std::size_t close_blocks(const Block* blocks, std::size_t count);
   void add_block(const Samples& rows, const Piece& piece, const Block& block);
@@ -125,7 +125,7 @@ class BaseSeries {
   Open open_;
   Index period_ = -1;  // of open_
   std::vector<double> buffer_;
-  std::vector<Block> blocks_;  // of the pieces at hand, kChunk at most
+  RawVector<Block> blocks_;  // of the pieces at hand, kChunk at most
   RawVector<double> values_;
   RawVector<Reason> reasons_;
   Tally total_;  // of all

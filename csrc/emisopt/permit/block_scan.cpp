@@ -50,9 +50,9 @@ constexpr std::uintptr_t kAhead = 2048;
       here &= good;
     }
     __m512d high = _mm512_setzero_pd(), low = _mm512_setzero_pd();
+    __m512i most = _mm512_setzero_si512();  // of the values' bits above those of kFrom; below it they wrap
     const std::uintptr_t ahead = reinterpret_cast<std::uintptr_t>(x + n) + kAhead;  // may lie behind the end
     std::uint64_t valid = 0;
-    unsigned odd = 0;
     for (Index i = 0; i < n; i += kLanes) {
       const auto there = static_cast<__mmask8>(here >> i);
       __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<std::uintptr_t>(i) * sizeof *x));
@@ -61,11 +61,18 @@ constexpr std::uintptr_t kAhead = 2048;
       const __m512d coarse = _mm512_sub_pd(_mm512_add_pd(v, split), split);
       high = _mm512_mask_add_pd(high, known, high, coarse);
       low = _mm512_mask_add_pd(low, known, low, _mm512_sub_pd(v, coarse));
-      const __mmask8 beyond =
-          _mm512_mask_cmpge_epu64_mask(known, _mm512_sub_epi64(_mm512_castpd_si512(v), from), span);
-      odd |= _mm512_mask_cmp_pd_mask(beyond, v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+      most = _mm512_mask_max_epu64(most, known, most, _mm512_sub_epi64(_mm512_castpd_si512(v), from));
       valid |= static_cast<std::uint64_t>(known) << i;
     }
+    unsigned odd = 0;
+    if (_mm512_cmpge_epu64_mask(most, span) != 0)  // zeros are usual, too
+      for (Index i = 0; i < n; i += kLanes) {
+        const auto known = static_cast<__mmask8>(valid >> i);
+        const __m512d v = _mm512_maskz_loadu_pd(known, x + i);
+        const __mmask8 beyond =
+            _mm512_mask_cmpge_epu64_mask(known, _mm512_sub_epi64(_mm512_castpd_si512(v), from), span);
+        odd |= _mm512_mask_cmp_pd_mask(beyond, v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+      }
     to.usual = odd == 0;
     to.valid = valid;
     to.count = std::popcount(valid);

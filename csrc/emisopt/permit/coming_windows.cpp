@@ -170,10 +170,10 @@ Outlook::Outlook(const BaseSeries& base, const Zone& zone, const Ahead& ahead, d
   BaseClock clock = base.clock().tail();
   BaseSeries tail = base.tail(clock);
   if (waiting.rows > 0) {
-    const std::vector<Piece>& pieces = clock.cut(waiting);
+    const RawVector<Piece>& pieces = clock.cut(waiting);
     tail.take(waiting, pieces);
   }
-  const std::vector<Span>& begun = clock.periods();
+  const RawVector<Span>& begun = clock.periods();
   // The periods that have no closed mean yet, without a gap, to the end of the horizon.
   const Index open = tail.open_period();
   for (std::size_t i = 0; i < begun.size(); ++i) {
@@ -190,7 +190,7 @@ Outlook::Outlook(const BaseSeries& base, const Zone& zone, const Ahead& ahead, d
 }
 
 std::size_t Outlook::first_from(Second begin) const {
-  const std::vector<Span>& periods = base_.clock().periods();
+  const RawVector<Span>& periods = base_.clock().periods();
   const auto last = periods.begin() + static_cast<Index>(closed());
   return static_cast<std::size_t>(
       std::lower_bound(periods.begin(), last, begin, [](Span a, Second t) { return a.begin < t; }) -

@@ -139,9 +139,7 @@ Evaluator& Evaluator::operator=(Evaluator&&) noexcept = default;
 void Evaluator::push(const Samples& rows) {
   State& s = *state_;
   s.require_open();
-  if (rows.columns.size() != s.columns.size())
-    throw ShapeError("Evaluator.push: expected " + std::to_string(s.columns.size()) + " columns, got " +
-                     std::to_string(rows.columns.size()));
+  s.require_columns(rows);
   Samples numbered = rows;
   if (!numbered.numbers) numbered.first_number += s.queue.seen();
   s.queue.push(numbered, [&](const Samples& ready) {
@@ -165,16 +163,29 @@ void Evaluator::finish() {
 
 double Evaluator::newest() const { return state_->queue.newest(); }
 
+Evaluation Evaluator::run(const Samples& rows) {
+  State& s = *state_;
+  s.require_open();
+  s.require_columns(rows);
+  if (!s.queue.accept_all(rows)) {
+    push(rows);
+    finish();
+    return result();
+  }
+  s.broken = true;
+  std::vector<RuleResult> results = s.run(rows);
+  s.broken = false;
+  s.finished = true;
+  Evaluation out = s.heading();
+  out.results = std::move(results);
+  settle_alternatives(out.results);
+  return out;
+}
+
 Evaluation Evaluator::result() const {
   const State& s = *state_;
   if (s.broken) throw StateError("Evaluator: an earlier push failed amid its rows; there is no result");
-  Evaluation out;
-  out.permit = s.permit.name;
-  out.judged_by = s.shared;
-  out.zone = s.zone.name;
-  out.rows = s.rows;
-  out.steps_back = s.queue.steps_back();
-  out.first_steps_back = s.queue.first_steps_back();
+  Evaluation out = s.heading();
   std::vector<std::shared_ptr<const Averages>> made(s.averages.size());
   const auto averages = [&](std::size_t i) {
     if (!made[i]) {
@@ -190,17 +201,8 @@ Evaluation Evaluator::result() const {
     }
     return made[i];
   };
-  for (const State::Pair& pair : s.pairs) {
-    RuleResult result;
-    result.rule = s.permit.rules[pair.rule];
-    result.tag = pair.tag;
-    result.averages = averages(pair.average);
-    result.base = averages(pair.base_average);
-    const BaseSeries& base = s.averages[pair.average]->base();
-    result.negatives = base.negatives();
-    judge(result, base.clock().length_s(), s.zone);
-    out.results.push_back(std::move(result));
-  }
+  for (const State::Pair& pair : s.pairs)
+    out.results.push_back(s.judged(pair, averages(pair.average), averages(pair.base_average)));
   settle_alternatives(out.results);
   return out;
 }
@@ -208,9 +210,7 @@ Evaluation Evaluator::result() const {
 Evaluation evaluate(const Permit& permit, std::vector<Signal> signals, std::vector<std::string> columns,
                     Zone zone, const EvaluationOptions& options, const Samples& rows) {
   Evaluator evaluator(permit, std::move(signals), std::move(columns), std::move(zone), options);
-  evaluator.push(rows);
-  evaluator.finish();
-  return evaluator.result();
+  return evaluator.run(rows);
 }
 
 // ---- results --------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ const char* to_string(Verdict verdict) {
 }
 
 bool RuleResult::is_above(std::size_t average) const {
-  return judged[average] && averages->value[average] > rule.limit;
+  return judged[average] && averages->value[average] > rule->limit;
 }
 
 Verdict Evaluation::verdict() const {
@@ -245,11 +245,11 @@ std::string Evaluation::to_json() const {
   };
   Json::Array list;
   for (const RuleResult& r : results) {
-    Json::Object one{{"rule", r.rule.name},
+    Json::Object one{{"rule", r.rule->name},
                      {"tag", r.tag},
-                     {"limit", Json::number_or_null(r.rule.limit)},
-                     {"unit", r.rule.unit},
-                     {"verified", r.rule.verified},
+                     {"limit", Json::number_or_null(r.rule->limit)},
+                     {"unit", r.rule->unit},
+                     {"verified", r.rule->verified},
                      {"verdict", emisopt::to_string(r.verdict)},
                      {"held_by", r.held_by},
                      {"averages", static_cast<std::int64_t>(r.total)},

@@ -33,7 +33,7 @@ const char* to_string(Verdict);
 
 /// One rule on one tag.
 struct RuleResult {
-  Rule rule;
+  std::shared_ptr<const Rule> rule;  // of Evaluation::judged_by
   std::string tag;
   Verdict verdict = Verdict::not_judged;  // by itself, whatever an alternative says
   std::string held_by;                    // the alternative (Rule::either) that holds in its place, or ""
@@ -91,6 +91,9 @@ class Evaluator {
   void push(const Samples& rows);
   /// Closes what is open: no more rows. Throws InputError when there was none.
   void finish();
+  /// push() of all rows, finish() and result() at once: the same bits, less waiting. Throws as they do (of a
+  /// last row years ahead before it throws of values); then nothing may be pushed any more.
+  Evaluation run(const Samples& rows);
   /// What is decided so far; all of it after finish().
   Evaluation result() const;
 
@@ -110,7 +113,7 @@ class Evaluator {
   std::unique_ptr<State> state_;
 };
 
-/// All at once: push, finish, result.
+/// All at once: Evaluator::run().
 Evaluation evaluate(const Permit& permit, std::vector<Signal> signals, std::vector<std::string> columns,
                     Zone zone, const EvaluationOptions& options, const Samples& rows);
 

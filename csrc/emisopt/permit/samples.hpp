@@ -49,6 +49,9 @@ class Stamps {
   }
   /// One stamp for each row; null: steady.
   const double* each() const { return each_; }
+  /// Where steady: those of the first row and from one row to the next.
+  std::int64_t first_s() const { return first_; }
+  std::int64_t step_s() const { return step_; }
 
  private:
   const double* each_ = nullptr;
@@ -64,6 +67,10 @@ struct SteadyTime {
   /// The same as ticks (n), of which a second has `per_second`; nothing when they are fewer than two, do not
   /// rise by whole seconds, all the same, or lie outside the years 0000 to 9999.
   static std::optional<SteadyTime> of(const std::int64_t* ticks, Index n, std::int64_t per_second);
+  /// The same of ticks that are known to rise evenly: the first, the second and the last of them. Nothing,
+  /// too, when the last is not where that pace leads.
+  static std::optional<SteadyTime> between(std::int64_t first, std::int64_t second, std::int64_t last,
+                                           Index n, std::int64_t per_second);
 };
 
 /// A view of rows; nothing is owned.
@@ -105,6 +112,12 @@ class SampleQueue {
     accept(rows);
     release(rows, false, take);
   }
+  /// Takes rows that are the first and all there is, where their stamps are usual ones in rising time: they
+  /// need not wait. False, and nothing taken, otherwise. Throws InputError as push() for a plant state that
+  /// is none; check_status() is the caller's to ask of each column.
+  bool accept_all(const Samples& rows);
+  /// Throws InputError as push() for a status of this column that is none. Different threads may ask.
+  void check_status(const Samples& rows, std::size_t column) const;
   /// Hands over what waits; nothing may come afterwards.
   template <class Take>
   void finish(Take&& take) {
@@ -131,7 +144,9 @@ class SampleQueue {
   };
 
   void accept(const Samples& rows);  // checks all, then counts and remembers
-  void check_words(const Samples& rows) const;
+  void check_plant(const Samples& rows) const;
+  void check_words(const Samples& rows, const std::uint8_t* words, std::uint8_t most, const char* what,
+                   std::size_t column) const;
   Row copy(const Samples& rows, Index row) const;
   void merge(Row& into, const Row& from) const;
   void sort_in(const Samples& rows);

@@ -2,31 +2,11 @@
 // the difference of two. Kept by field, so that many ranges are taken at once.
 #pragma once
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 #include "emisopt/permit/exact_sum.hpp"
+#include "emisopt/permit/raw_vector.hpp"
 
 namespace emisopt {
-
-/// std::vector whose resize() leaves numbers unset: every one of them is written next.
-template <class T>
-struct Unset : std::allocator<T> {
-  template <class U>
-  struct rebind {
-    using other = Unset<U>;
-  };
-  template <class U>
-  void construct(U* place) {
-    ::new (static_cast<void*>(place)) U;
-  }
-  template <class U, class... Args>
-  void construct(U* place, Args&&... args) {
-    ::new (static_cast<void*>(place)) U(std::forward<Args>(args)...);
-  }
-};
-template <class T>
-using RawVector = std::vector<T, Unset<T>>;
 
 /// Of the first so many base means.
 struct Tally {

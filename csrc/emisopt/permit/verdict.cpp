@@ -69,7 +69,7 @@ class Periods {
 // judged.
 double hours_above(const RuleResult& result, int base_length_s) {
   constexpr double kHour = 3600;
-  const Over over = result.rule.average.over;
+  const Over over = result.rule->average.over;
   if (over == Over::operating_days) return 24.0 * static_cast<double>(result.above);
   if (over != Over::block && over != Over::day && over != Over::month)
     return base_length_s * static_cast<double>(result.above) / kHour;
@@ -96,7 +96,7 @@ using Reasons = std::array<Index, kReasons>;
 void judge_all(RuleResult& result, Reasons& reasons) {
   const Averages& averages = *result.averages;
   const std::size_t n = averages.size();
-  const double limit = result.rule.limit;
+  const double limit = result.rule->limit;
   const double* value = averages.value.data();
   const Reason* why = averages.reason.data();
   char* judged = result.judged.data();
@@ -138,7 +138,7 @@ void judge_all(RuleResult& result, Reasons& reasons) {
 // Averages that count while the rule is in force, by civil period.
 void judge_by_date(RuleResult& result, const Zone& zone, Reasons& reasons, Periods& periods,
                    Periods& availability) {
-  const Rule& rule = result.rule;
+  const Rule& rule = *result.rule;
   const Averages& averages = *result.averages;
   double worst = -std::numeric_limits<double>::infinity();
   std::fill(result.judged.begin(), result.judged.end(), 0);
@@ -164,7 +164,7 @@ void judge_by_date(RuleResult& result, const Zone& zone, Reasons& reasons, Perio
 }  // namespace
 
 void judge(RuleResult& result, int base_length_s, const Zone& zone) {
-  const Rule& rule = result.rule;
+  const Rule& rule = *result.rule;
   const bool dated = rule.from_day != Rule{}.from_day || rule.until_day != Rule{}.until_day;
   Periods periods(rule.allow);
   const Allowance available = rule.availability.value_or(Allowance{});
@@ -197,10 +197,10 @@ void judge(RuleResult& result, int base_length_s, const Zone& zone) {
 
 void settle_alternatives(std::vector<RuleResult>& results) {
   for (RuleResult& one : results) {
-    if (one.rule.either.empty() || one.verdict == Verdict::holds) continue;
+    if (one.rule->either.empty() || one.verdict == Verdict::holds) continue;
     for (const RuleResult& other : results)
-      if (other.rule.either == one.rule.either && other.tag == one.tag && other.verdict == Verdict::holds)
-        one.held_by = other.rule.name;
+      if (other.rule->either == one.rule->either && other.tag == one.tag && other.verdict == Verdict::holds)
+        one.held_by = other.rule->name;
   }
 }
 

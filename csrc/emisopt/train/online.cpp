@@ -40,7 +40,7 @@ OnlineLearner::OnlineLearner(const Forecaster& forecaster, const History& past, 
   s.memory = Replay(config.memory, s.regimes.count(), config.seed);
   s.next_sample = s.context();
   if (config.update == UpdateScope::lora) {
-    s.lora = std::make_unique<Lora>(with_lora(forecaster.network, config.rank));
+    s.make_lora();
     s.learning = s.lora->start(s.theta_star, config.seed);
   } else {
     s.learning = s.theta_star;

@@ -26,6 +26,7 @@ const char* to_string(UpdateScope);
 struct OnlineConfig {
   UpdateScope update = UpdateScope::full;
   int rank = 4;         // of lora, 1..256
+  int lora_blocks = 0;  // lora: blocks with corrections, counted from the last, >= 0; 0: the upper half
   int delay = 0;        // a row's outputs are known `delay` rows after it, 0..; 0: with the row itself
   int every = 24;       // rows between updates, >= 1
   int steps = 2;        // AdamW steps of one update, >= 1

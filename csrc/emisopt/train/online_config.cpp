@@ -47,6 +47,7 @@ void OnlineConfig::validate() const {
          "0 with update = lora, whose corrections have no Fisher information at their start", ewc);
   expect(from_zero(distill), "distill", "0 or a positive number", distill);
   expect(rank >= 1 && rank <= 256, "rank", "1..256", rank);
+  expect(lora_blocks >= 0, "lora_blocks", "0 (the upper half) or a number of blocks", lora_blocks);
   expect(from_zero(pace), "pace", "0 or a positive number", pace);
   expect(pace_most >= 1 && std::isfinite(pace_most), "pace_most", "at least 1", pace_most);
   expect(from_zero(gain_shift), "gain_shift", "0 or a positive number", gain_shift);

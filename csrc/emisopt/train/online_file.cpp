@@ -14,12 +14,14 @@ namespace {
 
 constexpr const char* kFormat = "emisopt.online";
 constexpr int kVersion = 1;
+constexpr int kAllBlocks = 1 << 20;
 constexpr std::string_view kAttached = "attached.";
 
 // Each field once: what writes it also reads it.
 template <class Visitor>
 void visit(OnlineConfig& c, Visitor&& field) {
   field("rank", c.rank);
+  field("lora_blocks", c.lora_blocks);
   field("delay", c.delay);
   field("every", c.every);
   field("steps", c.steps);
@@ -57,7 +59,10 @@ struct Writer {
 struct Reader {
   const Json& object;
   void operator()(const char* name, int& value) {
-    value = static_cast<int>(object.at(name, "config").as_integer(name));
+    if (!object.find(name, "config") && std::string_view(name) == "lora_blocks")
+      value = kAllBlocks;  // files from before this field
+    else
+      value = static_cast<int>(object.at(name, "config").as_integer(name));
   }
   void operator()(const char* name, double& value) { value = object.at(name, "config").as_number(name); }
   void operator()(const char* name, bool& value) { value = object.at(name, "config").as_bool(name); }
@@ -229,8 +234,7 @@ OnlineLearner OnlineLearner::load(const std::string& path) {
     if (bytes == file.tensors.end()) throw FileError(where + ": the tensor 'forecaster' is missing");
     s.forecaster = Forecaster::from_bytes(bytes->second.bytes, where + " (forecaster)");
     s.theta_star = file.f32("theta_star", where);
-    if (s.config.update == UpdateScope::lora)
-      s.lora = std::make_unique<Lora>(with_lora(s.forecaster.network, s.config.rank));
+    if (s.config.update == UpdateScope::lora) s.make_lora();
     const std::vector<std::int64_t> size{
         static_cast<std::int64_t>((s.lora ? s.lora->network : s.forecaster.network).parameter_count())};
     const std::vector<std::int64_t> base{static_cast<std::int64_t>(s.forecaster.theta.size())};

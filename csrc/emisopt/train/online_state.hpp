@@ -49,6 +49,11 @@ struct OnlineLearner::State {
   std::vector<std::int64_t> batch_rows;  // first target row of each window of the last batch, -1: none
   std::vector<kernels::Range> ranges;    // of the weights that learn
 
+  /// Corrections for the blocks that config names.
+  void make_lora() {
+    lora = std::make_unique<Lora>(with_lora(forecaster.network, config.rank,
+                                            last_block_linears(forecaster.network, config.lora_blocks)));
+  }
   /// Compiles what config and forecaster ask for; theta_star, learning and anchor must be set.
   void compile();
   void serve(std::vector<float> theta);

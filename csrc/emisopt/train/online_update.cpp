@@ -338,6 +338,7 @@ bool OnlineLearner::State::descend(std::vector<float>& weights, std::vector<floa
   adam.rate = static_cast<float>(config.rate);
   adam.clip_scale = config.clip > 0 && norm > config.clip ? static_cast<float>(config.clip / norm) : 1.0f;
   adam.step = adam_step + step + 1;
+  adam.threads = config.threads > 0 ? config.threads : kernels::default_threads();
   double distance = 0, weighted = 0;
   for (const kernels::Range& r : ranges) {
     kernels::adamw(weights.data() + r.offset, m_now.data() + r.offset, v_now.data() + r.offset,

@@ -130,6 +130,7 @@ class Run {
     adam.clip_scale =
         config_.clip > 0 && norm_ > config_.clip ? static_cast<float>(config_.clip / norm_) : 1.0f;
     adam.step = step + 1;
+    adam.threads = config_.threads > 0 ? config_.threads : kernels::default_threads();
     // Slow only once there is something to average: the first steps would else stay in it for long.
     const auto keep = static_cast<float>(std::min(config_.average, (1.0 + step) / (10.0 + step)));
     for (const kernels::Range& range : ranges_) {

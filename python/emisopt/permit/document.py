@@ -193,7 +193,7 @@ class Permit:
             allow_unverified=allow_unverified,
             threads=threads,
         )
-        return stream.push(frame, plant=plant, status=status).finish()
+        return stream.judge(frame, plant=plant, status=status)
 
     def table(self) -> pd.DataFrame:
         """One row a rule: limit (UNVERIFIED beside it where it is), averaging, source."""

@@ -122,9 +122,34 @@ class PermitStream:
         ------
         DataError : the table's index or columns. InputError : naming tag, row and time.
         """
+        if (rows := self._arrays(frame, plant, status)) is not None:
+            self._hand_over("push", *rows)
+        return self
+
+    def judge(
+        self, frame: pd.DataFrame, *, plant: object = None, status: Mapping[str, object] | None = None
+    ) -> Evaluation:
+        """`push` of all the rows and `finish` at once: the same result, sooner.
+
+        Parameters
+        ----------
+        frame, plant, status : as of `push`
+
+        Raises
+        ------
+        DataError, InputError : as of `push` and `finish`.
+        """
+        if self._core is not None or (rows := self._arrays(frame, plant, status)) is None:
+            return self.push(frame, plant=plant, status=status).finish()
+        return Evaluation(self.permit, self._hand_over("run", *rows))
+
+    def _arrays(
+        self, frame: pd.DataFrame, plant: object, status: Mapping[str, object] | None
+    ) -> tuple[Floats | _core.SteadyTime, list[Floats], list[Codes | None], Codes | None] | None:
+        """The rows as the core takes them; None: there are none."""
         time = seconds(frame)
         if not len(frame):
-            return self
+            return None
         columns = numbers(frame, self._columns)
         states = None if plant is None else codes(frame, plant, PLANT, "plant")
         flags: list[Codes | None] = []
@@ -136,11 +161,21 @@ class PermitStream:
         for name in self._columns:
             what = (status or {}).get(name)
             flags.append(None if what is None else codes(frame, what, STATUS, f"status of {name!r}"))
+        return time, columns, flags, states
+
+    def _hand_over(
+        self,
+        how: str,
+        time: Floats | _core.SteadyTime,
+        columns: list[Floats],
+        flags: list[Codes | None],
+        states: Codes | None,
+    ) -> Any:
         first = self._core is None
         if self._core is None:
             self._core = self._begin(time)
         try:
-            self._core.push(time, columns, flags, states)
+            return getattr(self._core, how)(time, columns, flags, states)
         except _core.InputError:
             try:
                 self._require_words(states, flags)
@@ -148,7 +183,6 @@ class PermitStream:
                 self._core = None if first else self._core  # nothing of these rows has been taken
                 raise
             raise
-        return self
 
     def _require_words(self, states: Codes | None, flags: Sequence[Codes | None]) -> None:
         """Of codes that are none, the core says as much; here it is said as of words, with its argument."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from emisopt import _core
 from emisopt._yaml import Reader
@@ -56,6 +57,12 @@ class Signal:
 
     def to_core(self, tag: str) -> _core.Signal:
         """The same for the core, with the name of its column."""
+        try:
+            return _made(self, tag)
+        except TypeError:  # a field that cannot be looked up by
+            return self._make(tag)
+
+    def _make(self, tag: str) -> _core.Signal:
         column = self.oxygen if isinstance(self.oxygen, str) else ""
         reference = math.nan if self.oxygen is None or column else float(self.oxygen)
         return _core.Signal(
@@ -66,6 +73,12 @@ class Signal:
             oxygen=reference,
             oxygen_tag=column,
         )
+
+
+@lru_cache(maxsize=1024)
+def _made(signal: Signal, tag: str) -> _core.Signal:
+    """The core checks each anew; of the same plant they are the same in every evaluation."""
+    return signal._make(tag)
 
 
 def signals_of(given: Mapping[str, object] | None, tags: TagMap | None) -> list[_core.Signal]:

@@ -89,6 +89,25 @@ TEST_P(EveryLevel, APackedProductHasTheBitsOfTheProductInPlace) {
   }
 }
 
+TEST_P(EveryLevel, AProductOverRowsHasTheBitsOfTheProductInPlace) {
+  for (const int m : {1, 5, 127, 128, 129, 300})
+    for (const auto& [k, n] : {std::pair{1, 1}, {7, 33}, {12, 32}, {13, 16}, {25, 50}, {64, 31}}) {
+      SCOPED_TRACE(std::to_string(m) + " rows, " + std::to_string(k) + " x " + std::to_string(n));
+      const auto place = test::Place::before_guard;
+      test::Buffer<float> a(test::area(m, k), place), b(test::area(m, n), place), c(test::area(k, n), place);
+      test::Buffer<float> scratch(test::area(m, table().panel), place);
+      std::vector<float> expected(c.size());
+      test::fill(a.data(), a.size(), 1);
+      test::fill(b.data(), b.size(), 2);
+      for (const bool accumulate : {false, true}) {
+        if (!accumulate) std::fill_n(c.data(), c.size(), std::nanf(""));  // to be overwritten
+        table().gemm(expected.data(), n, a.data(), 1, k, b.data(), n, nullptr, k, n, m, accumulate);
+        table().gemm_over_rows(c.data(), a.data(), b.data(), m, k, n, scratch.data(), accumulate);
+        for (std::size_t i = 0; i < c.size(); ++i) ASSERT_EQ(c[i], expected[i]) << i;
+      }
+    }
+}
+
 TEST_P(EveryLevel, ARowsBitsDoNotDependOnTheOtherRows) {
   const int n = 37, k = 29;
   std::vector<float> a(31 * k), b(k * n), all(31 * n), one(n);

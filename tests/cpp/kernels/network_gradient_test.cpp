@@ -1,6 +1,7 @@
 // The whole network in double: gradients by weights and by the plan against finite differences, all modes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "support/gradcheck.hpp"
@@ -136,6 +137,59 @@ TEST_P(NetworkGradient, PlanInJacobianMode) {
       for (std::size_t i = std::size_t((t + 1) * GetParam().config.future_width); i < row; ++i)
         EXPECT_EQ(j[i], 0) << "step " << t << " must not depend on entry " << i;
     }
+}
+
+// A sum hands its gradient's memory on to its first input: also where that is both inputs, or read elsewhere.
+TEST(SharedGradients, SumsOfTheSameValues) {
+  OpList net;
+  net.history = net.add_value("history", 2, Rows::history);
+  net.future = net.add_value("future", 3, Rows::future);
+  const auto linear = [&](const std::string& name, int x) {
+    Op op{.kind = OpKind::linear, .rows = Rows::future, .x = x, .y = net.add_value(name, 6, Rows::future)};
+    op.w = net.add_parameter(name, {net.values[static_cast<std::size_t>(x)].width, 6}, true);
+    net.ops.push_back(op);
+    return op.y;
+  };
+  const auto add = [&](int x, int x2) {
+    net.ops.push_back({.kind = OpKind::add,
+                       .rows = Rows::future,
+                       .x = x,
+                       .x2 = x2,
+                       .y = net.add_value("sum", 6, Rows::future)});
+    return net.ops.back().y;
+  };
+  const int a = linear("a", net.future), b = linear("b", a);
+  const int twice = add(b, b), stream = add(a, twice), more = add(stream, linear("c", stream));
+  const int raw = add(add(more, b), stream);
+  net.outputs = 2;
+  net.levels = 3;
+  net.middle = 1;
+  net.quantiles = net.add_value("quantiles", 6, Rows::future);
+  net.ops.push_back({.kind = OpKind::quantiles,
+                     .rows = Rows::future,
+                     .x = raw,
+                     .y = net.quantiles,
+                     .outputs = 2,
+                     .levels = 3,
+                     .middle = 1});
+  CompileOptions o;
+  o.mode = Mode::train;
+  o.levels = {0.1f, 0.5f, 0.9f};
+  o.threads = 1;
+  auto p = compile_f64(net, {2, 1, 4}, o);
+  std::vector<double> theta(net.parameter_count());
+  test::fill(theta.data(), theta.size(), 1);
+  test::fill(p->future(), 2 * 4 * 3, 2);
+  test::fill(p->target(), 2 * 4 * 2, 3);
+  std::fill_n(p->weight(), 2 * 4 * 2, 1.0);
+  const auto run = [&] {
+    p->load(theta.data());
+    p->run();
+    return p->loss();
+  };
+  run();
+  const std::vector<double> gradient(p->gradient(), p->gradient() + theta.size());
+  test::expect_gradient(gradient.data(), theta.data(), theta.size(), run);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -97,6 +97,14 @@ TEST(InStep, MembersMeetAndSeeWhatTheOthersWrote) {
       ASSERT_LE(r.members, workers);
       largest = std::max(largest, r.members.load());
     }
+  // On a crowded machine no helper may have been awake for any of them: one that is waited for does come.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (largest < 2 && std::chrono::steady_clock::now() < until) {
+    Round r;
+    in_step(2, 1'000'000, write_and_read, &r);
+    ASSERT_EQ(r.wrong, 0);
+    largest = std::max(largest, r.members.load());
+  }
   EXPECT_GE(largest, 2) << "no helper ever came";
 }
 

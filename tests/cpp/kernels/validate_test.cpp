@@ -53,6 +53,13 @@ TEST(Validate, NamesTheOpAndTheFault) {
        "expected shape (5, 8), got (8, 5)"},
       {OpKind::linear, [](OpList& n, Op& op) { n.values[std::size_t(op.y)].width = 9; },
        "expected shape (5, 9)"},
+      {OpKind::linear, [](OpList&, Op& op) { op.lora_b = op.w; }, "expected both or neither, got (-1, 0)"},
+      {OpKind::linear, [](OpList&, Op& op) { op.lora_a = op.lora_b = 99; },
+       "lora_a: expected a parameter id"},
+      {OpKind::linear, [](OpList&, Op& op) { op.lora_a = op.lora_b = op.b; },
+       "lora_a (embed_history.bias): expected shape (5, 1), got (8)"},
+      {OpKind::linear, [](OpList&, Op& op) { op.lora_a = op.lora_b = op.w; },
+       "lora_b (embed_history.weight): expected shape (8, 8), got (5, 8)"},
       {OpKind::linear, [](OpList&, Op& op) { op.rows = Rows::future; }, "future rows are read before any op"},
       {OpKind::rmsnorm, [](OpList&, Op& op) { op.eps = 0; }, "eps: expected a positive number"},
       {OpKind::rmsnorm, [](OpList& n, Op& op) { op.x = n.history; }, "future rows are read before any op"},
@@ -85,6 +92,19 @@ TEST(Validate, NamesTheOpAndTheFault) {
         << "expected ..." << fault.expected << "..., got: " << got;
     EXPECT_EQ(got.rfind("op " + std::to_string(at) + " (", 0), 0u) << got;
   }
+}
+
+TEST(Validate, AWeightHasOneCorrection) {
+  OpList net = test::tiny_network({});
+  Op first = net.ops[find(net, OpKind::linear)];
+  Op again = first;
+  again.y = net.add_value("again", net.values[static_cast<std::size_t>(first.y)].width, first.rows);
+  const Parameter w = net.parameters[static_cast<std::size_t>(first.w)];
+  again.lora_a = net.add_parameter("a", {w.shape[0], 2}, true);
+  again.lora_b = net.add_parameter("b", {2, w.shape[1]}, true);
+  net.ops.push_back(again);
+  EXPECT_NE(message(net).find("an earlier op gives the same weight (-1, -1)"), std::string::npos)
+      << message(net);
 }
 
 TEST(Validate, RefusesTwoWritersAndReadersOfTheQuantiles) {

@@ -88,6 +88,32 @@ TEST_P(EveryLevelAdamW, DecayIsDecoupledAndMasked) {
     EXPECT_FLOAT_EQ(b.theta[i], start.theta[i] * (b.mask[i] != 0 ? 0.95f : 1.0f));
 }
 
+TEST_P(EveryLevelAdamW, SharedByThreadsItHasTheSameBits) {
+  constexpr std::size_t kMany = 100'003;
+  std::vector<float> gradient(kMany), anchor(kMany), one[3], some[3];
+  test::fill(gradient.data(), kMany, 2);
+  test::fill(anchor.data(), kMany, 3);
+  for (auto* state : {one, some})
+    for (int i = 0; i < 3; ++i) {
+      state[i].resize(kMany);
+      test::fill(state[i].data(), kMany, static_cast<std::uint64_t>(10 + i));
+      for (float& x : state[i]) x = std::abs(x);
+    }
+  AdamW o;
+  o.l2sp = 0.1f;
+  const auto step = [&](std::vector<float>* s, int threads) {
+    o.threads = threads;
+    adamw(s[0].data(), s[1].data(), s[2].data(), gradient.data(), nullptr, anchor.data(), nullptr, kMany, o,
+          GetParam());
+  };
+  step(one, 1);
+  for (const int threads : {2, 7}) {
+    std::vector<float> again[3] = {some[0], some[1], some[2]};
+    step(again, threads);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(again[i], one[i]) << threads << " threads";
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Isa, EveryLevelAdamW, testing::ValuesIn(isa_available()),
                          [](const auto& info) { return std::string(to_string(info.param)); });
 
@@ -100,6 +126,7 @@ TEST(AdamW, RefusesPullsWithoutTheirArrays) {
   EXPECT_THROW(call({.l2sp = 1}, nullptr, nullptr), InputError);
   EXPECT_THROW(call({.ewc = 1}, b.anchor.data(), nullptr), InputError);
   EXPECT_THROW(call({.step = 0}, nullptr, nullptr), InputError);
+  EXPECT_THROW(call({.threads = 0}, nullptr, nullptr), InputError);
 }
 
 TEST(SquaredNorm, MatchesAPlainSum) {

@@ -171,6 +171,26 @@ TEST(Lora, CostsLessThanAFullStep) {
   EXPECT_LT(flop(lora.network, lora.trainable), 0.8 * flop(ops, {}));
 }
 
+TEST(Lora, LastBlocksAreCountedFromTheEnd) {
+  const kernels::OpList two = base();
+  const std::vector<std::string> last = {"layers.1.qkv", "layers.1.attention_out", "layers.1.gate_up",
+                                         "layers.1.down"};
+  EXPECT_EQ(last_block_linears(two), last);
+  EXPECT_EQ(last_block_linears(two, 1), last);
+  EXPECT_EQ(last_block_linears(two, 2).size(), 8u);
+  EXPECT_EQ(last_block_linears(two, 1 << 20), last_block_linears(two, 2));
+  ForecasterConfig five = toy::config();
+  five.layers = 5;
+  EXPECT_EQ(last_block_linears(make_network(five, kHistoryWidth, kFutureWidth, kOutputs)).front(),
+            "layers.3.qkv");
+  five.layers = 1;
+  EXPECT_EQ(last_block_linears(make_network(five, kHistoryWidth, kFutureWidth, kOutputs)).front(),
+            "layers.0.qkv");
+  EXPECT_EQ(toy::message_of<InputError>([&] { last_block_linears(two, -1); }),
+            "last_block_linears(blocks): expected 0 or more, got -1");
+  EXPECT_THROW(last_block_linears({}), InputError);
+}
+
 TEST(Lora, RefusesWhatItCannotAdapt) {
   const kernels::OpList ops = base();
   const auto said = [&](int rank, const std::vector<std::string>& names) {

@@ -50,8 +50,8 @@ void expect_same(const Evaluation& a, const Evaluation& b) {
   ASSERT_EQ(a.results.size(), b.results.size());
   for (std::size_t i = 0; i < a.results.size(); ++i) {
     const RuleResult &x = a.results[i], &y = b.results[i];
-    EXPECT_TRUE(same_bits(x.averages->value, y.averages->value)) << x.rule.name;
-    EXPECT_TRUE(same_bits(x.base->value, y.base->value)) << x.rule.name;
+    EXPECT_TRUE(same_bits(x.averages->value, y.averages->value)) << x.rule->name;
+    EXPECT_TRUE(same_bits(x.base->value, y.base->value)) << x.rule->name;
     EXPECT_EQ(x.averages->windows->end, y.averages->windows->end);
     EXPECT_EQ(x.averages->reason, y.averages->reason);
     EXPECT_EQ(x.averages->used, y.averages->used);
@@ -347,6 +347,81 @@ TEST(Evaluation, AStreamThatBrokeSaysSo) {
   other.push(series.view(0, 10));
   other.finish();
   EXPECT_THROW(other.push(series.view(10, 10)), StateError);
+}
+
+// Of run(), or of push() and finish(), what they say or how they refuse.
+std::string told(const std::vector<std::string>& columns, const Samples& rows, int threads, bool at_once) {
+  Permit permit = many();
+  for (std::size_t c = 1; c < columns.size(); ++c) permit.signals.push_back(signal(columns[c]));
+  Evaluator stream(permit, {}, columns, berlin(), {.period_s = 60, .threads = threads});
+  try {
+    if (at_once) return stream.run(rows).to_json();
+    stream.push(rows);
+    stream.finish();
+    return stream.result().to_json();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
+TEST(Evaluation, AtOnceIsAsByPushesInItsErrorsToo) {
+  Rng rng(5);
+  constexpr Index kRows = 60'000;  // enough for threads
+  std::vector<Series> columns;
+  for (int c = 0; c < 4; ++c) columns.push_back(random_series(rng, kRows));
+  const std::vector<std::string> names = {"nox", "nox 2", "nox 3", "nox 4"};
+  const auto view = [&] {
+    Samples rows = columns[0].view();
+    rows.columns.clear();
+    rows.status.clear();
+    for (const Series& series : columns) {
+      rows.columns.push_back(series.value.data());
+      rows.status.push_back(series.status.data());
+    }
+    return rows;
+  };
+  const auto expect_as_by_pushes = [&](const std::string& part) {
+    const std::string pushed = told(names, view(), 1, false);
+    EXPECT_NE(pushed.find(part), std::string::npos) << pushed;
+    for (const int threads : {1, 2, 5}) EXPECT_EQ(told(names, view(), threads, true), pushed) << threads;
+  };
+  expect_as_by_pushes("permit_hash");
+  columns[1].value[20'000] = -3;  // of several the first column's is told
+  columns[1].plant[20'000] = columns[0].plant[20'000] = 1;
+  columns[2].value[10'000] = -4;
+  columns[1].status[20'000] = columns[2].status[10'000] = 0;
+  columns[0].plant[10'000] = 1;
+  expect_as_by_pushes("got -3");
+  columns[3].status[50'000] = 9;  // a status that is none before any value
+  expect_as_by_pushes("sample status, 0 to 3, got 9");
+  columns[2].status[59'000] = 8;
+  expect_as_by_pushes("sample status, 0 to 3, got 8");
+  const double kept = columns[0].time[kRows - 1];
+  columns[0].time[kRows - 2] += 1e11;  // a year mistyped, after the statuses
+  columns[0].time[kRows - 1] += 1e11;
+  expect_as_by_pushes("got 8");
+  columns[2].status[59'000] = columns[3].status[50'000] = 0;
+  expect_as_by_pushes("years after");
+  columns[0].time[kRows - 1] = columns[0].time[0];  // out of order
+  expect_as_by_pushes("comes ");
+  columns[0].time[kRows - 1] = kept;
+  columns[0].plant[7] = 5;
+  expect_as_by_pushes("plant state, 0 to 4, got 5");
+}
+
+TEST(Evaluation, AtOnceIsOnce) {
+  Series series;
+  series.add(at("2024-05-05"), at("2024-05-06"), 100);
+  Evaluator stream(permit_of({hourly()}), {}, {"nox"}, {}, {.period_s = 60});
+  const Evaluation judged = stream.run(series.view());
+  expect_same(judged, stream.result());
+  EXPECT_THROW(stream.run(series.view()), StateError);
+  EXPECT_THROW(stream.push(series.view()), StateError);
+  Evaluator later(permit_of({hourly()}), {}, {"nox"}, {}, {.period_s = 60});
+  later.push(series.view(0, 600));  // after other rows it is what push() and finish() are
+  expect_same(later.run(series.view(600, 840)), judged);
+  Evaluator empty(permit_of({hourly()}), {}, {"nox"}, {}, {.period_s = 60});
+  EXPECT_THROW(empty.run(series.view(0, 0)), InputError);
 }
 
 TEST(Evaluation, ResultsGoIntoJson) {

@@ -160,6 +160,20 @@ TEST(SteadyTime, IsFoundInWholeSecondsOnly) {
   EXPECT_FALSE(of({0, 300'000'000'000}, 1));  // beyond the year 9999
 }
 
+TEST(SteadyTime, OfTicksThatAreKnownToRiseEvenlyThreeAreEnough) {
+  const auto minutes = SteadyTime::between(1'700'000'000'000, 1'700'000'060'000, 1'700'000'600'000, 11, 1000);
+  ASSERT_TRUE(minutes);
+  EXPECT_EQ(minutes->first_s, 1'700'000'000);
+  EXPECT_EQ(minutes->step_s, 60);
+  EXPECT_EQ(minutes->last_s(), 1'700'000'600);
+  EXPECT_FALSE(SteadyTime::between(0, 60, 600, 12, 1));       // the last is elsewhere
+  EXPECT_FALSE(SteadyTime::between(0, 60, 601, 11, 1));       // or beside it
+  EXPECT_FALSE(SteadyTime::between(60, 0, -60, 3, 1));        // backwards
+  EXPECT_FALSE(SteadyTime::between(0, 1500, 3000, 3, 1000));  // no whole seconds
+  EXPECT_FALSE(SteadyTime::between(0, 60, 0, 1, 1));
+  EXPECT_FALSE(SteadyTime::between(std::numeric_limits<std::int64_t>::min(), 0, 60, 3, 1));
+}
+
 TEST(SteadyTime, RowsGoThroughTheQueueAsWithStampsOfTheirOwn) {
   for (const double lateness : {0.0, 150.0, 1e6}) {
     std::vector<double> time, values;

@@ -1,14 +1,11 @@
 // Counts calls of the global operator new. Include in exactly one source of a test binary.
 #pragma once
-#include <atomic>
 #include <cstdlib>
 #include <new>
 
+#include "support/allocations.hpp"
+
 namespace emisopt::test {
-inline std::atomic<long>& allocations() {
-  static std::atomic<long> count{0};
-  return count;
-}
 inline void* counted_or_null(std::size_t size, std::size_t align) noexcept {
   ++allocations();
   return align > alignof(std::max_align_t) ? std::aligned_alloc(align, (size + align - 1) / align * align)

@@ -9,83 +9,12 @@
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/os.hpp"
 #include "emisopt/base/rng.hpp"
-#include "emisopt/train/trainer.hpp"
-#include "model/toy_plant.hpp"
+#include "train/toy_learner.hpp"
 
 namespace emisopt {
 namespace {
 
-constexpr Index kPast = 400;
-
-const History& plant() {
-  static const History history = toy::history(700, 1);
-  return history;
-}
-
-const Forecaster& trained() {
-  static const Forecaster forecaster = [] {
-    ForecasterConfig c = toy::config();
-    c.layers = 1;
-    Forecaster f = Forecaster::make(plant(), c, kPast);
-    TrainConfig t;
-    t.steps = 120;
-    t.batch = 16;
-    t.warmup = 10;
-    t.train_rows = kPast;
-    t.threads = 1;
-    train(f, plant(), t);
-    return f;
-  }();
-  return forecaster;
-}
-
-OnlineConfig quick() {
-  OnlineConfig c;
-  c.every = 8;
-  c.batch = 16;
-  c.memory = 64;
-  c.regimes = 4;
-  c.recent_rows = 100;
-  c.guard = 0;
-  c.threads = 1;
-  return c;
-}
-
-std::vector<double> row_of(const History& h, Index r) {
-  return {h.values.row(r), h.values.row(r) + h.columns()};
-}
-
-// Hands over rows [from, to) as a plant would, the outputs `delay` rows late.
-void feed(OnlineLearner& learner, const History& h, Index from, Index to,
-          std::vector<UpdateReport>* reports = nullptr) {
-  const auto& outputs = trained().layout.outputs();
-  const int delay = learner.config().delay;
-  for (Index r = from; r < to; ++r) {
-    std::vector<double> row = row_of(h, r);
-    if (delay > 0)
-      for (const Index tag : outputs) row[static_cast<std::size_t>(tag)] = kMissing;
-    const auto report = learner.observe(row, h.time[static_cast<std::size_t>(r)]);
-    if (report && reports) reports->push_back(*report);
-    if (delay == 0) continue;
-    std::vector<double> label;
-    for (const Index tag : outputs) label.push_back(h.values(r - delay, tag));
-    learner.label(r - delay, label);
-  }
-}
-
-// The plant with its first output raised by a quarter from kPast on: something to learn.
-History drifted() {
-  History h = plant();
-  for (Index r = kPast; r < h.rows(); ++r) h.values(r, toy::kNox) *= 1.25;
-  return h;
-}
-
-History past_of(const History& h, int delay = 0) {
-  History past = h.slice(0, kPast);
-  for (Index r = kPast - delay; r < kPast; ++r)
-    for (const Index tag : trained().layout.outputs()) past.values(r, tag) = kMissing;
-  return past;
-}
+using namespace toy_learner;
 
 double distance(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
@@ -223,56 +152,6 @@ TEST(OnlineLearner, PaceRisesWithTheLossOfTheNewestWindows) {
   }
   EXPECT_GT(storm, 1.5 * calm);
   EXPECT_GT(storm, 2);
-}
-
-TEST(OnlineLearner, GoesOnToTheSameBitsFromItsFile) {
-  for (const UpdateScope scope : {UpdateScope::full, UpdateScope::lora}) {
-    OnlineConfig config = quick();
-    config.update = scope;
-    config.rank = 2;
-    config.distill = 1;
-    config.pace = 1;
-    config.guard = 8;
-    config.delay = 5;
-    OnlineLearner one(trained(), past_of(plant(), 5), config);
-    feed(one, drifted(), kPast, kPast + 60);
-    const std::string path = testing::TempDir() + "learner.safetensors";
-    one.save(path);
-    OnlineLearner two = OnlineLearner::load(path);
-    EXPECT_EQ(two.version(), one.version());
-    EXPECT_EQ(two.snapshots(), one.snapshots());
-    std::vector<UpdateReport> a, b;
-    feed(one, drifted(), kPast + 60, kPast + 130, &a);
-    feed(two, drifted(), kPast + 60, kPast + 130, &b);
-    EXPECT_EQ(*one.weights(), *two.weights());
-    ASSERT_EQ(a.size(), b.size());
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      EXPECT_EQ(a[i].recent_loss, b[i].recent_loss);
-      EXPECT_EQ(a[i].guard_after, b[i].guard_after);
-      EXPECT_EQ(a[i].pace, b[i].pace);
-    }
-  }
-}
-
-TEST(OnlineLearner, RefusesFilesThatAreNotItsOwn) {
-  const std::string path = testing::TempDir() + "not_a_learner.safetensors";
-  trained().save(path);
-  const std::string text = toy::message_of<FileError>([&] { OnlineLearner::load(path); });
-  EXPECT_NE(text.find("emisopt.online"), std::string::npos) << text;
-  EXPECT_THROW(OnlineLearner::load(testing::TempDir() + "no_such_file"), FileError);
-  OnlineLearner learner(trained(), past_of(plant()), quick());
-  learner.save(path);
-  std::string bytes = os::read_file(path);
-  for (const std::size_t cut : {bytes.size() / 2, bytes.size() - 1}) {
-    os::write_file_atomic(path, std::string_view(bytes).substr(0, cut));
-    EXPECT_THROW(OnlineLearner::load(path), FileError);
-  }
-  for (std::size_t at = 9; at < bytes.size(); at += bytes.size() / 97) {
-    std::string changed = bytes;
-    changed[at] = static_cast<char>(changed[at] ^ 4);
-    os::write_file_atomic(path, changed);
-    EXPECT_THROW(OnlineLearner::load(path), FileError) << at;
-  }
 }
 
 TEST(OnlineLearner, LearnsTheDriftAndReplayRemembersThePast) {
