@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'RateMap', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'Tag', 'TagMap', 'TeacherForecasts', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora', 'write_archive']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QuadraticCost', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora', 'write_archive']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -1845,12 +1845,6 @@ class Forecaster:
         What its checkpoint keeps of the mechanistic prior, as JSON; empty: there is none.
         """
     @property
-    def scales(self) -> numpy.typing.NDArray[numpy.float64]:
-        """
-        (tags, 4): log, offset, mean, sd. z = (g(y) - mean) / sd with g(y) = y where log is 0, else
-        g(y) = log(max(y, 0) + offset).
-        """
-    @property
     def tags(self) -> TagMap:
         ...
     @property
@@ -1876,18 +1870,9 @@ class ForecastSession:
         """
         plans (B, H, U), known (H, D) -> quantiles (B, H, O, Q), physical.
         """
-    def sensitivities(self, plan: numpy.typing.NDArray[numpy.float64], known: numpy.typing.NDArray[numpy.float64], moves: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]], levels: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> numpy.typing.NDArray[numpy.float64]:
-        """
-        moves: (setpoint, first step, last step), raised by one amount -> (levels, H, O, moves), physical.
-        """
     def set_history(self, history: History, end: typing.SupportsInt | typing.SupportsIndex, hidden: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         """
         Reads the `context` rows that end before row `end`; the newest `hidden` without their outputs.
-        """
-    def tokens(self, plan: numpy.typing.NDArray[numpy.float64] | None, known: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32]]:
-        """
-        What the network is given, normalised: history (tokens, width) and, for a plan, future (H, width);
-        columns as history_names and future_names of the forecaster have them.
         """
     @property
     def anchors(self) -> numpy.typing.NDArray[numpy.float64]:
@@ -2508,58 +2493,36 @@ class Corrector:
     @property
     def tags(self) -> TagMap:
         ...
-class QpAnswer:
+class FuelCost:
     """
-    What _QpSolver.run returns.
+    A fired unit's bill: fuel, reagent, fee.
+    """
+    def __init__(self, *, period_s: typing.SupportsFloat | typing.SupportsIndex = 300.0, efficiency: typing.SupportsInt | typing.SupportsIndex, reagent_flow: typing.SupportsInt | typing.SupportsIndex = -1, fee_output: typing.SupportsInt | typing.SupportsIndex = -1, load: typing.SupportsInt | typing.SupportsIndex = -1, load_mw: typing.SupportsFloat | typing.SupportsIndex = 0.0, fuel_price_gj: typing.SupportsFloat | typing.SupportsIndex = 3.2, reagent_price_kg: typing.SupportsFloat | typing.SupportsIndex = 0.65, fee_per_kg: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
+        ...
+class Tracking:
+    """
+    A target for one output.
+    """
+    def __init__(self, *, output: typing.SupportsInt | typing.SupportsIndex, target: typing.SupportsFloat | typing.SupportsIndex, weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, zone: typing.SupportsFloat | typing.SupportsIndex = 0.0, scale: typing.SupportsFloat | typing.SupportsIndex = 1.0) -> None:
+        ...
+class CostMap:
+    """
+    A user's own cost per step.
     """
     @property
-    def complementarity(self) -> float:
+    def names(self) -> list[str]:
         ...
-    @property
-    def dual(self) -> float:
-        ...
-    @property
-    def iterations(self) -> int:
-        ...
-    @property
-    def method(self) -> str:
-        ...
-    @property
-    def objective(self) -> float:
-        ...
-    @property
-    def primal(self) -> float:
-        ...
-    @property
-    def seconds(self) -> float:
-        """
-        Wall time of the call alone.
-        """
-    @property
-    def slack(self) -> numpy.typing.NDArray[numpy.float64]:
-        ...
-    @property
-    def status(self) -> str:
-        ...
-    @property
-    def violated(self) -> list[tuple[int, float]]:
-        ...
-    @property
-    def x(self) -> numpy.typing.NDArray[numpy.float64]:
-        ...
-    @property
-    def y(self) -> numpy.typing.NDArray[numpy.float64]:
-        ...
-    @property
-    def z(self) -> numpy.typing.NDArray[numpy.float64]:
-        ...
-class _QpSolver:
+class QuadraticCost(CostMap):
     """
-    A workspace for QPs of up to so many variables and rows.
+    constant + linear' v + 1/2 v' hessian v, v = (outputs, setpoints).
     """
-    def __init__(self, variables: typing.SupportsInt | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex, iterations: typing.SupportsInt | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex, method: str) -> None:
+    def __init__(self, *, name: str, outputs: typing.SupportsInt | typing.SupportsIndex, setpoints: typing.SupportsInt | typing.SupportsIndex, hessian: numpy.typing.NDArray[numpy.float64], linear: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], constant: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
         ...
-    def run(self, call: str, hessian: numpy.typing.NDArray[numpy.float64], gradient: numpy.typing.NDArray[numpy.float64], lower: numpy.typing.NDArray[numpy.float64], upper: numpy.typing.NDArray[numpy.float64], rows: numpy.typing.NDArray[numpy.float64], row_lower: numpy.typing.NDArray[numpy.float64], row_upper: numpy.typing.NDArray[numpy.float64], l1: numpy.typing.NDArray[numpy.float64], l2: numpy.typing.NDArray[numpy.float64], y: numpy.typing.NDArray[numpy.float64], z: numpy.typing.NDArray[numpy.float64]) -> QpAnswer:
+class TableCost(CostMap):
+    """
+    Piecewise linear in one output or setpoint.
+    """
+    def __init__(self, *, name: str, setpoint: bool, column: typing.SupportsInt | typing.SupportsIndex, at: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], cost: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
         ...
 class SpikeGate:
     """
@@ -2587,7 +2550,7 @@ class Setpoint:
     """
     A setpoint with its hard bounds and rate.
     """
-    def __init__(self, *, name: str, unit: str, low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, rate: typing.SupportsFloat | typing.SupportsIndex = ..., price: typing.SupportsFloat | typing.SupportsIndex = 0.0, move_weight: typing.SupportsFloat | typing.SupportsIndex = 0.0, safe: typing.SupportsFloat | typing.SupportsIndex = ...) -> None:
+    def __init__(self, *, name: str, unit: str, low: typing.SupportsFloat | typing.SupportsIndex, high: typing.SupportsFloat | typing.SupportsIndex, rate: typing.SupportsFloat | typing.SupportsIndex = ..., price: typing.SupportsFloat | typing.SupportsIndex = 0.0, move_weight: typing.SupportsFloat | typing.SupportsIndex = 0.0, safe: typing.SupportsFloat | typing.SupportsIndex = ..., dead_band: typing.SupportsFloat | typing.SupportsIndex = 0.0, hold_rows: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def high(self) -> float:
@@ -2603,17 +2566,17 @@ class Setpoint:
         """
         Largest move per tick; NaN: free.
         """
-class FuelCost:
+class Interlock:
     """
-    A fired unit's bill: fuel, reagent, fee.
+    sum of weight[u] * setpoint u <= upper, hard.
     """
-    def __init__(self, *, period_s: typing.SupportsFloat | typing.SupportsIndex = 300.0, efficiency: typing.SupportsInt | typing.SupportsIndex, reagent_flow: typing.SupportsInt | typing.SupportsIndex = -1, fee_output: typing.SupportsInt | typing.SupportsIndex = -1, load: typing.SupportsInt | typing.SupportsIndex = -1, load_mw: typing.SupportsFloat | typing.SupportsIndex = 0.0, fuel_price_gj: typing.SupportsFloat | typing.SupportsIndex = 3.2, reagent_price_kg: typing.SupportsFloat | typing.SupportsIndex = 0.65, fee_per_kg: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
+    def __init__(self, *, name: str, weight: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], upper: typing.SupportsFloat | typing.SupportsIndex) -> None:
         ...
 class ControllerConfig:
     """
     How the controller searches.
     """
-    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001, slack_l1: typing.SupportsFloat | typing.SupportsIndex = 0.0, kkt_tolerance: typing.SupportsFloat | typing.SupportsIndex = 1e-05) -> None:
+    def __init__(self, *, blocks: typing.SupportsInt | typing.SupportsIndex = 6, max_iterations: typing.SupportsInt | typing.SupportsIndex = 3, deadline_s: typing.SupportsFloat | typing.SupportsIndex = 0.05, trust: typing.SupportsFloat | typing.SupportsIndex = 0.25, bias: str = 'none', bias_gain: typing.SupportsFloat | typing.SupportsIndex = 0.15, max_hold: typing.SupportsInt | typing.SupportsIndex = 12, limit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0001, slack_l1: typing.SupportsFloat | typing.SupportsIndex = 0.0, kkt_tolerance: typing.SupportsFloat | typing.SupportsIndex = 1e-05, max_move: typing.SupportsFloat | typing.SupportsIndex = ..., ranks: str = 'penalty', adjoint_steps: typing.SupportsInt | typing.SupportsIndex = 2, target_weight: typing.SupportsFloat | typing.SupportsIndex = 0.0, clock: collections.abc.Callable[[], typing.SupportsFloat | typing.SupportsIndex] | None = None) -> None:
         ...
 class Envelope:
     """
@@ -2702,10 +2665,40 @@ class Slack:
     @property
     def limit(self) -> str:
         ...
+    @property
+    def output(self) -> int:
+        """
+        Column of the forecast.
+        """
+    @property
+    def worst_first(self) -> int:
+        """
+        First future step of the window that is worst.
+        """
+    @property
+    def worst_step(self) -> int:
+        """
+        Step at whose end that window closes.
+        """
+class Work:
+    """
+    How much a decision did before the clock said stop.
+    """
+    def __init__(self, questions: typing.SupportsInt | typing.SupportsIndex = 0, stopped: bool = False) -> None:
+        ...
+    @property
+    def questions(self) -> int:
+        ...
+    @property
+    def stopped(self) -> bool:
+        ...
 class Decision:
     """
     What to do now and why.
     """
+    @property
+    def adjoint(self) -> int:
+        ...
     @property
     def cost(self) -> float:
         """
@@ -2751,6 +2744,68 @@ class Decision:
         """
         (H, O) the quantile that limits are held by.
         """
+    @property
+    def work(self) -> Work:
+        ...
+class Reason:
+    """
+    A price: what one more unit of something would be worth.
+    """
+    @property
+    def first_step(self) -> int:
+        ...
+    @property
+    def given_up(self) -> bool:
+        ...
+    @property
+    def kind(self) -> str:
+        """
+        limit, bound, rate, interlock or held.
+        """
+    @property
+    def last_step(self) -> int:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def price(self) -> float:
+        ...
+class Alternative:
+    """
+    A plan that was not chosen.
+    """
+    @property
+    def cost(self) -> float:
+        ...
+    @property
+    def extra(self) -> float:
+        """
+        Above the plan's cost, shaping included.
+        """
+    @property
+    def held(self) -> str:
+        """
+        Setpoint that stays; empty: the move asked about.
+        """
+    @property
+    def move(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (U,)
+        """
+    @property
+    def slacks(self) -> list[Slack]:
+        ...
+class Explanation:
+    """
+    Why a plan is as it is.
+    """
+    @property
+    def alternatives(self) -> list[Alternative]:
+        ...
+    @property
+    def reasons(self) -> list[Reason]:
+        ...
 class Predictor:
     """
     What the controller optimises over.
@@ -2775,22 +2830,30 @@ class Controller:
     """
     Sequential quadratic programming over a forecast.
     """
-    def __init__(self, *, setpoints: collections.abc.Sequence[Setpoint], limits: collections.abc.Sequence[Limit], price: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], fuel: FuelCost | None, currency: str, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, config: ControllerConfig, envelope: Envelope, permit_limits: collections.abc.Sequence[Limit] = []) -> None:
+    def __init__(self, *, setpoints: collections.abc.Sequence[Setpoint], limits: collections.abc.Sequence[Limit], price: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], fuel: FuelCost | None, currency: str, horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, config: ControllerConfig, envelope: Envelope, permit_limits: collections.abc.Sequence[Limit] = [], interlocks: collections.abc.Sequence[Interlock] = [], tracking: collections.abc.Sequence[Tracking] = [], costs: collections.abc.Sequence[CostMap] = []) -> None:
         ...
+    def explain(self, predictor: Predictor, move: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = []) -> Explanation:
+        """
+        Prices and alternatives of the last plan; move (U): what that one would lead to.
+        """
     def observe(self, forecast: numpy.typing.NDArray[numpy.float64], measured: numpy.typing.NDArray[numpy.float64], calibrating: bool = False) -> None:
         """
         Feeds the bias filter with the forecast for a row (O,) and its measurement (O,).
+        """
+    def prepare(self, predictor: Predictor) -> bool:
+        """
+        The Jacobian for the next step, between two ticks; False when there is none to prepare.
         """
     def reset(self) -> None:
         """
         Forgets warm start and bias.
         """
-    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None) -> Decision:
+    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None, *, manual: collections.abc.Sequence[bool] = [], price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, setpoint_price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, target: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, steady_target: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], replay: Work | None = None) -> Decision:
         """
         applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what it
         still asks of the coming steps, its limits those that the controller was made with.
         """
-    def step_blind(self, reason: str, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64]) -> Decision:
+    def step_blind(self, reason: str, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], manual: collections.abc.Sequence[bool] = []) -> Decision:
         """
         A decision without a forecast of this tick: the last plan shifted, hold, or a safe ramp.
         """
@@ -2798,6 +2861,11 @@ class Controller:
     def bias(self) -> numpy.typing.NDArray[numpy.float64]:
         """
         (O,) offsets, or factors when multiplicative.
+        """
+    @property
+    def steady_target(self) -> list[float]:
+        """
+        [U] steady-state optimum of the last linear model; empty: none.
         """
 class ErrorDependence:
     """
@@ -2883,6 +2951,21 @@ class Boiler:
     def time(self) -> float:
         """
         Seconds since the start of the simulation.
+        """
+class FaultyPredictor(Predictor):
+    """
+    Fails on purpose, and times its calls.
+    """
+    def __init__(self, base: Predictor, *, gain: typing.SupportsFloat | typing.SupportsIndex = 1.0, nan_forecast: typing.SupportsFloat | typing.SupportsIndex = 0.0, nan_sensitivity: typing.SupportsFloat | typing.SupportsIndex = 0.0, interrupt: typing.SupportsFloat | typing.SupportsIndex = 0.0, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        ...
+    def set_held(self, applied: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
+        """
+        A new tick: setpoints (U) that the gain counts from.
+        """
+    @property
+    def longest(self) -> float:
+        """
+        Longest call since set_held, s of thread CPU time.
         """
 class LoopLog:
     """
@@ -2980,6 +3063,9 @@ class LoopSummary:
     What a run came to, by the truth.
     """
     @property
+    def fee_eur(self) -> float:
+        ...
+    @property
     def fuel_eur(self) -> float:
         ...
     @property
@@ -3043,7 +3129,7 @@ class Scenario:
     """
     The closed-loop scenario boiler-48h of one seed, warmed up.
     """
-    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, rows: typing.SupportsInt | typing.SupportsIndex | None = None) -> None:
+    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, rows: typing.SupportsInt | typing.SupportsIndex | None = None, nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
         ...
     def run(self, policy: Policy, progress: typing.Any = None) -> LoopLog:
         """
@@ -3062,6 +3148,11 @@ class Scenario:
     @property
     def name(self) -> str:
         ...
+    @property
+    def nox_fee(self) -> float:
+        """
+        EUR per kg of NOx.
+        """
     @property
     def prices(self) -> tuple[float, float]:
         """
@@ -3232,7 +3323,7 @@ def molar_mass(pollutant: str) -> float:
     """
 def monitor_availability(operating: numpy.typing.NDArray[numpy.bool], assured: numpy.typing.NDArray[numpy.bool], operating_hours: typing.SupportsInt | typing.SupportsIndex, oldest_hours: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
     ...
-def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC') -> Policy:
+def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC', nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Policy:
     """
     The forecaster and the controller as a policy.
     """
@@ -3244,7 +3335,7 @@ def operator_policy() -> Policy:
     """
     The operator's rules, tuned for the scenario.
     """
-def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.SupportsInt | typing.SupportsIndex = 0) -> Policy:
+def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.SupportsInt | typing.SupportsIndex = 0, nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Policy:
     """
     The upper bound: the controller over the true equations and the true future.
     """

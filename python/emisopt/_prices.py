@@ -43,7 +43,7 @@ def in_force(values: pd.Series, steps: pd.Index, where: str) -> Floats:
             f"{where}: expected an index of {'time stamps' if stamped else 'row numbers'} as the history "
             f"has, got {type(index).__name__}"
         )
-    if stamped and (steps.tz is None) != (index.tz is None):  # type: ignore[attr-defined]
+    if stamped and (steps.tz is None) != (index.tz is None):
         raise _core.InputError(
             f"{where}: expected stamps with a time zone as the history's, got the other kind"
         )

@@ -43,7 +43,7 @@ TEST(TimeBudget, LoopsReplayBitByBitFromTheWorkDone) {
   };
   Rng rng(3);
   int stopped = 0, failed = 0;
-  for (int loop = 0; loop < 40; ++loop) {
+  for (int loop = 0; loop < 8; ++loop) {
     LogPlant plant;
     plant.k = 0.4;
     plant.backward = loop % 2 == 0;
@@ -106,8 +106,8 @@ TEST(TimeBudget, LoopsReplayBitByBitFromTheWorkDone) {
       push(tick.measured);
     }
   }
-  EXPECT_GT(stopped, 100);
-  EXPECT_GT(failed, 30);
+  EXPECT_GT(stopped, 20);
+  EXPECT_GT(failed, 5);
 }
 
 }  // namespace
