@@ -15,6 +15,7 @@ CASES: dict[str, Callable[[bool], list[Row]]] = {
     "faults": faults.run,
 }
 
+
 def run(quick: bool, cases: Sequence[str] = (), peers: Sequence[str] = ()) -> list[Row]:
     """All cases, or those that match one of the patterns; `peers`: of the rows nlp-*."""
     wanted = [n for n in CASES if not cases or any(fnmatch(n, p) for p in cases)]
