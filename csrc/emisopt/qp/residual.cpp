@@ -13,7 +13,7 @@ namespace {
 using detail::next_entry;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNegligible = 1e-2;  // share of the objective below which a force counts as that share
+constexpr double kNegligible = 1e-3;  // share of the objective below which a force counts as that share
 
 double at(std::span<const double> v, Index i, double absent) {
   return v.empty() ? absent : v[static_cast<std::size_t>(i)];
@@ -45,9 +45,9 @@ double sizes_of_equalities(const QpProblem& p, std::span<const double> x, double
   return energy;
 }
 
-// A Newton step that no box limits may be absurd: it counts where nothing else does, or up to a hundredfold.
+// A Newton step that no box limits may be absurd: it counts where nothing else does, or up to tenfold.
 double together(double known, double unlimited) {
-  return known > 0 ? std::max(known, std::min(unlimited, 100 * known)) : unlimited;
+  return known > 0 ? std::max(known, std::min(unlimited, 10 * known)) : unlimited;
 }
 
 // The sizes that residuals are judged against, so that neither units nor a solution at 0 matter. Energies are

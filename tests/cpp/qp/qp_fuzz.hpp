@@ -126,15 +126,16 @@ inline FuzzCount fuzz(std::uint64_t seed, long count) {
         const double mine = f.c.objective(got.x);
         const QpResidual fresh = qp_residual(p, got.x, got.y, got.z);
         bool wrong = !(fresh.worst() <= 1e-8);
-        if (f.truth ==
-            Truth::feasible) {  // x is feasible there: nothing optimal costs more, on the box's scale
+        if (f.truth == Truth::feasible) {  // x is feasible there: nothing optimal costs more
+          // but for rounding, and for what the tolerance leaves of each variable, a share of its box
           const auto finite = [](double v) { return std::isfinite(v) ? std::abs(v) : 0; };
-          double size = 1e-300;
-          for (std::size_t j = 0; j < got.x.size(); ++j)
-            size += std::abs(f.c.gradient[j]) *
-                    (std::abs(got.x[j]) + std::abs(f.c.x[j]) + finite(f.c.lower[j]) + finite(f.c.upper[j]));
+          double size = 1e-300, left = 0;
+          for (std::size_t j = 0; j < got.x.size(); ++j) {
+            size += std::abs(f.c.gradient[j]) * (std::abs(got.x[j]) + std::abs(f.c.x[j]));
+            left += std::abs(f.c.gradient[j]) * (finite(f.c.lower[j]) + finite(f.c.upper[j]));
+          }
           const double known = f.c.objective(f.c.x);
-          wrong |= mine > known + 1e-6 * (size + std::abs(known));
+          wrong |= mine > known + 1e-6 * (size + std::abs(known)) + 1e-8 * left;
           wrong |= interior.solve(p).status == QpStatus::infeasible;
         }
         r.false_optimal += wrong;
