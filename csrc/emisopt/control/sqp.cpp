@@ -292,6 +292,69 @@ void Sqp::come_back(PlanPoint& current, const SqpTick& tick, double trust) {
   }
 }
 
+// From out.best: steps until the residual is small, nothing helps any more, or what may be spent is spent.
+SqpOutcome::Stop Sqp::descend(const SqpTick& tick, bool prepared, SqpOutcome& out) {
+  using Stop = SqpOutcome::Stop;
+  PlanPoint& current = out.best;
+  double trust = config_.trust, jacobian_seconds = 0;
+  levenberg_ = 0;
+  bool fresh = !prepared, adjoint = true;
+  int rounds = 0;
+  for (bool first = true;; first = false) {
+    if (!(first && prepared)) {
+      fresh = rounds == 0;
+      if (fresh) {
+        if (out.iterations >= config_.max_iterations) return Stop::iterations;
+        // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
+        if (!tick.time.fits(jacobian_seconds)) return Stop::deadline;
+        const double before = tick.time.elapsed();
+        if (!jacobian(current, tick.predictor, tick.bias, out.detail)) return Stop::jacobian_nan;
+        jacobian_seconds = std::max(0.0, tick.time.elapsed() - before);
+        ++out.iterations;
+      } else if (tick.time.late()) {
+        return Stop::deadline;
+      }
+    }
+    const bool exact = linearise(current, tick, fresh);
+    if (!fresh && !exact) {
+      adjoint = false;
+      if (!first) {  // the predictor has no backward pass: back to what an old Jacobian is good for
+        rounds = 0;
+        come_back(current, tick, trust);
+        continue;
+      }
+    }
+    if (fresh || first) curvature(current, tick);
+    double steepest = 0;
+    for (double g : model_.gradient) steepest = std::max(steepest, std::abs(g));
+    floor_ = 1e-4 * std::max(steepest, 1e-6 * cost_scale_);
+    if (levenberg_ == 0) levenberg_ = floor_;
+    if (fresh) learn(current, tick);
+    stand_in_ = 0.5 * steepest / config_.trust;  // brings the steepest coordinate to the trust region
+
+    switch (improve(current, tick, fresh, exact, trust, out)) {
+      case Tried::converged:
+        return Stop::converged;
+      case Tried::late:
+        return Stop::deadline;
+      case Tried::failed:
+        return Stop::qp_failed;
+      case Tried::stuck:
+        if (fresh) return Stop::no_descent;
+        rounds = 0;
+        break;
+      case Tried::moved:
+        if (!fresh) ++out.adjoint;
+        if (fresh || first)
+          rounds = adjoint ? config_.adjoint_steps : 0;
+        else
+          --rounds;
+        if (!adjoint || config_.adjoint_steps == 0) come_back(current, tick, trust);
+        break;
+    }
+  }
+}
+
 SqpOutcome Sqp::solve(const SqpTick& tick) {
   using Stop = SqpOutcome::Stop;
   SqpOutcome out;
@@ -319,67 +382,14 @@ SqpOutcome Sqp::solve(const SqpTick& tick) {
     }
     if (!out.found) return out.stop = Stop::forecast_nan, out;
 
-    PlanPoint& current = out.best;
-    double trust = config_.trust, jacobian_seconds = 0;
-    levenberg_ = 0;
     raises_ = noisy_steps_ = 0;
-    bool fresh = !prepared, adjoint = true;
-    int rounds = 0;
     if (prepared) out.iterations = 1;
-    for (bool first = true;; first = false) {
-      if (!(first && prepared)) {
-        fresh = rounds == 0;
-        if (fresh) {
-          if (out.iterations >= config_.max_iterations) return out.stop = Stop::iterations, out;
-          // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
-          if (!tick.time.fits(jacobian_seconds)) return out.stop = Stop::deadline, out;
-          const double before = tick.time.elapsed();
-          if (!jacobian(current, tick.predictor, tick.bias, out.detail))
-            return out.stop = Stop::jacobian_nan, out;
-          jacobian_seconds = std::max(0.0, tick.time.elapsed() - before);
-          ++out.iterations;
-        } else if (tick.time.late()) {
-          return out.stop = Stop::deadline, out;
-        }
-      }
-      const bool exact = linearise(current, tick, fresh);
-      if (!fresh && !exact) {
-        adjoint = false;
-        if (!first) {  // the predictor has no backward pass: back to what an old Jacobian is good for
-          rounds = 0;
-          come_back(current, tick, trust);
-          continue;
-        }
-      }
-      if (fresh || first) curvature(current, tick);
-      double steepest = 0;
-      for (double g : model_.gradient) steepest = std::max(steepest, std::abs(g));
-      floor_ = 1e-4 * std::max(steepest, 1e-6 * cost_scale_);
-      if (levenberg_ == 0) levenberg_ = floor_;
-      if (fresh) learn(current, tick);
-      stand_in_ = 0.5 * steepest / config_.trust;  // brings the steepest coordinate to the trust region
-
-      switch (improve(current, tick, fresh, exact, trust, out)) {
-        case Tried::converged:
-          return out.stop = Stop::converged, out;
-        case Tried::late:
-          return out.stop = Stop::deadline, out;
-        case Tried::failed:
-          return out.stop = Stop::qp_failed, out;
-        case Tried::stuck:
-          if (fresh) return out.stop = Stop::no_descent, out;
-          rounds = 0;
-          break;
-        case Tried::moved:
-          if (!fresh) ++out.adjoint;
-          if (fresh || first)
-            rounds = adjoint ? config_.adjoint_steps : 0;
-          else
-            --rounds;
-          if (!adjoint || config_.adjoint_steps == 0) come_back(current, tick, trust);
-          break;
-      }
-    }
+    out.stop = descend(tick, prepared, out);
+    // A limit may ask for less than a dead-band lets through: it gets the whole band, and the rest of the
+    // plan is chosen anew.
+    if (out.stop != Stop::deadline && worst_excess(out.best) > config_.limit_margin &&
+        move_whole_bands(out.best, tick))
+      out.stop = descend(tick, false, out);
   } catch (const std::exception& e) {
     out.stop = Stop::threw;
     out.detail = e.what();

@@ -139,6 +139,8 @@ class Sqp {
   void learn(const PlanPoint& p, const SqpTick& tick);
   void pose(const PlanPoint& p, const std::vector<double>& excess, double trust);
   QpStatus quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step);
+  SqpOutcome::Stop descend(const SqpTick& tick, bool prepared, SqpOutcome& out);
+  bool move_whole_bands(PlanPoint& p, const SqpTick& tick);
   bool freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust,
               bool tried);
   void predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step) const;

@@ -8,12 +8,21 @@
 namespace emisopt {
 namespace {
 
+constexpr std::size_t kBandPlans = 64;  // forecast at once where dead-bands stand against limits
+
 constexpr int kRaises = 2;  // times the automatic weight may be raised per tick
 constexpr double kRaise = 100;
 constexpr double kUsable = 1e-6;  // relative residual of a QP whose answer is still a step
 constexpr double kRankCurvature =
     1e-3;                           // proximal, of a rank's own QP, whose slacks alone do not fix the plan
 constexpr double kRankHair = 1e-6;  // by which a rank's least violation is widened for those below
+
+// The least move of a dead-band, or more by rounding.
+double band_end(double now, double band) {
+  double to = now + band;
+  while (std::abs(to - now) < std::abs(band)) to = std::nextafter(to, std::copysign(HUGE_VAL, band));
+  return to;
+}
 
 }  // namespace
 
@@ -144,7 +153,18 @@ bool Sqp::freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<doub
   for (int u = 0; u < moves_.setpoints(); ++u) {
     const double band = moves_.setpoint(u).dead_band, now = tick.applied[static_cast<std::size_t>(u)];
     const double move = std::abs(d[static_cast<std::size_t>(u)]);
-    if (band == 0 || p.x(0, u) != now || move == 0 || low_(0, u) == high_(0, u)) continue;
+    if (band == 0 || move == 0 || low_(0, u) == high_(0, u)) continue;
+    if (p.x(0, u) != now) {  // a move that is being made: its dead-band's end is a bound
+      const double to = p.x(0, u) + d[static_cast<std::size_t>(u)] * moves_.range(u);
+      double& bound = p.x(0, u) > now ? low_(0, u) : high_(0, u);
+      const double end = p.x(0, u) > now ? band_end(now, band) : band_end(now, -band);
+      const bool inside = p.x(0, u) > now ? to < end : to > end;
+      const bool there = p.x(0, u) > now ? bound >= end : bound <= end;
+      if (!inside || there) continue;
+      bound = end;
+      any = true;
+      continue;
+    }
     // A move of a band or more is tried first; one that the trust region alone holds below it may go on
     // later.
     if (!tried && move * moves_.range(u) >= band) continue;
@@ -153,6 +173,55 @@ bool Sqp::freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<doub
     any = true;
   }
   return any;
+}
+
+// The best first move of one dead-band, either way, of a setpoint that freeze() holds or of two of them, if
+// it takes something of the limits' excess away; p becomes its plan, and what moved is settled for the tick.
+bool Sqp::move_whole_bands(PlanPoint& p, const SqpTick& tick) {
+  if (tick.time.late()) return false;
+  std::vector<std::pair<int, double>> bands;  // setpoint, value
+  for (int u = 0; u < moves_.setpoints(); ++u) {
+    const double band = moves_.setpoint(u).dead_band, now = tick.applied[static_cast<std::size_t>(u)];
+    if (band == 0 || p.x(0, u) != now || low_(0, u) != high_(0, u)) continue;
+    const auto reach = moves_.reach(u, now);
+    for (const double way : {-1.0, 1.0}) {
+      const double to = band_end(now, way * band);
+      if (to >= reach.low && to <= reach.high) bands.emplace_back(u, to);
+    }
+  }
+  if (bands.empty()) return false;
+  std::vector<PlanPoint> tried;
+  const auto add = [&](const std::pair<int, double>& one, const std::pair<int, double>& other) {
+    if (tried.size() == kBandPlans) return;
+    PlanPoint q;
+    q.x = p.x;
+    q.x(0, one.first) = one.second;
+    q.x(0, other.first) = other.second;
+    tried.push_back(std::move(q));
+  };
+  for (const auto& one : bands) add(one, one);
+  for (std::size_t i = 0; i < bands.size(); ++i)
+    for (std::size_t j = i + 1; j < bands.size(); ++j)
+      if (bands[i].first != bands[j].first) add(bands[i], bands[j]);
+  evaluate(tried, tick);
+  // Limits before money: merit's weights are those of a choice that may be as small as it likes.
+  const auto ahead = [&](const PlanPoint& q, const PlanPoint& than) {
+    for (int rank = 0; rank < ranks_; ++rank)
+      if (const double gap = score(q, rank) - score(than, rank); std::abs(gap) > rank_tolerance())
+        return gap < 0 ? 1 : -1;
+    return 0;
+  };
+  const PlanPoint* best = &p;
+  for (const PlanPoint& q : tried) {
+    if (!q.finite || ahead(q, p) <= 0) continue;
+    const int by_limits = ahead(q, *best);
+    if (by_limits > 0 || (by_limits == 0 && q.cost.total() < best->cost.total())) best = &q;
+  }
+  if (best == &p) return false;
+  p = *best;
+  for (const auto& [u, to] : bands)
+    if (p.x(0, u) == to) low_(0, u) = high_(0, u) = to;
+  return true;
 }
 
 QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step) {
