@@ -1,0 +1,166 @@
+// Stand-ins for the part of the CUDA run-time API that the backend calls: memory with guard zones and poison, and
+// streams on which everything has already happened.
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <new>
+
+#include "cuda_host/executor.hpp"
+#include "cuda_host/state.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace emisopt::cuda_host {
+namespace {
+
+constexpr std::size_t kStaticShared = 48 * 1024, kMaxShared = 227 * 1024;  // of sm_80 (163 KiB) and sm_90
+
+bool exhausted = false;
+cudaError_t last_error = cudaSuccess;
+std::map<const void*, std::size_t> limits;
+
+cudaError_t remember(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+std::size_t rounded(std::size_t bytes) { return (bytes + kGuard - 1) / kGuard * kGuard; }
+
+std::vector<std::unique_ptr<Region>>::iterator find(const void* address) {
+  auto& all = state().global;
+  return std::find_if(all.begin(), all.end(), [&](const auto& r) { return r->begin == address; });
+}
+
+}  // namespace
+
+void exhaust_memory(bool now) { exhausted = now; }
+
+std::size_t shared_limit(const void* function) {
+  const auto found = limits.find(function);
+  return found == limits.end() ? kStaticShared : found->second;
+}
+
+char* allocate_guarded(std::size_t bytes) {
+  void* memory = std::aligned_alloc(kGuard, rounded(bytes) + 2 * kGuard);
+  if (!memory) return nullptr;
+  auto* begin = static_cast<char*>(memory) + kGuard;
+  std::memset(memory, kGuardByte, kGuard);
+  std::memset(begin, kPoison, bytes);
+  std::memset(begin + bytes, kGuardByte, rounded(bytes) - bytes + kGuard);
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_poison_memory_region(memory, kGuard);
+  __asan_poison_memory_region(begin + bytes, rounded(bytes) - bytes + kGuard);
+#endif
+  return begin;
+}
+
+void free_guarded(char* begin, [[maybe_unused]] std::size_t bytes) {
+  if (!begin) return;
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(begin - kGuard, rounded(bytes) + 2 * kGuard);
+#endif
+  std::free(begin - kGuard);
+}
+
+bool guards_intact([[maybe_unused]] const char* begin, [[maybe_unused]] std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  return true;  // the sanitizer watches them
+#else
+  const auto is_guard = [](char c) { return static_cast<unsigned char>(c) == kGuardByte; };
+  const char* end = begin + rounded(bytes) + kGuard;
+  return std::all_of(begin - kGuard, begin, is_guard) && std::all_of(begin + bytes, end, is_guard);
+#endif
+}
+
+void check_guards() {
+  for (const auto& region : state().global)
+    if (!guards_intact(region->begin, region->bytes))
+      throw Failure(std::string(state().kernel ? state().kernel : "launch") + ": writes beyond an allocation of " +
+                    std::to_string(region->bytes) + " bytes");
+}
+
+}  // namespace emisopt::cuda_host
+
+using namespace emisopt::cuda_host;
+
+extern "C" {
+
+cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  *memory = exhausted ? nullptr : allocate_guarded(bytes);
+  if (!*memory) return remember(cudaErrorMemoryAllocation);
+  auto region = std::make_unique<Region>();
+  region->begin = static_cast<const char*>(*memory);
+  region->bytes = bytes;
+  region->name = "global memory";
+  if (state().checked) region->cells.resize(bytes);
+  auto& all = state().global;
+  const auto at = std::find_if(all.begin(), all.end(), [&](const auto& r) { return r->begin > region->begin; });
+  all.insert(at, std::move(region));
+  return cudaSuccess;
+}
+
+cudaError_t cudaFree(void* memory) {
+  if (!memory) return cudaSuccess;
+  const auto found = find(memory);
+  if (found == state().global.end()) return remember(cudaErrorInvalidValue);
+  free_guarded(static_cast<char*>(memory), (*found)->bytes);
+  state().global.erase(found);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+  *memory = exhausted ? nullptr : std::aligned_alloc(kGuard, rounded(bytes));
+  return *memory ? cudaSuccess : remember(cudaErrorMemoryAllocation);
+}
+cudaError_t cudaFreeHost(void* memory) {
+  std::free(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  if (bytes) std::memmove(to, from, bytes);
+  mark_written(to, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+}
+cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
+  if (bytes) std::memset(memory, value, bytes);
+  mark_written(memory, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
+  return cudaMemsetAsync(memory, value, bytes, nullptr);
+}
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
+  if (value < 0 || static_cast<std::size_t>(value) > kMaxShared) return remember(cudaErrorInvalidValue);
+  limits[function] = std::max(kStaticShared, static_cast<std::size_t>(value));
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+cudaError_t cudaPeekAtLastError() { return last_error; }
+cudaError_t cudaGetLastError() {
+  const cudaError_t error = last_error;
+  last_error = cudaSuccess;
+  return error;
+}
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "out of memory" : error == cudaSuccess ? "no error" : "invalid argument";
+}
+
+}  // extern "C"
