@@ -126,6 +126,8 @@ void __tsan_init() {
   now.static_shared = {&__data_start, static_cast<std::size_t>(&_end - &__data_start), true, "static shared memory", {}};
   now.static_shared.cells.resize(now.static_shared.bytes);
 }
+// Of host code in the same files: whether a static variable has been made.
+unsigned char __tsan_atomic8_load(const volatile void* at, int) { return *static_cast<const volatile unsigned char*>(at); }
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}

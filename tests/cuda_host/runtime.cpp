@@ -59,11 +59,12 @@ char* allocate_guarded(std::size_t bytes) {
   return begin;
 }
 
-void free_guarded(char* begin, [[maybe_unused]] std::size_t bytes) {
+void free_guarded(char* begin, std::size_t bytes) {
   if (!begin) return;
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(begin - kGuard, rounded(bytes) + 2 * kGuard);
 #endif
+  std::memset(begin, kPoison, bytes);  // who still reads it shall notice
   std::free(begin - kGuard);
 }
 
