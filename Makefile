@@ -18,8 +18,8 @@ IN_DEV := VIRTUAL_ENV="$(DEV)" PATH="$(DEV)/bin:$$PATH" EMISOPT_DATA="$(EMISOPT_
 
 SOURCES := pyproject.toml CMakeLists.txt \
   $(shell find cmake csrc kernels python -type f ! -name '*.pyc' 2>/dev/null)
-CXX_FILES := find csrc kernels python/bindings tests/cpp examples/cpp -type f \
-  \( -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' \) -print0
+CXX_FILES := find csrc kernels python/bindings tests/cpp tests/cuda_host examples/cpp -type f \
+  \( -name '*.cpp' -o -name '*.hpp' -o -name '*.inl' -o -name '*.cu' \) -print0
 PY_DIRS := $(wildcard python tests benchmarks tools examples)
 PAGES := README.md CONTRIBUTING.md docs
 

@@ -153,7 +153,7 @@ struct CompileOptions {
   int threads = 0;                    // 0: EMISOPT_THREADS, else the machine's
 };
 
-enum class Isa : std::uint8_t { ref, avx2, avx512, vnni };
+enum class Isa : std::uint8_t { ref, avx2, avx512, vnni, cuda };
 
 /// What a run costs, as counted when compiled.
 struct Cost {

@@ -25,6 +25,8 @@ bool cpu_has(Isa isa) {
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     case Isa::vnni:
       return cpu_has(Isa::avx512) && __builtin_cpu_supports("avx512vnni");
+    case Isa::cuda:
+      break;
   }
   return false;
 #else
@@ -44,6 +46,8 @@ const char* to_string(Isa isa) {
       return "avx512";
     case Isa::vnni:
       return "vnni";
+    case Isa::cuda:
+      return "cuda";
   }
   return "unknown";
 }

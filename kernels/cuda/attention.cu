@@ -1,10 +1,10 @@
-// Prefix-causal attention (kernels/ref/attention.hpp is the definition): one block per window and key head, all
-// of its keys and values in shared memory at once, which at 256 keys is what an SM has room for.
+// Prefix-causal attention (kernels/ref/attention.hpp is the definition): one block per window and key head,
+// all of its keys and values in shared memory at once, which at 256 keys is what an SM has room for.
 //
-// Forward: a warp per query row; lanes over keys for the scores, then over channels for the mean of values. Kept
-// is one number per row, log sum exp. Backward makes the probabilities anew, twice: by query row for dq, then by
-// key row for dk and dv, where queries and their gradients take the place of keys and values in shared memory.
-// So every sum has one owner and an order, and there are no atomics.
+// Forward: a warp per query row; lanes over keys for the scores, then over channels for the mean of values.
+// Kept is one number per row, log sum exp. Backward makes the probabilities anew, twice: by query row for dq,
+// then by key row for dk and dv, where queries and their gradients take the place of keys and values in
+// shared memory. So every sum has one owner and an order, and there are no atomics.
 #include <cmath>
 
 #include "kernels/cuda/device.hpp"
@@ -17,8 +17,8 @@ constexpr int kThreads = kWarps * kLanes;
 constexpr int kMaxKeys = 256, kMaxHeadDim = 128;
 constexpr std::size_t kSharedBytes = 227 * 1024;
 
-// Rows of shared memory are one float longer than they need to be: lanes that read one channel of 32 rows then
-// meet 32 banks.
+// Rows of shared memory are one float longer than they need to be: lanes that read one channel of 32 rows
+// then meet 32 banks.
 __device__ __forceinline__ int stride_of(int head_dim) { return head_dim + 1; }
 
 // What a block works on: columns of its heads and where rows of x lie.
@@ -155,10 +155,10 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// dk and dv of each own key row, over the query rows that see it and the heads of its group.
+// dk and dv of each key row, own ones and, if wanted, the past's, over the query rows that see it and the heads of its group.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    key_gradients_kernel(View<T> dx, View<const T> dy, const float* lse, const float* dots, Attention<T> a) {
+    key_gradients_kernel(View<T> dx, View<T> dpast, View<const T> dy, const float* lse, const float* dots, Attention<T> a) {
   EMISOPT_DYNAMIC_SHARED(float, shared);
   const Block<T> b(a);
   const int hd = a.head_dim, stride = stride_of(hd), queries = a.queries();
@@ -175,25 +175,27 @@ __global__ void __launch_bounds__(kThreads)
     for (int at = static_cast<int>(threadIdx.x); at < queries * hd; at += kThreads) {
       const int i = at / hd, c = at % hd;
       q[i * stride + c] = to_float(b.row(a.past + a.first + i)[b.q_column(member) + c]);
-      g[i * stride + c] = to_float(dy.data[b.window * dy.window +
-                                           (static_cast<long>(i) * a.heads + b.kv * b.group + member) * hd + c]);
+      g[i * stride + c] =
+          to_float(dy.data[b.window * dy.window +
+                           (static_cast<long>(i) * a.heads + b.kv * b.group + member) * hd + c]);
     }
     __syncthreads();
-    for (int j = warp; j < a.rows; j += kWarps) {
-      const T* row = b.row(a.past + j);
+    for (int j = (dpast.data ? 0 : a.past) + warp; j < a.keys(); j += kWarps) {
+      const T* row = b.row(j);
       for (int c = lane; c < hd; c += kLanes) {
         k[c] = to_float(row[b.k_column() + c]);
         v[c] = to_float(row[b.v_column() + c]);
       }
       __syncwarp();
-      const int begin = j > a.first ? j - a.first : 0;  // the first query that sees key j
+      const int begin = j > a.past + a.first ? j - a.past - a.first : 0;  // the first query that sees key j
       for (int i = begin + lane; i < queries; i += kLanes) {
         const long at = b.lse_at(member) + i;
         p[i] = expf(dot(q + i * stride, k, hd) * scale - lse[at]);
         ds[i] = p[i] * (dot(g + i * stride, v, hd) - dots[at]) * scale;
       }
       __syncwarp();
-      T* to = dx.data + b.window * dx.window + static_cast<long>(j) * a.width();
+      T* to = j < a.past ? dpast.data + b.window * dpast.window + static_cast<long>(j) * a.width()
+                         : dx.data + b.window * dx.window + static_cast<long>(j - a.past) * a.width();
       for (int c = lane; c < hd; c += kLanes) {
         float dk = 0, dv = 0;
         for (int i = begin; i < queries; ++i) {
@@ -242,26 +244,27 @@ void attention_forward(View<T> y, float* lse, const Attention<T>& a, cudaStream_
   if (a.windows == 0 || a.queries() == 0) return;
   const std::size_t bytes = forward_bytes(a.head_dim, a.keys());
   allow(attention_forward_kernel<T>, bytes);
-  EMISOPT_LAUNCH((attention_forward_kernel<T>), static_cast<unsigned>(a.windows * a.kv_heads), kThreads, bytes, stream,
-                 y, lse, a);
+  EMISOPT_LAUNCH((attention_forward_kernel<T>), static_cast<unsigned>(a.windows * a.kv_heads), kThreads,
+                 bytes, stream, y, lse, a);
 }
 
 template <class T>
-void attention_backward(View<T> dx, View<const T> dy, View<const T> y, const float* lse, float* dots,
+void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const T> y, const float* lse, float* dots,
                         const Attention<T>& a, cudaStream_t stream) {
   if (a.windows == 0 || a.queries() == 0) return;
   const auto blocks = static_cast<unsigned>(a.windows * a.kv_heads);
-  const std::size_t for_queries = query_bytes(a.head_dim, a.keys()), for_keys = key_bytes(a.head_dim, a.queries());
+  const std::size_t for_queries = query_bytes(a.head_dim, a.keys()),
+                    for_keys = key_bytes(a.head_dim, a.queries());
   allow(query_gradients_kernel<T>, for_queries);
   allow(key_gradients_kernel<T>, for_keys);
   EMISOPT_LAUNCH((query_gradients_kernel<T>), blocks, kThreads, for_queries, stream, dx, dy, y, lse, dots, a);
-  EMISOPT_LAUNCH((key_gradients_kernel<T>), blocks, kThreads, for_keys, stream, dx, dy, lse, dots, a);
+  EMISOPT_LAUNCH((key_gradients_kernel<T>), blocks, kThreads, for_keys, stream, dx, dpast, dy, lse, dots, a);
 }
 
-#define EMISOPT_INSTANTIATE(T)                                                                    \
-  template const char* attention_refusal(const Attention<T>&);                                     \
-  template void attention_forward(View<T>, float*, const Attention<T>&, cudaStream_t);             \
-  template void attention_backward(View<T>, View<const T>, View<const T>, const float*, float*,    \
+#define EMISOPT_INSTANTIATE(T)                                                                  \
+  template const char* attention_refusal(const Attention<T>&);                                  \
+  template void attention_forward(View<T>, float*, const Attention<T>&, cudaStream_t);          \
+  template void attention_backward(View<T>, View<T>, View<const T>, View<const T>, const float*, float*, \
                                    const Attention<T>&, cudaStream_t);
 EMISOPT_INSTANTIATE(float)
 EMISOPT_INSTANTIATE(__nv_bfloat16)

@@ -8,7 +8,7 @@
 #define EMISOPT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
   kernel<<<grid, block, shared_bytes, stream>>>(__VA_ARGS__)
 /// EMISOPT_DYNAMIC_SHARED(float, rows); once per kernel.
-#define EMISOPT_DYNAMIC_SHARED(type, name)                             \
+#define EMISOPT_DYNAMIC_SHARED(type, name)                              \
   extern __shared__ __align__(16) unsigned char emisopt_shared_bytes[]; \
   type* const name = reinterpret_cast<type*>(emisopt_shared_bytes)
 #else

@@ -1,17 +1,17 @@
-// Products in fp32, without cuBLAS: tiles of 64 x 64 over 16 of the inner dimension, 4 x 4 results per thread. For
-// checking, for machines without cuBLAS, and for the host.
+// Products in fp32, without cuBLAS: tiles of 64 x 64 over 16 of the inner dimension, 4 x 4 results per
+// thread. For checking, for machines without cuBLAS, and for the host.
 #include "kernels/cuda/device.hpp"
 
 namespace emisopt::kernels::cuda {
 namespace {
 
 constexpr int kTile = 64, kInner = 16, kEach = 4;
-constexpr int kSide = kTile / kEach;         // threads along a side of a tile
-constexpr int kThreads = kSide * kSide;      // 256
-constexpr int kRowsPerPartial = 2048;        // of a product over rows that one block sums
+constexpr int kSide = kTile / kEach;     // threads along a side of a tile
+constexpr int kThreads = kSide * kSide;  // 256
+constexpr int kRowsPerPartial = 2048;    // of a product over rows that one block sums
 
-// acc += left(l, i) right(l, j) over the tile: i, j of this thread at side * 16 + own. A tile's rows are one longer,
-// so that storing a turned tile meets different banks.
+// acc += left(l, i) right(l, j) over the tile: i, j of this thread at side * 16 + own. A tile's rows are one
+// longer, so that storing a turned tile meets different banks.
 struct Tiles {
   float left[kInner][kTile + 1], right[kInner][kTile + 1];
 };
@@ -29,8 +29,8 @@ __device__ __forceinline__ void multiply(float (&acc)[kEach][kEach], const Tiles
 
 // c (rows, n) = or += a (rows, k) b
 __global__ void __launch_bounds__(kThreads)
-    gemm_kernel(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid grid, int n,
-                int k, bool accumulate) {
+    gemm_kernel(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid grid,
+                int n, int k, bool accumulate) {
   __shared__ Tiles t;
   const int thread = static_cast<int>(threadIdx.x), ty = thread / kSide, tx = thread % kSide;
   const long row0 = static_cast<long>(blockIdx.x) * kTile;
@@ -44,9 +44,9 @@ __global__ void __launch_bounds__(kThreads)
       // neighbours read neighbours: along l when b is turned, else along j
       const int j = turned ? i : at % kTile, m = turned ? l : at / kTile;
       const bool is_b = column0 + j < n && l0 + m < k;
-      t.right[m][j] = !is_b ? 0.0f
-                            : turned ? b[static_cast<long>(column0 + j) * k + l0 + m]
-                                     : b[static_cast<long>(l0 + m) * n + column0 + j];
+      t.right[m][j] = !is_b    ? 0.0f
+                      : turned ? b[static_cast<long>(column0 + j) * k + l0 + m]
+                               : b[static_cast<long>(l0 + m) * n + column0 + j];
     }
     __syncthreads();
     multiply(acc, t, ty, tx);
@@ -58,7 +58,8 @@ __global__ void __launch_bounds__(kThreads)
     float* to = row_of(c, grid, r, n);
     for (int j = 0; j < kEach; ++j) {
       const int column = column0 + tx + j * kSide;
-      if (column < n) to[column] = acc[i][j] + (accumulate ? to[column] : 0.0f) + (bias ? bias[column] : 0.0f);
+      if (column < n)
+        to[column] = acc[i][j] + (accumulate ? to[column] : 0.0f) + (bias ? bias[column] : 0.0f);
     }
   }
 }
@@ -95,8 +96,8 @@ unsigned parts_of(Grid grid) { return blocks_of(grid.count(), kRowsPerPartial); 
 
 }  // namespace
 
-void gemm(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid grid, int n, int k,
-          bool accumulate, cudaStream_t stream) {
+void gemm(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid grid,
+          int n, int k, bool accumulate, cudaStream_t stream) {
   if (grid.count() == 0 || n == 0) return;
   const dim3 blocks(blocks_of(grid.count(), kTile), blocks_of(n, kTile));
   EMISOPT_LAUNCH(gemm_kernel, blocks, kThreads, 0, stream, c, a, b, turned, bias, grid, n, k, accumulate);
@@ -104,8 +105,8 @@ void gemm(View<float> c, View<const float> a, const float* b, bool turned, const
 
 std::size_t gemm_partials(Grid grid, int k, int n) { return 1ul * parts_of(grid) * k * n; }
 
-void gemm_over_rows(float* c, float* partial, View<const float> a, View<const float> b, Grid grid, int k, int n,
-                    bool accumulate, cudaStream_t stream) {
+void gemm_over_rows(float* c, float* partial, View<const float> a, View<const float> b, Grid grid, int k,
+                    int n, bool accumulate, cudaStream_t stream) {
   if (grid.count() > 0) {
     const dim3 blocks(blocks_of(k, kTile), blocks_of(n, kTile), parts_of(grid));
     EMISOPT_LAUNCH(over_rows_kernel, blocks, kThreads, 0, stream, partial, a, b, grid, k, n);

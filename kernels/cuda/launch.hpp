@@ -1,5 +1,5 @@
-// Private to the CUDA backend: what each kernel computes, as host functions that put it on a stream. All pointers
-// are the device's. Nothing here allocates, waits, or reads a result back. Definitions: kernels/ref.
+// Private to the CUDA backend: what each kernel computes, as host functions that put it on a stream. All
+// pointers are the device's. Nothing here allocates, waits, or reads a result back. Definitions: kernels/ref.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
@@ -43,16 +43,17 @@ struct Grid {
 template <class T>
 void rmsnorm_forward(View<T> y, float* rstd, View<const T> x, const float* w, Grid grid, int width, float eps,
                      cudaStream_t stream);
-/// dx = or += the gradient by x. partial (norm_partials(grid), width): each block's share of the gradient by w,
-/// null: not wanted; add_partials() sums them.
+/// dx = or += the gradient by x. partial (norm_partials(grid), width): each block's share of the gradient by
+/// w, null: not wanted; add_partials() sums them.
 template <class T>
 void rmsnorm_backward(View<T> dx, float* partial, View<const T> dy, View<const T> x, const float* rstd,
                       const float* w, Grid grid, int width, bool accumulate, cudaStream_t stream);
 int norm_partials(Grid grid);
 /// sum (width) = or += the rows of partial (count, width), from the first on.
-void add_partials(float* sum, const float* partial, int count, int width, bool accumulate, cudaStream_t stream);
-/// Channels (i, i + head_dim / 2) of the first `heads` heads turn by the angle of their row; cosine, sine (rows,
-/// head_dim / 2). y may be x.
+void add_partials(float* sum, const float* partial, int count, int width, bool accumulate,
+                  cudaStream_t stream);
+/// Channels (i, i + head_dim / 2) of the first `heads` heads turn by the angle of their row; cosine, sine
+/// (rows, head_dim / 2). y may be x.
 template <class T>
 void rope(View<T> y, View<const T> x, const float* cosine, const float* sine, Grid grid, int width, int heads,
           int head_dim, bool inverse, bool accumulate, cudaStream_t stream);
@@ -76,8 +77,9 @@ void quantiles_backward(View<float> draw, View<const float> dq, View<const float
 
 // ---- attention.cu -------------------------------------------------------------------------------------
 
-/// One attention op over windows. Keys are `past` rows, then `rows` own ones; queries are own rows from `first`
-/// on, each sees keys up to itself. x, past_x, dx: rows [q | k | v] of width (heads + 2 kv_heads) head_dim.
+/// One attention op over windows. Keys are `past` rows, then `rows` own ones; queries are own rows from
+/// `first` on, each sees keys up to itself. x, past_x, dx: rows [q | k | v] of width (heads + 2 kv_heads)
+/// head_dim.
 template <class T>
 struct Attention {
   int windows = 1, rows = 0, first = 0, past = 0;
@@ -87,29 +89,31 @@ struct Attention {
   EMISOPT_BOTH int keys() const { return past + rows; }
   EMISOPT_BOTH int queries() const { return rows - first; }
 };
-/// Null where the shapes fit this GPU's kernels (keys <= 256, head_dim <= 128 and a multiple of 2); else why not.
+/// Null where the shapes fit this GPU's kernels (keys <= 256, head_dim <= 128 and a multiple of 2); else why
+/// not.
 template <class T>
 const char* attention_refusal(const Attention<T>& a);
-/// y (queries, heads * head_dim); lse (windows, heads, queries): log of the sum of exp(score), for the backward
-/// pass, null: not kept.
+/// y (queries, heads * head_dim); lse (windows, heads, queries): log of the sum of exp(score), for the
+/// backward pass, null: not kept.
 template <class T>
 void attention_forward(View<T> y, float* lse, const Attention<T>& a, cudaStream_t stream);
-/// dx (rows, width) += the gradients of queries, own keys and values; none for the past. `dot` (windows, heads,
-/// queries) is scratch. No atomics: the bits do not depend on the order of blocks.
+/// dx (rows, width) += the gradients of queries, own keys and values; dpast (past, width) += those of the past's
+/// keys and values, null: not wanted. `dots` (windows, heads, queries) is scratch. No atomics: the bits do not
+/// depend on the order of blocks. With dpast, the past must be each window's own.
 template <class T>
-void attention_backward(View<T> dx, View<const T> dy, View<const T> y, const float* lse, float* dot,
-                        const Attention<T>& a, cudaStream_t stream);
+void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const T> y, const float* lse,
+                        float* dots, const Attention<T>& a, cudaStream_t stream);
 
 // ---- gemm.cu ------------------------------------------------------------------------------------------
 // Plain fp32 products, where cuBLAS is not, or shall not be, and on the host.
 
 /// c (rows, n) = or += a (rows, k) b + bias; b (k, n), or (n, k) when turned; bias (n) or null.
-void gemm(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid grid, int n, int k,
-          bool accumulate, cudaStream_t stream);
+void gemm(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid grid,
+          int n, int k, bool accumulate, cudaStream_t stream);
 /// c (k, n) = or += a^T b over all rows of all windows: a (rows, k), b (rows, n). partial: scratch of
 /// gemm_partials(grid, k, n) scalars. Summed in a fixed order.
-void gemm_over_rows(float* c, float* partial, View<const float> a, View<const float> b, Grid grid, int k, int n,
-                    bool accumulate, cudaStream_t stream);
+void gemm_over_rows(float* c, float* partial, View<const float> a, View<const float> b, Grid grid, int k,
+                    int n, bool accumulate, cudaStream_t stream);
 std::size_t gemm_partials(Grid grid, int k, int n);
 /// sum (n) = or += column sums; partial: scratch (norm_partials(grid), n).
 void column_sum(float* sum, float* partial, View<const float> x, Grid grid, int n, bool accumulate,
@@ -128,24 +132,39 @@ struct LossKernel {
 };
 /// Sum of the positive ones of weight (count) to *sum, in a fixed order.
 void positive_sum(double* sum, const float* weight, long count, cudaStream_t stream);
-/// dq of each entry, and window_loss (windows), each window's share of the mean over all windows. *weight_sum:
-/// positive_sum of the whole batch. q, dq (rows, outputs * levels)  target, weight (rows, outputs).
+/// dq of each entry, and window_loss (windows), each window's share of the mean over all windows.
+/// *weight_sum: positive_sum of the whole batch. q, dq (rows, outputs * levels)  target, weight (rows,
+/// outputs).
 void label_loss(float* dq, double* window_loss, const float* q, const float* target, const float* weight,
                 const double* weight_sum, Grid grid, const LossKernel& loss, cudaStream_t stream);
 /// dx += coefficient times the gradient of the mean squared distance; one weight for `width` entries side by
 /// side. x, target, dx (rows, width)  weight (rows).  Mean over weight_sum * width.
-void squared_distance(float* dx, double* window_loss, const float* x, const float* target, const float* weight,
-                      const double* weight_sum, Grid grid, int width, double coefficient, cudaStream_t stream);
+void squared_distance(float* dx, double* window_loss, const float* x, const float* target,
+                      const float* weight, const double* weight_sum, Grid grid, int width, double coefficient,
+                      cudaStream_t stream);
+
+/// Mean over `scales` s of the squared error averaged over blocks of s rows (ref::pooled), of `columns` columns of x
+/// and target; its gradient times `coefficient` is added to dx. Column c of a row lies at x_first + c * x_step of
+/// its x_width scalars.
+struct Pooled {
+  const int* scales = nullptr;  // on the device
+  int scale_count = 0;
+  int columns = 1, x_width = 1, x_first = 0, x_step = 1;
+};
+void pooled_distance(float* dx, double* window_loss, const float* x, const float* target, const float* weight,
+                     const double* weight_sum, Grid grid, const Pooled& pooled, double coefficient,
+                     cudaStream_t stream);
 
 // ---- update.cu ----------------------------------------------------------------------------------------
 
 /// Sum of squares of x (count) to *sum, in double and a fixed order; partial: scratch (norm_blocks(count)).
 void squared_norm(double* sum, double* partial, const float* x, long count, cudaStream_t stream);
 int norm_blocks(long count);
-/// The one pass of AdamW, L2-SP and EWC of backend.hpp. The gradient is clipped to the norm `clip` by *norm2, its
-/// squared norm on the device (null: options.clip_scale is used), so that no host has to look at it in between.
-void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask, const float* anchor,
-           const float* fisher, std::size_t count, const AdamW& options, const double* norm2, float clip,
-           cudaStream_t stream);
+/// The one pass of AdamW, L2-SP and EWC of backend.hpp. The gradient is clipped to the norm `clip` by *norm2,
+/// its squared norm on the device (null: options.clip_scale is used), so that no host has to look at it in
+/// between.
+void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask,
+           const float* anchor, const float* fisher, std::size_t count, const AdamW& options,
+           const double* norm2, float clip, cudaStream_t stream);
 
 }  // namespace emisopt::kernels::cuda

@@ -1,5 +1,5 @@
-// RMSNorm and rotary positions (kernels/ref/norm.hpp is the definition). A warp per row: widths of 64 to 512 are
-// a few loads per lane, and no block-wide barrier is needed.
+// RMSNorm and rotary positions (kernels/ref/norm.hpp is the definition). A warp per row: widths of 64 to 512
+// are a few loads per lane, and no block-wide barrier is needed.
 #include "kernels/cuda/device.hpp"
 
 namespace emisopt::kernels::cuda {
@@ -11,7 +11,8 @@ constexpr int kColumns = 128;
 
 template <class T>
 __global__ void __launch_bounds__(kWarps* kLanes)
-    rmsnorm_forward_kernel(View<T> y, float* rstd, View<const T> x, const float* w, Grid grid, int width, float eps) {
+    rmsnorm_forward_kernel(View<T> y, float* rstd, View<const T> x, const float* w, Grid grid, int width,
+                           float eps) {
   const long r = static_cast<long>(blockIdx.x) * kWarps + threadIdx.x / kLanes;
   if (r >= grid.count()) return;  // whole warps only
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
@@ -29,8 +30,8 @@ __global__ void __launch_bounds__(kWarps* kLanes)
 
 template <class T>
 __global__ void __launch_bounds__(kWarps* kLanes)
-    rmsnorm_backward_kernel(View<T> dx, View<const T> dy, View<const T> x, const float* rstd, const float* w, Grid grid,
-                            int width, bool accumulate) {
+    rmsnorm_backward_kernel(View<T> dx, View<const T> dy, View<const T> x, const float* rstd, const float* w,
+                            Grid grid, int width, bool accumulate) {
   const long r = static_cast<long>(blockIdx.x) * kWarps + threadIdx.x / kLanes;
   if (r >= grid.count()) return;
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
@@ -50,7 +51,8 @@ __global__ void __launch_bounds__(kWarps* kLanes)
 // partial (blocks, width): the rows of a block, one after another; a thread per column
 template <class T>
 __global__ void __launch_bounds__(kColumns)
-    weight_partials_kernel(float* partial, View<const T> dy, View<const T> x, const float* rstd, Grid grid, int width) {
+    weight_partials_kernel(float* partial, View<const T> dy, View<const T> x, const float* rstd, Grid grid,
+                           int width) {
   const int c = static_cast<int>(blockIdx.y) * kColumns + static_cast<int>(threadIdx.x);
   if (c >= width) return;
   const long begin = static_cast<long>(blockIdx.x) * kRowsPerPartial;
@@ -75,8 +77,8 @@ __global__ void __launch_bounds__(kColumns)
 // A thread turns one pair, or passes two channels on.
 template <class T>
 __global__ void __launch_bounds__(256)
-    rope_kernel(View<T> y, View<const T> x, const float* cosine, const float* sine, Grid grid, int width, int heads,
-                int head_dim, bool inverse, bool accumulate) {
+    rope_kernel(View<T> y, View<const T> x, const float* cosine, const float* sine, Grid grid, int width,
+                int heads, int head_dim, bool inverse, bool accumulate) {
   const int half = head_dim / 2, pairs = heads * half, rest = width - 2 * pairs;
   const int items = pairs + rest;
   const long at = static_cast<long>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -106,28 +108,30 @@ template <class T>
 void rmsnorm_forward(View<T> y, float* rstd, View<const T> x, const float* w, Grid grid, int width, float eps,
                      cudaStream_t stream) {
   if (grid.count() == 0) return;
-  EMISOPT_LAUNCH((rmsnorm_forward_kernel<T>), blocks_of(grid.count(), kWarps), kWarps * kLanes, 0, stream, y, rstd, x,
-                 w, grid, width, eps);
+  EMISOPT_LAUNCH((rmsnorm_forward_kernel<T>), blocks_of(grid.count(), kWarps), kWarps * kLanes, 0, stream, y,
+                 rstd, x, w, grid, width, eps);
 }
 
 int norm_partials(Grid grid) { return static_cast<int>(blocks_of(grid.count(), kRowsPerPartial)); }
 
 template <class T>
-void rmsnorm_backward(View<T> dx, float* partial, View<const T> dy, View<const T> x, const float* rstd, const float* w,
-                      Grid grid, int width, bool accumulate, cudaStream_t stream) {
+void rmsnorm_backward(View<T> dx, float* partial, View<const T> dy, View<const T> x, const float* rstd,
+                      const float* w, Grid grid, int width, bool accumulate, cudaStream_t stream) {
   if (grid.count() == 0) return;
   if (partial) {  // before dx, which may lie where dy does
     const dim3 blocks(static_cast<unsigned>(norm_partials(grid)), blocks_of(width, kColumns));
-    EMISOPT_LAUNCH((weight_partials_kernel<T>), blocks, kColumns, 0, stream, partial, dy, x, rstd, grid, width);
+    EMISOPT_LAUNCH((weight_partials_kernel<T>), blocks, kColumns, 0, stream, partial, dy, x, rstd, grid,
+                   width);
   }
   if (dx.data)
-    EMISOPT_LAUNCH((rmsnorm_backward_kernel<T>), blocks_of(grid.count(), kWarps), kWarps * kLanes, 0, stream, dx, dy, x,
-                   rstd, w, grid, width, accumulate);
+    EMISOPT_LAUNCH((rmsnorm_backward_kernel<T>), blocks_of(grid.count(), kWarps), kWarps * kLanes, 0, stream,
+                   dx, dy, x, rstd, w, grid, width, accumulate);
 }
 
-void add_partials(float* sum, const float* partial, int count, int width, bool accumulate, cudaStream_t stream) {
-  EMISOPT_LAUNCH(add_partials_kernel, blocks_of(width, kColumns), kColumns, 0, stream, sum, partial, count, width,
-                 accumulate);
+void add_partials(float* sum, const float* partial, int count, int width, bool accumulate,
+                  cudaStream_t stream) {
+  EMISOPT_LAUNCH(add_partials_kernel, blocks_of(width, kColumns), kColumns, 0, stream, sum, partial, count,
+                 width, accumulate);
 }
 
 void column_sum(float* sum, float* partial, View<const float> x, Grid grid, int n, bool accumulate,
@@ -136,7 +140,8 @@ void column_sum(float* sum, float* partial, View<const float> x, Grid grid, int 
   const View<const float> none;
   const float* no_scale = nullptr;
   if (grid.count() > 0)
-    EMISOPT_LAUNCH((weight_partials_kernel<float>), blocks, kColumns, 0, stream, partial, x, none, no_scale, grid, n);
+    EMISOPT_LAUNCH((weight_partials_kernel<float>), blocks, kColumns, 0, stream, partial, x, none, no_scale,
+                   grid, n);
   add_partials(sum, partial, norm_partials(grid), n, accumulate, stream);
 }
 
@@ -145,15 +150,17 @@ void rope(View<T> y, View<const T> x, const float* cosine, const float* sine, Gr
           int head_dim, bool inverse, bool accumulate, cudaStream_t stream) {
   const long items = grid.count() * (width - heads * (head_dim / 2));
   if (items == 0) return;
-  EMISOPT_LAUNCH((rope_kernel<T>), blocks_of(items, 256), 256, 0, stream, y, x, cosine, sine, grid, width, heads,
-                 head_dim, inverse, accumulate);
+  EMISOPT_LAUNCH((rope_kernel<T>), blocks_of(items, 256), 256, 0, stream, y, x, cosine, sine, grid, width,
+                 heads, head_dim, inverse, accumulate);
 }
 
-#define EMISOPT_INSTANTIATE(T)                                                                                       \
-  template void rmsnorm_forward(View<T>, float*, View<const T>, const float*, Grid, int, float, cudaStream_t);        \
-  template void rmsnorm_backward(View<T>, float*, View<const T>, View<const T>, const float*, const float*, Grid,     \
-                                 int, bool, cudaStream_t);                                                            \
-  template void rope(View<T>, View<const T>, const float*, const float*, Grid, int, int, int, bool, bool, cudaStream_t);
+#define EMISOPT_INSTANTIATE(T)                                                                              \
+  template void rmsnorm_forward(View<T>, float*, View<const T>, const float*, Grid, int, float,             \
+                                cudaStream_t);                                                              \
+  template void rmsnorm_backward(View<T>, float*, View<const T>, View<const T>, const float*, const float*, \
+                                 Grid, int, bool, cudaStream_t);                                            \
+  template void rope(View<T>, View<const T>, const float*, const float*, Grid, int, int, int, bool, bool,   \
+                     cudaStream_t);
 EMISOPT_INSTANTIATE(float)
 EMISOPT_INSTANTIATE(__nv_bfloat16)
 

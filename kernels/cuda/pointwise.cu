@@ -7,7 +7,8 @@ namespace {
 constexpr int kThreads = 256;
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) swiglu_forward_kernel(View<T> y, View<const T> x, Grid grid, int width) {
+__global__ void __launch_bounds__(kThreads)
+    swiglu_forward_kernel(View<T> y, View<const T> x, Grid grid, int width) {
   const long at = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= grid.count() * width) return;
   const long r = at / width;
@@ -19,14 +20,16 @@ __global__ void __launch_bounds__(kThreads) swiglu_forward_kernel(View<T> y, Vie
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    swiglu_backward_kernel(View<T> dx, View<const T> dy, View<const T> x, Grid grid, int width, bool accumulate) {
+    swiglu_backward_kernel(View<T> dx, View<const T> dy, View<const T> x, Grid grid, int width,
+                           bool accumulate) {
   const long at = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= grid.count() * width) return;
   const long r = at / width;
   const int c = static_cast<int>(at % width);
   const T* xr = row_of(x, grid, r, 2 * width);
   T* dxr = row_of(dx, grid, r, 2 * width);
-  const float gate = to_float(xr[c]), up = to_float(xr[width + c]), d = to_float(row_of(dy, grid, r, width)[c]);
+  const float gate = to_float(xr[c]), up = to_float(xr[width + c]),
+              d = to_float(row_of(dy, grid, r, width)[c]);
   const float s = sigmoid(gate);
   const float dgate = d * up * s * (1.0f + gate * (1.0f - s)), dup = d * gate * s;
   dxr[c] = from_float<T>(accumulate ? to_float(dxr[c]) + dgate : dgate);
@@ -46,7 +49,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    quantiles_forward_kernel(View<float> q, View<const float> raw, Grid grid, int outputs, int levels, int middle) {
+    quantiles_forward_kernel(View<float> q, View<const float> raw, Grid grid, int outputs, int levels,
+                             int middle) {
   const long at = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= grid.count() * outputs) return;
   const long r = at / outputs, offset = at % outputs * levels;
@@ -61,8 +65,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    quantiles_backward_kernel(View<float> draw, View<const float> dq, View<const float> raw, Grid grid, int outputs,
-                              int levels, int middle, bool accumulate) {
+    quantiles_backward_kernel(View<float> draw, View<const float> dq, View<const float> raw, Grid grid,
+                              int outputs, int levels, int middle, bool accumulate) {
   const long at = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= grid.count() * outputs) return;
   const long r = at / outputs, offset = at % outputs * levels;
@@ -86,41 +90,42 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 void swiglu_forward(View<T> y, View<const T> x, Grid grid, int width, cudaStream_t stream) {
   if (grid.count() == 0) return;
-  EMISOPT_LAUNCH((swiglu_forward_kernel<T>), blocks_of(grid.count() * width, kThreads), kThreads, 0, stream, y, x, grid,
-                 width);
+  EMISOPT_LAUNCH((swiglu_forward_kernel<T>), blocks_of(grid.count() * width, kThreads), kThreads, 0, stream,
+                 y, x, grid, width);
 }
 
 template <class T>
 void swiglu_backward(View<T> dx, View<const T> dy, View<const T> x, Grid grid, int width, bool accumulate,
                      cudaStream_t stream) {
   if (grid.count() == 0) return;
-  EMISOPT_LAUNCH((swiglu_backward_kernel<T>), blocks_of(grid.count() * width, kThreads), kThreads, 0, stream, dx, dy, x,
-                 grid, width, accumulate);
+  EMISOPT_LAUNCH((swiglu_backward_kernel<T>), blocks_of(grid.count() * width, kThreads), kThreads, 0, stream,
+                 dx, dy, x, grid, width, accumulate);
 }
 
 template <class T>
 void add(View<T> y, View<const T> a, View<const T> b, Grid grid, int width, cudaStream_t stream) {
   if (grid.count() == 0) return;
-  EMISOPT_LAUNCH((add_kernel<T>), blocks_of(grid.count() * width, kThreads), kThreads, 0, stream, y, a, b, grid, width);
+  EMISOPT_LAUNCH((add_kernel<T>), blocks_of(grid.count() * width, kThreads), kThreads, 0, stream, y, a, b,
+                 grid, width);
 }
 
 void quantiles_forward(View<float> q, View<const float> raw, Grid grid, int outputs, int levels, int middle,
                        cudaStream_t stream) {
   if (grid.count() == 0) return;
-  EMISOPT_LAUNCH(quantiles_forward_kernel, blocks_of(grid.count() * outputs, kThreads), kThreads, 0, stream, q, raw,
-                 grid, outputs, levels, middle);
+  EMISOPT_LAUNCH(quantiles_forward_kernel, blocks_of(grid.count() * outputs, kThreads), kThreads, 0, stream,
+                 q, raw, grid, outputs, levels, middle);
 }
 
 void quantiles_backward(View<float> draw, View<const float> dq, View<const float> raw, Grid grid, int outputs,
                         int levels, int middle, bool accumulate, cudaStream_t stream) {
   if (grid.count() == 0) return;
-  EMISOPT_LAUNCH(quantiles_backward_kernel, blocks_of(grid.count() * outputs, kThreads), kThreads, 0, stream, draw, dq,
-                 raw, grid, outputs, levels, middle, accumulate);
+  EMISOPT_LAUNCH(quantiles_backward_kernel, blocks_of(grid.count() * outputs, kThreads), kThreads, 0, stream,
+                 draw, dq, raw, grid, outputs, levels, middle, accumulate);
 }
 
-#define EMISOPT_INSTANTIATE(T)                                                                            \
-  template void swiglu_forward(View<T>, View<const T>, Grid, int, cudaStream_t);                           \
-  template void swiglu_backward(View<T>, View<const T>, View<const T>, Grid, int, bool, cudaStream_t);     \
+#define EMISOPT_INSTANTIATE(T)                                                                         \
+  template void swiglu_forward(View<T>, View<const T>, Grid, int, cudaStream_t);                       \
+  template void swiglu_backward(View<T>, View<const T>, View<const T>, Grid, int, bool, cudaStream_t); \
   template void add(View<T>, View<const T>, View<const T>, Grid, int, cudaStream_t);
 EMISOPT_INSTANTIATE(float)
 EMISOPT_INSTANTIATE(__nv_bfloat16)

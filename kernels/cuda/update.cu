@@ -1,5 +1,5 @@
-// The optimiser's one pass over the weights (kernels/ref/update.hpp is the definition), and the gradient's norm,
-// which stays on the device: nothing waits for it.
+// The optimiser's one pass over the weights (kernels/ref/update.hpp is the definition), and the gradient's
+// norm, which stays on the device: nothing waits for it.
 #include <cmath>
 
 #include "kernels/cuda/device.hpp"
@@ -20,7 +20,8 @@ __global__ void __launch_bounds__(kThreads) squares_kernel(double* partial, cons
   const long begin = static_cast<long>(blockIdx.x) * kPerBlock;
   const long end = begin + kPerBlock < count ? begin + kPerBlock : count;
   double own = 0;
-  for (long i = begin + threadIdx.x; i < end; i += kThreads) own += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  for (long i = begin + threadIdx.x; i < end; i += kThreads)
+    own += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   own = block_sum(own, warps, kWarps);
   if (threadIdx.x == 0) partial[blockIdx.x] = own;
 }
@@ -34,8 +35,9 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(double* sum, const double
 }
 
 __global__ void __launch_bounds__(kThreads)
-    adamw_kernel(float* theta, float* m, float* v, const float* gradient, const float* mask, const float* anchor,
-                 const float* fisher, long count, Step s, const double* norm2, float clip) {
+    adamw_kernel(float* theta, float* m, float* v, const float* gradient, const float* mask,
+                 const float* anchor, const float* fisher, long count, Step s, const double* norm2,
+                 float clip) {
   const long i = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= count) return;
   if (norm2) {
@@ -57,13 +59,14 @@ int norm_blocks(long count) { return static_cast<int>((count + kPerBlock - 1) / 
 
 void squared_norm(double* sum, double* partial, const float* x, long count, cudaStream_t stream) {
   const int blocks = norm_blocks(count);
-  if (blocks > 0) EMISOPT_LAUNCH(squares_kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, partial, x, count);
+  if (blocks > 0)
+    EMISOPT_LAUNCH(squares_kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, partial, x, count);
   EMISOPT_LAUNCH(sum_kernel, 1, kThreads, 0, stream, sum, partial, blocks);
 }
 
-void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask, const float* anchor,
-           const float* fisher, std::size_t count, const AdamW& o, const double* norm2, float clip,
-           cudaStream_t stream) {
+void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask,
+           const float* anchor, const float* fisher, std::size_t count, const AdamW& o, const double* norm2,
+           float clip, cudaStream_t stream) {
   if (count == 0) return;
   const double t = static_cast<double>(o.step);
   const double left1 = 1 - std::pow(static_cast<double>(o.beta1), t);
@@ -78,8 +81,8 @@ void adamw(float* theta, float* m, float* v, const float* gradient, const float*
                   static_cast<float>(1 / std::sqrt(left2)),
                   o.rate * o.decay};
   const long n = static_cast<long>(count);
-  EMISOPT_LAUNCH(adamw_kernel, blocks_of(n, kThreads), kThreads, 0, stream, theta, m, v, gradient, decay_mask, anchor,
-                 fisher, n, step, norm2, clip);
+  EMISOPT_LAUNCH(adamw_kernel, blocks_of(n, kThreads), kThreads, 0, stream, theta, m, v, gradient, decay_mask,
+                 anchor, fisher, n, step, norm2, clip);
 }
 
 }  // namespace emisopt::kernels::cuda

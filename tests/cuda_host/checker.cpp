@@ -1,10 +1,11 @@
-// Watches the loads and stores of kernels that were compiled with -fsanitize=thread: the hooks that the compiler
-// calls are defined here, the sanitizer's library is not linked. Found are races within and between blocks, reads
-// of what nobody wrote, accesses outside of what was allocated, each with its address in the code.
+// Watches the loads and stores of kernels that were compiled with -fsanitize=thread: the hooks that the
+// compiler calls are defined here, the sanitizer's library is not linked. Found are races within and between
+// blocks, reads of what nobody wrote, accesses outside of what was allocated, each with its address in the
+// code.
 //
-// Two accesses of one byte, one of them a write, are in order when a barrier lies between them: __syncthreads for
-// threads of a block, __syncwarp (no shuffle: they promise no order of memory) for lanes of a warp, nothing within
-// a launch for threads of different blocks. Atomics clash with plain accesses only.
+// Two accesses of one byte, one of them a write, are in order when a barrier lies between them: __syncthreads
+// for threads of a block, __syncwarp (no shuffle: they promise no order of memory) for lanes of a warp,
+// nothing within a launch for threads of different blocks. Atomics clash with plain accesses only.
 #include <algorithm>
 #include <cstdio>
 
@@ -53,7 +54,8 @@ Region* region_of(const void* address) {
 const Region* guarded_by(const void* address) {
   const auto near = [&](const Region& r) {
     const auto* at = static_cast<const char*>(address);
-    return r.begin && at >= r.begin - kGuard && at < r.begin + (r.bytes + kGuard - 1) / kGuard * kGuard + kGuard;
+    return r.begin && at >= r.begin - kGuard &&
+           at < r.begin + (r.bytes + kGuard - 1) / kGuard * kGuard + kGuard;
   };
   if (near(state().dynamic_shared)) return &state().dynamic_shared;
   for (const auto& region : state().global)
@@ -63,8 +65,8 @@ const Region* guarded_by(const void* address) {
 
 [[noreturn]] void report(const char* what, const Region& region, const void* address, const Access& a) {
   const auto byte = static_cast<const char*>(address) - region.begin;
-  fail("%s in %s, byte %ld of %zu, block %u thread %d at %p", what, region.name.c_str(), static_cast<long>(byte),
-       region.bytes, state().block, state().thread, a.code);
+  fail("%s in %s, byte %ld of %zu, block %u thread %d at %p", what, region.name.c_str(),
+       static_cast<long>(byte), region.bytes, state().block, state().thread, a.code);
 }
 
 void check_byte(Region& region, const char* address, const Access& a) {
@@ -123,26 +125,33 @@ void __tsan_init() {
   using namespace emisopt::cuda_host;
   State& now = state();
   now.checked = true;
-  now.static_shared = {&__data_start, static_cast<std::size_t>(&_end - &__data_start), true, "static shared memory", {}};
+  now.static_shared = {
+      &__data_start, static_cast<std::size_t>(&_end - &__data_start), true, "static shared memory", {}};
   now.static_shared.cells.resize(now.static_shared.bytes);
 }
 // Of host code in the same files: whether a static variable has been made.
-unsigned char __tsan_atomic8_load(const volatile void* at, int) { return *static_cast<const volatile unsigned char*>(at); }
+unsigned char __tsan_atomic8_load(const volatile void* at, int) {
+  return *static_cast<const volatile unsigned char*>(at);
+}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-#define EMISOPT_ACCESS(suffix, bytes)                                                                       \
-  void __tsan_read##suffix(void* at) { check(at, bytes, {false, false, __builtin_return_address(0)}); }      \
+#define EMISOPT_ACCESS(suffix, bytes)                                                                   \
+  void __tsan_read##suffix(void* at) { check(at, bytes, {false, false, __builtin_return_address(0)}); } \
   void __tsan_write##suffix(void* at) { check(at, bytes, {true, false, __builtin_return_address(0)}); }
 EMISOPT_ACCESS(1, 1)
 EMISOPT_ACCESS(2, 2)
 EMISOPT_ACCESS(4, 4)
 EMISOPT_ACCESS(8, 8)
 EMISOPT_ACCESS(16, 16)
-#define EMISOPT_UNALIGNED(bytes)                                                                             \
-  void __tsan_unaligned_read##bytes(void* at) { check(at, bytes, {false, false, __builtin_return_address(0)}); } \
-  void __tsan_unaligned_write##bytes(void* at) { check(at, bytes, {true, false, __builtin_return_address(0)}); }
+#define EMISOPT_UNALIGNED(bytes)                                   \
+  void __tsan_unaligned_read##bytes(void* at) {                    \
+    check(at, bytes, {false, false, __builtin_return_address(0)}); \
+  }                                                                \
+  void __tsan_unaligned_write##bytes(void* at) {                   \
+    check(at, bytes, {true, false, __builtin_return_address(0)});  \
+  }
 EMISOPT_UNALIGNED(2)
 EMISOPT_UNALIGNED(4)
 EMISOPT_UNALIGNED(8)

@@ -1,9 +1,8 @@
-#include "cuda_host/defects.hpp"
-
 #include <cmath>
 #include <map>
 #include <stdexcept>
 
+#include "cuda_host/defects.hpp"
 #include "cuda_host/executor.hpp"
 #include "cuda_host/support.hpp"
 
@@ -17,13 +16,15 @@ constexpr int kBlock = 128, kWarps = kBlock / 32;
 
 template <int D>
 __device__ float sum_of_warp(float x) {
-  for (int bits = D == 2 ? 32 : 16; bits > 0; bits /= 2) x += __shfl_xor_sync(kAll, x, bits, D == 1 ? 16 : 32);
+  for (int bits = D == 2 ? 32 : 16; bits > 0; bits /= 2)
+    x += __shfl_xor_sync(kAll, x, bits, D == 1 ? 16 : 32);
   return x;
 }
 
 template <int D>
 __global__ void rows_kernel(float* y, const float* x, int rows, int width) {
-  const int r = static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
+  const int r = static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32),
+            lane = static_cast<int>(threadIdx.x % 32);
   if (r >= rows) return;
   if (D == 4 && lane == 31) return;
   if (D == 24 && lane == 5) {
@@ -48,7 +49,8 @@ bool rows_go_wrong() {
     double squares = 0;
     for (std::size_t c = 0; c < width; ++c) squares += x[r * width + c] * x[r * width + c];
     for (std::size_t c = 0; c < width; ++c)
-      if (!(std::abs(static_cast<double>(y[r * width + c]) - x[r * width + c] / std::sqrt(squares)) < 1e-6)) return true;
+      if (!(std::abs(static_cast<double>(y[r * width + c]) - x[r * width + c] / std::sqrt(squares)) < 1e-6))
+        return true;
   }
   return false;
 }
@@ -99,7 +101,8 @@ bool moments_go_wrong() {
   const auto x = rounded<float>(normal(blocks * count, 1));
   const Device<float> from(as<float>(x)), moments(as<float>(std::vector<double>(blocks * 32))),
       total(std::vector<float>{0});
-  EMISOPT_LAUNCH((moments_kernel<D>), blocks, kBlock, 0, nullptr, moments.data(), total.data(), from.data(), count);
+  EMISOPT_LAUNCH((moments_kernel<D>), blocks, kBlock, 0, nullptr, moments.data(), total.data(), from.data(),
+                 count);
   const auto got = moments.values();
   double sum = 0;
   for (std::size_t b = 0; b < blocks; ++b) {
@@ -153,8 +156,9 @@ bool softmax_goes_wrong() {
              k = rounded<float>(normal(static_cast<std::size_t>(keys * width), 2));
   const Device<float> dq(as<float>(q)), dk(as<float>(k)), to(q.size());
   const int padded = keys * stride + kWarps * (width + keys), unpadded = padded - keys;
-  EMISOPT_LAUNCH((softmax_kernel<D>), 1, kBlock, sizeof(float) * static_cast<std::size_t>(D == 21 ? unpadded : padded),
-                 nullptr, to.data(), dq.data(), dk.data(), keys, width, stride);
+  EMISOPT_LAUNCH((softmax_kernel<D>), 1, kBlock,
+                 sizeof(float) * static_cast<std::size_t>(D == 21 ? unpadded : padded), nullptr, to.data(),
+                 dq.data(), dk.data(), keys, width, stride);
   const auto y = to.values();
   for (int i = 0; i < keys; ++i)
     for (int c = 0; c < width; ++c) {
@@ -166,7 +170,8 @@ bool softmax_goes_wrong() {
         sum += std::exp(score);
         mean += std::exp(score) * k[static_cast<std::size_t>(j * width + c)];
       }
-      if (!(std::abs(static_cast<double>(y[static_cast<std::size_t>(i * width + c)]) - mean / sum) < 1e-4)) return true;
+      if (!(std::abs(static_cast<double>(y[static_cast<std::size_t>(i * width + c)]) - mean / sum) < 1e-4))
+        return true;
     }
   return false;
 }
@@ -260,36 +265,40 @@ const std::vector<Defect>& defects() {
 }
 
 #define EMISOPT_CASE(number, function) \
-  case number: return function<number>();
+  case number:                         \
+    return function<number>();
 
 bool gives_wrong_values(int number) {
   switch (number) {
-    case 0: return rows_go_wrong<0>() || moments_go_wrong<0>() || softmax_goes_wrong<0>() || copies_go_wrong<0>();
-    EMISOPT_CASE(1, rows_go_wrong)
-    EMISOPT_CASE(2, rows_go_wrong)
-    EMISOPT_CASE(3, rows_go_wrong)
-    EMISOPT_CASE(4, rows_go_wrong)
-    EMISOPT_CASE(24, rows_go_wrong)
-    EMISOPT_CASE(5, moments_go_wrong)
-    EMISOPT_CASE(6, moments_go_wrong)
-    EMISOPT_CASE(7, moments_go_wrong)
-    EMISOPT_CASE(8, moments_go_wrong)
-    EMISOPT_CASE(14, moments_go_wrong)
-    EMISOPT_CASE(15, moments_go_wrong)
-    EMISOPT_CASE(16, moments_go_wrong)
-    EMISOPT_CASE(22, moments_go_wrong)
-    EMISOPT_CASE(25, moments_go_wrong)
-    EMISOPT_CASE(9, softmax_goes_wrong)
-    EMISOPT_CASE(10, softmax_goes_wrong)
-    EMISOPT_CASE(11, softmax_goes_wrong)
-    EMISOPT_CASE(12, softmax_goes_wrong)
-    EMISOPT_CASE(21, softmax_goes_wrong)
-    EMISOPT_CASE(23, softmax_goes_wrong)
-    EMISOPT_CASE(17, copies_go_wrong)
-    EMISOPT_CASE(18, copies_go_wrong)
-    EMISOPT_CASE(20, copies_go_wrong)
-    case 19: return freed_goes_wrong();
-    default: throw std::invalid_argument("gives_wrong_values: no defect of that number");
+    case 0:
+      return rows_go_wrong<0>() || moments_go_wrong<0>() || softmax_goes_wrong<0>() || copies_go_wrong<0>();
+      EMISOPT_CASE(1, rows_go_wrong)
+      EMISOPT_CASE(2, rows_go_wrong)
+      EMISOPT_CASE(3, rows_go_wrong)
+      EMISOPT_CASE(4, rows_go_wrong)
+      EMISOPT_CASE(24, rows_go_wrong)
+      EMISOPT_CASE(5, moments_go_wrong)
+      EMISOPT_CASE(6, moments_go_wrong)
+      EMISOPT_CASE(7, moments_go_wrong)
+      EMISOPT_CASE(8, moments_go_wrong)
+      EMISOPT_CASE(14, moments_go_wrong)
+      EMISOPT_CASE(15, moments_go_wrong)
+      EMISOPT_CASE(16, moments_go_wrong)
+      EMISOPT_CASE(22, moments_go_wrong)
+      EMISOPT_CASE(25, moments_go_wrong)
+      EMISOPT_CASE(9, softmax_goes_wrong)
+      EMISOPT_CASE(10, softmax_goes_wrong)
+      EMISOPT_CASE(11, softmax_goes_wrong)
+      EMISOPT_CASE(12, softmax_goes_wrong)
+      EMISOPT_CASE(21, softmax_goes_wrong)
+      EMISOPT_CASE(23, softmax_goes_wrong)
+      EMISOPT_CASE(17, copies_go_wrong)
+      EMISOPT_CASE(18, copies_go_wrong)
+      EMISOPT_CASE(20, copies_go_wrong)
+    case 19:
+      return freed_goes_wrong();
+    default:
+      throw std::invalid_argument("gives_wrong_values: no defect of that number");
   }
 }
 

@@ -91,10 +91,14 @@ void resume(int thread) {
 
 std::string where(const Thread& t) {
   switch (t.at) {
-    case At::ready: return "running";
-    case At::barrier: return "__syncthreads line " + std::to_string(t.line);
-    case At::collective: return std::string(t.operation) + " line " + std::to_string(t.line);
-    case At::exited: return "exited";
+    case At::ready:
+      return "running";
+    case At::barrier:
+      return "__syncthreads line " + std::to_string(t.line);
+    case At::collective:
+      return std::string(t.operation) + " line " + std::to_string(t.line);
+    case At::exited:
+      return "exited";
   }
   return "";
 }
@@ -133,8 +137,8 @@ bool release_collectives(int first, int last) {
       const Thread* other = first + l < last ? threads[static_cast<std::size_t>(first + l)].get() : nullptr;
       if (!other || other->at != At::collective || other->line != waiting.line ||
           other->mask != waiting.mask || other->combine != waiting.combine)
-        refuse("lanes of mask " + std::to_string(waiting.mask) + " do not meet at " + where(waiting) + ", block " +
-               std::to_string(state().block) + " warp " + std::to_string(first / kWarp) + " " +
+        refuse("lanes of mask " + std::to_string(waiting.mask) + " do not meet at " + where(waiting) +
+               ", block " + std::to_string(state().block) + " warp " + std::to_string(first / kWarp) + " " +
                census(first, last));
       payload[l] = other->payload;
     }
@@ -204,7 +208,8 @@ void* dynamic_shared() { return scheduler().shared; }
 
 void fail(const char* format, ...) {
   Scheduler& s = scheduler();
-  const int head = std::snprintf(s.reason, sizeof s.reason, "%s: ", state().kernel ? state().kernel : "launch");
+  const int head =
+      std::snprintf(s.reason, sizeof s.reason, "%s: ", state().kernel ? state().kernel : "launch");
   va_list arguments;
   va_start(arguments, format);
   std::vsnprintf(s.reason + head, sizeof s.reason - static_cast<std::size_t>(head), format, arguments);
@@ -223,7 +228,8 @@ void block_barrier(int line) {
 
 void warp_collective(const char* operation, std::uint32_t mask, void* payload, Combine combine, int line) {
   Thread& own = running();
-  if (!(mask >> lane() & 1)) fail("%s at line %d: lane %d is not in its own mask %#x", operation, line, lane(), mask);
+  if (!(mask >> lane() & 1))
+    fail("%s at line %d: lane %d is not in its own mask %#x", operation, line, lane(), mask);
   own.at = At::collective;
   own.operation = operation;
   own.line = line;
@@ -244,11 +250,13 @@ void launch(const Launch& what, const std::function<void()>& body) {
   s.failed = false;
   s.body = &body;
   const unsigned long count = 1ul * what.block.x * what.block.y * what.block.z;
-  if (count < 1 || count > kMaxThreads || !what.grid.x || !what.grid.y || !what.grid.z || what.grid.y > 65535 ||
-      what.grid.z > 65535)
-    refuse("expected 1 to 1024 threads and a grid that is not empty, got " + std::to_string(count) + " threads");
+  if (count < 1 || count > kMaxThreads || !what.grid.x || !what.grid.y || !what.grid.z ||
+      what.grid.y > 65535 || what.grid.z > 65535)
+    refuse("expected 1 to 1024 threads and a grid that is not empty, got " + std::to_string(count) +
+           " threads");
   if (what.shared_bytes > shared_limit(what.function))
-    refuse("asks for " + std::to_string(what.shared_bytes) + " bytes of shared memory without cudaFuncSetAttribute");
+    refuse("asks for " + std::to_string(what.shared_bytes) +
+           " bytes of shared memory without cudaFuncSetAttribute");
   while (s.threads.size() < count) s.threads.push_back(std::make_unique<Thread>());
   blockDim = what.block;
   gridDim = what.grid;

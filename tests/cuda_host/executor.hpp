@@ -1,10 +1,11 @@
-// Runs CUDA kernels on the CPU, for tests: the dialect that a host compiler lacks. Each CUDA thread is a fiber
-// that runs alone until its next barrier or warp operation, so nothing is warp-synchronous by accident. Types
-// come from NVIDIA's own headers; the run-time API (cudaMalloc, ...) is defined in runtime.cpp.
+// Runs CUDA kernels on the CPU, for tests: the dialect that a host compiler lacks. Each CUDA thread is a
+// fiber that runs alone until its next barrier or warp operation, so nothing is warp-synchronous by accident.
+// Types come from NVIDIA's own headers; the run-time API (cudaMalloc, ...) is defined in runtime.cpp.
 //
-// Stricter than the language on purpose: all threads of a block reach the same __syncthreads() (same line), none
-// may have left; the lanes that a mask names arrive at the same operation with the same mask; a shuffle reads
-// only lanes that take part. Whoever breaks a rule ends the launch with Failure; the next launch is unharmed.
+// Stricter than the language on purpose: all threads of a block reach the same __syncthreads() (same line),
+// none may have left; the lanes that a mask names arrive at the same operation with the same mask; a shuffle
+// reads only lanes that take part. Whoever breaks a rule ends the launch with Failure; the next launch is
+// unharmed.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
@@ -40,13 +41,15 @@ struct Launch {
 /// Runs `body` once per thread. Throws Failure.
 void launch(const Launch& what, const std::function<void()>& body);
 
+/// Does the work now, or, between cudaStreamBeginCapture and EndCapture, makes it a part of the graph.
+void do_or_capture(std::function<void()> work);
 /// Arguments are evaluated and converted once, as a GPU copies them once; each thread gets them by value.
 template <class... P, class... A>
 void launch_kernel(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes,
                    cudaStream_t, const A&... arguments) {
   const std::tuple<P...> copied(arguments...);
-  launch({name, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes},
-         [&] { std::apply(kernel, copied); });
+  const Launch what{name, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes};
+  do_or_capture([=] { launch(what, [&] { std::apply(kernel, copied); }); });
 }
 
 /// What has happened since the process began.
@@ -124,8 +127,9 @@ struct Ballot {
 extern __thread uint3 threadIdx, blockIdx;
 extern __thread dim3 blockDim, gridDim;
 
-#define EMISOPT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                                            \
-  emisopt::cuda_host::launch_kernel(#kernel, kernel, grid, block, shared_bytes, stream __VA_OPT__(, ) __VA_ARGS__)
+#define EMISOPT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)          \
+  emisopt::cuda_host::launch_kernel(#kernel, kernel, grid, block, shared_bytes, \
+                                    stream __VA_OPT__(, ) __VA_ARGS__)
 #define EMISOPT_DYNAMIC_SHARED(type, name) \
   type* const name = static_cast<type*>(emisopt::cuda_host::dynamic_shared())
 
@@ -161,7 +165,8 @@ T __shfl_up_sync(unsigned mask, T value, int delta, int width = 32, int line = _
 }
 inline unsigned __ballot_sync(unsigned mask, bool vote, int line = __builtin_LINE()) {
   emisopt::cuda_host::Ballot own{vote, 0};
-  emisopt::cuda_host::warp_collective("__ballot_sync", mask, &own, &emisopt::cuda_host::Ballot::combine, line);
+  emisopt::cuda_host::warp_collective("__ballot_sync", mask, &own, &emisopt::cuda_host::Ballot::combine,
+                                      line);
   return own.out;
 }
 template <class T>

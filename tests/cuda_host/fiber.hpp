@@ -4,7 +4,8 @@
 
 namespace emisopt::cuda_host {
 
-/// Stacks live as long as the process; begin() may be called again and again, also on a fiber that never ended.
+/// Stacks live as long as the process; begin() may be called again and again, also on a fiber that never
+/// ended.
 class Fiber {
  public:
   Fiber();

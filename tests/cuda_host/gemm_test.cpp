@@ -15,8 +15,8 @@ const Size kSizes[] = {{1, 1, 1, 1}, {1, 3, 17, 5}, {2, 33, 16, 64}, {3, 31, 33,
 std::vector<double> product(const std::vector<double>& a, const std::vector<double>& b,
                             const std::vector<double>& bias, int m, int n, int k) {
   std::vector<double> c(static_cast<std::size_t>(m * n));
-  kernels::ref::gemm(c.data(), long{n}, a.data(), long{k}, 1L, b.data(), long{n}, bias.empty() ? nullptr : bias.data(),
-                     m, n, k, false);
+  kernels::ref::gemm(c.data(), long{n}, a.data(), long{k}, 1L, b.data(), long{n},
+                     bias.empty() ? nullptr : bias.data(), m, n, k, false);
   return c;
 }
 
@@ -56,8 +56,10 @@ TEST(Gemm, OverRowsInSeveralParts) {
       std::vector<double> c(static_cast<std::size_t>(s.k * s.n), 1), columns(static_cast<std::size_t>(s.n));
       kernels::ref::gemm_over_rows<double>(c.data(), a.data(), b.data(), m, s.k, s.n, nullptr, true);
       kernels::ref::column_sum(columns.data(), b.data(), m, s.n);
-      const Device<float> da(as<float>(a)), db(as<float>(b)), got(as<float>(std::vector<double>(c.size(), 1))),
-          partial(std::max(gemm_partials(grid, s.k, s.n), static_cast<std::size_t>(norm_partials(grid) * s.n))),
+      const Device<float> da(as<float>(a)), db(as<float>(b)),
+          got(as<float>(std::vector<double>(c.size(), 1))),
+          partial(
+              std::max(gemm_partials(grid, s.k, s.n), static_cast<std::size_t>(norm_partials(grid) * s.n))),
           sums(columns.size());
       const View<const float> va{da.data(), static_cast<long>(s.rows) * s.k},
           vb{db.data(), static_cast<long>(s.rows) * s.n};

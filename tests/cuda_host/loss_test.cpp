@@ -35,8 +35,8 @@ TEST(LabelLoss, IsTheReferences) {
         std::vector<double> dq(e.q.size());
         const double expected =
             kernels::ref::loss(dq.data(), e.q.data(), e.target.data(), e.weight.data(), all, args);
-        const Device<float> q(as<float>(e.q)), target(as<float>(e.target)), weight(as<float>(e.weight)), tau(taus),
-            share(shares), got_dq(e.q.size());
+        const Device<float> q(as<float>(e.q)), target(as<float>(e.target)), weight(as<float>(e.weight)),
+            tau(taus), share(shares), got_dq(e.q.size());
         const Device<double> got_sum(1), window_loss(windows);
         LossKernel loss{kind, outputs, levels, 1, tau.data(), 0.7};
         if (weighted) loss.level_weights = share.data(), loss.level_weight = 1.4;
@@ -73,12 +73,42 @@ TEST(SquaredDistance, IsTheReferencesAndAdds) {
     std::vector<double> dx = before;
     const double expected = kernels::ref::squared_distance(dx.data(), x.data(), target.data(), weight.data(),
                                                            windows * rows, width, 1 / (sum * width), 0.3);
-    const Device<float> dx_x(as<float>(x)), t(as<float>(target)), w(as<float>(weight)), got(as<float>(before));
+    const Device<float> dx_x(as<float>(x)), t(as<float>(target)), w(as<float>(weight)),
+        got(as<float>(before));
     const Device<double> total(1), window_loss(windows);
     positive_sum(total.data(), w.data(), windows * rows, nullptr);
-    squared_distance(got.data(), window_loss.data(), dx_x.data(), t.data(), w.data(), total.data(), {windows, rows},
-                     width, 0.3, nullptr);
+    squared_distance(got.data(), window_loss.data(), dx_x.data(), t.data(), w.data(), total.data(),
+                     {windows, rows}, width, 0.3, nullptr);
     expect_near(got.values(), dx, 2e-7, "dx");
+    const auto by_window = window_loss.values();
+    EXPECT_NEAR(by_window[0] + by_window[1], expected, 1e-12);
+  });
+}
+
+TEST(PooledDistance, IsTheReferencesOfEachColumn) {
+  in_every_order([] {
+    const int windows = 2, rows = 11, outputs = 3, levels = 3, width = outputs * levels;
+    const Entries e = entries(windows * rows, outputs, levels);
+    const std::vector<int> scales{2, 4, 8};
+    double sum = 0, expected = 0;
+    for (const double w : e.weight) sum += w > 0 ? w : 0;
+    const auto before = rounded<float>(normal(e.q.size(), 4));
+    std::vector<double> dx = before;
+    for (int w = 0; w < windows; ++w)
+      for (int o = 0; o < outputs; ++o) {
+        const long x = static_cast<long>(w) * rows * width, y = static_cast<long>(w) * rows * outputs;
+        expected += kernels::ref::pooled<double>(
+            {dx.data() + x, e.q.data() + x, width, o * levels + 1}, {e.target.data() + y, e.weight.data() + y, outputs, o},
+            {scales.data(), 3, rows}, 1 / sum, 0.7);
+      }
+    const Device<float> q(as<float>(e.q)), target(as<float>(e.target)), weight(as<float>(e.weight)),
+        got(as<float>(before));
+    const Device<double> total(1), window_loss(windows);
+    const Device<int> lengths(scales);
+    positive_sum(total.data(), weight.data(), static_cast<long>(e.weight.size()), nullptr);
+    pooled_distance(got.data(), window_loss.data(), q.data(), target.data(), weight.data(), total.data(),
+                    {windows, rows}, {lengths.data(), 3, outputs, width, 1, levels}, 0.7, nullptr);
+    expect_near(got.values(), dx, 3e-7, "dx");
     const auto by_window = window_loss.values();
     EXPECT_NEAR(by_window[0] + by_window[1], expected, 1e-12);
   });

@@ -28,23 +28,23 @@ TYPED_TEST(Norm, ForwardAndBackwardAreThoseOfTheReference) {
       const auto x = rounded<T>(normal(count, 1)), dy = rounded<T>(normal(count, 2)),
                  before = rounded<T>(normal(count, 3));
       const auto w = rounded<float>(normal(static_cast<std::size_t>(s.width), 4));
-      std::vector<double> y(count), rstd(static_cast<std::size_t>(all)), dx = before,
-          dw(static_cast<std::size_t>(s.width));
+      std::vector<double> y(count), rstd(static_cast<std::size_t>(all)),
+          dx = before, dw(static_cast<std::size_t>(s.width));
       const double eps = static_cast<double>(1e-5f);
       kernels::ref::rmsnorm_forward(y.data(), rstd.data(), x.data(), w.data(), all, s.width, eps);
-      kernels::ref::rmsnorm_backward(dx.data(), dw.data(), dy.data(), x.data(), rstd.data(), w.data(), all, s.width,
-                                     true);
+      kernels::ref::rmsnorm_backward(dx.data(), dw.data(), dy.data(), x.data(), rstd.data(), w.data(), all,
+                                     s.width, true);
       const Device<T> dx_x(as<T>(x)), dx_dy(as<T>(dy)), got_y(count), got_dx(as<T>(before)), plain_dx(count);
       const Device<float> dw_w(as<float>(w)), got_rstd(rstd.size());
       const long window = static_cast<long>(s.rows) * s.width;
-      rmsnorm_forward<T>({got_y.data(), window}, got_rstd.data(), {dx_x.data(), window}, dw_w.data(), grid, s.width,
-                         1e-5f, nullptr);
+      rmsnorm_forward<T>({got_y.data(), window}, got_rstd.data(), {dx_x.data(), window}, dw_w.data(), grid,
+                         s.width, 1e-5f, nullptr);
       expect_near(got_y.values(), y, tolerance<T>(), "y");
       expect_near(got_rstd.values(), rstd, 2e-6, "rstd");
       const int parts = norm_partials(grid);
       const Device<float> partial(static_cast<std::size_t>(parts * s.width)), got_dw(dw.size());
-      rmsnorm_backward<T>({got_dx.data(), window}, partial.data(), {dx_dy.data(), window}, {dx_x.data(), window},
-                          got_rstd.data(), dw_w.data(), grid, s.width, true, nullptr);
+      rmsnorm_backward<T>({got_dx.data(), window}, partial.data(), {dx_dy.data(), window},
+                          {dx_x.data(), window}, got_rstd.data(), dw_w.data(), grid, s.width, true, nullptr);
       add_partials(got_dw.data(), partial.data(), parts, s.width, false, nullptr);
       expect_near(got_dx.values(), dx, tolerance<T>(), "dx");
       expect_near(got_dw.values(), dw, 1e-5, "dw");
@@ -66,7 +66,8 @@ TYPED_TEST(Norm, WindowsMayLieApart) {
   const std::vector<double> w(width, 1.0), untouched(x.size(), 7);
   const Device<T> from(as<T>(x)), to(as<T>(untouched));
   const Device<float> ones(as<float>(w));
-  rmsnorm_forward<T>({to.data(), window}, nullptr, {from.data(), window}, ones.data(), grid, width, 1e-5f, nullptr);
+  rmsnorm_forward<T>({to.data(), window}, nullptr, {from.data(), window}, ones.data(), grid, width, 1e-5f,
+                     nullptr);
   std::vector<double> expected = untouched;
   double rstd[rows];
   for (long b = 0; b < 4; ++b)
@@ -95,17 +96,18 @@ TYPED_TEST(Norm, RopeTurnsThereAndBack) {
       std::vector<double> y(count), added = before;
       for (int b = 0; b < 3; ++b) {
         const auto at = static_cast<std::size_t>(b * rows * width);
-        kernels::ref::rope(&y[at], &x[at], cosine.data(), sine.data(), rows, width, h.heads, h.head_dim, false, false);
-        kernels::ref::rope(&added[at], &x[at], cosine.data(), sine.data(), rows, width, h.heads, h.head_dim, true,
-                           true);
+        kernels::ref::rope(&y[at], &x[at], cosine.data(), sine.data(), rows, width, h.heads, h.head_dim,
+                           false, false);
+        kernels::ref::rope(&added[at], &x[at], cosine.data(), sine.data(), rows, width, h.heads, h.head_dim,
+                           true, true);
       }
       const long window = static_cast<long>(rows) * width;
       const Device<T> in_place(as<T>(x)), from(as<T>(x)), sum(as<T>(before));
       const Device<float> c(as<float>(cosine)), s(as<float>(sine));
       rope<T>({in_place.data(), window}, {in_place.data(), window}, c.data(), s.data(), grid, width, h.heads,
               h.head_dim, false, false, nullptr);
-      rope<T>({sum.data(), window}, {from.data(), window}, c.data(), s.data(), grid, width, h.heads, h.head_dim, true,
-              true, nullptr);
+      rope<T>({sum.data(), window}, {from.data(), window}, c.data(), s.data(), grid, width, h.heads,
+              h.head_dim, true, true, nullptr);
       expect_near(in_place.values(), y, tolerance<T>(), "y");
       expect_near(sum.values(), added, tolerance<T>(), "turned back and added");
     }

@@ -70,13 +70,14 @@ TEST(Quantiles, AreTheReferencesAndNeverCross) {
                    before = rounded<float>(normal(n, 3));
         std::vector<double> q(n), draw = before;
         kernels::ref::quantiles_forward(q.data(), raw.data(), rows, h.outputs, h.levels, h.middle);
-        kernels::ref::quantiles_backward(draw.data(), dq.data(), raw.data(), rows, h.outputs, h.levels, h.middle,
-                                         accumulate);
+        kernels::ref::quantiles_backward(draw.data(), dq.data(), raw.data(), rows, h.outputs, h.levels,
+                                         h.middle, accumulate);
         const Device<float> from(as<float>(raw)), down(as<float>(dq)), got_q(n), got(as<float>(before));
         const long window = 24L * h.outputs * h.levels;
-        quantiles_forward({got_q.data(), window}, {from.data(), window}, grid, h.outputs, h.levels, h.middle, nullptr);
-        quantiles_backward({got.data(), window}, {down.data(), window}, {from.data(), window}, grid, h.outputs,
-                           h.levels, h.middle, accumulate, nullptr);
+        quantiles_forward({got_q.data(), window}, {from.data(), window}, grid, h.outputs, h.levels, h.middle,
+                          nullptr);
+        quantiles_backward({got.data(), window}, {down.data(), window}, {from.data(), window}, grid,
+                           h.outputs, h.levels, h.middle, accumulate, nullptr);
         const auto values = got_q.values();
         expect_near(values, q, 2e-6, "q");
         expect_near(got.values(), draw, 2e-6, "draw");

@@ -1,11 +1,12 @@
-// Stand-ins for the part of the CUDA run-time API that the backend calls: memory with guard zones and poison, and
-// streams on which everything has already happened.
+// Stand-ins for the part of the CUDA run-time API that the backend calls: memory with guard zones and poison,
+// and streams on which everything has already happened.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <functional>
 #include <new>
 
 #include "cuda_host/executor.hpp"
@@ -20,6 +21,8 @@ namespace {
 
 constexpr std::size_t kStaticShared = 48 * 1024, kMaxShared = 227 * 1024;  // of sm_80 (163 KiB) and sm_90
 
+using Work = std::vector<std::function<void()>>;
+Work* captured = nullptr;  // of the capture in progress
 bool exhausted = false;
 cudaError_t last_error = cudaSuccess;
 std::map<const void*, std::size_t> limits;
@@ -39,6 +42,13 @@ std::vector<std::unique_ptr<Region>>::iterator find(const void* address) {
 }  // namespace
 
 void exhaust_memory(bool now) { exhausted = now; }
+
+void do_or_capture(std::function<void()> work) {
+  if (captured)
+    captured->push_back(std::move(work));
+  else
+    work();
+}
 
 std::size_t shared_limit(const void* function) {
   const auto found = limits.find(function);
@@ -81,8 +91,8 @@ bool guards_intact([[maybe_unused]] const char* begin, [[maybe_unused]] std::siz
 void check_guards() {
   for (const auto& region : state().global)
     if (!guards_intact(region->begin, region->bytes))
-      throw Failure(std::string(state().kernel ? state().kernel : "launch") + ": writes beyond an allocation of " +
-                    std::to_string(region->bytes) + " bytes");
+      throw Failure(std::string(state().kernel ? state().kernel : "launch") +
+                    ": writes beyond an allocation of " + std::to_string(region->bytes) + " bytes");
 }
 
 }  // namespace emisopt::cuda_host
@@ -100,7 +110,8 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   region->name = "global memory";
   if (state().checked) region->cells.resize(bytes);
   auto& all = state().global;
-  const auto at = std::find_if(all.begin(), all.end(), [&](const auto& r) { return r->begin > region->begin; });
+  const auto at =
+      std::find_if(all.begin(), all.end(), [&](const auto& r) { return r->begin > region->begin; });
   all.insert(at, std::move(region));
   return cudaSuccess;
 }
@@ -123,21 +134,50 @@ cudaError_t cudaFreeHost(void* memory) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
   if (bytes) std::memmove(to, from, bytes);
   mark_written(to, bytes);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
-  return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+  do_or_capture([=] { cudaMemcpy(to, from, bytes, kind); });
+  return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
+cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
   if (bytes) std::memset(memory, value, bytes);
   mark_written(memory, bytes);
   return cudaSuccess;
 }
-cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
-  return cudaMemsetAsync(memory, value, bytes, nullptr);
+cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
+  do_or_capture([=] { cudaMemset(memory, value, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  if (captured) return remember(cudaErrorIllegalState);
+  captured = new Work;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  *graph = reinterpret_cast<cudaGraph_t>(captured);
+  captured = nullptr;
+  return *graph ? cudaSuccess : remember(cudaErrorIllegalState);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* runnable, cudaGraph_t graph, unsigned long long) {
+  *runnable = reinterpret_cast<cudaGraphExec_t>(new Work(*reinterpret_cast<Work*>(graph)));
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t runnable, cudaStream_t) {
+  for (const auto& work : *reinterpret_cast<Work*>(runnable)) work();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete reinterpret_cast<Work*>(graph);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t runnable) {
+  delete reinterpret_cast<Work*>(runnable);
+  return cudaSuccess;
 }
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
@@ -161,7 +201,9 @@ cudaError_t cudaGetLastError() {
   return error;
 }
 const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaErrorMemoryAllocation ? "out of memory" : error == cudaSuccess ? "no error" : "invalid argument";
+  return error == cudaErrorMemoryAllocation ? "out of memory"
+         : error == cudaSuccess             ? "no error"
+                                            : "invalid argument";
 }
 
 }  // extern "C"

@@ -1,5 +1,5 @@
-// What the kernels' tests share. They see the run-time API only, so the same tests run on a GPU when nvcc builds
-// them (EMISOPT_ON_DEVICE); on the host each is run in three orders of blocks, warps and lanes.
+// What the kernels' tests share. They see the run-time API only, so the same tests run on a GPU when nvcc
+// builds them (EMISOPT_ON_DEVICE); on the host each is run in three orders of blocks, warps and lanes.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
@@ -82,7 +82,8 @@ std::vector<double> rounded(const std::vector<double>& v) {
   return out;
 }
 
-/// Relative to the largest entry, or to `floor` where the entries are small differences of terms of that size. fp32: sums of some hundred terms; bf16: a result's own rounding, 2^-9, twice.
+/// Relative to the largest entry, or to `floor` where the entries are small differences of terms of that
+/// size. fp32: sums of some hundred terms; bf16: a result's own rounding, 2^-9, twice.
 template <class T>
 constexpr double tolerance() {
   return std::is_same_v<T, float> ? 2e-6 : 8e-3;
@@ -106,7 +107,17 @@ inline void expect_near(const std::vector<double>& got, const std::vector<double
                         const std::string& what, double) {
   ASSERT_EQ(got.size(), expected.size()) << what;
   for (std::size_t i = 0; i < got.size(); ++i)
-    ASSERT_NEAR(got[i], expected[i], relative * std::max(1.0, std::abs(expected[i]))) << what << "[" << i << "]";
+    ASSERT_NEAR(got[i], expected[i], relative * std::max(1.0, std::abs(expected[i])))
+        << what << "[" << i << "]";
+}
+
+/// Whether every load and store is looked at: long runs are cut short.
+inline bool is_slow() {
+#ifdef EMISOPT_ON_DEVICE
+  return false;
+#else
+  return cuda_host::is_checked();
+#endif
 }
 
 /// Runs `test` once per schedule, on a GPU once.

@@ -1,0 +1,60 @@
+// Private to the CUDA backend: errors, one block of device memory, one of pinned host memory.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+#include "emisopt/base/error.hpp"
+#include "kernels/cuda/program.hpp"
+
+namespace emisopt::kernels::cuda {
+
+inline void expect(cudaError_t error, const std::string& where) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // a failed allocation must not be reported a second time
+  throw DeviceError(where + ": the GPU answers '" + cudaGetErrorString(error) + "'");
+}
+
+/// Measured in a first pass over a layout, handed out in a second (as kernels/arena.hpp).
+class Block {
+ public:
+  enum class Where { device, pinned };
+  explicit Block(Where where) : where_(where) {}
+  ~Block() {
+    if (memory_) where_ == Where::device ? cudaFree(memory_) : cudaFreeHost(memory_);
+  }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  template <class T>
+  T* take(std::size_t count) {
+    const std::size_t at = used_;
+    used_ += (count * sizeof(T) + kAlign - 1) / kAlign * kAlign;
+    return memory_ ? reinterpret_cast<T*>(static_cast<std::byte*>(memory_) + at) : nullptr;
+  }
+  /// Ends the measuring pass; all bytes are 0.
+  void allocate() {
+    bytes_ = used_ + kAlign;
+    used_ = 0;
+    const std::string where = "compile for CUDA: " + std::to_string(bytes_ >> 20) + " MiB of " +
+                              (where_ == Where::device ? "GPU memory; a smaller batch needs less" : "pinned memory");
+    if (where_ == Where::device) {
+      expect(cudaMalloc(&memory_, bytes_), where);
+      expect(cudaMemset(memory_, 0, bytes_), where);
+    } else {
+      expect(cudaMallocHost(&memory_, bytes_), where);
+      std::memset(memory_, 0, bytes_);
+    }
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr std::size_t kAlign = 256;  // what cudaMalloc gives; 16 bytes would do for float4
+  Where where_;
+  void* memory_ = nullptr;
+  std::size_t used_ = 0, bytes_ = 0;
+};
+
+}  // namespace emisopt::kernels::cuda
