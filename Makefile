@@ -53,11 +53,12 @@ STEPS = $(IN_DEV) $(PY) tools/run_steps.py
 
 test: build   ## what a user runs: C++ and Python tests, a few minutes
 	@$(STEPS) \
-	  ctest="ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j $(JOBS)" \
+	  ctest="ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j $(JOBS) -LE slow" \
 	  pytest="python -m pytest -m 'not slow'"
 
 slow: build   ## what takes longer: sanitizers, wheel in a clean environment, README, notebooks, examples
 	@$(STEPS) --with ctest pytest -- \
+	  ctest-slow="ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j $(JOBS) -L slow" \
 	  asan="cmake --preset asan && cmake --build --preset asan && ctest --preset asan -j $(JOBS)" \
 	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) $(PAGES)" \
 	  examples="python tools/run_examples.py notebooks examples" \

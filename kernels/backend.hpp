@@ -153,7 +153,11 @@ struct CompileOptions {
   int threads = 0;                    // 0: EMISOPT_THREADS, else the machine's
 };
 
+/// cuda is no level of the CPU: isa_available() does not list it, compile() takes it where cuda_refusal() is
+/// empty.
 enum class Isa : std::uint8_t { ref, avx2, avx512, vnni, cuda };
+/// Where training runs.
+enum class Device : std::uint8_t { cpu, cuda };
 
 /// What a run costs, as counted when compiled.
 struct Cost {
@@ -223,8 +227,12 @@ Isa isa_level();
 std::vector<Isa> isa_available();
 /// EMISOPT_THREADS, else the hardware's, at least 1.
 int default_threads();
+/// Empty where programs can be compiled for CUDA; else why not and what helps, in one line. The first call
+/// opens the plugin: EMISOPT_CUDA_PLUGIN, else libemisopt_cuda.so beside this library.
+std::string cuda_refusal();
 
-/// Throws InputError when the OpList is malformed (unknown value, width mismatch), naming the op.
+/// Throws InputError when the OpList is malformed (unknown value, width mismatch), naming the op; for
+/// Isa::cuda StateError with cuda_refusal(), and for what only the CPU does (docs/cuda.md).
 std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
                                         const CompileOptions& options, Isa isa);
 std::unique_ptr<Program<double>> compile_f64(const OpList& ops, const Shapes& shapes,

@@ -1,5 +1,6 @@
 // compile: check, plan, choose the level, lay out memory.
 #include "emisopt/base/error.hpp"
+#include "kernels/cuda_plugin.hpp"
 #include "kernels/interpreter.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/ref/table.hpp"
@@ -19,6 +20,7 @@ std::unique_ptr<Program<T>> build(const OpList& ops, const Shapes& shapes, const
 
 std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
                                         const CompileOptions& options, Isa isa) {
+  if (isa == Isa::cuda) return compile_by_plugin(ops, shapes, options);
   const KernelTable<float>* kernels = table_of(isa);
   if (!kernels) {
     std::string levels;

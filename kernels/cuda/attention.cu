@@ -155,10 +155,12 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// dk and dv of each key row, own ones and, if wanted, the past's, over the query rows that see it and the heads of its group.
+// dk and dv of each key row, own ones and, if wanted, the past's, over the query rows that see it and the
+// heads of its group.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    key_gradients_kernel(View<T> dx, View<T> dpast, View<const T> dy, const float* lse, const float* dots, Attention<T> a) {
+    key_gradients_kernel(View<T> dx, View<T> dpast, View<const T> dy, const float* lse, const float* dots,
+                         Attention<T> a) {
   EMISOPT_DYNAMIC_SHARED(float, shared);
   const Block<T> b(a);
   const int hd = a.head_dim, stride = stride_of(hd), queries = a.queries();
@@ -249,8 +251,8 @@ void attention_forward(View<T> y, float* lse, const Attention<T>& a, cudaStream_
 }
 
 template <class T>
-void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const T> y, const float* lse, float* dots,
-                        const Attention<T>& a, cudaStream_t stream) {
+void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const T> y, const float* lse,
+                        float* dots, const Attention<T>& a, cudaStream_t stream) {
   if (a.windows == 0 || a.queries() == 0) return;
   const auto blocks = static_cast<unsigned>(a.windows * a.kv_heads);
   const std::size_t for_queries = query_bytes(a.head_dim, a.keys()),
@@ -261,9 +263,9 @@ void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const 
   EMISOPT_LAUNCH((key_gradients_kernel<T>), blocks, kThreads, for_keys, stream, dx, dpast, dy, lse, dots, a);
 }
 
-#define EMISOPT_INSTANTIATE(T)                                                                  \
-  template const char* attention_refusal(const Attention<T>&);                                  \
-  template void attention_forward(View<T>, float*, const Attention<T>&, cudaStream_t);          \
+#define EMISOPT_INSTANTIATE(T)                                                                           \
+  template const char* attention_refusal(const Attention<T>&);                                           \
+  template void attention_forward(View<T>, float*, const Attention<T>&, cudaStream_t);                   \
   template void attention_backward(View<T>, View<T>, View<const T>, View<const T>, const float*, float*, \
                                    const Attention<T>&, cudaStream_t);
 EMISOPT_INSTANTIATE(float)

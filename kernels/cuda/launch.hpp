@@ -97,9 +97,9 @@ const char* attention_refusal(const Attention<T>& a);
 /// backward pass, null: not kept.
 template <class T>
 void attention_forward(View<T> y, float* lse, const Attention<T>& a, cudaStream_t stream);
-/// dx (rows, width) += the gradients of queries, own keys and values; dpast (past, width) += those of the past's
-/// keys and values, null: not wanted. `dots` (windows, heads, queries) is scratch. No atomics: the bits do not
-/// depend on the order of blocks. With dpast, the past must be each window's own.
+/// dx (rows, width) += the gradients of queries, own keys and values; dpast (past, width) += those of the
+/// past's keys and values, null: not wanted. `dots` (windows, heads, queries) is scratch. No atomics: the
+/// bits do not depend on the order of blocks. With dpast, the past must be each window's own.
 template <class T>
 void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const T> y, const float* lse,
                         float* dots, const Attention<T>& a, cudaStream_t stream);
@@ -127,8 +127,8 @@ struct LossKernel {
   int outputs = 1, levels = 1, middle = 0;
   const float* taus = nullptr;
   double huber_delta = 1;
-  const float* level_weights = nullptr;
-  double level_weight = 0;
+  const float* level_weights = nullptr;  // null: all alike
+  double inverse_level_weight = 1;       // 1 / their sum; without weights 1 / levels
 };
 /// Sum of the positive ones of weight (count) to *sum, in a fixed order.
 void positive_sum(double* sum, const float* weight, long count, cudaStream_t stream);
@@ -143,9 +143,9 @@ void squared_distance(float* dx, double* window_loss, const float* x, const floa
                       const float* weight, const double* weight_sum, Grid grid, int width, double coefficient,
                       cudaStream_t stream);
 
-/// Mean over `scales` s of the squared error averaged over blocks of s rows (ref::pooled), of `columns` columns of x
-/// and target; its gradient times `coefficient` is added to dx. Column c of a row lies at x_first + c * x_step of
-/// its x_width scalars.
+/// Mean over `scales` s of the squared error averaged over blocks of s rows (ref::pooled), of `columns`
+/// columns of x and target; its gradient times `coefficient` is added to dx. Column c of a row lies at
+/// x_first + c * x_step of its x_width scalars.
 struct Pooled {
   const int* scales = nullptr;  // on the device
   int scale_count = 0;

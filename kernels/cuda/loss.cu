@@ -43,8 +43,8 @@ __global__ void __launch_bounds__(kThreads)
       d[a.middle] = static_cast<float>(-w * (size <= delta ? e : copysign(delta, e)));
     } else {
       for (int l = 0; l < a.levels; ++l) {
-        const double share = a.level_weights ? w * static_cast<double>(a.level_weights[l]) / a.level_weight
-                                             : w / static_cast<double>(a.levels);
+        const double share =
+            w * a.inverse_level_weight * (a.level_weights ? static_cast<double>(a.level_weights[l]) : 1.0);
         const double el = static_cast<double>(target[i]) - static_cast<double>(qi[l]);
         const double slope = static_cast<double>(a.taus[l]) - (el < 0 ? 1.0 : 0.0);
         total += share * slope * el;
@@ -104,7 +104,8 @@ __global__ void __launch_bounds__(kThreads)
         for (int t = first; t < end; ++t) {
           const double w = static_cast<double>(weight[at_y + static_cast<long>(t) * p.columns]);
           if (w > 0)
-            dx[at_x + static_cast<long>(t) * p.x_width] += static_cast<float>(-2 * coefficient * share * mean * w);
+            dx[at_x + static_cast<long>(t) * p.x_width] +=
+                static_cast<float>(-2 * coefficient * share * mean * w);
         }
       }
   }
@@ -137,8 +138,8 @@ void pooled_distance(float* dx, double* window_loss, const float* x, const float
                      const double* weight_sum, Grid grid, const Pooled& pooled, double coefficient,
                      cudaStream_t stream) {
   if (grid.count() == 0) return;
-  EMISOPT_LAUNCH(pooled_kernel, static_cast<unsigned>(grid.windows), kThreads, 0, stream, dx, window_loss, x, target,
-                 weight, weight_sum, grid.rows, pooled, coefficient);
+  EMISOPT_LAUNCH(pooled_kernel, static_cast<unsigned>(grid.windows), kThreads, 0, stream, dx, window_loss, x,
+                 target, weight, weight_sum, grid.rows, pooled, coefficient);
 }
 
 }  // namespace emisopt::kernels::cuda

@@ -38,8 +38,9 @@ class Block {
   void allocate() {
     bytes_ = used_ + kAlign;
     used_ = 0;
-    const std::string where = "compile for CUDA: " + std::to_string(bytes_ >> 20) + " MiB of " +
-                              (where_ == Where::device ? "GPU memory; a smaller batch needs less" : "pinned memory");
+    const std::string where =
+        "compile for CUDA: " + std::to_string(bytes_ >> 20) + " MiB of " +
+        (where_ == Where::device ? "GPU memory; a smaller batch needs less" : "pinned memory");
     if (where_ == Where::device) {
       expect(cudaMalloc(&memory_, bytes_), where);
       expect(cudaMemset(memory_, 0, bytes_), where);

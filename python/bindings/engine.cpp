@@ -118,7 +118,13 @@ void bind_engine(py::module_& m) {
       .value("ref", Isa::ref)
       .value("avx2", Isa::avx2)
       .value("avx512", Isa::avx512)
-      .value("vnni", Isa::vnni);
+      .value("vnni", Isa::vnni)
+      .value("cuda", Isa::cuda);
+  py::enum_<Device>(m, "Device", "Where training runs.")
+      .value("cpu", Device::cpu)
+      .value("cuda", Device::cuda);
+  m.def("cuda_refusal", &cuda_refusal,
+        "Empty where device \"cuda\" can be used; else why not and what helps, in one line.");
   py::enum_<Precision>(m, "Precision", "Of the products inside the layers.")
       .value("float32", Precision::float32)
       .value("int8", Precision::int8);

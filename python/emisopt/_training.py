@@ -54,7 +54,10 @@ def train_config(
     *,
     l2sp: float = 0.0,
     trainable: Sequence[str] = (),
+    device: str = "cpu",
 ) -> _core.TrainConfig:
+    if device not in _core.Device.__members__:
+        raise _core.InputError(f'Forecaster.fit(device): expected "cpu" or "cuda", got {device!r}')
     if f.loss not in _core.Loss.__members__:
         names = ", ".join(_core.Loss.__members__)
         raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {f.loss!r}")
@@ -87,6 +90,7 @@ def train_config(
         patience=f.patience,
         threads=f.threads,
         seed=f.seed,
+        device=_core.Device.__members__[device],
     )
 
 

@@ -109,6 +109,7 @@ def fit(
         Path | None,
         typer.Option(metavar="FILE", help="Keep the run's state here; go on from it when it is there."),
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda where `show-config` names a GPU.")] = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
@@ -144,6 +145,7 @@ def fit(
         validation_rows=held_rows,
         progress=not quiet,
         resume=resume,
+        device=device,
     )
     forecaster.save(output)
     summary = forecaster.training_

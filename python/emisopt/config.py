@@ -61,7 +61,8 @@ def show_config() -> Config:
     config["platform"] = f"{platform.system()} {platform.machine()}"
     config["isa"] = _isa()
     config["threads"] = _threads()
-    config["device"] = "cpu (this version has no CUDA backend)"
+    why = _core.cuda_refusal()
+    config["device"] = f"cpu; cuda cannot be used: {why}" if why else 'cpu; fit(device="cuda") can be used'
     for library in _LIBRARIES:
         try:
             config[library] = metadata.version(library)

@@ -180,6 +180,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         resume: str | os.PathLike[str] | None = None,
         save_every: float = 60.0,
         processes: Processes | None = None,
+        device: str = "cpu",
     ) -> Forecaster:
         """Fixes scales and trains on the first rows of a history.
 
@@ -198,6 +199,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         processes : those that share this training, see :mod:`emisopt.parallel`; each calls fit with the same
             arguments and ends with the weights that one process would find. `resume` must then be readable
             for all of them; only rank 0 writes it.
+        device : "cpu", or "cuda" where :func:`emisopt.show_config` names a GPU. Not the same bits: sums are
+            made in another order, and a run cannot be resumed on the other device (docs/cuda.md).
 
         Returns
         -------
@@ -206,12 +209,13 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError : a parameter or a column is unusable, or no window fits into the rows.
+        StateError : `device` is "cuda" and no GPU can be used; the text says why.
         FileError : `resume` names a file that is torn, or the state of another run; the text says what to do.
         """
         core_history = to_history(history, tags, where="Forecaster.fit(history)")
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
         core = _training.fresh_core(self, core_history, tags, train_rows)
-        settings = _training.train_config(self, train_rows, validation_rows)
+        settings = _training.train_config(self, train_rows, validation_rows, device=device)
         _training.run(self, core, core_history, settings, progress, resume, save_every, processes)
         return self
 

@@ -38,8 +38,9 @@ Expected reference(const Case& c, const std::vector<double>& x, const std::vecto
     a.p = p.data(), a.p_head = static_cast<long>(c.rows) * keys, a.p_stride = keys, a.keep_p = true;
     a.scratch = scratch.data(), a.windows = 1;
     kernels::ref::attention_forward(a, e.y.data() + w * y_window);
-    kernels::ref::attention_backward<double>(a, dy.data() + w * y_window, e.dx.data() + w * x_window,
-                                            c.shared_past ? nullptr : e.dpast.data() + static_cast<long>(w) * c.past * width);
+    kernels::ref::attention_backward<double>(
+        a, dy.data() + w * y_window, e.dx.data() + w * x_window,
+        c.shared_past ? nullptr : e.dpast.data() + static_cast<long>(w) * c.past * width);
   }
   return e;
 }
@@ -59,8 +60,7 @@ void compare(const Case& c) {
   const auto x = rounded<T>(normal(xs, 1)), past = rounded<T>(normal(ps, 2)), dy = rounded<T>(normal(ys, 3));
   const Expected e = reference(c, x, past, dy);
   const Device<T> from(as<T>(x)), before(as<T>(past)), down(as<T>(dy)), y(ys),
-      dx(as<T>(std::vector<double>(xs))),
-      dpast(as<T>(std::vector<double>(ps)));
+      dx(as<T>(std::vector<double>(xs))), dpast(as<T>(std::vector<double>(ps)));
   const auto rows = static_cast<std::size_t>(c.windows * c.heads * a.queries());
   const Device<float> lse(rows), dots(rows);
   a.x = {from.data(), static_cast<long>(c.rows) * a.width()};
@@ -68,8 +68,8 @@ void compare(const Case& c) {
   const long window = static_cast<long>(a.queries()) * c.heads * c.head_dim;
   attention_forward<T>({y.data(), window}, lse.data(), a, nullptr);
   expect_near(y.values(), e.y, tolerance<T>(), "y");
-  attention_backward<T>({dx.data(), a.x.window}, {c.shared_past ? nullptr : dpast.data(), a.past_x.window}, {down.data(), window}, {y.data(), window}, lse.data(),
-                        dots.data(), a, nullptr);
+  attention_backward<T>({dx.data(), a.x.window}, {c.shared_past ? nullptr : dpast.data(), a.past_x.window},
+                        {down.data(), window}, {y.data(), window}, lse.data(), dots.data(), a, nullptr);
   // In bf16 y is rounded before its product with dy stands for the sum of p dp.
   expect_near(dx.values(), e.dx, std::is_same_v<T, float> ? 1e-5 : 2e-2, "dx");
   if (!c.shared_past) expect_near(dpast.values(), e.dpast, std::is_same_v<T, float> ? 1e-5 : 2e-2, "dpast");

@@ -38,8 +38,8 @@ TEST(LabelLoss, IsTheReferences) {
         const Device<float> q(as<float>(e.q)), target(as<float>(e.target)), weight(as<float>(e.weight)),
             tau(taus), share(shares), got_dq(e.q.size());
         const Device<double> got_sum(1), window_loss(windows);
-        LossKernel loss{kind, outputs, levels, 1, tau.data(), 0.7};
-        if (weighted) loss.level_weights = share.data(), loss.level_weight = 1.4;
+        LossKernel loss{kind, outputs, levels, 1, tau.data(), 0.7, nullptr, 1.0 / levels};
+        if (weighted) loss.level_weights = share.data(), loss.inverse_level_weight = 1 / 1.4;
         positive_sum(got_sum.data(), weight.data(), static_cast<long>(e.weight.size()), nullptr);
         label_loss(got_dq.data(), window_loss.data(), q.data(), target.data(), weight.data(), got_sum.data(),
                    {windows, rows}, loss, nullptr);
@@ -57,7 +57,7 @@ TEST(LabelLoss, NoEntryOfPositiveWeightIsNoLoss) {
   const Device<double> sum(1), window_loss(1);
   positive_sum(sum.data(), weight.data(), 2, nullptr);
   label_loss(dq.data(), window_loss.data(), q.data(), target.data(), weight.data(), sum.data(), {1, 1},
-             {Loss::pinball, 2, 3, 1, tau.data()}, nullptr);
+             {Loss::pinball, 2, 3, 1, tau.data(), 1, nullptr, 1.0 / 3}, nullptr);
   EXPECT_EQ(window_loss.values(), std::vector<double>{0});
   EXPECT_EQ(dq.values(), std::vector<float>(6, 0));
 }
@@ -97,9 +97,9 @@ TEST(PooledDistance, IsTheReferencesOfEachColumn) {
     for (int w = 0; w < windows; ++w)
       for (int o = 0; o < outputs; ++o) {
         const long x = static_cast<long>(w) * rows * width, y = static_cast<long>(w) * rows * outputs;
-        expected += kernels::ref::pooled<double>(
-            {dx.data() + x, e.q.data() + x, width, o * levels + 1}, {e.target.data() + y, e.weight.data() + y, outputs, o},
-            {scales.data(), 3, rows}, 1 / sum, 0.7);
+        expected += kernels::ref::pooled<double>({dx.data() + x, e.q.data() + x, width, o * levels + 1},
+                                                 {e.target.data() + y, e.weight.data() + y, outputs, o},
+                                                 {scales.data(), 3, rows}, 1 / sum, 0.7);
       }
     const Device<float> q(as<float>(e.q)), target(as<float>(e.target)), weight(as<float>(e.weight)),
         got(as<float>(before));

@@ -37,7 +37,14 @@ struct Shape {
 };
 const Shape kShapes[] = {
     {{}, {3, 7, 5}},
-    {{.width = 12, .heads = 3, .kv_heads = 1, .layers = 1, .feedforward = 33, .outputs = 3, .levels = 5, .middle = 2},
+    {{.width = 12,
+      .heads = 3,
+      .kv_heads = 1,
+      .layers = 1,
+      .feedforward = 33,
+      .outputs = 3,
+      .levels = 5,
+      .middle = 2},
      {2, 33, 3}},
     {{.biases = false}, {4, 0, 6}},
 };
@@ -48,12 +55,15 @@ struct Pair {
   std::size_t out, in;
   Pair(const OpList& net, const Shapes& shapes, const CompileOptions& options)
       : gpu(cuda::compile(net, shapes, options)), cpu(kernels::compile(net, shapes, options, Isa::ref)) {
-    const auto width = [&](int id) { return static_cast<std::size_t>(net.values[static_cast<std::size_t>(id)].width); };
+    const auto width = [&](int id) {
+      return static_cast<std::size_t>(net.values[static_cast<std::size_t>(id)].width);
+    };
     const auto steps = static_cast<std::size_t>(shapes.batch * shapes.future_tokens);
     out = steps * width(net.quantiles);
     in = steps * width(net.future);
-    const auto past = static_cast<std::size_t>((options.mode == Mode::train ? shapes.batch : 1) * shapes.history_tokens) *
-                      width(net.history);
+    const auto past =
+        static_cast<std::size_t>((options.mode == Mode::train ? shapes.batch : 1) * shapes.history_tokens) *
+        width(net.history);
     for (Program<float>* p : {gpu.get(), cpu.get()}) {
       fill(p->history(), past, 2);
       fill(p->future(), in, 3);
@@ -88,13 +98,15 @@ TEST(CudaProgram, ForecastsAndGradientsAreThoseOfTheCpu) {
         const OpList net = tiny_network(s.config);
         Pair both(net, s.shapes, with([&](auto& o) { o.mode = mode; }));
         both.run(tiny_weights<float>(net));
-        expect_near(copy(both.gpu->quantiles(), both.out), wide(both.cpu->quantiles(), both.out), 1e-5, "quantiles");
+        expect_near(copy(both.gpu->quantiles(), both.out), wide(both.cpu->quantiles(), both.out), 1e-5,
+                    "quantiles");
         if (mode == Mode::vjp)
-          expect_near(copy(both.gpu->future_gradient(), both.in), wide(both.cpu->future_gradient(), both.in), 1e-5,
-                      "future gradient");
+          expect_near(copy(both.gpu->future_gradient(), both.in), wide(both.cpu->future_gradient(), both.in),
+                      1e-5, "future gradient");
         const auto first = copy(both.gpu->quantiles(), both.out);
         both.run(tiny_weights<float>(net, 77));  // the graph that was captured, other weights
-        expect_near(copy(both.gpu->quantiles(), both.out), wide(both.cpu->quantiles(), both.out), 1e-5, "again");
+        expect_near(copy(both.gpu->quantiles(), both.out), wide(both.cpu->quantiles(), both.out), 1e-5,
+                    "again");
         EXPECT_NE(copy(both.gpu->quantiles(), both.out), first);
       }
   });
@@ -107,8 +119,8 @@ void expect_same_training(const OpList& net, const Shapes& shapes, const Compile
   expect_near(copy(both.gpu->gradient(), n), wide(both.cpu->gradient(), n), 2e-5, "gradient");
   EXPECT_NEAR(both.gpu->loss(), both.cpu->loss(), 1e-6 * std::abs(both.cpu->loss()));
   const LossParts a = both.gpu->loss_parts(), b = both.cpu->loss_parts();
-  for (double LossParts::*part : {&LossParts::label, &LossParts::multiscale, &LossParts::distill,
-                                  &LossParts::distill_multiscale, &LossParts::hidden})
+  for (double LossParts::* part : {&LossParts::label, &LossParts::multiscale, &LossParts::distill,
+                                   &LossParts::distill_multiscale, &LossParts::hidden})
     EXPECT_NEAR(a.*part, b.*part, 2e-6 * std::max(1e-3, std::abs(b.*part)));
   for (int w = 0; w < shapes.batch; ++w)
     EXPECT_NEAR(both.gpu->window_parts()[w].label, both.cpu->window_parts()[w].label, 1e-6);
@@ -138,7 +150,8 @@ TEST(CudaProgram, LowRankCorrectionsLearnAlone) {
   std::vector<char> trainable(net.parameters.size(), 0);
   for (Op& op : net.ops)
     if (op.kind == OpKind::linear && op.rows == Rows::all) {
-      const int in = net.values[static_cast<std::size_t>(op.x)].width, out = net.values[static_cast<std::size_t>(op.y)].width;
+      const int in = net.values[static_cast<std::size_t>(op.x)].width,
+                out = net.values[static_cast<std::size_t>(op.y)].width;
       op.lora_a = net.add_parameter("a" + std::to_string(op.y), {in, 2}, true);
       op.lora_b = net.add_parameter("b" + std::to_string(op.y), {2, out}, true);
     }
@@ -180,8 +193,8 @@ TEST(CudaProgram, TwoHundredStepsOfTrainingStayTogether) {
     o.clip_scale = 1;
     expect_ok(cudaMemcpy(gradient.data(), both.gpu->gradient(), n * sizeof(float), cudaMemcpyHostToDevice));
     cuda::squared_norm(norm2.data(), partial.data(), gradient.data(), static_cast<long>(n), nullptr);
-    cuda::adamw(theta.data(), gm.data(), gv.data(), gradient.data(), nullptr, nullptr, nullptr, n, o, norm2.data(), 1,
-                nullptr);
+    cuda::adamw(theta.data(), gm.data(), gv.data(), gradient.data(), nullptr, nullptr, nullptr, n, o,
+                norm2.data(), 1, nullptr);
     gpu = theta.values();
   }
   expect_near(gpu, wide(cpu.data(), n), 1e-4, "weights after 200 steps");
@@ -217,11 +230,17 @@ std::string message(F f) {
 
 TEST(CudaProgram, SaysWhatItDoesNotDo) {
   const OpList net = tiny_network({});
-  EXPECT_NE(message([&] { cuda::compile(net, {1, 4, 3}, with([](auto& o) { o.mode = Mode::jacobian, o.seeds = {{0, 1}}; })); }).find("the CPU has them"),
+  EXPECT_NE(message([&] {
+              cuda::compile(net, {1, 4, 3},
+                            with([](auto& o) { o.mode = Mode::jacobian, o.seeds = {{0, 1}}; }));
+            }).find("the CPU has them"),
             std::string::npos);
-  EXPECT_NE(message([&] { cuda::compile(net, {1, 4, 3}, with([](auto& o) { o.precision = Precision::int8; })); }).find("got int8"),
+  EXPECT_NE(message([&] {
+              cuda::compile(net, {1, 4, 3}, with([](auto& o) { o.precision = Precision::int8; }));
+            }).find("got int8"),
             std::string::npos);
-  EXPECT_NE(message([&] { cuda::compile(net, {1, 255, 3}, {}); }).find("more than 256 keys"), std::string::npos);
+  EXPECT_NE(message([&] { cuda::compile(net, {1, 255, 3}, {}); }).find("more than 256 keys"),
+            std::string::npos);
   const auto program = cuda::compile(net, {1, 4, 3}, {});
   EXPECT_NE(message([&] { program->run(); }).find("call load() first"), std::string::npos);
   program->load(tiny_weights<float>(net).data());

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <functional>
+#include <map>
 #include <new>
 
 #include "cuda_host/executor.hpp"
@@ -125,6 +125,11 @@ cudaError_t cudaFree(void* memory) {
   return cudaSuccess;
 }
 
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
   *memory = exhausted ? nullptr : std::aligned_alloc(kGuard, rounded(bytes));
   return *memory ? cudaSuccess : remember(cudaErrorMemoryAllocation);
@@ -139,7 +144,8 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   mark_written(to, bytes);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t) {
   do_or_capture([=] { cudaMemcpy(to, from, bytes, kind); });
   return cudaSuccess;
 }

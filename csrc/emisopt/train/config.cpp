@@ -80,6 +80,7 @@ RunIdentity TrainConfig::identity() const {
   number("validate_every", validate_every);
   number("patience", patience);
   id["seed"] = std::to_string(seed);
+  if (device == kernels::Device::cuda) id["device"] = "cuda";  // sums in another order: other bits
   // lists as words, so that they can be shown when they differ
   const auto list = [&](const char* name, const auto& values, auto word) {
     std::string text;

@@ -90,9 +90,9 @@ class Run {
       options.trainable.resize(network_.parameters.size(), 1);  // a projection always trains
     }
     ranges_ = kernels::trainable_ranges(network_, options.trainable);
-    program_ = kernels::compile(network_,
-                                {config.batch, forecaster.layout.history_tokens(), forecaster.config.horizon},
-                                options, kernels::isa_level());
+    program_ = kernels::compile(
+        network_, {config.batch, forecaster.layout.history_tokens(), forecaster.config.horizon}, options,
+        config.device == kernels::Device::cuda ? kernels::Isa::cuda : kernels::isa_level());
     shared_.emplace(*program_, config.batch, processes);
     const auto labels = static_cast<std::size_t>(forecaster.config.horizon * network_.outputs);
     widths_ = {labels, labels * static_cast<std::size_t>(network_.levels),

@@ -41,8 +41,9 @@ struct TrainConfig {
   int validate_every = 100;   // steps, >= 1
   int patience = 0;           // validations without gain before stopping; 0: never
   int threads = 0;            // 0: the machine's
-  std::uint64_t seed = 0;     // of the windows and shifts
-  void validate() const;      // throws InputError "TrainConfig.field: expected ..., got ..."
+  kernels::Device device = kernels::Device::cpu;  // cuda: forward and backward passes there
+  std::uint64_t seed = 0;                         // of the windows and shifts
+  void validate() const;  // throws InputError "TrainConfig.field: expected ..., got ..."
   /// Every setting that decides the weights, as text by name; not the threads.
   RunIdentity identity() const;
 };

@@ -1,0 +1,134 @@
+// Private to the CUDA backend: the program's memory and its passes.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <functional>
+#include <vector>
+
+#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/memory.hpp"
+#include "kernels/cuda/program.hpp"
+#include "kernels/plan.hpp"
+
+namespace emisopt::kernels::cuda {
+
+inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+class CudaProgram final : public Program<float> {
+ public:
+  CudaProgram(Plan plan, const CompileOptions& options);
+  ~CudaProgram() override;
+
+  void load(const float* theta) override;
+  float* history() override { return host_.history; }
+  float* future() override { return host_.future; }
+  const float* quantiles() override { return host_.quantiles; }
+  float* seed() override { return host_.seed; }
+  const float* future_gradient() override { return host_.future_gradient; }
+  const float* jacobian() override { return nullptr; }
+  float* direction() override { return nullptr; }
+  const float* tangent() override { return nullptr; }
+  float* target() override { return host_.target; }
+  float* weight() override { return host_.weight; }
+  const float* gradient() override { return host_.gradient; }
+  double loss() override { return loss_; }
+  LossParts loss_parts() override { return parts_; }
+  const LossParts* window_parts() override { return window_parts_.data(); }
+  float* teacher() override { return host_.teacher; }
+  float* teacher_weight() override { return host_.teacher_weight; }
+  const float* hidden() override { return host_.hidden; }
+  float* hidden_target() override { return host_.hidden_target; }
+  float* hidden_weight() override { return host_.hidden_weight; }
+  void run_context() override;
+  void run() override;
+  Slots<float> slots() override {
+    return train() ? Slots<float>{1, plan_.ops.parameter_count(), host_.gradient, window_parts_.data()}
+                   : Slots<float>{};
+  }
+  void run_slots(int first, int last) override;
+  void join_slots() override;
+  Cost cost() const override { return {plan_.flop(0), device_.bytes()}; }
+  Isa isa() const override { return Isa::cuda; }
+
+ private:
+  /// What the caller reads and writes, and its twin on the device. Null: the mode has none.
+  struct Buffers {
+    float *history = nullptr, *future = nullptr, *quantiles = nullptr, *seed = nullptr,
+          *future_gradient = nullptr;
+    float *target = nullptr, *weight = nullptr, *gradient = nullptr, *teacher = nullptr,
+          *teacher_weight = nullptr;
+    float *hidden = nullptr, *hidden_target = nullptr, *hidden_weight = nullptr;
+    double* losses = nullptr;  // (kLossParts, batch)
+  };
+  enum { kLabel, kMultiscale, kDistill, kDistillMultiscale, kHidden, kLossParts };
+
+  bool train() const { return plan_.mode == Mode::train; }
+  int rows(Part part) const { return plan_.rows(part); }
+  int windows(Part part) const { return part == kHistory && !train() ? 1 : plan_.shapes.batch; }
+  Grid grid(Part part) const { return {windows(part), rows(part)}; }
+  std::size_t size(Part part, int id) const {
+    return static_cast<std::size_t>(grid(part).count()) * at(plan_.width(id));
+  }
+  const Op& op(const Node& node) const { return plan_.op(node); }
+  std::size_t index_of(const Node& node) const {
+    return static_cast<std::size_t>(&node - plan_.nodes.data());
+  }
+
+  void lay_out(Block& block, Buffers& b);
+  void lay_out_values();
+  void fill_rope_tables();
+  View<float> value(Part part, int id) const {
+    return {value_[part][at(id)], static_cast<long>(rows(part)) * plan_.width(id)};
+  }
+  View<float> slope(Part part, int id) const {
+    return {slope_[part][at(id)], static_cast<long>(rows(part)) * plan_.width(id)};
+  }
+  float* parameter(int id) const { return id < 0 ? nullptr : theta_ + plan_.ops.parameters[at(id)].offset; }
+  float* weight_slope(int id) const {
+    return train() && plan_.trains(id) ? device_buffers_.gradient + plan_.ops.parameters[at(id)].offset
+                                       : nullptr;
+  }
+  /// A linear op's weight, its correction added.
+  const float* matrix(const Op& op) const { return op.lora_a < 0 ? parameter(op.w) : corrected_[at(op.w)]; }
+
+  void add_corrections();
+  Attention<float> attention(const Node& node) const;
+  void forward(const Node& node);
+  void backward(const Node& node);
+  void linear_backward(const Node& node, View<float> dx, View<const float> dy);
+  void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
+  void losses();
+  void to_device(float* Buffers::* what, std::size_t count);
+  void to_host(float* Buffers::* what, std::size_t count);
+  void all_inputs();
+  void pass();
+  void finish(const char* where);
+  /// Runs `work` as a graph that is captured when first asked for.
+  void in_graph(cudaGraphExec_t& graph, const std::function<void()>& work);
+  void zero(float* data, std::size_t count) {
+    expect(cudaMemsetAsync(data, 0, count * sizeof(float), stream_), "Program.run");
+  }
+
+  Plan plan_;
+  CompileOptions options_;
+  cudaStream_t stream_ = nullptr;
+  cudaGraphExec_t graph_ = nullptr, context_graph_ = nullptr;
+  Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
+  Buffers host_, device_buffers_;
+  float* theta_ = nullptr;
+  float* staged_theta_ = nullptr;                      // pinned
+  std::vector<float*> corrected_;                      // by parameter: weights with a correction
+  std::vector<float*> cosine_, sine_;                  // by op: (history + future, head_dim / 2)
+  std::vector<float*> saved_;                          // by node: rstd, log sum exp
+  std::vector<float*> value_[kParts], slope_[kParts];  // by value id
+  float *scratch_ = nullptr, *dots_ = nullptr, *whole_slope_ = nullptr;
+  float *taus_ = nullptr, *level_weights_ = nullptr;
+  int* scales_ = nullptr;
+  double *weight_sum_ = nullptr, *teacher_sum_ = nullptr, *hidden_sum_ = nullptr;
+  std::vector<LossParts> window_parts_;
+  LossParts parts_;
+  double loss_ = 0;
+  bool loaded_ = false, cached_ = false;
+};
+
+}  // namespace emisopt::kernels::cuda

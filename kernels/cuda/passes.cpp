@@ -1,0 +1,201 @@
+// CudaProgram: one node forward and backward, and the loss between the two.
+#include <algorithm>
+
+#include "kernels/cuda/body.hpp"
+
+namespace emisopt::kernels::cuda {
+
+// w + A B, once per load.
+void CudaProgram::add_corrections() {
+  std::vector<bool> done(plan_.ops.parameters.size());
+  for (const Node& node : plan_.nodes) {
+    const Op& o = op(node);
+    if (o.kind != OpKind::linear || o.lora_a < 0 || done[at(o.w)]) continue;
+    done[at(o.w)] = true;
+    const int k = plan_.width(o.x), n = plan_.width(o.y), rank = plan_.rank(o);
+    float* sum = corrected_[at(o.w)];
+    expect(cudaMemcpyAsync(sum, parameter(o.w), at(k) * at(n) * sizeof(float), cudaMemcpyDeviceToDevice,
+                           stream_),
+           "Program.load");
+    gemm({sum, 0}, {parameter(o.lora_a), 0}, parameter(o.lora_b), false, nullptr, {1, k}, n, rank, true,
+         stream_);
+  }
+}
+
+Attention<float> CudaProgram::attention(const Node& node) const {
+  const Op& o = op(node);
+  Attention<float> a;
+  a.windows = windows(node.part);
+  a.rows = rows(node.part);
+  a.heads = o.heads, a.kv_heads = o.kv_heads, a.head_dim = o.head_dim;
+  a.x = value(node.part, o.x);
+  if (plan_.has_past(node)) {
+    a.past = rows(kHistory);
+    a.past_x = value(kHistory, o.x);
+    if (!train()) a.past_x.window = 0;  // one history, all plans
+  }
+  return a;
+}
+
+void CudaProgram::forward(const Node& node) {
+  const Op& o = op(node);
+  const Part part = node.part;
+  const Grid g = grid(part);
+  const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
+  const View<float> x = value(part, o.x), y = value(part, o.y);
+  switch (o.kind) {
+    case OpKind::linear:
+      gemm(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false, stream_);
+      break;
+    case OpKind::rmsnorm:
+      rmsnorm_forward<float>(y, saved_[index_of(node)], x, parameter(o.w), g, x_width, o.eps, stream_);
+      break;
+    case OpKind::rope: {
+      const long first = static_cast<long>(part == kFuture ? rows(kHistory) : 0) * (o.head_dim / 2);
+      rope<float>(y, x, cosine_[at(node.op)] + first, sine_[at(node.op)] + first, g, x_width, o.heads,
+                  o.head_dim, false, false, stream_);
+      break;
+    }
+    case OpKind::attention:
+      attention_forward<float>(y, saved_[index_of(node)], attention(node), stream_);
+      break;
+    case OpKind::swiglu:
+      swiglu_forward<float>(y, x, g, y_width, stream_);
+      break;
+    case OpKind::add:
+      add<float>(y, x, value(part, o.x2), g, x_width, stream_);
+      break;
+    case OpKind::quantiles:
+      quantiles_forward(y, x, g, o.outputs, o.levels, o.middle, stream_);
+      break;
+  }
+}
+
+void CudaProgram::backward(const Node& node) {
+  const Op& o = op(node);
+  const Part part = node.part;
+  const Grid g = grid(part);
+  const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
+  const View<const float> x = value(part, o.x), dy = slope(part, o.y);
+  const auto input = [&](const Flow& flow, int id) -> View<float> {
+    if (!flow.wanted) return {};
+    if (flow.zero) zero(slope(part, id).data, size(part, id));
+    return slope(part, id);
+  };
+  const View<float> dx = input(node.x, o.x);
+  const bool accumulate = !node.x.assign;
+  switch (o.kind) {
+    case OpKind::linear:
+      linear_backward(node, dx, dy);
+      break;
+    case OpKind::rmsnorm: {
+      float* dw = weight_slope(o.w);
+      rmsnorm_backward<float>(dx, dw ? scratch_ : nullptr, dy, x, saved_[index_of(node)], parameter(o.w), g,
+                              x_width, accumulate, stream_);
+      if (dw) add_partials(dw, scratch_, norm_partials(g), x_width, true, stream_);
+      break;
+    }
+    case OpKind::rope: {
+      const long first = static_cast<long>(part == kFuture ? rows(kHistory) : 0) * (o.head_dim / 2);
+      if (dx.data)
+        rope<float>(dx, dy, cosine_[at(node.op)] + first, sine_[at(node.op)] + first, g, x_width, o.heads,
+                    o.head_dim, true, accumulate, stream_);
+      break;
+    }
+    case OpKind::attention: {
+      if (!dx.data) break;
+      View<float> dpast;
+      if (node.past.wanted) {
+        dpast = slope(kHistory, o.x);
+        if (node.past.zero) zero(dpast.data, size(kHistory, o.x));
+      }
+      attention_backward<float>(dx, dpast, dy, value(part, o.y), saved_[index_of(node)], dots_,
+                                attention(node), stream_);
+      break;
+    }
+    case OpKind::swiglu:
+      if (dx.data) swiglu_backward<float>(dx, dy, x, g, y_width, accumulate, stream_);
+      break;
+    case OpKind::add: {
+      const auto pass_on = [&](View<float> to, const Flow& flow) {
+        if (!to.data) return;
+        if (flow.assign)
+          expect(cudaMemcpyAsync(to.data, dy.data, size(part, o.y) * sizeof(float), cudaMemcpyDeviceToDevice,
+                                 stream_),
+                 "Program.run");
+        else
+          add<float>(to, dy, {}, g, x_width, stream_);
+      };
+      pass_on(dx, node.x);
+      pass_on(input(node.x2, o.x2), node.x2);
+      break;
+    }
+    case OpKind::quantiles:
+      if (dx.data) quantiles_backward(dx, dy, x, g, o.outputs, o.levels, o.middle, accumulate, stream_);
+      break;
+  }
+}
+
+void CudaProgram::linear_backward(const Node& node, View<float> dx, View<const float> dy) {
+  const Op& o = op(node);
+  const Grid g = grid(node.part);
+  const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
+  const View<const float> x = value(node.part, o.x);
+  if (dx.data) gemm(dx, dy, matrix(o), true, nullptr, g, x_width, y_width, !node.x.assign, stream_);
+  if (float* dw = weight_slope(o.w)) gemm_over_rows(dw, scratch_, x, dy, g, x_width, y_width, true, stream_);
+  if (train() && plan_.adapts(o)) correction_slopes(o, g, x, dy);
+  if (float* db = weight_slope(o.b)) column_sum(db, scratch_, dy, g, y_width, true, stream_);
+}
+
+// dA = dW Bᵀ, dB = Aᵀ dW, by way of the whole weight's gradient.
+void CudaProgram::correction_slopes(const Op& o, Grid g, View<const float> x, View<const float> dy) {
+  const int k = plan_.width(o.x), n = plan_.width(o.y), rank = plan_.rank(o);
+  gemm_over_rows(whole_slope_, scratch_, x, dy, g, k, n, false, stream_);
+  if (float* da = weight_slope(o.lora_a))
+    gemm({da, 0}, {whole_slope_, 0}, parameter(o.lora_b), true, nullptr, {1, k}, rank, n, true, stream_);
+  if (float* db = weight_slope(o.lora_b))
+    gemm_over_rows(db, scratch_, {parameter(o.lora_a), 0}, {whole_slope_, 0}, {1, k}, rank, n, true, stream_);
+}
+
+// Values of the loss by window, and where its gradient enters the network.
+void CudaProgram::losses() {
+  const OpList& ops = plan_.ops;
+  const Buffers& b = device_buffers_;
+  const Grid g = grid(kFuture);
+  const int out = plan_.width(ops.quantiles), batch = plan_.shapes.batch;
+  float* dq = slope_[kFuture][at(ops.quantiles)];
+  const auto part = [&](int which) { return b.losses + which * batch; };
+  double level_weight = options_.level_weights.empty() ? ops.levels : 0.0;
+  for (const float w : options_.level_weights) level_weight += static_cast<double>(w);
+  const LossKernel label{options_.loss,
+                         ops.outputs,
+                         ops.levels,
+                         ops.middle,
+                         taus_,
+                         static_cast<double>(options_.huber_delta),
+                         options_.level_weights.empty() ? nullptr : level_weights_,
+                         1 / level_weight};
+  const int scale_count = static_cast<int>(options_.scales.size());
+  positive_sum(weight_sum_, b.weight, g.count() * ops.outputs, stream_);
+  label_loss(dq, part(kLabel), b.quantiles, b.target, b.weight, weight_sum_, g, label, stream_);
+  if (options_.multiscale > 0)
+    pooled_distance(dq, part(kMultiscale), b.quantiles, b.target, b.weight, weight_sum_, g,
+                    {scales_, scale_count, ops.outputs, out, ops.middle, ops.levels},
+                    static_cast<double>(options_.multiscale), stream_);
+  if (b.teacher) positive_sum(teacher_sum_, b.teacher_weight, g.count() * out, stream_);
+  if (options_.distill > 0)
+    squared_distance(dq, part(kDistill), b.quantiles, b.teacher, b.teacher_weight, teacher_sum_,
+                     {g.windows, g.rows * out}, 1, static_cast<double>(options_.distill), stream_);
+  if (options_.distill_multiscale > 0)
+    pooled_distance(dq, part(kDistillMultiscale), b.quantiles, b.teacher, b.teacher_weight, teacher_sum_, g,
+                    {scales_, scale_count, out, out, 0, 1}, static_cast<double>(options_.distill_multiscale),
+                    stream_);
+  if (!plan_.hidden) return;
+  float* dh = slope_[kFuture][at(ops.hidden)];
+  zero(dh, size(kFuture, ops.hidden));
+  positive_sum(hidden_sum_, b.hidden_weight, g.count(), stream_);
+  squared_distance(dh, part(kHidden), b.hidden, b.hidden_target, b.hidden_weight, hidden_sum_, g,
+                   plan_.width(ops.hidden), static_cast<double>(options_.hidden), stream_);
+}
+
+}  // namespace emisopt::kernels::cuda

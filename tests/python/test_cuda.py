@@ -1,0 +1,112 @@
+"""The CUDA backend from Python, on the executor that runs its kernels on the CPU (docs/cuda.md)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import emisopt
+from emisopt import _core
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = ROOT / "build/dev/tests/cuda_host/libemisopt_cuda_on_host.so"
+
+FIT = """
+import json, sys
+import numpy as np, pandas as pd
+import emisopt
+
+rng = np.random.default_rng(0)
+n = 400
+load = 50 + 10 * np.sin(np.arange(n) / 9) + rng.normal(size=n)
+air = 20 + rng.normal(size=n)
+rows = pd.DataFrame({"nox": 100 + 2 * load - 3 * air + rng.normal(size=n), "air": air, "load": load},
+                    index=pd.date_range("2024-01-01", periods=n, freq="h"))
+tags = emisopt.TagMap.from_dict({"plant": "p", "period": "1h", "tags": {
+    "nox": {"role": "output", "unit": "mg/m3", "min": 0, "max": 400},
+    "air": {"role": "setpoint", "unit": "%", "min": 0, "max": 40},
+    "load": {"role": "disturbance", "unit": "MW", "min": 0, "max": 100}}})
+out = {}
+for device in sys.argv[1].split(","):
+    f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=12, batch=4, warmup=3, seed=3)
+    f.fit(rows, tags=tags, progress=False, device=device, resume=sys.argv[2] or None)
+    out[device] = f.predict(rows).to_numpy().ravel().tolist()
+print(json.dumps({"forecasts": out, "device": emisopt.show_config()["device"]}))
+"""
+
+
+def run(devices: str, *, plugin: str, resume: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", FIT, devices, resume],
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def plugin() -> str:
+    if not PLUGIN.is_file():
+        reason = f"no {PLUGIN.name}: the C++ tests were not built, or no CUDA toolkit's headers are here"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return str(PLUGIN)
+
+
+def test_training_through_the_plugin_ends_where_the_cpu_does(plugin: str) -> None:
+    done = run("cpu,cuda", plugin=plugin)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    cpu, cuda = answer["forecasts"]["cpu"], answer["forecasts"]["cuda"]
+    assert cuda == pytest.approx(cpu, rel=1e-4)
+    assert cuda != cpu  # another order of sums: it did run there
+    assert "can be used" in answer["device"]
+
+
+def test_a_run_goes_on_where_it_began_and_nowhere_else(plugin: str, tmp_path: Path) -> None:
+    state = str(tmp_path / "state.safetensors")
+    assert run("cuda", plugin=plugin, resume=state).returncode == 0
+    again = run("cuda", plugin=plugin, resume=state)
+    assert again.returncode == 0, again.stderr
+    elsewhere = run("cpu", plugin=plugin, resume=state)
+    assert elsewhere.returncode != 0
+    assert "device" in elsewhere.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(None, "which is not there"), (b"no library", "does not load")],
+    ids=["missing", "no library"],
+)
+def test_a_plugin_that_cannot_be_opened_is_explained(
+    content: bytes | None, expected: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "plugin.so"
+    if content is not None:
+        file.write_bytes(content)
+    done = run("cuda", plugin=str(file))
+    assert done.returncode != 0
+    last = done.stderr.splitlines()[-1]
+    assert "StateError" in last and expected in last and "expected a GPU" in last
+
+
+def test_a_library_that_is_no_plugin_is_refused() -> None:
+    done = run("cuda", plugin=_core.__file__)
+    assert "is no CUDA backend of emisopt" in done.stderr.splitlines()[-1]
+
+
+def test_an_unknown_device_is_named() -> None:
+    done = run("gpu", plugin="")
+    assert 'expected "cpu" or "cuda", got \'gpu\'' in done.stderr.splitlines()[-1]
+
+
+def test_without_a_plugin_the_configuration_says_what_helps() -> None:
+    if "EMISOPT_CUDA_PLUGIN" in os.environ or (Path(_core.__file__).parent / "libemisopt_cuda.so").exists():
+        pytest.skip("this environment has a plugin")
+    assert "EMISOPT_CUDA=ON" in emisopt.show_config()["device"]
