@@ -17,7 +17,6 @@ inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 class CudaProgram final : public Program<float> {
  public:
   CudaProgram(Plan plan, const CompileOptions& options);
-  ~CudaProgram() override;
 
   void load(const float* theta) override;
   float* history() override { return host_.history; }
@@ -104,15 +103,15 @@ class CudaProgram final : public Program<float> {
   void pass();
   void finish(const char* where);
   /// Runs `work` as a graph that is captured when first asked for.
-  void in_graph(cudaGraphExec_t& graph, const std::function<void()>& work);
+  void in_graph(Graph& graph, const std::function<void()>& work);
   void zero(float* data, std::size_t count) {
     expect(cudaMemsetAsync(data, 0, count * sizeof(float), stream_), "Program.run");
   }
 
   Plan plan_;
   CompileOptions options_;
-  cudaStream_t stream_ = nullptr;
-  cudaGraphExec_t graph_ = nullptr, context_graph_ = nullptr;
+  Stream stream_;
+  Graph graph_, context_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;
   float* theta_ = nullptr;

@@ -17,6 +17,27 @@ inline void expect(cudaError_t error, const std::string& where) {
   throw DeviceError(where + ": the GPU answers '" + cudaGetErrorString(error) + "'");
 }
 
+/// A stream of the program's own; it waits for no other.
+struct Stream {
+  cudaStream_t value = nullptr;
+  Stream() { expect(cudaStreamCreateWithFlags(&value, cudaStreamNonBlocking), "compile for CUDA"); }
+  ~Stream() { cudaStreamDestroy(value); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  operator cudaStream_t() const { return value; }
+};
+
+/// What was captured from a stream, ready to run; null until then.
+struct Graph {
+  cudaGraphExec_t value = nullptr;
+  Graph() = default;
+  ~Graph() {
+    if (value) cudaGraphExecDestroy(value);
+  }
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+};
+
 /// Measured in a first pass over a layout, handed out in a second (as kernels/arena.hpp).
 class Block {
  public:

@@ -24,23 +24,19 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
     pinned_.allocate();
     device_.allocate();
   }
-  expect(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "compile for CUDA");
   fill_rope_tables();
   const auto copy = [&](auto* to, const auto& from) {
     if (!from.empty())
       expect(cudaMemcpy(to, from.data(), from.size() * sizeof(from[0]), cudaMemcpyHostToDevice),
              "compile for CUDA");
   };
-  if (!train()) return;
-  copy(taus_, options_.levels);
-  copy(level_weights_, options_.level_weights);
-  copy(scales_, options_.scales);
-}
-
-CudaProgram::~CudaProgram() {
-  if (graph_) cudaGraphExecDestroy(graph_);
-  if (context_graph_) cudaGraphExecDestroy(context_graph_);
-  if (stream_) cudaStreamDestroy(stream_);
+  if (train()) {
+    copy(taus_, options_.levels);
+    copy(level_weights_, options_.level_weights);
+    copy(scales_, options_.scales);
+  }
+  // These copies and the zeros went to the default stream, which the program's own does not wait for.
+  expect(cudaDeviceSynchronize(), "compile for CUDA");
 }
 
 void CudaProgram::lay_out(Block& block, Buffers& b) {
@@ -212,8 +208,8 @@ void CudaProgram::pass() {
            "Program.run");
 }
 
-void CudaProgram::in_graph(cudaGraphExec_t& graph, const std::function<void()>& work) {
-  if (!graph) {
+void CudaProgram::in_graph(Graph& graph, const std::function<void()>& work) {
+  if (!graph.value) {
     expect(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "Program.run");
     cudaGraph_t captured = nullptr;
     try {
@@ -224,11 +220,11 @@ void CudaProgram::in_graph(cudaGraphExec_t& graph, const std::function<void()>& 
       throw;
     }
     expect(cudaStreamEndCapture(stream_, &captured), "Program.run");
-    const cudaError_t made = cudaGraphInstantiate(&graph, captured, 0);
+    const cudaError_t made = cudaGraphInstantiate(&graph.value, captured, 0);
     cudaGraphDestroy(captured);
     expect(made, "Program.run");
   }
-  expect(cudaGraphLaunch(graph, stream_), "Program.run");
+  expect(cudaGraphLaunch(graph.value, stream_), "Program.run");
 }
 
 void CudaProgram::finish(const char* where) {
