@@ -16,19 +16,9 @@ PLUGIN = ROOT / "build/dev/tests/cuda_host/libemisopt_cuda_on_host.so"
 
 FIT = """
 import json, sys
-import numpy as np, pandas as pd
 import emisopt
 
-rng = np.random.default_rng(0)
-n = 400
-load = 50 + 10 * np.sin(np.arange(n) / 9) + rng.normal(size=n)
-air = 20 + rng.normal(size=n)
-rows = pd.DataFrame({"nox": 100 + 2 * load - 3 * air + rng.normal(size=n), "air": air, "load": load},
-                    index=pd.date_range("2024-01-01", periods=n, freq="h"))
-tags = emisopt.TagMap.from_dict({"plant": "p", "period": "1h", "tags": {
-    "nox": {"role": "output", "unit": "mg/m3", "min": 0, "max": 400},
-    "air": {"role": "setpoint", "unit": "%", "min": 0, "max": 40},
-    "load": {"role": "disturbance", "unit": "MW", "min": 0, "max": 100}}})
+rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
 out = {}
 for device in sys.argv[1].split(","):
     f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=12, batch=4, warmup=3, seed=3)

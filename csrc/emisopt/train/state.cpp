@@ -1,6 +1,7 @@
 #include "emisopt/train/state.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/base/os.hpp"
@@ -42,6 +43,13 @@ void check_identity(const std::string& path, const SafeTensors& file, const RunI
           "; go on with the settings and the data that it was written with, or remove the file to "
           "start anew");
     }
+  for (const auto& [key, written] : file.metadata)  // a setting that is only written where it matters
+    if (key.starts_with(kPrefix) && !identity.contains(key.substr(std::string_view(kPrefix).size())))
+      throw FileError(
+          path + ": expected the training state of this run, got one with " +
+          key.substr(std::string_view(kPrefix).size()) + " " + written +
+          ", which this run has not; go on with the settings and the data that it was written with, or "
+          "remove the file to start anew");
 }
 
 }  // namespace
