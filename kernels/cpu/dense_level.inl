@@ -22,6 +22,7 @@ const DenseTable kDense = {
     .syrk_transposed = syrk_transposed,
     .syrk = syrk,
     .potrf = potrf,
+    .entries = entries,
     .trsv = trsv,
     .trsv_transposed = trsv_transposed,
     .trsm = trsm,

@@ -124,6 +124,31 @@ void gemv_transposed(double* y, const double* a, long lda, const double* x, int 
   for (; i < rows; ++i) add_rows<1>(y, a + i * lda, lda, x + i, cols);
 }
 
+// Two vectors at a time; which lanes hold entries is asked only while some are still wanted.
+int entries(int* columns, int limit, double* square, const double* a, const double* w, int n) {
+  V even = zero(), odd = zero();
+  int count = 0, j = 0;
+  auto note = [&](unsigned lanes, int from) __attribute__((always_inline)) {
+    for (; lanes; lanes &= lanes - 1, ++count)
+      if (count < limit) columns[count] = from + __builtin_ctz(lanes);
+  };
+  for (; j + 2 * kLanes <= n; j += 2 * kLanes) {
+    const V x = load(a + j), y = load(a + j + kLanes);
+    even = fma(mul(x, x), load(w + j), even);
+    odd = fma(mul(y, y), load(w + j + kLanes), odd);
+    if (count > limit) continue;
+    if (const unsigned lanes = entry_lanes(x) | entry_lanes(y) << kLanes) note(lanes, j);
+  }
+  for (; j < n; j += kLanes) {
+    const Mask m = first(n - j);
+    const V x = load(a + j, m);
+    even = fma(mul(x, x), load(w + j, m), even);
+    if (count <= limit) note(entry_lanes(x), j);
+  }
+  *square = sum(add(even, odd));
+  return count;
+}
+
 // Rows i .. i + kLanes - 1 left of the diagonal block serve twice: y_i += K_ij x_j and y_j += K_ij x_i.
 void symv(double* y, const double* k, long ldk, const double* x, int n) {
   for (int i = 0; i < n; i += kLanes) {

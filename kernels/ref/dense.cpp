@@ -28,6 +28,7 @@ constexpr DenseTable kReference = {
     .syrk_transposed = ref::syrk_transposed<double>,
     .syrk = ref::syrk<double>,
     .potrf = ref::potrf<double>,
+    .entries = ref::entries<double>,
     .trsv = ref::trsv<double>,
     .trsv_transposed = ref::trsv_transposed<double>,
     .trsm = ref::trsm<double>,

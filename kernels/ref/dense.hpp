@@ -21,6 +21,20 @@ void gemv_transposed(T* y, const T* a, long lda, const T* x, int rows, int cols)
 }
 
 template <class T>
+int entries(int* columns, int limit, T* square, const T* a, const T* w, int n) {
+  int count = 0;
+  T s = 0;
+  for (int j = 0; j < n; ++j) {
+    s += a[j] * a[j] * w[j];
+    if (a[j] == 0) continue;
+    if (count < limit) columns[count] = j;
+    ++count;
+  }
+  *square = s;
+  return count;
+}
+
+template <class T>
 void symv(T* y, const T* k, long ldk, const T* x, int n) {
   for (int i = 0; i < n; ++i) {
     T s = 0;

@@ -16,7 +16,7 @@ constexpr double kViolated = 1e-13;   // relative to x in the metric of diag(H)
 constexpr double kDoubtful = 1e4;     // up to so many times that, a contradiction may be rounding
 constexpr double kWorthwhile = 0.2;   // candidates are at least this share of the worst violation
 constexpr Index kInverseOrder = 48;   // up to this order L^-1 pays in a cold start
-constexpr signed char kIgnored = 4;
+constexpr signed char kIgnored = 4, kTied = 5;
 constexpr int kIdle = 60;  // steps of length zero in a row: cycling
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
@@ -28,12 +28,14 @@ int capacity_of(int n, int m) { return std::min(n + m, n + n / 2 + 32); }
 DualActiveSet::DualActiveSet(int max_variables, int max_rows)
     : metric_(max_variables, max_rows),
       factor_(capacity_of(max_variables, max_rows)),
+      ties_(max_variables),
       table_(kernels::dense_table()) {
   const auto n = at(max_variables), m = at(max_rows), w = at(factor_.capacity());
   for (auto* v : {&low_, &high_, &value_, &score_}) v->resize(m + n);
-  for (auto* v : {&l1_, &l2_, &y}) v->resize(m);
-  for (auto* v : {&x, &z, &origin_, &u_, &tmp_}) v->resize(n);
+  for (auto* v : {&l1_, &l2_, &y, &start_y}) v->resize(m);
+  for (auto* v : {&x, &z, &origin_, &u_, &tmp_, &tied_, &floor_, &start_z}) v->resize(n);
   state_.resize(m + n);
+  side_.resize(n);
   members_.resize(w * (n + 8));
   id_.resize(w);
   slot_.resize(w);
@@ -43,10 +45,12 @@ DualActiveSet::DualActiveSet(int max_variables, int max_rows)
 
 bool DualActiveSet::load(const QpProblem& p, bool cold) {
   factor_.clear();
+  ties_.clear(0);
   std::fill(state_.begin(), state_.end(), 0);
   const Index n = p.hessian.rows;
   stride_ = n + (n % 64 == 0 ? 8 : 0);
-  return metric_.load(p, cold && n <= kInverseOrder, kDefinite);
+  metric_.take(p);
+  return metric_.factorise(p, cold && n <= kInverseOrder, kDefinite);
 }
 
 void DualActiveSet::take_bounds(const QpProblem& p) {
@@ -92,36 +96,48 @@ double DualActiveSet::bound(int i) const {
 
 void DualActiveSet::start(const QpProblem& p) {
   const Index n = metric_.n;
-  for (Index j = 0; j < n; ++j) origin_[at(j)] = -p.gradient[at(j)];
+  double* force = u_.data();  // at x0, which is 0 where nothing is tied
+  if (tied())
+    table_.gemv(force, p.hessian.data, p.hessian.stride, ties_.offsets(), static_cast<int>(n),
+                static_cast<int>(n));
+  else
+    std::fill_n(force, n, 0.0);
+  for (Index j = 0; j < n; ++j) force[j] = -force[j] - p.gradient[at(j)];
   if (held_ > 0)
     for (Index i = 0; i < metric_.m; ++i)
       if (std::abs(state_[at(i)]) == 3)
-        dense::axpy(origin_.data(), state_[at(i)] > 0 ? -l1_[at(i)] : l1_[at(i)], p.rows.row(i), n);
+        dense::axpy(force, state_[at(i)] > 0 ? -l1_[at(i)] : l1_[at(i)], p.rows.row(i), n);
+  metric_.gather(origin_.data(), force);
   metric_.forward(origin_.data());
+  products(origin_.data(), right_.data());
+  for (int i = 0; i < factor_.size(); ++i) right_[at(i)] -= bound(i) - metric_.offset(id_[at(i)]);
+  factor_.stale(0);
 }
 
 void DualActiveSet::products(const double* m, double* out) {
   const int count = factor_.size();
-  table_.gemv(scattered_.data(), members_.data(), stride_, m, count, static_cast<int>(metric_.n));
+  table_.gemv(scattered_.data(), members_.data(), stride_, m, count, static_cast<int>(metric_.d));
   for (int i = 0; i < count; ++i) out[i] = scattered_[at(slot_[at(i)])];
 }
 
 void DualActiveSet::shift_origin(const double* m, double amount) {
   products(m, product_.data());
-  dense::axpy(origin_.data(), -amount, m, metric_.n);
+  dense::axpy(origin_.data(), -amount, m, metric_.d);
   dense::axpy(right_.data(), -amount, product_.data(), factor_.size());
+  factor_.stale(0);
 }
 
 // The working set of given multipliers, in one block: rows, Gram matrix, factor.
 void DualActiveSet::open_set(std::span<const double> y0, std::span<const double> z0) {
-  const Index n = metric_.n, m = metric_.m;
+  const Index n = metric_.n, m = metric_.m, d = metric_.d;
   std::fill_n(state_.begin(), m + n, 0);
+  for (int t = 0; t < ties_.count(); ++t) state_[at(ties_.constraint(t))] = kTied;
   held_ = 0;
   int count = 0;
   const int room = static_cast<int>(std::min<Index>(factor_.capacity(), m + n));
   const auto enter = [&](int k, double lambda) {
     const bool both = low_[at(k)] == high_[at(k)];
-    if (lambda == 0 && !both) return;
+    if ((lambda == 0 && !both) || state_[at(k)] == kTied) return;
     const int side = lambda >= 0 ? 1 : -1;
     if (!both && !std::isfinite(side > 0 ? high_[at(k)] : low_[at(k)])) return;
     bool beyond = false;
@@ -147,11 +163,11 @@ void DualActiveSet::open_set(std::span<const double> y0, std::span<const double>
   metric_.build(id_.data(), count);
   for (int i = 0; i < count; ++i) {
     slot_[at(i)] = i;
-    std::copy_n(metric_.row(id_[at(i)]), n, members_.data() + i * stride_);
+    std::copy_n(metric_.row(id_[at(i)]), d, members_.data() + i * stride_);
   }
   while (count > 0) {
     View g = factor_.open(count);
-    factor_.gram(members_.data(), stride_, static_cast<int>(n));
+    factor_.gram(members_.data(), stride_, static_cast<int>(d));
     for (int i = 0; i < count; ++i) {
       square_[at(i)] = g(i, i);
       g(i, i) += open_[at(i)];
@@ -167,7 +183,7 @@ void DualActiveSet::open_set(std::span<const double> y0, std::span<const double>
       least_[to] = least_[from];
       most_[to] = most_[from];
       open_[to] = open_[from];
-      std::copy_n(members_.data() + (i + 1) * stride_, n, members_.data() + i * stride_);
+      std::copy_n(members_.data() + (i + 1) * stride_, d, members_.data() + i * stride_);
     }
   }
   if (count == 0) factor_.clear();
@@ -177,18 +193,18 @@ void DualActiveSet::push(int k, double lambda, bool beyond, double square) {
   const int i = factor_.size() - 1, side = state_[at(k)];
   id_[at(i)] = k;
   slot_[at(i)] = i;
-  std::copy_n(metric_.row(k), metric_.n, members_.data() + i * stride_);
+  std::copy_n(metric_.row(k), metric_.d, members_.data() + i * stride_);
   open_[at(i)] = beyond ? 1 / l2_[at(k)] : 0;
   square_[at(i)] = square;
   ranges(k, beyond, side, least_[at(i)], most_[at(i)]);
   lambda_[at(i)] = lambda;
-  right_[at(i)] = dense::dot(metric_.row(k), origin_.data(), metric_.n) - bound(i);
+  right_[at(i)] = dense::dot(metric_.row(k), origin_.data(), metric_.d) + metric_.offset(k) - bound(i);
 }
 
 void DualActiveSet::remove(int i) {
   const int last = factor_.size() - 1, hole = slot_[at(i)];
   if (hole != last) {
-    std::copy_n(members_.data() + last * stride_, metric_.n, members_.data() + hole * stride_);
+    std::copy_n(members_.data() + last * stride_, metric_.d, members_.data() + hole * stride_);
     for (int j = 0; j <= last; ++j)
       if (slot_[at(j)] == last) slot_[at(j)] = hole;
   }
@@ -219,6 +235,7 @@ void DualActiveSet::event(int i, double limit) {
   if (std::abs(state_[at(k)]) == 2) {  // the slack closes
     if (factor_.lower(i, amount)) {
       right_[at(i)] -= limit * amount;
+      factor_.stale(i);
       open_[at(i)] = 0;
       state_[at(k)] = static_cast<signed char>(side);
     } else {
@@ -229,6 +246,7 @@ void DualActiveSet::event(int i, double limit) {
     open_[at(i)] = amount;
     state_[at(k)] = static_cast<signed char>(2 * side);
     right_[at(i)] += limit * amount;
+    factor_.stale(i);
   }
   ranges(k, open_[at(i)] > 0, side, least_[at(i)], most_[at(i)]);
 }
@@ -236,8 +254,7 @@ void DualActiveSet::event(int i, double limit) {
 bool DualActiveSet::settle() {
   for (;;) {
     const int count = factor_.size();
-    std::copy_n(right_.begin(), count, target_.begin());
-    factor_.solve(target_.data());
+    factor_.solve(target_.data(), right_.data());
     double step = 1;
     int blocking = -1;
     for (int i = 0; i < count; ++i) {
@@ -269,7 +286,7 @@ bool DualActiveSet::settle() {
 // the ends of their ranges.
 bool DualActiveSet::join(int k) {
   const double* m = metric_.row(k);
-  const double square = dense::dot(m, m, metric_.n);
+  const double square = dense::dot(m, m, metric_.d);
   const bool held = std::abs(state_[at(k)]) == 3;
   const int side = state_[at(k)] > 0 ? 1 : -1;
   double lambda = 0;
@@ -364,13 +381,13 @@ bool DualActiveSet::join(int k) {
 }
 
 void DualActiveSet::position() {
-  const Index n = metric_.n, m = metric_.m;
   const int count = factor_.size();
-  double* at_x = value_.data() + m;
-  std::copy_n(origin_.begin(), n, at_x);
+  double *at_x = value_.data() + metric_.m, *v = tied() ? tmp_.data() : at_x;
+  std::copy_n(origin_.begin(), metric_.d, v);
   for (int i = 0; i < count; ++i) scattered_[at(slot_[at(i)])] = -lambda_[at(i)];
-  table_.gemv_transposed(at_x, members_.data(), stride_, scattered_.data(), count, static_cast<int>(n));
-  metric_.backward(at_x);
+  table_.gemv_transposed(v, members_.data(), stride_, scattered_.data(), count, static_cast<int>(metric_.d));
+  metric_.backward(v);
+  metric_.expand(at_x, v);
 }
 
 int DualActiveSet::scan() {
@@ -382,10 +399,11 @@ int DualActiveSet::scan() {
   double size = 0;
   for (Index j = 0; j < n; ++j) size += at_x[j] * at_x[j] * diagonal[j];
   const double least =
-      kViolated * std::sqrt(size) + 1e-15 * std::sqrt(dense::dot(origin_.data(), origin_.data(), n));
+      kViolated * std::sqrt(size) + 1e-15 * std::sqrt(dense::dot(origin_.data(), origin_.data(), metric_.d));
   for (Index k = 0; k < all; ++k)
     score_[at(k)] = std::max(low_[at(k)] - value_[at(k)], value_[at(k)] - high_[at(k)]) * weight[k];
   for (int i = 0; i < factor_.size(); ++i) score_[at(id_[at(i)])] = 0;
+  for (int t = 0; t < ties_.count(); ++t) score_[at(ties_.constraint(t))] = 0;
   if (ignored_)
     for (Index k = 0; k < all; ++k)
       if (state_[at(k)] == kIgnored) score_[at(k)] = 0;
@@ -417,20 +435,20 @@ int DualActiveSet::scan() {
 DualActiveSet::End DualActiveSet::iterate(int max_pivots, const std::function<bool()>* stop) {
   max_pivots_ = max_pivots;
   idle_ = 0;
-  const Index n = metric_.n;
+  const Index n = metric_.d;
   int list[kCandidates];
   for (;;) {
     if (!settle()) return multipliers(), End::pivots;
     if (stop && (*stop)()) return multipliers(), End::stopped;
     const int count = scan();
-    if (count == 0) return multipliers(), End::converged;
+    if (count == 0) return multipliers(true), End::converged;
     for (int c = 0; c < count; ++c) list[c] = candidates_[c].constraint;
     metric_.build(list, count);
     for (int c = 0; c < count; ++c) {
       const int k = list[c];
       if (c > 0) {  // still violated, after those before it have joined?
         products(metric_.row(k), product_.data());
-        const double value = dense::dot(metric_.row(k), origin_.data(), n) -
+        const double value = dense::dot(metric_.row(k), origin_.data(), n) + metric_.offset(k) -
                              dense::dot(product_.data(), lambda_.data(), factor_.size());
         const int state = state_[at(k)];
         if (state != 0 && std::abs(state) != 3) continue;

@@ -8,6 +8,10 @@
 namespace emisopt::detail {
 namespace {
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+constexpr double kDefinite = 1e-11;  // least pivot of what ties leave of H, relative to its diagonal
+constexpr int kRounds = 6;           // of letting ties go
+constexpr int kMany = 8;                // one in so many ties contradicts: a jump, nothing to hold on to
+constexpr int kWorthTying = 16;      // ties are at least one in so many of the variables
 }  // namespace
 
 DualActiveSet::End DualActiveSet::run(const QpProblem& p, std::span<const double> y0,
@@ -19,15 +23,114 @@ DualActiveSet::End DualActiveSet::run(const QpProblem& p, std::span<const double
   ignored_ = false;
   open_set(y0, z0);
   start(p);
-  const int count = factor_.size();
-  products(origin_.data(), right_.data());
-  for (int i = 0; i < count; ++i) right_[at(i)] -= bound(i);
   return iterate(max_pivots, stop);
 }
 
-void DualActiveSet::multipliers() {
+int DualActiveSet::tie() {
   const Index n = metric_.n, m = metric_.m;
-  position();
+  ties_.clear(n);
+  const auto hold = [&](Index k, double lambda, int i, double a, int j, double b) {
+    const double value = lambda > 0 ? high_[at(k)] : low_[at(k)];
+    if (std::isfinite(value) && ties_.tie(static_cast<int>(k), i, a, j, b, value))
+      side_[at(ties_.count() - 1)] = lambda > 0 ? 1 : -1;
+  };
+  for (Index j = 0; j < n; ++j)
+    if (start_z[at(j)] != 0 || low_[at(m + j)] == high_[at(m + j)])
+      hold(m + j, start_z[at(j)], static_cast<int>(j), 1, -1, 0);
+  for (Index i = 0; i < m; ++i) {
+    const int k = static_cast<int>(i), entries = metric_.entries(k);
+    if ((start_y[at(i)] == 0 && low_[at(i)] != high_[at(i)]) || soft(k) || entries < 1 || entries > 2)
+      continue;
+    const auto* e = metric_.entry(k);
+    if (entries == 1)
+      hold(i, start_y[at(i)], e[0].column, e[0].value, -1, 0);
+    else
+      hold(i, start_y[at(i)], e[0].column, e[0].value, e[1].column, e[1].value);
+  }
+  return ties_.finish() > 0 ? ties_.count() : 0;
+}
+
+int DualActiveSet::tied_multipliers(const QpProblem& p, bool objective, bool release) {
+  const Index n = metric_.n, m = metric_.m;
+  const auto of = [m](int k, auto& rows, auto& bounds) -> double& {
+    return k < m ? rows[at(k)] : bounds[at(k - m)];
+  };
+  for (int t = 0; t < ties_.count(); ++t) of(ties_.constraint(t), y, z) = 0;
+  double *force = u_.data(), *size = tmp_.data();
+  if (objective)
+    table_.gemv(force, p.hessian.data, p.hessian.stride, x.data(), static_cast<int>(n), static_cast<int>(n));
+  for (Index j = 0; j < n; ++j) {
+    size[j] = objective ? std::abs(force[j]) + std::abs(p.gradient[at(j)]) : 0;
+    force[j] = z[at(j)] + (objective ? force[j] + p.gradient[at(j)] : 0);
+  }
+  metric_.add_rows(force, y.data());
+  ties_.multipliers(tied_.data(), floor_.data(), force, size);
+  int wrong = 0;
+  for (int t = 0; t < ties_.count(); ++t) {
+    const int k = ties_.constraint(t);
+    double& to = of(k, y, z);
+    to = tied_[at(t)];
+    if (low_[at(k)] == high_[at(k)] || (side_[at(t)] > 0 ? to >= 0 : to <= 0)) continue;
+    if (std::abs(to) > floor_[at(t)]) {
+      ++wrong;
+      if (!release) continue;
+      of(k, start_y, start_z) = 0;
+    }
+    to = 0;
+  }
+  return wrong;
+}
+
+bool DualActiveSet::run_tied(const QpProblem& p, std::span<const double> y0, std::span<const double> z0,
+                             int max_pivots, const std::function<bool()>* stop, End& end) {
+  const Index n = p.hessian.rows, m = p.rows.rows;
+  factor_.clear();
+  metric_.take(p);
+  take_bounds(p);
+  pivots_ = 0;
+  ignored_ = false;
+  const auto take_y = [&](std::span<const double> from) {
+    from.empty() ? std::fill_n(start_y.begin(), m, 0.0) : std::copy_n(from.begin(), m, start_y.begin());
+  };
+  const auto take_z = [&](std::span<const double> from) {
+    from.empty() ? std::fill_n(start_z.begin(), n, 0.0) : std::copy_n(from.begin(), n, start_z.begin());
+  };
+  take_y(y0);
+  take_z(z0);
+  int contradictions = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const int ties = tie();
+    if (ties < 1 || ties * kWorthTying < n) break;
+    stride_ = ties_.free() + (ties_.free() % 64 == 0 ? 8 : 0);
+    if (!metric_.factorise(p, ties_, kDefinite)) break;
+    open_set({start_y.data(), at(m)}, {start_z.data(), at(n)});
+    start(p);
+    end = iterate(max_pivots, stop);
+    if (end == End::pivots) break;
+    const int wrong = tied_multipliers(p, end != End::infeasible, end != End::stopped);
+    if (wrong == 0 || end == End::stopped) return true;
+    if (end == End::infeasible && (++contradictions > 2 || wrong * kMany > ties)) {
+      take_y(y0);
+      take_z(z0);
+      break;
+    }
+    if (end == End::infeasible) {  // y, z are the proof; the multipliers that it stopped at stand with the set
+      multipliers(true);
+      for (int t = 0; t < ties_.count(); ++t) {
+        const int k = ties_.constraint(t);
+        (k < m ? y[at(k)] : z[at(k - m)]) = k < m ? start_y[at(k)] : start_z[at(k - m)];
+      }
+    }
+    take_y(y);
+    take_z(z);
+  }
+  ties_.clear(0);
+  return false;
+}
+
+void DualActiveSet::multipliers(bool positioned) {
+  const Index n = metric_.n, m = metric_.m;
+  if (!positioned) position();
   std::copy_n(value_.begin() + m, n, x.begin());
   std::fill(y.begin(), y.end(), 0.0);
   std::fill(z.begin(), z.end(), 0.0);
@@ -75,9 +178,6 @@ DualActiveSet::End DualActiveSet::feedback(const QpProblem& p, int max_pivots,
         --held_;
       }
   start(p);
-  const int count = factor_.size();
-  products(origin_.data(), right_.data());
-  for (int i = 0; i < count; ++i) right_[at(i)] -= bound(i);
   return iterate(max_pivots, stop);
 }
 
@@ -88,8 +188,10 @@ void DualActiveSet::refine(const QpProblem& p) {
   table_.gemv(force, p.hessian.data, p.hessian.stride, x.data(), static_cast<int>(n), static_cast<int>(n));
   for (Index j = 0; j < n; ++j) force[j] += p.gradient[at(j)] + z[at(j)];
   metric_.add_rows(force, y.data());
-  metric_.forward(force);
-  products(force, target_.data());
+  double* reduced = tied() ? floor_.data() : force;
+  metric_.gather(reduced, force);
+  metric_.forward(reduced);
+  products(reduced, target_.data());
   for (int i = 0; i < count; ++i) {
     const int k = id_[at(i)];
     target_[at(i)] = metric_.value(k, x.data()) - bound(i) - open_[at(i)] * lambda_[at(i)] - target_[at(i)];
@@ -99,14 +201,19 @@ void DualActiveSet::refine(const QpProblem& p) {
     lambda_[at(i)] += target_[at(i)];
     scattered_[at(slot_[at(i)])] = -target_[at(i)];
   }
-  for (Index j = 0; j < n; ++j) move[j] = -force[j];
-  table_.gemv_transposed(move, members_.data(), stride_, scattered_.data(), count, static_cast<int>(n));
+  const Index d = metric_.d;
+  for (Index j = 0; j < d; ++j) move[j] = -reduced[j];
+  table_.gemv_transposed(move, members_.data(), stride_, scattered_.data(), count, static_cast<int>(d));
   metric_.backward(move);
-  for (Index j = 0; j < n; ++j) x[at(j)] += move[j];
+  if (tied())
+    ties_.add(x.data(), move);
+  else
+    dense::axpy(x.data(), 1, move, n);
   for (int i = 0; i < count; ++i) {
     const int k = id_[at(i)];
     (k < m ? y[at(k)] : z[at(k - m)]) = lambda_[at(i)];
   }
+  if (tied()) tied_multipliers(p, true, false);
 }
 
 }  // namespace emisopt::detail

@@ -14,6 +14,7 @@ GramFactor::GramFactor(int capacity)
   const auto n = static_cast<std::size_t>(capacity);
   factor_.resize(n * static_cast<std::size_t>(stride_));
   joined_.resize(n + 1);
+  half_.resize(n + 1);
   squares_.resize(n);
   work_.resize(static_cast<std::size_t>(kernels::dense_work(capacity)));
 }
@@ -37,6 +38,7 @@ void GramFactor::meets(double* combination) const {
 
 View GramFactor::open(int size) {
   size_ = size;
+  ahead_ = 0;
   return {factor_.data(), size, size, stride_};
 }
 
@@ -64,10 +66,12 @@ void GramFactor::drop(int member) {
     std::copy_n(from + member + 1, r + 1, to + member);
   }
   --size_;
+  stale(member);
   if (below > 0) table_.update(row(member) + member, stride_, column, below, work_.data());
 }
 
 void GramFactor::raise(int member, double amount) {
+  stale(member);
   double* column = joined_.data();
   std::fill_n(column, size_ - member, 0.0);
   column[0] = std::sqrt(amount);
@@ -75,10 +79,28 @@ void GramFactor::raise(int member, double amount) {
 }
 
 bool GramFactor::lower(int member, double amount) {
+  stale(member);
   double* column = joined_.data();
   std::fill_n(column, size_ - member, 0.0);
   column[0] = std::sqrt(amount);
   return table_.downdate(row(member) + member, stride_, column, size_ - member, work_.data());
+}
+
+void GramFactor::solve(double* x, const double* right) {
+  const int left = size_ - ahead_;
+  if (left > 0) {
+    double* half = half_.data() + ahead_;
+    if (ahead_ > 0) {
+      table_.gemv(half, row(ahead_), stride_, half_.data(), left, ahead_);
+      for (int i = 0; i < left; ++i) half[i] = right[ahead_ + i] - half[i];
+    } else {
+      std::copy_n(right, size_, half);
+    }
+    table_.trsv(half, row(ahead_) + ahead_, stride_, left);
+    ahead_ = size_;
+  }
+  std::copy_n(half_.begin(), size_, x);
+  table_.trsv_transposed(x, factor_.data(), stride_, size_);
 }
 
 void GramFactor::solve(double* x) const {

@@ -13,7 +13,7 @@ class GramFactor {
   explicit GramFactor(int capacity);
   int size() const { return size_; }
   int capacity() const { return capacity_; }
-  void clear() { size_ = 0; }
+  void clear() { size_ = ahead_ = 0; }
 
   /// Joins a member with products `g` (size) with the others and `square` with itself, unless its part that
   /// is new is below `least` of the square. False: not joined, and meets() can be asked.
@@ -31,17 +31,21 @@ class GramFactor {
   void drop(int member);
   void raise(int member, double amount);  // its square grows
   bool lower(int member, double amount);  // ... or falls; false, and nothing changed: it would be dependent
-  /// x (size) = G^-1 x
+  /// x (size) = G^-1 right. L^-1 right is kept from the last call for members 0 .. i-1 where stale(i) says that
+  /// `right` has changed from i on; what happens to the factor is taken into account here.
+  void solve(double* x, const double* right);
+  /// The same in place, nothing kept.
   void solve(double* x) const;
+  void stale(int from) { ahead_ = from < ahead_ ? from : ahead_; }
 
  private:
   double* row(int i) { return factor_.data() + static_cast<Index>(i) * stride_; }
   const double* row(int i) const { return factor_.data() + static_cast<Index>(i) * stride_; }
 
   const kernels::DenseTable& table_;
-  int capacity_, size_ = 0;
+  int capacity_, size_ = 0, ahead_ = 0;  // half_ holds L^-1 right up to ahead_
   long stride_;
-  std::vector<double> factor_, joined_, squares_, work_;
+  std::vector<double> factor_, joined_, half_, squares_, work_;
 };
 
 }  // namespace emisopt::detail

@@ -15,6 +15,7 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kClean = 1e-3;  // of the tolerance: no refinement is worth its time
 constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
 constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
@@ -244,11 +245,12 @@ bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End e
     return result.status == QpStatus::infeasible;
   }
   result.status = end == End::stopped ? QpStatus::stopped : QpStatus::max_iterations;
-  // Weights of slacks far above the gradient cost digits: where anything binds, one refinement is always
-  // made.
-  if (end == End::converged && dual.binds()) dual.refine(p);
+  // Weights of slacks far above the gradient cost digits: one refinement is made while some can be had cheaply,
+  // more only where the answer would fail.
   take(p);
-  for (int k = 0; k < 2 && end == End::converged && !(result.residual.worst() <= options.tolerance); ++k) {
+  for (int k = 0; k < 3 && end == End::converged && dual.binds() &&
+                  !(result.residual.worst() <= (k == 0 ? kClean : 1) * options.tolerance);
+       ++k) {
     dual.refine(p);
     take(p);
   }
@@ -364,9 +366,16 @@ const QpResult& QpSolver::Workspace::cold_or_warm(const QpProblem& p, std::span<
   loaded = false;
   const bool active = options.method == QpMethod::active_set ||
                       (options.method == QpMethod::automatic && (warm || chooses_active_set(p)));
+  detail::DualActiveSet::End end{};
+  if (active && warm && dual.run_tied(p, y, z, pivots(p), stop, end) && judge(p, end)) {
+    if (result.status == QpStatus::infeasible) infeasible(p, stop);
+    return result;
+  }
   if (active && dual.load(p, !warm)) {
     loaded = true;
-    if (judge(p, dual.run(p, y, z, pivots(p), stop))) {
+    if (judge(p, warm ? dual.run(p, {dual.start_y.data(), p.row_lower.size()},
+                                 {dual.start_z.data(), p.gradient.size()}, pivots(p), stop)
+                      : dual.run(p, {}, {}, pivots(p), stop))) {
       if (result.status == QpStatus::infeasible) infeasible(p, stop);
       return result;
     }
@@ -429,6 +438,11 @@ bool QpSolver::prepare(const QpProblem& p) {
 const QpResult& QpSolver::feedback(const QpProblem& p, std::span<const double> y, std::span<const double> z,
                                    const std::function<bool()>* stop) {
   Workspace& w = *work_;
+  if (!w.loaded && w.dual.tied() && w.dual.fits(p) && y.empty() && z.empty()) {
+    w.kept_y.assign(w.dual.y.begin(), w.dual.y.begin() + p.rows.rows);
+    w.kept_z.assign(w.dual.z.begin(), w.dual.z.begin() + p.hessian.rows);
+    return solve_from(p, w.kept_y, w.kept_z, stop);
+  }
   if (!w.loaded || !w.dual.fits(p)) return solve_from(p, y, z, stop);
   if (!w.begin(p)) return w.result;
   const bool named = usable_start(p, y, z);
