@@ -10,8 +10,8 @@ namespace {
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 constexpr double kDefinite = 1e-11;  // least pivot of what ties leave of H, relative to its diagonal
 constexpr int kRounds = 6;           // of letting ties go
-constexpr int kMany = 8;                // one in so many ties contradicts: a jump, nothing to hold on to
-constexpr int kWorthTying = 16;      // ties are at least one in so many of the variables
+constexpr int kMany = 1;       // ties that contradict: more, and the load has jumped
+constexpr int kWorthTying = 16;  // ties are at least one in so many of the variables, and a third of the set
 }  // namespace
 
 DualActiveSet::End DualActiveSet::run(const QpProblem& p, std::span<const double> y0,
@@ -97,10 +97,14 @@ bool DualActiveSet::run_tied(const QpProblem& p, std::span<const double> y0, std
   };
   take_y(y0);
   take_z(z0);
+  const auto named = [&] {
+    return m + n - std::count(start_y.begin(), start_y.begin() + m, 0.0) -
+           std::count(start_z.begin(), start_z.begin() + n, 0.0);
+  };
   int contradictions = 0;
   for (int round = 0; round < kRounds; ++round) {
     const int ties = tie();
-    if (ties < 1 || ties * kWorthTying < n) break;
+    if (ties < 1 || ties * kWorthTying < n || 3 * ties < named()) break;
     stride_ = ties_.free() + (ties_.free() % 64 == 0 ? 8 : 0);
     if (!metric_.factorise(p, ties_, kDefinite)) break;
     open_set({start_y.data(), at(m)}, {start_z.data(), at(n)});
@@ -109,7 +113,7 @@ bool DualActiveSet::run_tied(const QpProblem& p, std::span<const double> y0, std
     if (end == End::pivots) break;
     const int wrong = tied_multipliers(p, end != End::infeasible, end != End::stopped);
     if (wrong == 0 || end == End::stopped) return true;
-    if (end == End::infeasible && (++contradictions > 2 || wrong * kMany > ties)) {
+    if (end == End::infeasible && (++contradictions > 2 || wrong > kMany)) {
       take_y(y0);
       take_z(z0);
       break;
