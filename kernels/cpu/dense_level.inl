@@ -28,5 +28,6 @@ const DenseTable kDense = {
     .trsm = trsm,
     .trsm_transposed = trsm_transposed,
     .update = update,
+    .turn = turn,
     .downdate = downdate,
 };

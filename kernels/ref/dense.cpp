@@ -34,6 +34,7 @@ constexpr DenseTable kReference = {
     .trsm = ref::trsm<double>,
     .trsm_transposed = ref::trsm_transposed<double>,
     .update = ref::update<double>,
+    .turn = ref::turn<double>,
     .downdate = ref::downdate<double>,
 };
 

@@ -59,6 +59,9 @@ class DualActiveSet {
 
  private:
   static constexpr int kCandidates = 16;
+  static constexpr signed char kIgnored = 4, kTied = 5;  // of state_
+  static constexpr double kDefinite = 1e-11;             // least pivot of H, relative to its diagonal
+  static constexpr double kDependent = 1e-10;  // least new part of a row that joins, squared and relative
   struct Candidate {
     int constraint;
     double score;
@@ -73,8 +76,12 @@ class DualActiveSet {
   void open_set(std::span<const double> y, std::span<const double> z);
   End iterate(int max_pivots, const std::function<bool()>* stop);
   int scan();        // fills candidates_
+  double scores(double& least, double& off);
   bool settle();     // y of the set to its minimiser; false: out of pivots
-  bool join(int k);  // false: infeasible, multipliers in y, z
+  bool join(int k, bool known);  // false: infeasible, multipliers in y, z. known: product_ is its products
+  /// The members' share of a row m (d) with products product_: its combination in factor_. Returns the square
+  /// of what is new.
+  double remainder(const double* m, double square);
   void push(int k, double lambda, bool beyond, double square);
   void remove(int i);
   void event(int i, double limit);                    // multiplier i has come to `limit`

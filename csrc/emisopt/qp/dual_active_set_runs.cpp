@@ -1,6 +1,7 @@
 // How a run of the dual active set method begins and ends (the steps between: dual_active_set.cpp).
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "emisopt/qp/dense.hpp"
 #include "emisopt/qp/dual_active_set.hpp"
@@ -8,11 +9,115 @@
 namespace emisopt::detail {
 namespace {
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-constexpr double kDefinite = 1e-11;  // least pivot of what ties leave of H, relative to its diagonal
+constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr int kRounds = 6;           // of letting ties go
 constexpr int kMany = 1;       // ties that contradict: more, and the load has jumped
 constexpr int kWorthTying = 16;  // ties are at least one in so many of the variables, and a third of the set
 }  // namespace
+
+void DualActiveSet::take_bounds(const QpProblem& p) {
+  const Index n = metric_.n, m = metric_.m;
+  std::copy_n(p.row_lower.begin(), m, low_.begin());
+  std::copy_n(p.row_upper.begin(), m, high_.begin());
+  if (p.lower.empty())
+    std::fill_n(low_.begin() + m, n, -kInf);
+  else
+    std::copy_n(p.lower.begin(), n, low_.begin() + m);
+  if (p.upper.empty())
+    std::fill_n(high_.begin() + m, n, kInf);
+  else
+    std::copy_n(p.upper.begin(), n, high_.begin() + m);
+  if (p.l1.empty())
+    std::fill_n(l1_.begin(), m, kInf);
+  else
+    std::copy_n(p.l1.begin(), m, l1_.begin());
+  if (p.l2.empty())
+    std::fill_n(l2_.begin(), m, 0.0);
+  else
+    std::copy_n(p.l2.begin(), m, l2_.begin());
+}
+
+void DualActiveSet::start(const QpProblem& p) {
+  const Index n = metric_.n;
+  double* force = u_.data();  // at x0, which is 0 where nothing is tied
+  if (tied())
+    table_.gemv(force, p.hessian.data, p.hessian.stride, ties_.offsets(), static_cast<int>(n),
+                static_cast<int>(n));
+  else
+    std::fill_n(force, n, 0.0);
+  for (Index j = 0; j < n; ++j) force[j] = -force[j] - p.gradient[at(j)];
+  if (held_ > 0)
+    for (Index i = 0; i < metric_.m; ++i)
+      if (std::abs(state_[at(i)]) == 3)
+        dense::axpy(force, state_[at(i)] > 0 ? -l1_[at(i)] : l1_[at(i)], p.rows.row(i), n);
+  metric_.gather(origin_.data(), force);
+  metric_.forward(origin_.data());
+  products(origin_.data(), right_.data());
+  for (int i = 0; i < factor_.size(); ++i) right_[at(i)] -= bound(i) - metric_.offset(id_[at(i)]);
+  factor_.stale(0);
+}
+
+// The working set of given multipliers, in one block: rows, Gram matrix, factor.
+void DualActiveSet::open_set(std::span<const double> y0, std::span<const double> z0) {
+  const Index n = metric_.n, m = metric_.m, d = metric_.d;
+  std::fill_n(state_.begin(), m + n, 0);
+  for (int t = 0; t < ties_.count(); ++t) state_[at(ties_.constraint(t))] = kTied;
+  held_ = 0;
+  int count = 0;
+  const int room = static_cast<int>(std::min<Index>(factor_.capacity(), m + n));
+  const auto enter = [&](int k, double lambda) {
+    const bool both = low_[at(k)] == high_[at(k)];
+    if ((lambda == 0 && !both) || state_[at(k)] == kTied) return;
+    const int side = lambda >= 0 ? 1 : -1;
+    if (!both && !std::isfinite(side > 0 ? high_[at(k)] : low_[at(k)])) return;
+    bool beyond = false;
+    if (soft(k) && std::abs(lambda) >= l1_[at(k)] * (1 - 1e-9)) {
+      if (l2_[at(k)] == 0) {
+        state_[at(k)] = static_cast<signed char>(3 * side);
+        ++held_;
+        return;
+      }
+      beyond = true;
+    }
+    if (count == room) return;
+    id_[at(count)] = k;
+    state_[at(k)] = static_cast<signed char>(beyond ? 2 * side : side);
+    ranges(k, beyond, side, least_[at(count)], most_[at(count)]);
+    lambda_[at(count)] = std::clamp(lambda, least_[at(count)], most_[at(count)]);
+    open_[at(count)] = beyond ? 1 / l2_[at(k)] : 0;
+    ++count;
+  };
+  for (Index k = 0; k < m; ++k) enter(static_cast<int>(k), y0.empty() ? 0 : y0[at(k)]);
+  for (Index j = 0; j < n; ++j) enter(static_cast<int>(m + j), z0.empty() ? 0 : z0[at(j)]);
+
+  metric_.build(id_.data(), count);
+  for (int i = 0; i < count; ++i) {
+    slot_[at(i)] = i;
+    std::copy_n(metric_.row(id_[at(i)]), d, members_.data() + i * stride_);
+  }
+  while (count > 0) {
+    View g = factor_.open(count);
+    factor_.gram(members_.data(), stride_, static_cast<int>(d));
+    for (int i = 0; i < count; ++i) {
+      square_[at(i)] = g(i, i);
+      g(i, i) += open_[at(i)];
+    }
+    const int bad = factor_.seal(kDependent);
+    if (bad < 0) break;
+    state_[at(id_[at(bad)])] = 0;  // it may come back by itself, if it is violated then
+    --count;
+    for (int i = bad; i < count; ++i) {
+      const auto to = at(i), from = at(i + 1);
+      id_[to] = id_[from];
+      lambda_[to] = lambda_[from];
+      least_[to] = least_[from];
+      most_[to] = most_[from];
+      open_[to] = open_[from];
+      std::copy_n(members_.data() + (i + 1) * stride_, d, members_.data() + i * stride_);
+    }
+  }
+  if (count == 0) factor_.clear();
+}
 
 DualActiveSet::End DualActiveSet::run(const QpProblem& p, std::span<const double> y0,
                                       std::span<const double> z0, int max_pivots,
