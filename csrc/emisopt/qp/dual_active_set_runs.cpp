@@ -245,10 +245,12 @@ void DualActiveSet::multipliers(bool positioned) {
   std::fill(z.begin(), z.end(), 0.0);
   for (int i = 0; i < factor_.size(); ++i) {
     const int k = id_[at(i)];
-    if (k < m)
+    if (k < m) {
       y[at(k)] = lambda_[at(i)];
-    else
+    } else {  // at its bound, not near it: what rounding leaves between them costs its multiplier
       z[at(k - m)] = lambda_[at(i)];
+      x[at(k - m)] = bound(i);
+    }
   }
   if (held_ > 0)
     for (Index i = 0; i < m; ++i)
@@ -321,6 +323,7 @@ void DualActiveSet::refine(const QpProblem& p) {
   for (int i = 0; i < count; ++i) {
     const int k = id_[at(i)];
     (k < m ? y[at(k)] : z[at(k - m)]) = lambda_[at(i)];
+    if (k >= m) x[at(k - m)] = bound(i);
   }
   if (tied()) tied_multipliers(p, true, false);
 }

@@ -54,8 +54,10 @@ void HessianMetric::take(const QpProblem& p) {
       for (int e = 0; e < entries; ++e) kept[e] = {columns[e], a[columns[e]]};
     }
     few_[static_cast<std::size_t>(i)] = static_cast<char>(entries);
-    weight_[static_cast<std::size_t>(i)] = sum > 0 ? 1 / std::sqrt(sum) : 1;
+    weight_[static_cast<std::size_t>(i)] = sum > 0 ? sum : 1;
   }
+  for (Index i = 0; i < m; ++i)
+    weight_[static_cast<std::size_t>(i)] = 1 / std::sqrt(weight_[static_cast<std::size_t>(i)]);
 }
 
 bool HessianMetric::factorise(const QpProblem& p, bool inverse, double least) {
