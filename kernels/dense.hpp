@@ -44,9 +44,9 @@ struct DenseTable {
   /// the triangle is then spoiled. Divisions are products with the reciprocal.      (Golub, Van Loan
   /// 2013, 4.2)
   int (*potrf)(double* k, long ldk, int n, double* work);
-  /// How many of a (n) are not zero (NaN is not), in `columns` (limit) the places of the first `limit`;
-  /// square = sum of w a^2. Counting may stop beyond `limit`.
-  int (*entries)(int* columns, int limit, double* square, const double* a, const double* w, int n);
+  /// How many of a (n) are not zero (NaN is not), in `columns` (limit) the places of the first `limit`; beyond
+  /// `limit` it may stop counting.
+  int (*entries)(int* columns, int limit, const double* a, int n);
   /// x (n) = L^-1 x, and x = L'^-1 x. Pivots must be normal numbers: each is inverted once.
   void (*trsv)(double* x, const double* l, long ldl, int n);
   void (*trsv_transposed)(double* x, const double* l, long ldl, int n);

@@ -124,28 +124,17 @@ void gemv_transposed(double* y, const double* a, long lda, const double* x, int 
   for (; i < rows; ++i) add_rows<1>(y, a + i * lda, lda, x + i, cols);
 }
 
-// Two vectors at a time; which lanes hold entries is asked only while some are still wanted.
-int entries(int* columns, int limit, double* square, const double* a, const double* w, int n) {
-  V even = zero(), odd = zero();
+// Two vectors at a time.
+int entries(int* columns, int limit, const double* a, int n) {
   int count = 0, j = 0;
   auto note = [&](unsigned lanes, int from) __attribute__((always_inline)) {
     for (; lanes; lanes &= lanes - 1, ++count)
       if (count < limit) columns[count] = from + __builtin_ctz(lanes);
   };
-  for (; j + 2 * kLanes <= n; j += 2 * kLanes) {
-    const V x = load(a + j), y = load(a + j + kLanes);
-    even = fma(mul(x, x), load(w + j), even);
-    odd = fma(mul(y, y), load(w + j + kLanes), odd);
-    if (count > limit) continue;
-    if (const unsigned lanes = entry_lanes(x) | entry_lanes(y) << kLanes) note(lanes, j);
-  }
-  for (; j < n; j += kLanes) {
-    const Mask m = first(n - j);
-    const V x = load(a + j, m);
-    even = fma(mul(x, x), load(w + j, m), even);
-    if (count <= limit) note(entry_lanes(x), j);
-  }
-  *square = sum(add(even, odd));
+  for (; j + 2 * kLanes <= n && count <= limit; j += 2 * kLanes)
+    if (const unsigned lanes = entry_lanes(load(a + j)) | entry_lanes(load(a + j + kLanes)) << kLanes)
+      note(lanes, j);
+  for (; j < n && count <= limit; j += kLanes) note(entry_lanes(load(a + j, first(n - j))), j);
   return count;
 }
 

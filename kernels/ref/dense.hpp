@@ -32,16 +32,13 @@ void turn(T* to, long ldt, T* carry, const T* a, long lda, const T* turns, int c
 }
 
 template <class T>
-int entries(int* columns, int limit, T* square, const T* a, const T* w, int n) {
+int entries(int* columns, int limit, const T* a, int n) {
   int count = 0;
-  T s = 0;
-  for (int j = 0; j < n; ++j) {
-    s += a[j] * a[j] * w[j];
+  for (int j = 0; j < n && count <= limit; ++j) {
     if (a[j] == 0) continue;
     if (count < limit) columns[count] = j;
     ++count;
   }
-  *square = s;
   return count;
 }
 

@@ -313,20 +313,21 @@ double DualActiveSet::scores(double& least, double& off) {
   position();
   const double* at_x = value_.data() + m;
   metric_.values(value_.data(), at_x);
-  const double *weight = metric_.weight(), *diagonal = metric_.diagonal();
+  const double* diagonal = metric_.diagonal();
   double size = 0;
   for (Index j = 0; j < n; ++j) size += at_x[j] * at_x[j] * diagonal[j];
   least =
       kViolated * std::sqrt(size) + 1e-15 * std::sqrt(dense::dot(origin_.data(), origin_.data(), metric_.d));
   for (Index k = 0; k < all; ++k)
-    score_[at(k)] = std::max(low_[at(k)] - value_[at(k)], value_[at(k)] - high_[at(k)]) * weight[k];
+    score_[at(k)] = std::max(low_[at(k)] - value_[at(k)], value_[at(k)] - high_[at(k)]);
   off = 0;
   for (int i = 0; i < factor_.size(); ++i) {
     const int k = id_[at(i)];
     product_[at(i)] = value_[at(k)] - bound(i) - open_[at(i)] * lambda_[at(i)];
-    off = std::max(off, std::abs(product_[at(i)]) * weight[k]);
+    off = std::max(off, product_[at(i)] * product_[at(i)] / square_[at(i)]);
     score_[at(k)] = 0;
   }
+  off = std::sqrt(off);
   for (int t = 0; t < ties_.count(); ++t) score_[at(ties_.constraint(t))] = 0;
   if (ignored_)
     for (Index k = 0; k < all; ++k)
@@ -335,10 +336,11 @@ double DualActiveSet::scores(double& least, double& off) {
     for (Index i = 0; i < m; ++i)
       if (std::abs(state_[at(i)]) == 3) {
         const double inside = state_[at(i)] > 0 ? high_[at(i)] - value_[at(i)] : value_[at(i)] - low_[at(i)];
-        score_[at(i)] = (l2_[at(i)] > 0 ? std::abs(inside) : inside) * weight[i];
+        score_[at(i)] = l2_[at(i)] > 0 ? std::abs(inside) : inside;
       }
   double worst = 0;
-  for (Index k = 0; k < all; ++k) worst = std::max(worst, score_[at(k)]);
+  for (Index k = 0; k < all; ++k)
+    if (score_[at(k)] > 0) worst = std::max(worst, score_[at(k)] *= metric_.weight(static_cast<int>(k)));
   return worst;
 }
 
@@ -391,7 +393,7 @@ DualActiveSet::End DualActiveSet::iterate(int max_pivots, const std::function<bo
                              dense::dot(product_.data(), lambda_.data(), factor_.size());
         const int state = state_[at(k)];
         if (state != 0 && std::abs(state) != 3) continue;
-        const double room = 0.01 * candidates_[c].score / metric_.weight()[k];
+        const double room = 0.01 * candidates_[c].score / metric_.weight(k);
         if (state == 0 && value >= low_[at(k)] - room && value <= high_[at(k)] + room) continue;
         if (state == 3 && value >= high_[at(k)] - room && l2_[at(k)] == 0) continue;
         if (state == -3 && value <= low_[at(k)] + room && l2_[at(k)] == 0) continue;

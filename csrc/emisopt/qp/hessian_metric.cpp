@@ -19,6 +19,7 @@ HessianMetric::HessianMetric(int max_variables, int max_rows) : table_(kernels::
   block_.resize(nn * kBlock);
   diagonal_.resize(nn);
   copy_.resize(nn);
+  share_.resize(nn);
   offset_.resize(mm + nn);
   weight_.resize(mm + nn);
   work_.resize(static_cast<std::size_t>(kernels::dense_work(max_variables)));
@@ -32,40 +33,60 @@ void HessianMetric::take(const QpProblem& p) {
   n = p.hessian.rows;
   m = p.rows.rows;
   rows_ = p.rows;
-  double* share = copy_.data();  // 1 / H_jj
-  for (Index j = 0; j < n; ++j) {
-    const double h = p.hessian(j, j);
-    diagonal_[static_cast<std::size_t>(j)] = h;
-    share[j] = 1 / h;
-    weight_[static_cast<std::size_t>(m + j)] = std::sqrt(h);
-  }
+  for (Index j = 0; j < n; ++j) diagonal_[static_cast<std::size_t>(j)] = p.hessian(j, j);
+  for (Index j = 0; j < n; ++j) share_[static_cast<std::size_t>(j)] = 1 / diagonal_[static_cast<std::size_t>(j)];
+  std::fill_n(weight_.begin(), m + n, 0.0);
   dense_.clear();
   int columns[kFew];
   for (Index i = 0; i < m; ++i) {
     const double* a = rows_.row(i);
-    double sum = 0;
-    const int entries =
-        std::min(table_.entries(columns, kFew, &sum, a, share, static_cast<int>(n)), kFew + 1);
+    const int entries = std::min(table_.entries(columns, kFew, a, static_cast<int>(n)), kFew + 1);
     if (entries > kFew) {
       if (dense_.empty() || dense_.back().first + dense_.back().count != i) dense_.push_back({i, 0});
       ++dense_.back().count;
+      // Row by row the rest streams in; the products later ask for eight rows at a time, which does not.
+      for (Index j = 0; j < n; j += 8) __builtin_prefetch(a + j);
     } else {
       Entry* kept = entries_.data() + i * kFew;
       for (int e = 0; e < entries; ++e) kept[e] = {columns[e], a[columns[e]]};
     }
     few_[static_cast<std::size_t>(i)] = static_cast<char>(entries);
-    weight_[static_cast<std::size_t>(i)] = sum > 0 ? sum : 1;
   }
-  for (Index i = 0; i < m; ++i)
-    weight_[static_cast<std::size_t>(i)] = 1 / std::sqrt(weight_[static_cast<std::size_t>(i)]);
+}
+
+double HessianMetric::weigh(int k) {
+  double sum = 0;
+  if (k >= m) {
+    sum = share_[static_cast<std::size_t>(k - m)];
+  } else if (entries(k) > kFew) {
+    const double *a = rows_.row(k), *w = share_.data();
+    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    Index j = 0;
+    for (; j + 4 <= n; j += 4) {
+      s0 += a[j] * a[j] * w[j];
+      s1 += a[j + 1] * a[j + 1] * w[j + 1];
+      s2 += a[j + 2] * a[j + 2] * w[j + 2];
+      s3 += a[j + 3] * a[j + 3] * w[j + 3];
+    }
+    for (; j < n; ++j) s0 += a[j] * a[j] * w[j];
+    sum = (s0 + s1) + (s2 + s3);
+  } else {
+    const Entry* e = entry(k);
+    for (int l = 0; l < entries(k); ++l)
+      sum += e[l].value * e[l].value * share_[static_cast<std::size_t>(e[l].column)];
+  }
+  return weight_[static_cast<std::size_t>(k)] = sum > 0 ? 1 / std::sqrt(sum) : 1;
 }
 
 bool HessianMetric::factorise(const QpProblem& p, bool inverse, double least) {
   ties_ = nullptr;
   d = n;
   stride_ = d + (d % 64 == 0 ? 8 : 0);
-  for (Index j = 0; j < n; ++j)  // the whole row: potrf may read around the diagonal
-    std::copy_n(p.hessian.row(j), n, factor_.data() + j * stride_);
+  // whole rows: potrf may read around the diagonal
+  if (p.hessian.stride == stride_)
+    std::copy_n(p.hessian.row(0), (n - 1) * stride_ + n, factor_.data());
+  else
+    for (Index j = 0; j < n; ++j) std::copy_n(p.hessian.row(j), n, factor_.data() + j * stride_);
   std::copy_n(diagonal_.begin(), n, copy_.begin());
   return finish(inverse, least);
 }

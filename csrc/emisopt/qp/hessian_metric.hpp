@@ -55,11 +55,15 @@ class HessianMetric {
   int entries(int k) const { return few_[static_cast<std::size_t>(k)]; }
   const Entry* entry(int k) const { return entries_.data() + static_cast<Index>(k) * kFew; }
   /// 1 / sqrt(sum a_j^2 / H_jj): with it, violations of different rows can be compared.
-  const double* weight() const { return weight_.data(); }
+  double weight(int k) {
+    const double known = weight_[static_cast<std::size_t>(k)];
+    return known > 0 ? known : weigh(k);
+  }
   const double* diagonal() const { return diagonal_.data(); }
 
  private:
   bool finish(bool inverse, double least);
+  double weigh(int k);
 
   const kernels::DenseTable& table_;
   ConstView rows_;
@@ -69,6 +73,7 @@ class HessianMetric {
   std::vector<double> factor_, inverse_, built_, diagonal_, weight_, work_, block_;
   mutable std::vector<double> copy_;
   std::vector<double> offset_;  // (m + n)
+  std::vector<double> share_;   // 1 / H_jj
   std::vector<char> ready_;     // (m + n) row() is there
   std::vector<char> few_;       // (m) entries: 0..kFew; kFew + 1: dense
   std::vector<Entry> entries_;  // (m, kFew)
