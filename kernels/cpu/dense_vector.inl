@@ -124,17 +124,20 @@ void gemv_transposed(double* y, const double* a, long lda, const double* x, int 
   for (; i < rows; ++i) add_rows<1>(y, a + i * lda, lda, x + i, cols);
 }
 
-// Two vectors at a time.
+// A word of lanes at a time: where entries lie differs from row to row, and no branch should depend on it.
 int entries(int* columns, int limit, const double* a, int n) {
-  int count = 0, j = 0;
-  auto note = [&](unsigned lanes, int from) __attribute__((always_inline)) {
-    for (; lanes; lanes &= lanes - 1, ++count)
-      if (count < limit) columns[count] = from + __builtin_ctz(lanes);
-  };
-  for (; j + 2 * kLanes <= n && count <= limit; j += 2 * kLanes)
-    if (const unsigned lanes = entry_lanes(load(a + j)) | entry_lanes(load(a + j + kLanes)) << kLanes)
-      note(lanes, j);
-  for (; j < n && count <= limit; j += kLanes) note(entry_lanes(load(a + j, first(n - j))), j);
+  int count = 0;
+  for (int from = 0; from < n && count <= limit; from += 64) {
+    unsigned long long lanes = 0;
+    const int end = least(64, n - from);
+    int j = 0;
+    for (; j + kLanes <= end; j += kLanes)
+      lanes |= static_cast<unsigned long long>(entry_lanes(load(a + from + j))) << j;
+    if (j < end)
+      lanes |= static_cast<unsigned long long>(entry_lanes(load(a + from + j, first(end - j)))) << j;
+    for (; lanes && count <= limit; lanes &= lanes - 1, ++count)
+      if (count < limit) columns[count] = from + __builtin_ctzll(lanes);
+  }
   return count;
 }
 

@@ -16,7 +16,6 @@ constexpr double kClear = 100;      // times the error of members: certainly vio
 constexpr double kViolated = 1e-13;   // relative to x in the metric of diag(H)
 constexpr double kDoubtful = 1e4;     // up to so many times that, a contradiction may be rounding
 constexpr double kWorthwhile = 0.2;   // candidates are at least this share of the worst violation
-constexpr Index kInverseOrder = 48;   // up to this order L^-1 pays in a cold start
 constexpr int kIdle = 60;  // steps of length zero in a row: cycling
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
@@ -43,14 +42,14 @@ DualActiveSet::DualActiveSet(int max_variables, int max_rows)
     v->resize(w + 1);
 }
 
-bool DualActiveSet::load(const QpProblem& p, bool cold) {
+bool DualActiveSet::load(const QpProblem& p) {
   factor_.clear();
   ties_.clear(0);
   std::fill(state_.begin(), state_.end(), 0);
   const Index n = p.hessian.rows;
   stride_ = n + (n % 64 == 0 ? 8 : 0);
   metric_.take(p);
-  return metric_.factorise(p, cold && n <= kInverseOrder, kDefinite);
+  return metric_.factorise(p, kDefinite);
 }
 
 // Range of the multiplier of k in the set. Upper side: positive.

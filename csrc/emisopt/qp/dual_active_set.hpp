@@ -28,7 +28,7 @@ class DualActiveSet {
   enum class End { converged, infeasible, pivots, stopped };
 
   /// The matrices of `p`: factorised here. False: H is not positive definite enough for a dual method.
-  bool load(const QpProblem& p, bool cold);
+  bool load(const QpProblem& p);
   /// After load(): transforms every row, so that feedback() need not.
   void prebuild() { metric_.build_all(); }
 

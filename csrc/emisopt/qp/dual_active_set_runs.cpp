@@ -10,6 +10,7 @@ namespace emisopt::detail {
 namespace {
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr int kOneByOne = 12;        // members up to which a set is opened by joining, with the same code
 constexpr int kRounds = 6;           // of letting ties go
 constexpr int kMany = 1;       // ties that contradict: more, and the load has jumped
 constexpr int kWorthTying = 16;  // ties are at least one in so many of the variables, and a third of the set
@@ -91,6 +92,20 @@ void DualActiveSet::open_set(std::span<const double> y0, std::span<const double>
   for (Index j = 0; j < n; ++j) enter(static_cast<int>(m + j), z0.empty() ? 0 : z0[at(j)]);
 
   metric_.build(id_.data(), count);
+  if (count <= kOneByOne) {
+    factor_.clear();
+    for (int i = 0; i < count; ++i) {
+      const int k = id_[at(i)];
+      const double *row = metric_.row(k), square = dense::dot(row, row, d), open = open_[at(i)];
+      products(row, product_.data());
+      const double rest = remainder(row, square);
+      if (open > 0 ? factor_.join(std::max(rest, 0.0) + open) : rest > kDependent * square && factor_.join(rest))
+        push(k, lambda_[at(i)], open > 0, square);
+      else
+        state_[at(k)] = 0;  // it may come back by itself, if it is violated then
+    }
+    return;
+  }
   for (int i = 0; i < count; ++i) {
     slot_[at(i)] = i;
     std::copy_n(metric_.row(id_[at(i)]), d, members_.data() + i * stride_);
@@ -104,7 +119,7 @@ void DualActiveSet::open_set(std::span<const double> y0, std::span<const double>
     }
     const int bad = factor_.seal(kDependent);
     if (bad < 0) break;
-    state_[at(id_[at(bad)])] = 0;  // it may come back by itself, if it is violated then
+    state_[at(id_[at(bad)])] = 0;
     --count;
     for (int i = bad; i < count; ++i) {
       const auto to = at(i), from = at(i + 1);

@@ -9,6 +9,8 @@
 namespace emisopt::detail {
 namespace {
 constexpr int kBlock = 32;  // rows transformed together
+constexpr int kSmall = 32;           // order up to which the plainest way is the fastest
+constexpr Index kInverseOrder = 64;  // up to here L^-1 is made when a row is asked for: products do not wait
 }
 
 HessianMetric::HessianMetric(int max_variables, int max_rows) : table_(kernels::dense_table()) {
@@ -78,7 +80,7 @@ double HessianMetric::weigh(int k) {
   return weight_[static_cast<std::size_t>(k)] = sum > 0 ? 1 / std::sqrt(sum) : 1;
 }
 
-bool HessianMetric::factorise(const QpProblem& p, bool inverse, double least) {
+bool HessianMetric::factorise(const QpProblem& p, double least) {
   ties_ = nullptr;
   d = n;
   stride_ = d + (d % 64 == 0 ? 8 : 0);
@@ -88,7 +90,7 @@ bool HessianMetric::factorise(const QpProblem& p, bool inverse, double least) {
   else
     for (Index j = 0; j < n; ++j) std::copy_n(p.hessian.row(j), n, factor_.data() + j * stride_);
   std::copy_n(diagonal_.begin(), n, copy_.begin());
-  return finish(inverse, least);
+  return finish(least);
 }
 
 // Z'HZ: rows of a group are added up first, then the columns, up to the diagonal.
@@ -116,26 +118,52 @@ bool HessianMetric::factorise(const QpProblem& p, const Ties& ties, double least
     }
     copy_[static_cast<std::size_t>(g)] = to[g];
   }
-  return finish(false, least);
+  return finish(least);
 }
 
 // copy_: the diagonal
-bool HessianMetric::finish(bool inverse, double least) {
+bool HessianMetric::finish(double least) {
   const auto size = static_cast<int>(d);
   std::fill_n(ready_.begin(), m + n, 0);
-  if (table_.potrf(factor_.data(), stride_, size, work_.data()) >= 0) return false;
-  for (Index j = 0; j < d; ++j) {
-    const double pivot = factor_[static_cast<std::size_t>(j * stride_ + j)];
-    if (!(pivot * pivot > least * copy_[static_cast<std::size_t>(j)])) return false;
+  inverse_ready_ = false;
+  double* l = factor_.data();
+  if (size > kSmall) {
+    if (table_.potrf(l, stride_, size, work_.data()) >= 0) return false;
+    for (Index j = 0; j < d; ++j) {
+      const double pivot = l[j * stride_ + j];
+      if (!(pivot * pivot > least * copy_[static_cast<std::size_t>(j)])) return false;
+    }
+    return true;
   }
-
-  inverse_ready_ = inverse;
-  if (inverse) {
-    std::fill_n(inverse_.begin(), d * stride_, 0.0);
-    for (Index j = 0; j < d; ++j) inverse_[static_cast<std::size_t>(j * stride_ + j)] = 1;
-    table_.trsm(inverse_.data(), stride_, factor_.data(), stride_, size, size);
+  // Column by column, from the products that all else here is made of: called once in a while, other code
+  // would cost more to fetch than it saves.
+  double* column = block_.data();
+  for (int j = 0; j < size; ++j) {
+    double* row = l + j * stride_;
+    table_.gemv(column, row, stride_, row, size - j, j);
+    const double pivot = row[j] - column[0];
+    if (!(pivot > least * copy_[static_cast<std::size_t>(j)]) || !(pivot < HUGE_VAL)) return false;
+    const double root = std::sqrt(pivot), share = 1 / root;
+    for (int i = j + 1; i < size; ++i) l[i * stride_ + j] = (l[i * stride_ + j] - column[i - j]) * share;
+    row[j] = root;
   }
+  invert();
   return true;
+}
+
+void HessianMetric::invert() {
+  const auto size = static_cast<int>(d);
+  double* inverse = inverse_.data();
+  for (int j = 0; j < size; ++j) {
+    const double* row = factor_.data() + j * stride_;
+    double* to = inverse + j * stride_;
+    const double share = 1 / row[j];
+    std::fill_n(to, size, 0.0);
+    table_.gemv_transposed(to, inverse, stride_, row, j, j);
+    for (int i = 0; i < j; ++i) to[i] *= -share;
+    to[j] = share;
+  }
+  inverse_ready_ = true;
 }
 
 void HessianMetric::build_all() {
@@ -228,6 +256,7 @@ void HessianMetric::spread(double* dense, int k) const {
 }
 
 void HessianMetric::build(const int* list, int count) {
+  if (count > 0 && !inverse_ready_ && d <= kInverseOrder) invert();
   int wanted[kBlock], some = 0;
   const auto flush = [&] {
     if (some == 1) {
@@ -249,20 +278,26 @@ void HessianMetric::build(const int* list, int count) {
     ready_[static_cast<std::size_t>(k)] = 1;
     double* out = built_.data() + k * stride_;
     if (ties_) offset_[static_cast<std::size_t>(k)] = value(k, ties_->offsets());
-    const int entries = k < m ? few_[static_cast<std::size_t>(k)] : 1;
     if (!inverse_ready_) {
       spread(out, k);
       wanted[some++] = k;
       if (some == kBlock) flush();
-    } else if (entries <= kFew) {  // some columns of L^-1
-      const Entry bound{k < m ? 0 : static_cast<int>(k - m), 1};
-      const Entry* e = k < m ? entries_.data() + static_cast<Index>(k) * kFew : &bound;
-      std::fill_n(out, n, 0.0);
-      for (int l = 0; l < entries; ++l)
-        for (Index i = e[l].column; i < n; ++i)
-          out[i] += e[l].value * inverse_[static_cast<std::size_t>(i * stride_ + e[l].column)];
-    } else {
-      table_.gemv(out, inverse_.data(), stride_, rows_.row(k), static_cast<int>(n), static_cast<int>(n));
+    } else if (k < m && entries(k) > kFew) {
+      const double* a = rows_.row(k);
+      if (ties_) ties_->gather(copy_.data(), a);
+      const auto size = static_cast<int>(d);
+      table_.gemv(out, inverse_.data(), stride_, ties_ ? copy_.data() : a, size, size);
+    } else {  // some columns of L^-1
+      const Entry bound{static_cast<int>(k - m), 1};
+      const Entry* e = k < m ? entry(k) : &bound;
+      std::fill_n(out, d, 0.0);
+      for (int l = 0; l < (k < m ? entries(k) : 1); ++l) {
+        const int column = ties_ ? ties_->group(e[l].column) : e[l].column;
+        if (column < 0) continue;
+        const double value = ties_ ? ties_->scale(e[l].column) * e[l].value : e[l].value;
+        for (Index i = column; i < d; ++i)
+          out[i] += value * inverse_[static_cast<std::size_t>(i * stride_ + column)];
+      }
     }
   }
   flush();

@@ -23,9 +23,8 @@ class HessianMetric {
   /// Takes the matrices of `p`, whose memory must stay until the last call about them.
   void take(const QpProblem& p);
   /// After take(): factorises H. False when it is not positive definite to working precision (`least`:
-  /// smallest pivot against its diagonal entry). `inverse`: also keep L^-1, which pays when many rows are asked
-  /// for one by one.
-  bool factorise(const QpProblem& p, bool inverse, double least);
+  /// smallest pivot against its diagonal entry).
+  bool factorise(const QpProblem& p, double least);
   /// The same for Z'HZ, x = Z v + x0: all that follows is about v then, but for x, force and values. `ties` must
   /// stay as they are.
   bool factorise(const QpProblem& p, const Ties& ties, double least);
@@ -62,7 +61,8 @@ class HessianMetric {
   const double* diagonal() const { return diagonal_.data(); }
 
  private:
-  bool finish(bool inverse, double least);
+  bool finish(double least);
+  void invert();  // L^-1
   double weigh(int k);
 
   const kernels::DenseTable& table_;
