@@ -10,7 +10,8 @@ namespace emisopt::detail {
 namespace {
 constexpr int kBlock = 32;  // rows transformed together
 constexpr int kSmall = 32;           // order up to which the plainest way is the fastest
-constexpr Index kInverseOrder = 64;  // up to here L^-1 is made when a row is asked for: products do not wait
+constexpr Index kInverseOrder = 64;  // up to here L^-1 is made once kAsked rows were: products do not wait
+constexpr int kAsked = 4;
 }
 
 HessianMetric::HessianMetric(int max_variables, int max_rows) : table_(kernels::dense_table()) {
@@ -126,6 +127,7 @@ bool HessianMetric::finish(double least) {
   const auto size = static_cast<int>(d);
   std::fill_n(ready_.begin(), m + n, 0);
   inverse_ready_ = false;
+  asked_ = 0;
   double* l = factor_.data();
   if (size > kSmall) {
     if (table_.potrf(l, stride_, size, work_.data()) >= 0) return false;
@@ -256,7 +258,8 @@ void HessianMetric::spread(double* dense, int k) const {
 }
 
 void HessianMetric::build(const int* list, int count) {
-  if (count > 0 && !inverse_ready_ && d <= kInverseOrder) invert();
+  asked_ += count;
+  if (asked_ > kAsked && !inverse_ready_ && d <= kInverseOrder) invert();
   int wanted[kBlock], some = 0;
   const auto flush = [&] {
     if (some == 1) {

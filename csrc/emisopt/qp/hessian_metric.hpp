@@ -70,6 +70,7 @@ class HessianMetric {
   const Ties* ties_ = nullptr;
   long stride_ = 0;
   bool inverse_ready_ = false;
+  int asked_ = 0;  // rows, since factorise()
   std::vector<double> factor_, inverse_, built_, diagonal_, weight_, work_, block_;
   mutable std::vector<double> copy_;
   std::vector<double> offset_;  // (m + n)
