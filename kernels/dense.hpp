@@ -44,8 +44,8 @@ struct DenseTable {
   /// the triangle is then spoiled. Divisions are products with the reciprocal.      (Golub, Van Loan
   /// 2013, 4.2)
   int (*potrf)(double* k, long ldk, int n, double* work);
-  /// How many of a (n) are not zero (NaN is not), in `columns` (limit) the places of the first `limit`; beyond
-  /// `limit` it may stop counting.
+  /// How many of a (n) are not zero (NaN is not), in `columns` (limit) the places of the first `limit`;
+  /// beyond `limit` it may stop counting.
   int (*entries)(int* columns, int limit, const double* a, int n);
   /// x (n) = L^-1 x, and x = L'^-1 x. Pivots must be normal numbers: each is inverted once.
   void (*trsv)(double* x, const double* l, long ldl, int n);

@@ -10,13 +10,13 @@ namespace emisopt::detail {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kCancelled = 1e-6;   // rest of a square below which its digits are asked for
-constexpr double kTidy = 0.05;      // of what counts as violated: the answer's members are that near
-constexpr double kClear = 100;      // times the error of members: certainly violated
-constexpr double kViolated = 1e-13;   // relative to x in the metric of diag(H)
-constexpr double kDoubtful = 1e4;     // up to so many times that, a contradiction may be rounding
-constexpr double kWorthwhile = 0.2;   // candidates are at least this share of the worst violation
-constexpr int kIdle = 60;  // steps of length zero in a row: cycling
+constexpr double kCancelled = 1e-6;  // rest of a square below which its digits are asked for
+constexpr double kTidy = 0.05;       // of what counts as violated: the answer's members are that near
+constexpr double kClear = 100;       // times the error of members: certainly violated
+constexpr double kViolated = 1e-13;  // relative to x in the metric of diag(H)
+constexpr double kDoubtful = 1e4;    // up to so many times that, a contradiction may be rounding
+constexpr double kWorthwhile = 0.2;  // candidates are at least this share of the worst violation
+constexpr int kIdle = 60;            // steps of length zero in a row: cycling
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -305,8 +305,8 @@ void DualActiveSet::position() {
   metric_.expand(at_x, v);
 }
 
-// Scores of all constraints at the present multipliers; returns the worst. least: what counts as violated; off:
-// the worst of the members, which solve() leaves near their bounds as its rounding has it.
+// Scores of all constraints at the present multipliers; returns the worst. least: what counts as violated;
+// off: the worst of the members, which solve() leaves near their bounds as its rounding has it.
 double DualActiveSet::scores(double& least, double& off) {
   const Index n = metric_.n, m = metric_.m, all = m + n;
   position();

@@ -35,11 +35,11 @@ class DualActiveSet {
   /// Solves `p`, whose matrices were loaded, from the working set that (y, z) names; empty: from none.
   End run(const QpProblem& p, std::span<const double> y, std::span<const double> z, int max_pivots,
           const std::function<bool()>* stop);
-  /// From the multipliers of a similar problem, without load(): bounds and rows of two entries that bound there
-  /// are held as equalities (ties.hpp), what is left is solved, and those whose multiplier says that they should
-  /// not bind are let go, until none does: a primal method whose steps are solved problems, so the objective
-  /// falls. Where ties leave no feasible point, the proof's multipliers say which to let go. False: no answer this way; a start for run() is in
-  /// start_y, start_z.
+  /// From the multipliers of a similar problem, without load(): bounds and rows of two entries that bound
+  /// there are held as equalities (ties.hpp), what is left is solved, and those whose multiplier says that
+  /// they should not bind are let go, until none does: a primal method whose steps are solved problems, so
+  /// the objective falls. Where ties leave no feasible point, the proof's multipliers say which to let go.
+  /// False: no answer this way; a start for run() is in start_y, start_z.
   bool run_tied(const QpProblem& p, std::span<const double> y, std::span<const double> z, int max_pivots,
                 const std::function<bool()>* stop, End& end);
   /// The same from the working set and factor that the last run() or feedback() left.
@@ -69,15 +69,15 @@ class DualActiveSet {
 
   void take_bounds(const QpProblem& p);
   void start(const QpProblem& p);  // u0 from g and what is held at its weight
-  int tie();  // of what start_y, start_z name; returns how many
+  int tie();                       // of what start_y, start_z name; returns how many
   /// From y, z of the others; `force` without the objective's: for a proof. Returns how many have the wrong
   /// sign. release: those become 0 in start_y, start_z, and so do they in y, z.
   int tied_multipliers(const QpProblem& p, bool objective, bool release);
   void open_set(std::span<const double> y, std::span<const double> z);
   End iterate(int max_pivots, const std::function<bool()>* stop);
-  int scan();        // fills candidates_
+  int scan();  // fills candidates_
   double scores(double& least, double& off);
-  bool settle();     // y of the set to its minimiser; false: out of pivots
+  bool settle();                 // y of the set to its minimiser; false: out of pivots
   bool join(int k, bool known);  // false: infeasible, multipliers in y, z. known: product_ is its products
   /// The members' share of a row m (d) with products product_: its combination in factor_. Returns the square
   /// of what is new.
@@ -90,7 +90,7 @@ class DualActiveSet {
   void ranges(int k, bool beyond, int side, double& low, double& high) const;
   void products(const double* m, double* out);  // with the members, in their order
   void position();                              // x from the multipliers
-  void multipliers(bool positioned = false);  // y, z and x
+  void multipliers(bool positioned = false);    // y, z and x
   double bound(int i) const;
   bool soft(int k) const { return k < metric_.m && l1_[static_cast<std::size_t>(k)] < HUGE_VAL; }
 
@@ -106,11 +106,11 @@ class DualActiveSet {
   std::vector<double> l1_, l2_;                     // (m)
   // 0: out; +-1: in the set, at upper or lower side; +-2: in the set, slack open; +-3: held at +-l1, not in
   // it; 4: out, and not asked again; 5: tied
-  std::vector<signed char> state_;        // (m + n)
-  std::vector<signed char> side_;         // of each tie: 1 upper, -1 lower
+  std::vector<signed char> state_;                       // (m + n)
+  std::vector<signed char> side_;                        // of each tie: 1 upper, -1 lower
   std::vector<double> origin_, u_, tmp_, tied_, floor_;  // (n)
-  std::vector<double> members_;           // (capacity, stride)
-  std::vector<int> id_, slot_;            // (capacity)
+  std::vector<double> members_;                          // (capacity, stride)
+  std::vector<int> id_, slot_;                           // (capacity)
   std::vector<double> lambda_, target_, right_, least_, most_, open_, square_, product_, scattered_;
   Candidate candidates_[kCandidates];
 };

@@ -10,9 +10,9 @@ namespace emisopt::detail {
 namespace {
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr int kOneByOne = 12;        // members up to which a set is opened by joining, with the same code
-constexpr int kRounds = 6;           // of letting ties go
-constexpr int kMany = 1;       // ties that contradict: more, and the load has jumped
+constexpr int kOneByOne = 12;    // members up to which a set is opened by joining, with the same code
+constexpr int kRounds = 6;       // of letting ties go
+constexpr int kMany = 1;         // ties that contradict: more, and the load has jumped
 constexpr int kWorthTying = 16;  // ties are at least one in so many of the variables, and a third of the set
 }  // namespace
 
@@ -99,7 +99,8 @@ void DualActiveSet::open_set(std::span<const double> y0, std::span<const double>
       const double *row = metric_.row(k), square = dense::dot(row, row, d), open = open_[at(i)];
       products(row, product_.data());
       const double rest = remainder(row, square);
-      if (open > 0 ? factor_.join(std::max(rest, 0.0) + open) : rest > kDependent * square && factor_.join(rest))
+      if (open > 0 ? factor_.join(std::max(rest, 0.0) + open)
+                   : rest > kDependent * square && factor_.join(rest))
         push(k, lambda_[at(i)], open > 0, square);
       else
         state_[at(k)] = 0;  // it may come back by itself, if it is violated then
@@ -238,7 +239,8 @@ bool DualActiveSet::run_tied(const QpProblem& p, std::span<const double> y0, std
       take_z(z0);
       break;
     }
-    if (end == End::infeasible) {  // y, z are the proof; the multipliers that it stopped at stand with the set
+    if (end ==
+        End::infeasible) {  // y, z are the proof; the multipliers that it stopped at stand with the set
       multipliers(true);
       for (int t = 0; t < ties_.count(); ++t) {
         const int k = ties_.constraint(t);

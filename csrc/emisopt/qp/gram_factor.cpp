@@ -1,7 +1,7 @@
-// With G = L L' and T = L^-1: a member that joins adds the row (-(T g)' T, 1) / pivot. One that leaves takes its
-// column out of T; rotations of neighbouring rows that bring that column down to the last row, which goes with
-// it, leave T triangular (Gill, Golub, Murray, Saunders 1974, on the inverse). A changed diagonal entry is
-// a rotation of every row with one more.
+// With G = L L' and T = L^-1: a member that joins adds the row (-(T g)' T, 1) / pivot. One that leaves takes
+// its column out of T; rotations of neighbouring rows that bring that column down to the last row, which goes
+// with it, leave T triangular (Gill, Golub, Murray, Saunders 1974, on the inverse). A changed diagonal entry
+// is a rotation of every row with one more.
 #include "emisopt/qp/gram_factor.hpp"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace emisopt::detail {
 namespace {
-constexpr int kStrip = 32;        // rows of T taken together, up to the last one's diagonal
+constexpr int kStrip = 32;           // rows of T taken together, up to the last one's diagonal
 constexpr double kSingular = 1e-14;  // of 1: what must be left of a square that falls
 }  // namespace
 
@@ -53,7 +53,8 @@ double GramFactor::share(const double* g) {
 double GramFactor::add_share(const double* g) {
   gather(joined_.data(), g, 0);
   spread(carry_.data(), joined_.data());
-  for (int i = 0; i < size_; ++i) combination_[static_cast<std::size_t>(i)] += carry_[static_cast<std::size_t>(i)];
+  for (int i = 0; i < size_; ++i)
+    combination_[static_cast<std::size_t>(i)] += carry_[static_cast<std::size_t>(i)];
   return dense::dot(joined_.data(), joined_.data(), size_);
 }
 
@@ -138,7 +139,8 @@ void GramFactor::raise(int member, double amount) {
     before = after;
   }
   std::fill_n(carry_.begin(), size_, 0.0);
-  table_.turn(row(member), stride_, carry_.data(), row(member), stride_, turns_.data(), size_ - member, size_);
+  table_.turn(row(member), stride_, carry_.data(), row(member), stride_, turns_.data(), size_ - member,
+              size_);
 }
 
 bool GramFactor::lower(int member, double amount) {
@@ -148,7 +150,8 @@ bool GramFactor::lower(int member, double amount) {
   const double left = 1 - amount * dense::dot(column, column, size_);
   if (!(left > kSingular)) return false;
   stale(0);
-  // G^-1 + u u', u = sqrt(amount / left) G^-1 e_member: one more row of T, turned into the others from the end
+  // G^-1 + u u', u = sqrt(amount / left) G^-1 e_member: one more row of T, turned into the others from the
+  // end
   double* carry = carry_.data();
   spread(carry, column);
   const double scale = std::sqrt(amount / left);

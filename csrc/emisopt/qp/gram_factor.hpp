@@ -8,9 +8,9 @@
 
 namespace emisopt::detail {
 
-/// T' T = G^-1, T lower triangular, of members 0 .. size-1 in order of joining. With T instead of the factor of
-/// G itself a solve is two products, which do not wait for one division after the other, and a member leaves by
-/// rotations of rows. Nothing allocates after construction.
+/// T' T = G^-1, T lower triangular, of members 0 .. size-1 in order of joining. With T instead of the factor
+/// of G itself a solve is two products, which do not wait for one division after the other, and a member
+/// leaves by rotations of rows. Nothing allocates after construction.
 class GramFactor {
  public:
   explicit GramFactor(int capacity);
@@ -38,8 +38,8 @@ class GramFactor {
   void drop(int member);
   void raise(int member, double amount);  // its square grows
   bool lower(int member, double amount);  // ... or falls; false, and nothing changed: it would be dependent
-  /// x (size) = G^-1 right. T right is kept from the last call where stale(i) has not said that `right` changed
-  /// from i on; what happens to T is taken into account here.
+  /// x (size) = G^-1 right. T right is kept from the last call where stale(i) has not said that `right`
+  /// changed from i on; what happens to T is taken into account here.
   void solve(double* x, const double* right);
   void stale(int from) { ahead_ = from < ahead_ ? from : ahead_; }
   /// The same in place, nothing kept.

@@ -8,11 +8,11 @@
 
 namespace emisopt::detail {
 namespace {
-constexpr int kBlock = 32;  // rows transformed together
+constexpr int kBlock = 32;           // rows transformed together
 constexpr int kSmall = 32;           // order up to which the plainest way is the fastest
 constexpr Index kInverseOrder = 64;  // up to here L^-1 is made once kAsked rows were: products do not wait
 constexpr int kAsked = 4;
-}
+}  // namespace
 
 HessianMetric::HessianMetric(int max_variables, int max_rows) : table_(kernels::dense_table()) {
   const auto nn = static_cast<std::size_t>(max_variables), mm = static_cast<std::size_t>(max_rows);
@@ -37,7 +37,8 @@ void HessianMetric::take(const QpProblem& p) {
   m = p.rows.rows;
   rows_ = p.rows;
   for (Index j = 0; j < n; ++j) diagonal_[static_cast<std::size_t>(j)] = p.hessian(j, j);
-  for (Index j = 0; j < n; ++j) share_[static_cast<std::size_t>(j)] = 1 / diagonal_[static_cast<std::size_t>(j)];
+  for (Index j = 0; j < n; ++j)
+    share_[static_cast<std::size_t>(j)] = 1 / diagonal_[static_cast<std::size_t>(j)];
   std::fill_n(weight_.begin(), m + n, 0.0);
   dense_.clear();
   int columns[kFew];

@@ -25,8 +25,8 @@ class HessianMetric {
   /// After take(): factorises H. False when it is not positive definite to working precision (`least`:
   /// smallest pivot against its diagonal entry).
   bool factorise(const QpProblem& p, double least);
-  /// The same for Z'HZ, x = Z v + x0: all that follows is about v then, but for x, force and values. `ties` must
-  /// stay as they are.
+  /// The same for Z'HZ, x = Z v + x0: all that follows is about v then, but for x, force and values. `ties`
+  /// must stay as they are.
   bool factorise(const QpProblem& p, const Ties& ties, double least);
   /// The same matrices at (perhaps) another place in memory.
   void moved(const QpProblem& p) { rows_ = p.rows; }

@@ -15,7 +15,7 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kClean = 1e-3;  // of the tolerance: no refinement is worth its time
+constexpr double kClean = 3e-4;          // of the tolerance: no refinement is worth its time
 constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
 constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
@@ -246,8 +246,8 @@ bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End e
     return result.status == QpStatus::infeasible;
   }
   result.status = end == End::stopped ? QpStatus::stopped : QpStatus::max_iterations;
-  // Weights of slacks far above the gradient cost digits: one refinement is made while some can be had cheaply,
-  // more only where the answer would fail.
+  // Weights of slacks far above the gradient cost digits: one refinement is made while some can be had
+  // cheaply, more only where the answer would fail.
   take(p);
   for (int k = 0; k < 3 && end == End::converged && dual.binds() &&
                   !(result.residual.worst() <= (k == 0 ? kClean : 1) * options.tolerance);

@@ -227,8 +227,8 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
   return r;
 }
 
-// An upper bound of exact() from products with H and the rows alone: every size is replaced by a smaller one, by
-// the cheapest first and only where that says more than `little` by one that costs more.
+// An upper bound of exact() from products with H and the rows alone: every size is replaced by a smaller one,
+// by the cheapest first and only where that says more than `little` by one that costs more.
 QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const double> y,
                  std::span<const double> z, std::span<double> memory, double little) {
   const Index n = p.hessian.rows, m = p.rows.rows;
@@ -302,8 +302,7 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
   }
   for (Index i = 0, end; i < m; i = end + 1) {  // rows that push, neighbours together
     for (end = i; end < m && y[static_cast<std::size_t>(end)] != 0;) ++end;
-    if (end > i)
-      dense::add_transposed(force, {p.rows.row(i), end - i, n, p.rows.stride}, y.data() + i);
+    if (end > i) dense::add_transposed(force, {p.rows.row(i), end - i, n, p.rows.stride}, y.data() + i);
   }
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);

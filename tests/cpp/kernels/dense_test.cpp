@@ -158,7 +158,8 @@ Result everything(const DenseTable& t, Shape s, long pad, test::Place place) {
   if (n > 0) {
     double* last = first + (n - 1) * stride;
     t.turn(last, -stride, carry.data(), last, -stride, turns.data(), n, k);
-    if (k > 1) t.turn(first, stride, carry.data() + 1, first + stride + 1, stride, turns.data(), n - 1, k - 1);
+    if (k > 1)
+      t.turn(first, stride, carry.data() + 1, first + stride + 1, stride, turns.data(), n - 1, k - 1);
   }
   keep(turned);
   keep(carry);
@@ -169,8 +170,8 @@ Result everything(const DenseTable& t, Shape s, long pad, test::Place place) {
     Placed entries(few, 1, k, k, place);
     int columns[4] = {-1, -1, -1, -1};
     const int count = t.entries(columns, 4, entries.data(), k);
-    out.push_back({1.0 * std::min(count, 5), 1.0 * columns[0], 1.0 * columns[1], 1.0 * columns[2],
-                   1.0 * columns[3]});
+    out.push_back(
+        {1.0 * std::min(count, 5), 1.0 * columns[0], 1.0 * columns[1], 1.0 * columns[2], 1.0 * columns[3]});
   }
   // L L' + x x', and back; the change is large beside K
   Placed taken(Numbers(x.values()), 1, n, n, place);
