@@ -15,7 +15,7 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kClean = 3e-4;          // of the tolerance: no refinement is worth its time
+constexpr double kClean = 1e-4;          // of the tolerance: no refinement is worth its time
 constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
 constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
