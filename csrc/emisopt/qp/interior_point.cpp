@@ -14,7 +14,8 @@ constexpr double kDelta = 1e-8;           // equality regularisation; the data i
 constexpr double kRho = 1e-10;            // first primal regularisation
 constexpr double kToBoundary = 0.995;  // share of the step to the nearest zero
 constexpr double kWorthAsking = 1e-5;     // scaled residual from which the caller's check may pass
-constexpr double kLeastUsefulMu = 1e-15;  // below, rounding in the factor outweighs progress
+constexpr double kLeastTarget = 1e-16;    // of the products; below, distances are rounding of rows' values
+constexpr double kLeastUsefulMu = 2e-16;  // below, rounding in the factor outweighs progress
 constexpr double kLeastMu = 0.01;  // of the first iterate
 constexpr double kStartShare = 0.1;       // of the largest weighted violation at the first iterate
 constexpr double kLeastDistance = 0.1;  // of a hard side at the first iterate
@@ -318,6 +319,7 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
         after += (e_[s] + alpha * de_[s]) * (w_[s] + alpha * dw_[s]);
       const double ratio = after / products_ / mu_;
       target = mu_ * std::min(1.0, std::pow(std::max(0.0, ratio), kkt_.corrections() > 0 ? kBold : kMehrotra));
+      target = std::max(target, std::min(mu_, kLeastTarget));
       // The second-order term is right for a full step only; unweighted it can make the iteration cycle
       // (Cartis 2009), so it enters as the predictor's own step allows (Colombo & Gondzio 2008).
       const double trusted = alpha * alpha;
