@@ -16,6 +16,8 @@ namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
+constexpr double kProximal = 1e-9;       // of the diagonal of H, where H may be singular
+constexpr int kProximalSteps = 4;
 constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
 // 0 x is NaN where x is not finite, and a sum keeps it: no branch per entry.
@@ -160,6 +162,7 @@ struct QpSolver::Workspace {
   const QpResult& cold_or_warm(const QpProblem& p, std::span<const double> y, std::span<const double> z,
                                const std::function<bool()>* stop);
   bool reduced(const QpProblem& p, const std::function<bool()>* stop);
+  bool proximal(const QpProblem& p, const std::function<bool()>* stop);
   bool prove(const QpProblem& p);
   void infeasible(const QpProblem& p, const std::function<bool()>* stop);
   int pivots(const QpProblem& p) const {
@@ -374,6 +377,34 @@ const QpResult& QpSolver::Workspace::cold_or_warm(const QpProblem& p, std::span<
   return fall_back(p, active, stop);
 }
 
+// A singular H, as condensed problems have it where inputs cost nothing: the dual method on H + eps D. What
+// that changed, steps of refinement with H itself take back (the proximal point method; Rockafellar 1976).
+bool QpSolver::Workspace::proximal(const QpProblem& p, const std::function<bool()>* stop) {
+  const Index n = p.hessian.rows;
+  QpProblem near = p;
+  View h(metric.data(), n, n);
+  double largest = 0;
+  for (Index j = 0; j < n; ++j) {
+    std::copy_n(p.hessian.row(j), n, h.row(j));
+    largest = std::max(largest, h(j, j));
+  }
+  if (!(largest > 0)) return false;
+  for (Index j = 0; j < n; ++j) h(j, j) += kProximal * (h(j, j) > 0 ? h(j, j) : largest);
+  near.hessian = h;
+  if (!dual.load(near, true)) return false;
+  result.method = QpMethod::active_set;
+  const detail::DualActiveSet::End end = dual.run(near, {}, {}, pivots(p), stop);
+  if (end != detail::DualActiveSet::End::converged) return false;
+  for (int k = 0; k < kProximalSteps && !(result.residual.worst() <= options.tolerance); ++k) {
+    dual.refine(p);
+    take(p);
+  }
+  result.iterations += dual.pivots();
+  if (!(result.residual.worst() <= options.tolerance)) return false;
+  result.status = QpStatus::optimal;
+  return true;
+}
+
 // Without fixed variables and what equalities determine. False: no verified answer that way.
 bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()>* stop) {
   const QpProblem smaller = reduction.reduce(p);
@@ -382,7 +413,9 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
   const double tolerance = options.tolerance;
   options.tolerance *= kInnerShare;
   interior.tolerance(options.tolerance);
-  if (begin(smaller)) cold_or_warm(smaller, {}, {}, stop);
+  const bool dual_first = options.method != QpMethod::interior_point;
+  if (begin(smaller) && !(dual_first && proximal(smaller, stop)) && begin(smaller))
+    cold_or_warm(smaller, {}, {}, stop);
   options.tolerance = tolerance;
   interior.tolerance(tolerance);
   loaded = false;
