@@ -21,6 +21,9 @@ constexpr double kStartShare = 0.1;       // of the largest weighted violation a
 constexpr double kLeastDistance = 0.1;  // of a hard side at the first iterate
 constexpr double kMehrotra = 3;            // the target falls with this power of what the predictor promises
 constexpr double kBold = 5;                // the same where corrections follow
+constexpr double kGain = 0.9;              // the products fall at least to this, or
+constexpr int kPatience = 3;               // after so many iterations
+constexpr double kPlain = 0.3;             // a plain step aims at no less than this share of them
 constexpr double kLongEnough = 0.9;       // a step that needs no more centring
 constexpr double kReachBeyond = 0.5;  // how much longer a correction tries to make the step
 constexpr double kLeastGain = 0.1;        // share of that which pays for it
@@ -291,7 +294,8 @@ bool InteriorPoint::centre(double& longest, double target) {
 InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::function<bool()>& accept,
                                       const std::function<bool()>* stop) {
   start(mode);
-  int short_steps = 0;
+  int short_steps = 0, without_gain = 0;
+  double least_mu = HUGE_VAL;
   for (iterations_ = 0;; ++iterations_) {
     evaluate();
     if (!std::isfinite(mu_) || !std::isfinite(primal_) || !std::isfinite(dual_)) return End::numeric;
@@ -302,6 +306,10 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
     if (stop && (*stop)()) return End::stopped;
     if (short_steps >= 4 || (products_ > 0 && mu_ < kLeastUsefulMu))
       return accept() ? End::converged : End::stalled;
+    // Where the products have stopped falling, a plain step towards the central path breaks the cycle.
+    without_gain = mu_ < kGain * least_mu ? 0 : without_gain + 1;
+    least_mu = std::min(least_mu, mu_);
+    const bool plain = without_gain >= kPatience;
     if (!factorise()) return accept() ? End::converged : End::numeric;
 
     std::fill_n(rtz_.begin(), count_, 0.0);
@@ -320,16 +328,17 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
       const double ratio = after / products_ / mu_;
       target = mu_ * std::min(1.0, std::pow(std::max(0.0, ratio), kkt_.corrections() > 0 ? kBold : kMehrotra));
       target = std::max(target, std::min(mu_, kLeastTarget));
+      if (plain) target = std::max(target, kPlain * mu_);
       // The second-order term is right for a full step only; unweighted it can make the iteration cycle
       // (Cartis 2009), so it enters as the predictor's own step allows (Colombo & Gondzio 2008).
-      const double trusted = alpha * alpha;
+      const double trusted = plain ? 0 : alpha * alpha;
       for (std::size_t s = 0; s < count_; ++s) rtz_[s] = target - t_[s] * z_[s] - trusted * dt_[s] * dz_[s];
       for (std::size_t s = hard_; s < count_; ++s)
         rew_[s] = target - e_[s] * w_[s] - trusted * de_[s] * dw_[s];
     }
     direction(refine_);
     double longest = longest_step();
-    for (int k = 0; k < kkt_.corrections() && longest < kLongEnough && products_ > 0; ++k)
+    for (int k = 0; k < kkt_.corrections() && !plain && longest < kLongEnough && products_ > 0; ++k)
       if (!centre(longest, target)) break;
     const double alpha = std::min(1.0, kToBoundary * longest);
     short_steps = alpha < 1e-6 ? short_steps + 1 : 0;
