@@ -26,6 +26,7 @@ class Form:
     outputs, weights : J and w, and below them, with weight 0, long rows of A that are no output
     output : (m,) the output that a row contains, or -1
     start, column, value : what rows contain beside it
+    pays : are there so few outputs that a system of their order costs less than one of order n?
     """
 
     def __init__(self, hessian: Floats, rows: Floats, outputs: Floats, weights: Floats):
@@ -55,6 +56,7 @@ class Form:
             starts.append(starts[-1] + len(entries))
         self.outputs = np.ascontiguousarray(np.vstack([outputs, *more])) if more else outputs
         self.weights = np.concatenate([weights, np.zeros(len(more))])
+        self.pays = 4 * len(self.weights) <= 3 * n
         self.start = np.array(starts, dtype=np.int32)
         self.column = np.concatenate(columns).astype(np.int32) if m else np.empty(0, dtype=np.int32)
         self.value = np.concatenate(values) if m else np.empty(0)

@@ -227,11 +227,12 @@ def solve(
             )
         if method != "active_set":
             wide = _qp_wide.Form(hessian, rows, j, w)
-            a = wide.solve(
-                gradient, lower, upper, row_lower, row_upper, l1, l2, max_iterations, tolerance
-            )
-            if a.status == "optimal":
-                return _solution(a, labels)
+            if wide.pays:
+                a = wide.solve(
+                    gradient, lower, upper, row_lower, row_upper, l1, l2, max_iterations, tolerance
+                )
+                if a.status == "optimal":
+                    return _solution(a, labels)
         hessian = hessian + (j.T * w) @ j  # the other method, and the question whether there is an answer
     solver = _core._QpSolver(n, m, max_iterations, tolerance, method)
     call = "solve" if start is None else "solve_from"
