@@ -20,7 +20,7 @@ constexpr double kLeastMu = 0.01;  // of the first iterate
 constexpr double kStartShare = 0.1;       // of the largest weighted violation at the first iterate
 constexpr double kLeastDistance = 0.1;  // of a hard side at the first iterate
 constexpr double kMehrotra = 3;            // the target falls with this power of what the predictor promises
-constexpr double kBold = 5;                // the same where corrections follow
+constexpr double kBold = 8;                // the same where corrections follow
 constexpr double kGain = 0.9;              // the products fall at least to this, or
 constexpr int kPatience = 3;               // after so many iterations
 constexpr double kPlain = 0.3;             // a plain step aims at no less than this share of them
@@ -124,6 +124,7 @@ void InteriorPoint::start(Mode mode) {
     open(static_cast<Index>(j), x[j], 1, lower[j], HUGE_VAL, 0, mu);
     open(static_cast<Index>(j), x[j], -1, upper[j], HUGE_VAL, 0, mu);
   }
+  bounds_ = count_;
   // In elastic mode only hard rows count, each with weight 1.
   for (const bool soft : {false, true}) {
     hard_ = count_;
@@ -133,7 +134,7 @@ void InteriorPoint::start(Mode mode) {
       if (std::isfinite(weight) != soft) continue;
       const std::size_t first = count_;
       for (const double sign : {1.0, -1.0})
-        open(n_ + static_cast<Index>(i), value[i], sign, sign > 0 ? row_lower[i] : row_upper[i], weight,
+        open(static_cast<Index>(i), value[i], sign, sign > 0 ? row_lower[i] : row_upper[i], weight,
              all_soft ? 0 : l2[i], mu);
       if (count_ != first + 2) continue;
       twin_[first] = static_cast<Index>(first + 1);
@@ -145,8 +146,8 @@ void InteriorPoint::start(Mode mode) {
 void InteriorPoint::evaluate() {
   std::copy_n(eq_y_.begin(), m_, y.begin());
   std::fill_n(z.begin(), n_, 0.0);
-  for (std::size_t s = 0; s < count_; ++s)
-    (of_[s] < n_ ? z[at(of_[s])] : y[at(of_[s] - n_)]) -= sign_[s] * z_[s];
+  for (std::size_t s = 0; s < bounds_; ++s) z[at(of_[s])] -= sign_[s] * z_[s];
+  for (std::size_t s = bounds_; s < count_; ++s) y[at(of_[s])] -= sign_[s] * z_[s];
   kkt_.products(x.data(), y.data(), value.data(), rest.data());
   double size_dual = 1, size_primal = 1, slack_dual = 0;
   mu_ = primal_ = dual_ = 0;
@@ -155,8 +156,10 @@ void InteriorPoint::evaluate() {
     size_primal = std::max(size_primal, std::abs(value[i]));
     if (equality_[i]) primal_ = std::max(primal_, std::abs(value[i] - row_lower[i]));
   }
+  for (std::size_t s = 0; s < bounds_; ++s) rp_[s] = sign_[s] * (x[at(of_[s])] - b_[s]) - t_[s];
+  for (std::size_t s = bounds_; s < count_; ++s)
+    rp_[s] = sign_[s] * (value[at(of_[s])] - b_[s]) + e_[s] - t_[s];
   for (std::size_t s = 0; s < count_; ++s) {
-    rp_[s] = sign_[s] * (side_dot(s, x, value) - b_[s]) + e_[s] - t_[s];
     mu_ += t_[s] * z_[s];
     primal_ = std::max(primal_, std::abs(rp_[s]));
   }
@@ -196,8 +199,8 @@ bool InteriorPoint::factorise() {
   for (std::size_t s = 0; s < hard_; ++s) d_[s] = z_[s] * over_t_[s];
   for (std::size_t s = hard_; s < count_; ++s)
     d_[s] = 1 / (t_[s] * over_z_[s] + e_[s] / (w_[s] + l2_[s] * e_[s]));
-  for (std::size_t s = 0; s < count_; ++s)
-    (of_[s] < n_ ? bound_weight_[at(of_[s])] : row_weight_[at(of_[s] - n_)]) += d_[s];
+  for (std::size_t s = 0; s < bounds_; ++s) bound_weight_[at(of_[s])] += d_[s];
+  for (std::size_t s = bounds_; s < count_; ++s) row_weight_[at(of_[s])] += d_[s];
   for (int attempt = 0; attempt < 6; ++attempt, rho_ *= 100)
     if (kkt_.factorise(bound_weight_.data(), row_weight_.data(), rho_)) return true;
   return false;
@@ -209,8 +212,8 @@ void InteriorPoint::direction(bool refined) {
   for (std::size_t s = 0; s < hard_; ++s) q_[s] = rtz_[s] * over_z_[s] - rp_[s];
   for (std::size_t s = hard_; s < count_; ++s)
     q_[s] = rtz_[s] * over_z_[s] - rp_[s] - (e_[s] * re_[s] + rew_[s]) / (w_[s] + l2_[s] * e_[s]);
-  for (std::size_t s = 0; s < count_; ++s)
-    (of_[s] < n_ ? rhs_[at(of_[s])] : target_[at(of_[s] - n_)]) += sign_[s] * d_[s] * q_[s];
+  for (std::size_t s = 0; s < bounds_; ++s) rhs_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
+  for (std::size_t s = bounds_; s < count_; ++s) target_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
   for (std::size_t i = 0; i < at(m_); ++i)
     target_[i] = equality_[i]            ? row_lower[i] - value[i]
                  : row_weight_[i] > 0 ? target_[i] / row_weight_[i]
@@ -233,11 +236,10 @@ void InteriorPoint::direction(bool refined) {
 }
 
 void InteriorPoint::step_multipliers() {
-  for (std::size_t s = 0; s < count_; ++s) {
-    const Index row = of_[s] - n_;
-    if (row < 0) {
-      dz_[s] = d_[s] * (q_[s] - sign_[s] * dx_[at(of_[s])]);
-    } else if (twin_[s] < 0) {
+  for (std::size_t s = 0; s < bounds_; ++s) dz_[s] = d_[s] * (q_[s] - sign_[s] * dx_[at(of_[s])]);
+  for (std::size_t s = bounds_; s < count_; ++s) {
+    const Index row = of_[s];
+    if (twin_[s] < 0) {
       dz_[s] = -sign_[s] * dy_[at(row)];
     } else if (at(twin_[s]) > s) {  // the lighter side from its distance, the heavier one takes the rest
       const std::size_t other = at(twin_[s]);

@@ -52,15 +52,11 @@ class InteriorPoint {
   void step_multipliers();       // dz from dx and the rows' multipliers
   double longest_step() const;   // in (0, 1]
   bool centre(double& longest, double target);
-  double side_dot(std::size_t s, const std::vector<double>& of_x, const std::vector<double>& of_rows) const {
-    const Index at = of_[s];
-    return at < n_ ? of_x[static_cast<std::size_t>(at)] : of_rows[static_cast<std::size_t>(at - n_)];
-  }
 
   KktSystem& kkt_;
   Index n_ = 0, m_ = 0;
-  // Sides, the hard ones first. of_: which variable, or n + which row; twin_: the row's other side, if any.
-  std::size_t hard_ = 0, count_ = 0;
+  // Sides: of bounds, of hard rows, of soft rows. of_: which variable or row; twin_: the row's other side, -1.
+  std::size_t bounds_ = 0, hard_ = 0, count_ = 0;
   std::vector<Index> of_, twin_;
   std::vector<double> sign_, b_, t_, z_, dt_, dz_, rp_, rtz_, d_, q_;
   std::vector<double> e_, w_, de_, dw_, re_, rew_, l1_, l2_;  // soft sides

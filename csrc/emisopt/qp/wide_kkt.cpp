@@ -63,7 +63,7 @@ void WideKkt::lines(const WideProblem& p) {
   lines_.clear();
   std::fill_n(owner_.begin(), p.outputs.rows, -1);
   const auto add = [&](Index output, Index row, double weight) {
-    lines_.push_back({output, row, 0, weight});
+    lines_.push_back({output, row, 0, 0, weight});
   };
   for (Index k = 0; k < p.outputs.rows; ++k)
     if (p.output_weight[at(k)] > 0) {
@@ -112,10 +112,9 @@ void WideKkt::order(const WideProblem& p) {
   for (Line& line : lines_) {
     const double* a = p.outputs.row(line.output);
     line.first = next_entry(a, 0, n);
+    line.last = last_entry(a, n);
     ahead += line.first;
-    Index last = n;
-    while (last > 0 && (a[last - 1] == 0)) --last;
-    behind += n - last;
+    behind += n - 1 - line.last;
   }
   const bool reversed = behind > ahead;
   Index next = 0, next_own = n - own;
@@ -124,15 +123,8 @@ void WideKkt::order(const WideProblem& p) {
     place_[at(j)] = touched_[at(j)] && !coupled_[at(j)] ? next_own++ : next++;
   }
   for (Line& line : lines_) {
-    const double* a = p.outputs.row(line.output);
-    line.first = n - 1;
-    if (reversed) {
-      Index last = n;
-      while (last > 0 && a[last - 1] == 0) --last;
-      if (last > 0) line.first = place_[at(last - 1)];
-    } else if (const Index j = next_entry(a, 0, n); j < n) {
-      line.first = place_[at(j)];
-    }
+    const Index entry = reversed ? line.last : line.first;
+    line.first = entry >= 0 && entry < n ? place_[at(entry)] : n - 1;
     if (line.row < 0) continue;
     const Row row = row_of(p, line.row);
     for (Index e = row.first; e < row.last; ++e)

@@ -26,14 +26,14 @@ class WideKkt : public KktSystem {
   /// output: the same factor as the output. False: no room (pattern of the factor, repeated outputs).
   bool load(const WideProblem& p, const double* column, const double* row, const double* output, double cost);
 
-  int corrections() const override { return 3; }
+  int corrections() const override { return 5; }
   void products(const double* x, const double* y, double* value, double* force) override;
   bool factorise(const double* bound, const double* row, double rho) override;
   void solve(const double* r, const double* q, double* dx, double* dy, double* dvalue) override;
 
  private:
   struct Line {  // an output as the algebra sees it: at most one row belongs to it
-    Index output, row, first;
+    Index output, row, first, last;  // first and last entry of J_k; then first: its position in B's order
     double weight;
   };
   struct Entry {  // of a row, position in the order of elimination
