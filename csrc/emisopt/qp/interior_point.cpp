@@ -12,23 +12,24 @@ namespace {
 
 constexpr double kDelta = 1e-8;           // equality regularisation; the data is of size 1
 constexpr double kRho = 1e-10;            // first primal regularisation
-constexpr double kToBoundary = 0.995;  // share of the step to the nearest zero
+constexpr double kToBoundary = 0.995;     // share of the step to the nearest zero
 constexpr double kWorthAsking = 1e-5;     // scaled residual from which the caller's check may pass
 constexpr double kLeastTarget = 1e-16;    // of the products; below, distances are rounding of rows' values
 constexpr double kLeastUsefulMu = 2e-16;  // below, rounding in the factor outweighs progress
-constexpr double kLeastMu = 0.01;  // of the first iterate
+constexpr double kLeastMu = 0.01;         // of the first iterate
 constexpr double kStartShare = 0.1;       // of the largest weighted violation at the first iterate
-constexpr double kLeastDistance = 0.1;  // of a hard side at the first iterate
-constexpr double kMehrotra = 3;            // the target falls with this power of what the predictor promises
-constexpr double kBold = 8;                // the same where corrections follow
-constexpr double kGain = 0.9;              // the products fall at least to this, or
-constexpr int kPatience = 3;               // after so many iterations
-constexpr double kPlain = 0.3;             // a plain step aims at no less than this share of them
+constexpr double kLeastDistance = 0.1;    // of a hard side at the first iterate
+constexpr double kMehrotra = 3;           // the target falls with this power of what the predictor promises
+constexpr double kBold = 8;               // the same where corrections follow
+constexpr double kGain = 0.9;             // the products fall at least to this, or
+constexpr int kPatience = 3;              // after so many iterations
+constexpr double kPlain = 0.3;            // a plain step aims at no less than this share of them
 constexpr double kLongEnough = 0.9;       // a step that needs no more centring
-constexpr double kReachBeyond = 0.5;  // how much longer a correction tries to make the step
+constexpr double kReachBeyond = 0.5;      // how much longer a correction tries to make the step
 constexpr double kLeastGain = 0.1;        // share of that which pays for it
 constexpr double kNarrow = 0.1, kWide = 10;  // products between these, in targets, are near the path
-constexpr double kEqual = 1e-13;          // bounds closer than this, in scaled units, are one
+constexpr double kRounding = 3e-15;          // of a distance: x cannot be told from where it should be
+constexpr double kEqual = 1e-13;             // bounds closer than this, in scaled units, are one
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -44,7 +45,8 @@ InteriorPoint::InteriorPoint(KktSystem& kkt, int max_variables, int max_rows) : 
   const auto most = 2 * nn + 2 * mm;
   for (auto* v : {&sign_, &b_, &t_, &z_, &dt_, &dz_, &rp_, &rtz_, &d_, &q_}) v->resize(most);
   for (auto* v : {&e_, &w_, &de_, &dw_, &re_, &rew_, &l1_, &l2_}) v->resize(most);
-  for (auto* v : {&old_dt_, &old_dz_, &old_de_, &old_dw_, &over_t_, &over_z_, &over_e_, &over_w_}) v->resize(most);
+  for (auto* v : {&old_dt_, &old_dz_, &old_de_, &old_dw_, &over_t_, &over_z_, &over_e_, &over_w_})
+    v->resize(most);
   old_dx_.resize(nn);
   old_dy_.resize(mm);
   of_.resize(most);
@@ -162,6 +164,8 @@ void InteriorPoint::evaluate() {
   for (std::size_t s = 0; s < count_; ++s) {
     mu_ += t_[s] * z_[s];
     primal_ = std::max(primal_, std::abs(rp_[s]));
+    // Near the end a distance may be smaller than what x can be moved by: nothing to correct.
+    if (std::abs(rp_[s]) <= kRounding * (1 + std::abs(b_[s]))) rp_[s] = 0;
   }
   for (std::size_t s = hard_; s < count_; ++s) {
     re_[s] = z_[s] + w_[s] - l1_[s] - l2_[s] * e_[s];
@@ -215,7 +219,7 @@ void InteriorPoint::direction(bool refined) {
   for (std::size_t s = 0; s < bounds_; ++s) rhs_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
   for (std::size_t s = bounds_; s < count_; ++s) target_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
   for (std::size_t i = 0; i < at(m_); ++i)
-    target_[i] = equality_[i]            ? row_lower[i] - value[i]
+    target_[i] = equality_[i]         ? row_lower[i] - value[i]
                  : row_weight_[i] > 0 ? target_[i] / row_weight_[i]
                                       : 0;
   kkt_.solve(rhs_.data(), target_.data(), dx_.data(), dy_.data(), dvalue_.data());
@@ -286,7 +290,8 @@ bool InteriorPoint::centre(double& longest, double target) {
     longest = now;
     return true;
   }
-  for (auto [mine, before] : {std::pair{&dt_, &old_dt_}, {&dz_, &old_dz_}, {&de_, &old_de_}, {&dw_, &old_dw_}})
+  for (auto [mine, before] :
+       {std::pair{&dt_, &old_dt_}, {&dz_, &old_dz_}, {&de_, &old_de_}, {&dw_, &old_dw_}})
     mine->swap(*before);
   dx_.swap(old_dx_);
   dy_.swap(old_dy_);
@@ -323,12 +328,12 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
       direction(false);
       const double alpha = longest_step();
       double after = 0;
-      for (std::size_t s = 0; s < count_; ++s)
-        after += (t_[s] + alpha * dt_[s]) * (z_[s] + alpha * dz_[s]);
+      for (std::size_t s = 0; s < count_; ++s) after += (t_[s] + alpha * dt_[s]) * (z_[s] + alpha * dz_[s]);
       for (std::size_t s = hard_; s < count_; ++s)
         after += (e_[s] + alpha * de_[s]) * (w_[s] + alpha * dw_[s]);
       const double ratio = after / products_ / mu_;
-      target = mu_ * std::min(1.0, std::pow(std::max(0.0, ratio), kkt_.corrections() > 0 ? kBold : kMehrotra));
+      target =
+          mu_ * std::min(1.0, std::pow(std::max(0.0, ratio), kkt_.corrections() > 0 ? kBold : kMehrotra));
       target = std::max(target, std::min(mu_, kLeastTarget));
       if (plain) target = std::max(target, kPlain * mu_);
       // The second-order term is right for a full step only; unweighted it can make the iteration cycle

@@ -55,16 +55,18 @@ class InteriorPoint {
 
   KktSystem& kkt_;
   Index n_ = 0, m_ = 0;
-  // Sides: of bounds, of hard rows, of soft rows. of_: which variable or row; twin_: the row's other side, -1.
+  // Sides: of bounds, of hard rows, of soft rows. of_: which variable or row; twin_: the row's other side,
+  // -1.
   std::size_t bounds_ = 0, hard_ = 0, count_ = 0;
   std::vector<Index> of_, twin_;
   std::vector<double> sign_, b_, t_, z_, dt_, dz_, rp_, rtz_, d_, q_;
   std::vector<double> e_, w_, de_, dw_, re_, rew_, l1_, l2_;  // soft sides
-  std::vector<double> over_t_, over_z_, over_e_, over_w_, old_dt_, old_dz_, old_de_, old_dw_, old_dx_, old_dy_;
-  std::vector<char> fixed_;                                   // (n)
-  std::vector<char> equality_;                                // (m)
-  std::vector<double> eq_y_;                                  // (m)
-  std::vector<double> dx_, rhs_, bound_weight_, force_, dx2_;           // (n)
+  std::vector<double> over_t_, over_z_, over_e_, over_w_, old_dt_, old_dz_, old_de_, old_dw_, old_dx_,
+      old_dy_;
+  std::vector<char> fixed_;                                                         // (n)
+  std::vector<char> equality_;                                                      // (m)
+  std::vector<double> eq_y_;                                                        // (m)
+  std::vector<double> dx_, rhs_, bound_weight_, force_, dx2_;                       // (n)
   std::vector<double> row_weight_, target_, dy_, dvalue_, dy2_, value2_, target2_;  // (m)
   Mode mode_ = Mode::solve;
   double rho_ = 0, mu_ = 0, primal_ = 0, dual_ = 0, promised_ = 0;

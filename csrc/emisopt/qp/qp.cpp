@@ -15,8 +15,8 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
-constexpr double kProximal = 1e-9;       // of the diagonal of H, where H may be singular
+constexpr double kInnerShare = 1e-3;  // of the tolerance, for a problem without its equalities
+constexpr double kProximal = 1e-9;    // of the diagonal of H, where H may be singular
 constexpr int kProximalSteps = 4;
 constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
@@ -146,6 +146,7 @@ struct QpSolver::Workspace {
     memory.resize(qp_residual_memory(max_n, max_m));
     metric.resize(nn * nn);
     zero.resize(nn);
+    shifted.resize(nn);
     proof_y.resize(mm);
     proof_z.resize(nn);
     for (auto* v : {&kept_x, &kept_z}) v->reserve(nn);
@@ -175,7 +176,7 @@ struct QpSolver::Workspace {
   detail::InteriorSolver interior;
   detail::Reduction reduction;
   QpResult result;
-  std::vector<double> memory, metric, zero, proof_y, proof_z, kept_x, kept_y, kept_z;
+  std::vector<double> memory, metric, zero, shifted, proof_y, proof_z, kept_x, kept_y, kept_z;
   bool loaded = false;  // dual holds the matrices of the last problem
 };
 
@@ -393,16 +394,34 @@ bool QpSolver::Workspace::proximal(const QpProblem& p, const std::function<bool(
   near.hessian = h;
   if (!dual.load(near, true)) return false;
   result.method = QpMethod::active_set;
-  const detail::DualActiveSet::End end = dual.run(near, {}, {}, pivots(p), stop);
-  if (end != detail::DualActiveSet::End::converged) return false;
-  for (int k = 0; k < kProximalSteps && !(result.residual.worst() <= options.tolerance); ++k) {
-    dual.refine(p);
-    take(p);
+  near.gradient = std::span<const double>(shifted.data(), static_cast<std::size_t>(n));
+  std::copy_n(p.gradient.begin(), n, shifted.begin());
+  using End = detail::DualActiveSet::End;
+  End end = dual.run(near, {}, {}, pivots(p), stop);
+  for (int k = 0; k < kProximalSteps && end == End::converged; ++k) {
+    result.iterations += dual.pivots();
+    for (int steps = 0; steps < 2; ++steps) {  // with H itself, the set as it is
+      dual.refine(p);
+      // Where several sets give the same x, rounding may turn the sign of a multiplier of 0.
+      for (std::size_t i = 0; i < result.y.size(); ++i)
+        if (std::isinf(dual.y[i] > 0 ? p.row_upper[i] : p.row_lower[i])) dual.y[i] = 0;
+      for (std::size_t j = 0; j < result.z.size(); ++j)
+        if (dual.z[j] > 0 ? p.upper.empty() || std::isinf(p.upper[j])
+                          : p.lower.empty() || std::isinf(p.lower[j]))
+          dual.z[j] = 0;
+      take(p);
+      if (result.residual.worst() <= options.tolerance) {
+        result.status = QpStatus::optimal;
+        return true;
+      }
+    }
+    for (Index j = 0; j < n; ++j)
+      shifted[static_cast<std::size_t>(j)] =
+          p.gradient[static_cast<std::size_t>(j)] -
+          (h(j, j) - p.hessian(j, j)) * dual.x[static_cast<std::size_t>(j)];
+    end = dual.feedback(near, pivots(p), stop);
   }
-  result.iterations += dual.pivots();
-  if (!(result.residual.worst() <= options.tolerance)) return false;
-  result.status = QpStatus::optimal;
-  return true;
+  return false;
 }
 
 // Without fixed variables and what equalities determine. False: no verified answer that way.

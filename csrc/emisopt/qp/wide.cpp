@@ -110,8 +110,7 @@ bool crossed(const WideProblem& p) {
 }  // namespace
 
 struct WideSolver::Workspace {
-  Workspace(WideSize r, QpOptions o)
-      : room(r), options(o), kkt(r), core(kkt, r.variables, r.rows) {
+  Workspace(WideSize r, QpOptions o) : room(r), options(o), kkt(r), core(kkt, r.variables, r.rows) {
     const auto n = at(r.variables), m = at(r.rows);
     for (auto* v : {&result.x, &result.z, &kept_x, &kept_z}) v->reserve(n);
     for (auto* v : {&result.y, &result.slack, &kept_y, &kept_slack}) v->reserve(m);
@@ -132,7 +131,7 @@ struct WideSolver::Workspace {
   detail::InteriorPoint core;
   QpResult result;
   std::vector<double> column, row, output, memory;  // x = column .* x', rows' factors, outputs' factors
-  double cost = 1, worth = HUGE_VAL;  // mean product from which a check may pass
+  double cost = 1, worth = HUGE_VAL;                // mean product from which a check may pass
   std::vector<double> kept_x, kept_y, kept_z, kept_slack;
 };
 
@@ -255,21 +254,26 @@ bool WideSolver::Workspace::verified(const WideProblem& p) {
 }
 
 void WideSolver::Workspace::objective(const WideProblem& p) {
+  QpResult& r = result;
   double twice = 0;
-  const QpResult& r = result;
-  for (Index j = 0; j < p.variables(); ++j) {
-    double force = p.band(j, 0) * r.x[at(j)];
-    for (Index d = 1; d < p.band.cols && d <= j; ++d) force += 2 * p.band(j, d) * r.x[at(j - d)];
-    twice += r.x[at(j)] * (2 * p.gradient[at(j)] + force);
+  if (r.status == QpStatus::optimal) {  // x'Hx = -x'(g + A'y + z)
+    for (Index j = 0; j < p.variables(); ++j) twice += r.x[at(j)] * (p.gradient[at(j)] - r.z[at(j)]);
+    for (Index i = 0; i < p.rows(); ++i) twice -= r.y[at(i)] * core.value[at(i)] / row[at(i)];
+  } else {
+    for (Index j = 0; j < p.variables(); ++j) {
+      double force = p.band(j, 0) * r.x[at(j)];
+      for (Index d = 1; d < p.band.cols && d <= j; ++d) force += 2 * p.band(j, d) * r.x[at(j - d)];
+      twice += r.x[at(j)] * (2 * p.gradient[at(j)] + force);
+    }
+    for (Index k = 0; k < p.outputs.rows; ++k) {
+      const double value = dense::dot(p.outputs.row(k), r.x.data(), p.variables());
+      twice += p.output_weight[at(k)] * value * value;
+    }
   }
-  for (Index k = 0; k < p.outputs.rows; ++k) {
-    const double value = dense::dot(p.outputs.row(k), r.x.data(), p.variables());
-    twice += p.output_weight[at(k)] * value * value;
-  }
-  result.objective = 0.5 * twice;
+  r.objective = 0.5 * twice;
   for (Index i = 0; i < p.rows(); ++i)
     if (r.slack[at(i)] > 0)
-      result.objective += r.slack[at(i)] * (p.l1[at(i)] + 0.5 * value_or(p.l2, i, 0) * r.slack[at(i)]);
+      r.objective += r.slack[at(i)] * (p.l1[at(i)] + 0.5 * value_or(p.l2, i, 0) * r.slack[at(i)]);
 }
 
 WideSolver::WideSolver(WideSize room, QpOptions options) {
@@ -319,7 +323,8 @@ DenseCopy to_dense(const WideProblem& p) {
   const Index n = p.variables(), m = p.rows();
   DenseCopy c{Matrix(n, n), Matrix(m, n), {}};
   for (Index j = 0; j < n; ++j)
-    for (Index d = 0; d < p.band.cols && d <= j; ++d) c.hessian(j, j - d) = c.hessian(j - d, j) = p.band(j, d);
+    for (Index d = 0; d < p.band.cols && d <= j; ++d)
+      c.hessian(j, j - d) = c.hessian(j - d, j) = p.band(j, d);
   for (Index k = 0; k < p.outputs.rows; ++k) {
     const double* a = p.outputs.row(k);
     for (Index i = 0; i < n; ++i)
@@ -331,8 +336,8 @@ DenseCopy to_dense(const WideProblem& p) {
     for (int e = p.row_start[at(i)]; e < p.row_start[at(i) + 1]; ++e)
       c.rows(i, p.row_column[at(e)]) += p.row_value[at(e)];
   }
-  c.problem = {c.hessian.view(), p.gradient, p.lower,     p.upper, c.rows.view(),
-               p.row_lower,      p.row_upper, p.l1, p.l2};
+  c.problem = {c.hessian.view(), p.gradient,  p.lower, p.upper, c.rows.view(),
+               p.row_lower,      p.row_upper, p.l1,    p.l2};
   return c;
 }
 

@@ -245,7 +245,8 @@ void WideKkt::products(const double* x, const double* y, double* value, double* 
     f_[at(k)] *= elastic ? 0 : line.weight;
     if (line.row >= 0) f_[at(k)] += y[line.row];
   }
-  for (Index e = 0; e < n; ++e) se_[at(e)] = (elastic ? kElasticCurvature : band_diagonal_[at(e)]) * xe_[at(e)];
+  for (Index e = 0; e < n; ++e)
+    se_[at(e)] = (elastic ? kElasticCurvature : band_diagonal_[at(e)]) * xe_[at(e)];
   if (!elastic)
     for (const Coupling& c : band_) {
       se_[at(c.i)] += c.value * xe_[at(c.j)];

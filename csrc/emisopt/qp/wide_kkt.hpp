@@ -32,7 +32,7 @@ class WideKkt : public KktSystem {
   void solve(const double* r, const double* q, double* dx, double* dy, double* dvalue) override;
 
  private:
-  struct Line {  // an output as the algebra sees it: at most one row belongs to it
+  struct Line {                      // an output as the algebra sees it: at most one row belongs to it
     Index output, row, first, last;  // first and last entry of J_k; then first: its position in B's order
     double weight;
   };
@@ -50,9 +50,9 @@ class WideKkt : public KktSystem {
   void order(const WideProblem& p);
   bool pattern(const WideProblem& p, const double* column, const double* row, double cost);
   void transpose(const WideProblem& p, const double* column, const double* output);
-  void gram(Index first, Index last);  // V of these positions, and their share of E B^-1 E'
-  void output_values(const double* x);                        // f_ (p) = J x, x in the order of elimination
-  void add_outputs(const double* matrix, double* force);      // force (n) += matrix (n, p) f_
+  void gram(Index first, Index last);   // V of these positions, and their share of E B^-1 E'
+  void output_values(const double* x);  // f_ (p) = J x, x in the order of elimination
+  void add_outputs(const double* matrix, double* force);  // force (n) += matrix (n, p) f_
   double* aligned(std::vector<double>& v) const;
 
   const kernels::DenseTable& table_;

@@ -144,8 +144,8 @@ QpResidual wide_residual(const WideProblem& p, std::span<const double> x, std::s
   const Index n = p.variables(), m = p.rows(), outputs = p.outputs.rows;
   double* next = memory.data();
   const auto take = [&](Index count) { return std::exchange(next, next + count); };
-  Parts a{take(n), take(n), take(n), take(n), take(n), take(m), take(m), take(outputs), take(outputs),
-          take(outputs)};
+  Parts a{take(n), take(n), take(n),       take(n),       take(n),
+          take(m), take(m), take(outputs), take(outputs), take(outputs)};
   products(p, x, y, a);
 
   double terms = 0, boxed = 0, logs = 0;

@@ -58,8 +58,7 @@ inline WideCase known_wide(Rng& rng, int n, int p, bool singular = false) {
   }
   for (int j = 1; j < moves; ++j)
     if (rng.uniform() < 0.5) c.add_row(-1, {{j - 1, -1.0}, {j, 1.0}});
-  for (int k = 0; k < p; ++k)
-    switch (rng.below(4)) {
+  for (int k = 0; k < p; ++k) switch (rng.below(4)) {
       case 0:
         c.add_row(k, {});
         break;
@@ -163,14 +162,16 @@ inline WideFuzzCase wide_fuzz_case(Rng& rng) {
     std::vector<double> of(at(p));
     for (double& u : of) u = std::pow(10, rng.uniform(-4, 4));
     for (int j = 0; j < n; ++j) {
-      for (Index d = 0; d < c.band.cols && d <= j; ++d) c.band(j, d) *= cost / (unit[at(j)] * unit[at(j - d)]);
+      for (Index d = 0; d < c.band.cols && d <= j; ++d)
+        c.band(j, d) *= cost / (unit[at(j)] * unit[at(j - d)]);
       for (int k = 0; k < p; ++k) c.outputs(k, j) *= of[at(k)] / unit[at(j)];
       c.gradient[at(j)] *= cost / unit[at(j)];
       for (auto* v : {&c.x, &c.lower, &c.upper}) (*v)[at(j)] *= unit[at(j)];
     }
     for (int k = 0; k < p; ++k) c.weight[at(k)] *= cost / (of[at(k)] * of[at(k)]);
     for (std::int64_t i = 0; i < m; ++i) {
-      const double row = c.row_output[at(i)] >= 0 ? of[at(c.row_output[at(i)])] : std::pow(10, rng.uniform(-4, 4));
+      const double row =
+          c.row_output[at(i)] >= 0 ? of[at(c.row_output[at(i)])] : std::pow(10, rng.uniform(-4, 4));
       for (int e = c.row_start[at(i)]; e < c.row_start[at(i) + 1]; ++e)
         c.row_value[at(e)] *= row / unit[at(c.row_column[at(e)])];
       c.row_lower[at(i)] *= row;
