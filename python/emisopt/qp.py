@@ -175,6 +175,14 @@ def solve(
     >>> s.x.round(3).tolist(), s.slack.round(3).tolist()
     ([0.75, 2.0], [1.75])
 
+    Moves of one setpoint, an output that follows them, stated as such:
+
+    >>> import numpy as np
+    >>> response = np.tril(0.8 ** (np.arange(4)[:, None] - np.arange(6)))
+    >>> s = qp.solve(0.1 * np.eye(6), -np.ones(6), response, None, np.ones(4), outputs=response)
+    >>> s.status, (response @ s.x).round(3).tolist()
+    ('optimal', [0.186, 0.202, 0.249, 0.927])
+
     Rows that exclude each other are named:
 
     >>> s = qp.solve([[1.0]], [0.0], [[1], [1]], [3, -9], [9, 1], row_names=["load", "fuel"])
@@ -231,7 +239,7 @@ def solve(
                 a = wide.solve(
                     gradient, lower, upper, row_lower, row_upper, l1, l2, max_iterations, tolerance
                 )
-                if a.status == "optimal":
+                if a.status in ("optimal", "infeasible"):
                     return _solution(a, labels)
         hessian = hessian + (j.T * w) @ j  # the other method, and the question whether there is an answer
     solver = _core._QpSolver(n, m, max_iterations, tolerance, method)

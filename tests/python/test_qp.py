@@ -104,7 +104,9 @@ def test_what_the_wide_form_cannot_say_the_dense_one_does() -> None:
     s = qp.solve(**wide)
     m = len(wide["u"])
     assert s.status == "infeasible"
-    assert {c.name for c in s.conflicts if abs(c.multiplier) > 1e-9} == {f"row[{m - 2}]", f"row[{m - 1}]"}
+    largest = max(abs(c.multiplier) for c in s.conflicts)
+    heavy = {c.name for c in s.conflicts if abs(c.multiplier) > 1e-4 * largest}
+    assert heavy == {f"row[{m - 2}]", f"row[{m - 1}]"}
     assert qp.solve(**{**wide_parts(3, 30, 4)[0], "method": "active_set"}).method == "active_set"
     # more outputs than the form pays for
     few, _ = wide_parts(4, 8, 30)

@@ -15,9 +15,7 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kInnerShare = 1e-3;  // of the tolerance, for a problem without its equalities
-constexpr double kProximal = 1e-9;    // of the diagonal of H, where H may be singular
-constexpr int kProximalSteps = 4;
+constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
 constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
 // 0 x is NaN where x is not finite, and a sum keeps it: no branch per entry.
@@ -104,32 +102,6 @@ bool usable_start(const QpProblem& p, std::span<const double> y, std::span<const
 bool chooses_active_set(const QpProblem& p) { return p.hessian.rows <= kActiveSetOrder; }
 
 }  // namespace
-
-const char* to_string(QpStatus s) {
-  switch (s) {
-    case QpStatus::optimal:
-      return "optimal";
-    case QpStatus::max_iterations:
-      return "max_iterations";
-    case QpStatus::infeasible:
-      return "infeasible";
-    case QpStatus::numeric:
-      return "numeric";
-    case QpStatus::not_convex:
-      return "not_convex";
-    case QpStatus::invalid:
-      return "invalid";
-    case QpStatus::stopped:
-      return "stopped";
-  }
-  return "unknown";
-}
-
-const char* to_string(QpMethod m) {
-  return m == QpMethod::active_set       ? "active_set"
-         : m == QpMethod::interior_point ? "interior_point"
-                                         : "automatic";
-}
 
 struct QpSolver::Workspace {
   Workspace(int max_variables, int max_rows, QpOptions o)
@@ -381,6 +353,8 @@ const QpResult& QpSolver::Workspace::cold_or_warm(const QpProblem& p, std::span<
 // A singular H, as condensed problems have it where inputs cost nothing: the dual method on H + eps D. What
 // that changed, steps of refinement with H itself take back (the proximal point method; Rockafellar 1976).
 bool QpSolver::Workspace::proximal(const QpProblem& p, const std::function<bool()>* stop) {
+  constexpr double kProximal = 1e-9;  // eps, of the diagonal of H
+  constexpr int kProximalSteps = 4;
   const Index n = p.hessian.rows;
   QpProblem near = p;
   View h(metric.data(), n, n);

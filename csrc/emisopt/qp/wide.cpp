@@ -7,13 +7,16 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/qp/dense.hpp"
-#include "emisopt/qp/interior_point.hpp"
+#include "emisopt/qp/interior_solver.hpp"
 #include "emisopt/qp/wide_kkt.hpp"
 
 namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
+
+constexpr double kElasticTolerance = 1e-8;  // scaled
+constexpr double kElasticRounding = 1e-6;   // what that leaves on a row that can hold, or of its multiplier
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -99,12 +102,15 @@ bool usable(const WideProblem& p) {
   return bounds_usable(p.lower, p.upper) && bounds_usable(p.row_lower, p.row_upper);
 }
 
-bool crossed(const WideProblem& p) {
-  for (Index j = 0; j < p.variables(); ++j)
-    if (value_or(p.lower, j, -kInf) > value_or(p.upper, j, kInf)) return true;
-  for (Index i = 0; i < p.rows(); ++i)
-    if (p.row_lower[at(i)] > p.row_upper[at(i)]) return true;
-  return false;
+// Bounds that cross by themselves.
+void note_crossed(const WideProblem& p, std::vector<QpViolation>& list) {
+  const Index n = p.variables(), m = p.rows();
+  for (Index j = 0; j < n; ++j)
+    if (const double d = value_or(p.lower, j, -kInf) - value_or(p.upper, j, kInf); d > 0)
+      detail::note_violation(list, static_cast<int>(m + j), d);
+  for (Index i = 0; i < m; ++i)
+    if (const double d = p.row_lower[at(i)] - p.row_upper[at(i)]; d > 0)
+      detail::note_violation(list, static_cast<int>(i), d);
 }
 
 }  // namespace
@@ -114,6 +120,7 @@ struct WideSolver::Workspace {
     const auto n = at(r.variables), m = at(r.rows);
     for (auto* v : {&result.x, &result.z, &kept_x, &kept_z}) v->reserve(n);
     for (auto* v : {&result.y, &result.slack, &kept_y, &kept_slack}) v->reserve(m);
+    result.violated.reserve(9);
     column.resize(n);
     row.resize(m);
     output.resize(at(r.outputs));
@@ -124,6 +131,7 @@ struct WideSolver::Workspace {
   void unscale(const WideProblem& p);
   bool verified(const WideProblem& p);
   void objective(const WideProblem& p);
+  bool prove(const WideProblem& p, const std::function<bool()>* stop);
 
   WideSize room;
   QpOptions options;
@@ -276,6 +284,35 @@ void WideSolver::Workspace::objective(const WideProblem& p) {
       r.objective += r.slack[at(i)] * (p.l1[at(i)] + 0.5 * value_or(p.l2, i, 0) * r.slack[at(i)]);
 }
 
+// The point of least total violation; its multipliers, without what is rounding among them, are the proof.
+bool WideSolver::Workspace::prove(const WideProblem& p, const std::function<bool()>* stop) {
+  const auto least = [&] { return core.scaled_residual() <= kElasticTolerance; };
+  const auto end =
+      core.run(detail::InteriorPoint::Mode::elastic, options.max_iterations, std::ref(least), stop);
+  result.iterations += core.iterations();
+  if (end != detail::InteriorPoint::End::converged) return false;
+  const auto n = at(p.variables()), m = at(p.rows());
+  for (std::size_t i = 0; i < m; ++i)
+    kept_y[i] = std::abs(core.y[i]) <= kElasticRounding ? 0 : core.y[i] * row[i] / cost;
+  if (!proves_infeasible(p, kept_y, kept_z, memory)) return false;
+  for (std::size_t j = 0; j < n; ++j) {
+    const auto k = static_cast<Index>(j);
+    result.x[j] = std::clamp(column[j] * core.x[j], value_or(p.lower, k, -kInf), value_or(p.upper, k, kInf));
+  }
+  std::copy_n(kept_y.begin(), m, result.y.begin());
+  std::copy_n(kept_z.begin(), n, result.z.begin());
+  result.residual = wide_residual(p, result.x, result.y, result.z, memory);
+  for (std::size_t i = 0; i < m; ++i) {
+    result.slack[i] = 0;
+    if (!p.l1.empty() && std::isfinite(p.l1[i])) continue;
+    const double value = core.value[i] / row[i],
+                 amount = std::max(p.row_lower[i] - value, value - p.row_upper[i]);
+    if (amount * row[i] > kElasticRounding)
+      detail::note_violation(result.violated, static_cast<int>(i), amount);
+  }
+  return true;
+}
+
 WideSolver::WideSolver(WideSize room, QpOptions options) {
   if (room.variables < 1 || room.outputs < 0 || room.rows < 0 || room.entries < 0 || room.band < 0 ||
       options.max_iterations < 1 || !(options.tolerance > 0))
@@ -300,8 +337,9 @@ const QpResult& WideSolver::solve(const WideProblem& p, const std::function<bool
   r.method = QpMethod::interior_point;
   r.status = QpStatus::invalid;
   if (!usable(p)) return r;
-  r.status = QpStatus::max_iterations;
-  if (crossed(p)) return r;
+  note_crossed(p, r.violated);
+  r.status = QpStatus::infeasible;
+  if (!r.violated.empty()) return r;
   w.scale(p);
   r.status = QpStatus::numeric;
   if (!w.kkt.load(p, w.column.data(), w.row.data(), w.output.data(), w.cost)) return r;
@@ -315,6 +353,8 @@ const QpResult& WideSolver::solve(const WideProblem& p, const std::function<bool
              : solved                    ? QpStatus::optimal
              : end == Core::End::numeric ? QpStatus::numeric
                                          : QpStatus::max_iterations;
+  if (!solved && end != Core::End::stopped && !(r.residual.primal <= w.options.tolerance) && w.prove(p, stop))
+    r.status = QpStatus::infeasible;
   w.objective(p);
   return r;
 }

@@ -51,6 +51,11 @@ constexpr std::size_t wide_residual_memory(Index n, Index m, Index p) {
   return static_cast<std::size_t>(5 * n + 2 * m + 3 * p);
 }
 
+/// Checks a proof of infeasibility from the problem's data alone, as certificate.hpp does for dense problems;
+/// y (m) and z (n) are cleaned. memory: 2 n.
+bool proves_infeasible(const WideProblem& problem, std::span<double> y, std::span<double> z,
+                       std::span<double> memory);
+
 /// The same problem with H and rows as dense matrices.
 struct DenseCopy {
   Matrix hessian, rows;
@@ -59,10 +64,10 @@ struct DenseCopy {
 DenseCopy to_dense(const WideProblem& problem);
 
 /// Mehrotra's interior point method whose linear systems are solved in the space of outputs. Like QpSolver:
-/// `optimal` is said of verified answers only, nothing allocates after construction, shapes that differ or
-/// exceed the room throw ShapeError. It has no second method: what it cannot solve (T that is not positive
-/// semidefinite by itself, rows that contradict each other) ends in `max_iterations` or `numeric`, and
-/// QpSolver on to_dense() can say what it is.
+/// `optimal` is said of verified answers only, `infeasible` with a checked proof in y and z, nothing
+/// allocates after construction, shapes that differ or exceed the room throw ShapeError. It has no second
+/// method: what it cannot solve (T that is not positive semidefinite by itself, say) ends in `max_iterations`
+/// or `numeric`, and QpSolver on to_dense() can say what it is.
 class WideSolver {
  public:
   explicit WideSolver(WideSize room, QpOptions options = {});

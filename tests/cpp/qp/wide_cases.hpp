@@ -229,8 +229,7 @@ inline WideFuzzCase wide_fuzz_case(Rng& rng) {
   return f;
 }
 
-/// Solves `count` wide cases; QpSolver on the dense form is the second opinion. The wide solver never says
-/// `infeasible`: what it leaves undecided is counted.
+/// Solves `count` wide cases; QpSolver on the dense form is the second opinion.
 inline FuzzCount fuzz_wide(std::uint64_t seed, long count) {
   Rng rng(seed, 1);
   WideSolver solver({16, 32, 64, 256, 2});
@@ -249,7 +248,9 @@ inline FuzzCount fuzz_wide(std::uint64_t seed, long count) {
       ++r.invalid;
       r.false_optimal += f.truth != Truth::invalid;  // a problem that is one must not be refused
     } else if (got.status == QpStatus::infeasible) {
-      ++r.false_infeasible;
+      ++r.infeasible;
+      r.false_infeasible += f.truth == Truth::feasible || f.truth == Truth::invalid ||
+                            second.solve(to_dense(p).problem).status == QpStatus::optimal;
     } else if (got.status != QpStatus::optimal) {
       ++r.undecided;
     } else {

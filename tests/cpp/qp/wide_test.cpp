@@ -75,21 +75,40 @@ TEST(Wide, ManyVariablesToTheLastDigits) {
   EXPECT_EQ(first, solver.solve(p).x);  // bit for bit: nothing of earlier calls is used
 }
 
-TEST(Wide, RowsThatContradictEachOtherAreNeverSolved) {
+TEST(Wide, RowsThatContradictEachOtherAreNamed) {
   Rng rng(7);
-  WideCase c = known_wide(rng, 10, 3);
-  for (const double side : {-1.0, 1.0}) {
-    c.add_row(1, {});
-    c.row_lower.push_back(side < 0 ? -kInf : 1);
-    c.row_upper.push_back(side < 0 ? 0 : kInf);
-    c.l1.push_back(kInf);
-    c.l2.push_back(0);
+  int proved = 0;
+  for (int round = 0; round < 50; ++round) {
+    WideCase c = known_wide(rng, 10, 3);
+    for (const double side : {-1.0, 1.0}) {
+      c.add_row(1, {});
+      c.row_lower.push_back(side < 0 ? -kInf : 1);
+      c.row_upper.push_back(side < 0 ? 0 : kInf);
+      c.l1.push_back(kInf);
+      c.l2.push_back(0);
+    }
+    WideSolver solver(c.size());
+    const WideProblem p = c.problem();
+    const QpResult& r = solver.solve(p);
+    EXPECT_NE(r.status, QpStatus::optimal);
+    if (r.status != QpStatus::infeasible) continue;
+    ++proved;
+    ASSERT_FALSE(r.violated.empty());
+    std::vector<double> y = r.y, z = r.z, memory(20);
+    EXPECT_TRUE(proves_infeasible(p, y, z, memory));
+    for (double& v : y) v = -v;
+    EXPECT_FALSE(proves_infeasible(p, y, z, memory));
   }
-  WideSolver solver(c.size());
-  EXPECT_NE(solver.solve(c.problem()).status, QpStatus::optimal);
+  EXPECT_GT(proved, 45);
+  WideCase c = known_wide(rng, 10, 3);
   c.lower[0] = 1;
   c.upper[0] = 0;
-  EXPECT_EQ(solver.solve(c.problem()).status, QpStatus::max_iterations);
+  WideSolver solver(c.size());
+  const QpResult& r = solver.solve(c.problem());
+  ASSERT_EQ(r.status, QpStatus::infeasible);
+  ASSERT_EQ(r.violated.size(), 1u);
+  EXPECT_EQ(r.violated[0].row, static_cast<int>(c.row_output.size()));
+  EXPECT_EQ(r.violated[0].amount, 1);
 }
 
 TEST(Wide, RandomAndAdversarialCases) {
