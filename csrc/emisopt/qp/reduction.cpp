@@ -139,15 +139,19 @@ QpProblem Reduction::reduce(const QpProblem& p) {
   dense::multiply(force_.data(), p.hessian, offset_.data());
   for (Index j = 0; j < n; ++j) force_[at(j)] += p.gradient[at(j)];
   bool diagonal = true;
+  const bool run = kept > 0 && kept_[at(kept - 1)] - kept_[0] == kept - 1;  // inputs after states
   for (Index k = 0; k < kept; ++k) {
     const double* from = p.hessian.row(kept_[at(k)]);
-    for (Index l = 0; l < kept; ++l) h(k, l) = from[kept_[at(l)]];
+    if (run)
+      std::copy_n(from + kept_[0], kept, h.row(k));
+    else
+      for (Index l = 0; l < kept; ++l) h(k, l) = from[kept_[at(l)]];
     gradient_[at(k)] = force_[at(kept_[at(k)])];
   }
   for (Index s = 0; s < steps && diagonal; ++s) {
     const double* from = p.hessian.row(steps_[at(s)].pivot);
-    for (Index j = 0; j < n && diagonal; ++j)
-      diagonal = from[j] == 0 || j == steps_[at(s)].pivot || kind_[at(j)] == kFixed;
+    for (Index j = next_entry(from, 0, n); j < n && diagonal; j = next_entry(from, j + 1, n))
+      diagonal = j == steps_[at(s)].pivot || kind_[at(j)] == kFixed;
   }
   for (Index s = 0; s < steps; ++s) {
     const double* w = combination_.data() + s * kept;
@@ -179,8 +183,9 @@ QpProblem Reduction::reduce(const QpProblem& p) {
       table_.syrk_transposed(h.data, kept, combination_.data() + s * kept, kept, weight_.data() + s,
                              static_cast<int>(end), static_cast<int>(rows), true, work_.data());
   }
-  for (Index k = 0; k < kept; ++k)
-    for (Index l = 0; l < k; ++l) h(l, k) = h(k, l);
+  for (Index block = 0; block < kept; block += kChunk)  // the other triangle, a strip of the target at a time
+    for (Index k = block; k < kept; ++k)
+      for (Index l = block; l < std::min(k, block + kChunk); ++l) h(l, k) = h(k, l);
 
   for (Index k = 0; k < kept; ++k) {
     lower_[at(k)] = p.lower.empty() ? -HUGE_VAL : p.lower[at(kept_[at(k)])];
