@@ -213,11 +213,15 @@ bool InteriorPoint::factorise() {
 void InteriorPoint::direction(bool refined) {
   for (std::size_t j = 0; j < at(n_); ++j) rhs_[j] = -rest[j];
   std::fill_n(target_.begin(), m_, 0.0);
-  for (std::size_t s = 0; s < hard_; ++s) q_[s] = rtz_[s] * over_z_[s] - rp_[s];
-  for (std::size_t s = hard_; s < count_; ++s)
-    q_[s] = rtz_[s] * over_z_[s] - rp_[s] - (e_[s] * re_[s] + rew_[s]) / (w_[s] + l2_[s] * e_[s]);
-  for (std::size_t s = 0; s < bounds_; ++s) rhs_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
-  for (std::size_t s = bounds_; s < count_; ++s) target_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
+  for (std::size_t s = 0; s < bounds_; ++s) {
+    q_[s] = rtz_[s] * over_z_[s] - rp_[s];
+    rhs_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
+  }
+  for (std::size_t s = bounds_; s < count_; ++s) {
+    q_[s] = rtz_[s] * over_z_[s] - rp_[s];
+    if (s >= hard_) q_[s] -= (e_[s] * re_[s] + rew_[s]) / (w_[s] + l2_[s] * e_[s]);
+    target_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
+  }
   for (std::size_t i = 0; i < at(m_); ++i)
     target_[i] = equality_[i]         ? row_lower[i] - value[i]
                  : row_weight_[i] > 0 ? target_[i] / row_weight_[i]
@@ -236,65 +240,66 @@ void InteriorPoint::direction(bool refined) {
       dvalue_[i] += value2_[i];
     }
   }
-  step_multipliers();
+  step_sides();
 }
 
-void InteriorPoint::step_multipliers() {
-  for (std::size_t s = 0; s < bounds_; ++s) dz_[s] = d_[s] * (q_[s] - sign_[s] * dx_[at(of_[s])]);
+void InteriorPoint::step_sides() {
+  double steepest = 1;  // largest -dv / v
+  const auto finish = [&](std::size_t s) {
+    dt_[s] = (rtz_[s] - t_[s] * dz_[s]) * over_z_[s];
+    steepest = std::max(steepest, std::max(-dt_[s] * over_t_[s], -dz_[s] * over_z_[s]));
+  };
+  for (std::size_t s = 0; s < bounds_; ++s) {
+    dz_[s] = d_[s] * (q_[s] - sign_[s] * dx_[at(of_[s])]);
+    finish(s);
+  }
   for (std::size_t s = bounds_; s < count_; ++s) {
     const Index row = of_[s];
     if (twin_[s] < 0) {
       dz_[s] = -sign_[s] * dy_[at(row)];
+      finish(s);
     } else if (at(twin_[s]) > s) {  // the lighter side from its distance, the heavier one takes the rest
       const std::size_t other = at(twin_[s]);
       const std::size_t light = d_[s] <= d_[other] ? s : other, heavy = light == s ? other : s;
       dz_[light] = d_[light] * (q_[light] - sign_[light] * dvalue_[at(row)]);
       dz_[heavy] = dz_[light] - sign_[heavy] * dy_[at(row)];  // the signs are opposite
+      finish(s);
+      finish(other);
     }
   }
-  for (std::size_t s = 0; s < count_; ++s) dt_[s] = (rtz_[s] - t_[s] * dz_[s]) * over_z_[s];
   for (std::size_t s = hard_; s < count_; ++s) {
     de_[s] = (e_[s] * (dz_[s] + re_[s]) + rew_[s]) / (w_[s] + l2_[s] * e_[s]);
     dw_[s] = (rew_[s] - w_[s] * de_[s]) * over_e_[s];
-  }
-}
-
-double InteriorPoint::longest_step() const {
-  double steepest = 1;  // largest -dv / v
-  for (std::size_t s = 0; s < count_; ++s)
-    steepest = std::max(steepest, std::max(-dt_[s] * over_t_[s], -dz_[s] * over_z_[s]));
-  for (std::size_t s = hard_; s < count_; ++s)
     steepest = std::max(steepest, std::max(-de_[s] * over_e_[s], -dw_[s] * over_w_[s]));
-  return 1 / steepest;
+  }
+  longest_ = 1 / steepest;
 }
 
 // One of Gondzio's (1996) multiple corrections: products that a step somewhat longer than the present one
 // would leave far from the target are bent towards it. Kept if the step gets longer.
-bool InteriorPoint::centre(double& longest, double target) {
-  const double reach = std::min(1.0, longest + kReachBeyond);
+bool InteriorPoint::centre(double target) {
+  const double before = longest_, reach = std::min(1.0, before + kReachBeyond);
   const auto bend = [&](double product) {
     if (product < kNarrow * target) return kNarrow * target - product;
     return product > kWide * target ? std::max(kWide * target - product, -kWide * target) : 0.0;
   };
-  for (auto [now, before] : {std::pair{&dt_, &old_dt_}, {&dz_, &old_dz_}, {&de_, &old_de_}, {&dw_, &old_dw_}})
-    std::copy_n(now->begin(), count_, before->begin());
-  std::copy_n(dx_.begin(), n_, old_dx_.begin());
-  std::copy_n(dy_.begin(), m_, old_dy_.begin());
+  const auto exchange = [&] {
+    dt_.swap(old_dt_);
+    dz_.swap(old_dz_);
+    de_.swap(old_de_);
+    dw_.swap(old_dw_);
+    dx_.swap(old_dx_);
+    dy_.swap(old_dy_);
+  };
   for (std::size_t s = 0; s < count_; ++s)
     rtz_[s] += bend((t_[s] + reach * dt_[s]) * (z_[s] + reach * dz_[s]));
   for (std::size_t s = hard_; s < count_; ++s)
     rew_[s] += bend((e_[s] + reach * de_[s]) * (w_[s] + reach * dw_[s]));
+  exchange();
   direction(refine_);
-  const double now = longest_step();
-  if (now >= longest + kLeastGain * (reach - longest)) {
-    longest = now;
-    return true;
-  }
-  for (auto [mine, before] :
-       {std::pair{&dt_, &old_dt_}, {&dz_, &old_dz_}, {&de_, &old_de_}, {&dw_, &old_dw_}})
-    mine->swap(*before);
-  dx_.swap(old_dx_);
-  dy_.swap(old_dy_);
+  if (longest_ >= before + kLeastGain * (reach - before)) return true;
+  exchange();
+  longest_ = before;
   return false;
 }
 
@@ -326,7 +331,7 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
       for (std::size_t s = 0; s < count_; ++s) rtz_[s] = -t_[s] * z_[s];
       for (std::size_t s = hard_; s < count_; ++s) rew_[s] = -e_[s] * w_[s];
       direction(false);
-      const double alpha = longest_step();
+      const double alpha = longest_;
       double after = 0;
       for (std::size_t s = 0; s < count_; ++s) after += (t_[s] + alpha * dt_[s]) * (z_[s] + alpha * dz_[s]);
       for (std::size_t s = hard_; s < count_; ++s)
@@ -344,10 +349,9 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
         rew_[s] = target - e_[s] * w_[s] - trusted * de_[s] * dw_[s];
     }
     direction(refine_);
-    double longest = longest_step();
-    for (int k = 0; k < kkt_.corrections() && !plain && longest < kLongEnough && products_ > 0; ++k)
-      if (!centre(longest, target)) break;
-    const double alpha = std::min(1.0, kToBoundary * longest);
+    for (int k = 0; k < kkt_.corrections() && !plain && longest_ < kLongEnough && products_ > 0; ++k)
+      if (!centre(target)) break;
+    const double alpha = std::min(1.0, kToBoundary * longest_);
     short_steps = alpha < 1e-6 ? short_steps + 1 : 0;
     promised_ *= 1 - alpha;
     for (std::size_t j = 0; j < at(n_); ++j) x[j] += alpha * dx_[j];

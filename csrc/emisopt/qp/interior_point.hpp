@@ -49,9 +49,8 @@ class InteriorPoint {
   void evaluate();  // residuals at the iterate
   bool factorise();
   void direction(bool refined);  // dx and all side directions for the present rtz, rew
-  void step_multipliers();       // dz from dx and the rows' multipliers
-  double longest_step() const;   // in (0, 1]
-  bool centre(double& longest, double target);
+  void step_sides();             // their directions from dx and the rows' multipliers, and longest_
+  bool centre(double target);
 
   KktSystem& kkt_;
   Index n_ = 0, m_ = 0;
@@ -70,6 +69,7 @@ class InteriorPoint {
   std::vector<double> row_weight_, target_, dy_, dvalue_, dy2_, value2_, target2_;  // (m)
   Mode mode_ = Mode::solve;
   double rho_ = 0, mu_ = 0, primal_ = 0, dual_ = 0, promised_ = 0;
+  double longest_ = 1;  // step to the nearest zero, in (0, 1]
   bool refine_ = false;
   int iterations_ = 0, products_ = 0;
 };

@@ -426,8 +426,7 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
   r.method = method;
   r.iterations = iterations;
   dense::multiply(memory.data(), p.hessian, r.x.data());
-  for (std::size_t j = 0; j < r.x.size(); ++j)
-    r.objective += r.x[j] * (p.gradient[j] + 0.5 * memory[j]);
+  for (std::size_t j = 0; j < r.x.size(); ++j) r.objective += r.x[j] * (p.gradient[j] + 0.5 * memory[j]);
   for (std::size_t i = 0; i < r.y.size(); ++i) {
     if (p.l1.empty() || !std::isfinite(p.l1[i]) || std::abs(r.y[i]) < p.l1[i]) continue;
     const double value = dense::dot(p.rows.row(static_cast<Index>(i)), r.x.data(), p.hessian.rows);
