@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "arrays.hpp"
+#include "emisopt/qp/wide.hpp"
 #include "module.hpp"
 
 namespace emisopt::python {
@@ -68,6 +69,45 @@ class Solver {
   QpSolver solver_;
 };
 
+using Integers = py::array_t<int, py::array::c_style>;
+std::span<const int> span_of(const Integers& a) { return {a.data(), static_cast<std::size_t>(a.size())}; }
+
+class Wide {
+ public:
+  Wide(int variables, int outputs, int rows, int entries, int band, int iterations, double tolerance)
+      : solver_({variables, outputs, rows, entries, band},
+                {.max_iterations = iterations, .tolerance = tolerance}) {}
+
+  Answer run(const Array& band, const Array& outputs, const Array& weights, const Array& gradient,
+             const Array& lower, const Array& upper, const Integers& start, const Integers& column,
+             const Array& value, const Integers& output, const Array& row_lower, const Array& row_upper,
+             const Array& l1, const Array& l2) {
+    require_shape("qp(P)", band, {{"n", -1}, {"band", -1}});
+    require_shape("qp(outputs)", outputs, {{"p", -1}, {"n", -1}});
+    const WideProblem p{.band = view(band),
+                        .outputs = view(outputs),
+                        .output_weight = span_of(weights),
+                        .gradient = span_of(gradient),
+                        .lower = span_of(lower),
+                        .upper = span_of(upper),
+                        .row_start = span_of(start),
+                        .row_column = span_of(column),
+                        .row_value = span_of(value),
+                        .row_output = span_of(output),
+                        .row_lower = span_of(row_lower),
+                        .row_upper = span_of(row_upper),
+                        .l1 = span_of(l1),
+                        .l2 = span_of(l2)};
+    py::gil_scoped_release nogil;
+    const auto begin = std::chrono::steady_clock::now();
+    const QpResult& r = solver_.solve(p);
+    return {r, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};
+  }
+
+ private:
+  WideSolver solver_;
+};
+
 }  // namespace
 
 void bind_qp(py::module_& m) {
@@ -99,6 +139,13 @@ void bind_qp(py::module_& m) {
            "lower"_a.noconvert(), "upper"_a.noconvert(), "rows"_a.noconvert(), "row_lower"_a.noconvert(),
            "row_upper"_a.noconvert(), "l1"_a.noconvert(), "l2"_a.noconvert(), "y"_a.noconvert(),
            "z"_a.noconvert());
+  py::class_<Wide>(m, "_QpWideSolver", "A workspace for wide QPs: many variables, few outputs.")
+      .def(py::init<int, int, int, int, int, int, double>(), "variables"_a, "outputs"_a, "rows"_a,
+           "entries"_a, "band"_a, "iterations"_a, "tolerance"_a)
+      .def("run", &Wide::run, "band"_a.noconvert(), "outputs"_a.noconvert(), "weights"_a.noconvert(),
+           "gradient"_a.noconvert(), "lower"_a.noconvert(), "upper"_a.noconvert(), "start"_a.noconvert(),
+           "column"_a.noconvert(), "value"_a.noconvert(), "output"_a.noconvert(), "row_lower"_a.noconvert(),
+           "row_upper"_a.noconvert(), "l1"_a.noconvert(), "l2"_a.noconvert());
 }
 
 }  // namespace emisopt::python

@@ -2611,6 +2611,14 @@ class _QpSolver:
         ...
     def run(self, call: str, hessian: numpy.typing.NDArray[numpy.float64], gradient: numpy.typing.NDArray[numpy.float64], lower: numpy.typing.NDArray[numpy.float64], upper: numpy.typing.NDArray[numpy.float64], rows: numpy.typing.NDArray[numpy.float64], row_lower: numpy.typing.NDArray[numpy.float64], row_upper: numpy.typing.NDArray[numpy.float64], l1: numpy.typing.NDArray[numpy.float64], l2: numpy.typing.NDArray[numpy.float64], y: numpy.typing.NDArray[numpy.float64], z: numpy.typing.NDArray[numpy.float64]) -> QpAnswer:
         ...
+class _QpWideSolver:
+    """
+    A workspace for wide QPs: many variables, few outputs.
+    """
+    def __init__(self, variables: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex, entries: typing.SupportsInt | typing.SupportsIndex, band: typing.SupportsInt | typing.SupportsIndex, iterations: typing.SupportsInt | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex) -> None:
+        ...
+    def run(self, band: numpy.typing.NDArray[numpy.float64], outputs: numpy.typing.NDArray[numpy.float64], weights: numpy.typing.NDArray[numpy.float64], gradient: numpy.typing.NDArray[numpy.float64], lower: numpy.typing.NDArray[numpy.float64], upper: numpy.typing.NDArray[numpy.float64], start: numpy.typing.NDArray[numpy.int32], column: numpy.typing.NDArray[numpy.int32], value: numpy.typing.NDArray[numpy.float64], output: numpy.typing.NDArray[numpy.int32], row_lower: numpy.typing.NDArray[numpy.float64], row_upper: numpy.typing.NDArray[numpy.float64], l1: numpy.typing.NDArray[numpy.float64], l2: numpy.typing.NDArray[numpy.float64]) -> QpAnswer:
+        ...
 class FuelCost:
     """
     A fired unit's bill: fuel, reagent, fee.

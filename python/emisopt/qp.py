@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emisopt import _core
+from emisopt import _core, _qp_wide
 
 __all__ = ["Conflict", "Solution", "solve"]
 
@@ -110,6 +110,8 @@ def solve(
     lb: ArrayLike | None = None,
     ub: ArrayLike | None = None,
     *,
+    outputs: ArrayLike | None = None,
+    output_weights: ArrayLike | None = None,
     soft_l1: ArrayLike | None = None,
     soft_l2: ArrayLike | None = None,
     start: tuple[ArrayLike, ArrayLike] | None = None,
@@ -119,9 +121,10 @@ def solve(
     row_names: Sequence[str] | None = None,
     variable_names: Sequence[str] | None = None,
 ) -> Solution:
-    """Solves one dense convex quadratic program.
+    """Solves one convex quadratic program.
 
-    minimise 1/2 x'Px + q'x + sum over soft rows (l1 s + 1/2 l2 s^2)
+    minimise 1/2 x'Px + q'x + 1/2 sum_k output_weights_k (outputs_k x)^2
+             + sum over soft rows (l1 s + 1/2 l2 s^2)
     subject to lb <= x <= ub, l <= Ax <= u; on soft rows l - s <= a'x <= u + s, s >= 0
 
     Parameters
@@ -131,6 +134,10 @@ def solve(
     A : (m, n) rows
     l, u : (m,) sides of the rows; -inf and inf: none, equal: an equality
     lb, ub : (n,) bounds
+    outputs : (p, n) states a problem of many variables and few outputs as such: P is then banded (moves and
+        rates) and H = P + outputs' diag(output_weights) outputs is never formed. A row of A that repeats an
+        output, but for variables that no output depends on (slacks), is recognised and costs nothing more
+    output_weights : (p,) not negative; None: ones
     soft_l1 : (m,) cost per unit of slack, positive; inf: the row is hard. None: all rows are hard
     soft_l2 : (m,) cost per squared unit of slack, not negative
     start : multipliers (y, z) of a similar problem, to start from
@@ -168,6 +175,14 @@ def solve(
     >>> s.x.round(3).tolist(), s.slack.round(3).tolist()
     ([0.75, 2.0], [1.75])
 
+    Moves of one setpoint, an output that follows them, stated as such:
+
+    >>> import numpy as np
+    >>> response = np.tril(0.8 ** (np.arange(4)[:, None] - np.arange(6)))
+    >>> s = qp.solve(0.1 * np.eye(6), -np.ones(6), response, None, np.ones(4), outputs=response)
+    >>> s.status, (response @ s.x).round(3).tolist()
+    ('optimal', [0.186, 0.202, 0.249, 0.927])
+
     Rows that exclude each other are named:
 
     >>> s = qp.solve([[1.0]], [0.0], [[1], [1]], [3, -9], [9, 1], row_names=["load", "fuel"])
@@ -178,6 +193,8 @@ def solve(
     if len(shape) != 2 or shape[0] != shape[1] or shape[0] == 0:
         raise _core.ShapeError(f"qp.solve(P): expected (n, n) with n >= 1, got {shape}")
     n = int(shape[0])
+    if outputs is None and output_weights is not None:
+        raise _core.InputError("qp.solve(output_weights): expected outputs beside it, got None")
     m = 0 if A is None else len(np.atleast_1d(np.asarray(A, dtype=object)))
     hessian = _array("P", P, (n, n))
     if not np.allclose(hessian, hessian.T, rtol=1e-9, atol=1e-12 * np.abs(hessian).max(initial=0)):
@@ -204,9 +221,34 @@ def solve(
         y0, z0 = _array("start[0]", start[0], (m,)), _array("start[1]", start[1], (n,))
     labels = _names("row", row_names, m) + _names("variable", variable_names, n)
 
+    if outputs is not None:
+        if start is not None:
+            raise _core.InputError("qp.solve(start): expected None beside outputs, got multipliers")
+        responses = np.asarray(outputs, dtype=object)
+        count = len(responses) if responses.ndim == 2 else 0
+        j = _array("outputs", outputs, (count, n))
+        w = np.ones(count) if output_weights is None else _array("output_weights", output_weights, (count,))
+        if (w < 0).any():
+            at = int(np.argmax(w < 0))
+            raise _core.InputError(
+                f"qp.solve(output_weights): expected no negative weights, got {w[at]} at [{at}]"
+            )
+        if method != "active_set":
+            wide = _qp_wide.Form(hessian, rows, j, w)
+            if wide.pays:
+                a = wide.solve(
+                    gradient, lower, upper, row_lower, row_upper, l1, l2, max_iterations, tolerance
+                )
+                if a.status in ("optimal", "infeasible"):
+                    return _solution(a, labels)
+        hessian = hessian + (j.T * w) @ j  # the other method, and the question whether there is an answer
     solver = _core._QpSolver(n, m, max_iterations, tolerance, method)
     call = "solve" if start is None else "solve_from"
     a = solver.run(call, hessian, gradient, lower, upper, rows, row_lower, row_upper, l1, l2, y0, z0)
+    return _solution(a, labels)
+
+
+def _solution(a: _core.QpAnswer, labels: list[str]) -> Solution:
     conflicts = []
     if a.status == "infeasible":
         weights, amounts = np.concatenate([a.y, a.z]), dict(a.violated)

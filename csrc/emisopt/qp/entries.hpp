@@ -24,4 +24,11 @@ inline Index next_entry(const double* a, Index from, Index n) {
   return n;
 }
 
+/// The last j with a[j] != 0, or -1.
+inline Index last_entry(const double* a, Index n) {
+  while (n >= 8 && !any_entry(a + n - 8)) n -= 8;
+  while (n > 0 && a[n - 1] == 0) --n;
+  return n - 1;
+}
+
 }  // namespace emisopt::detail

@@ -5,9 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
-
-#include "emisopt/qp/dense.hpp"
-#include "emisopt/qp/entries.hpp"
+#include <utility>
 
 namespace emisopt::detail {
 namespace {
@@ -16,326 +14,303 @@ constexpr double kDelta = 1e-8;           // equality regularisation; the data i
 constexpr double kRho = 1e-10;            // first primal regularisation
 constexpr double kToBoundary = 0.995;     // share of the step to the nearest zero
 constexpr double kWorthAsking = 1e-5;     // scaled residual from which the caller's check may pass
-constexpr double kLeastUsefulMu = 1e-15;  // below, rounding in the factor outweighs progress
+constexpr double kLeastTarget = 1e-16;    // of the products; below, distances are rounding of rows' values
+constexpr double kLeastUsefulMu = 2e-16;  // below, rounding in the factor outweighs progress
 constexpr double kLeastMu = 0.01;         // of the first iterate
 constexpr double kStartShare = 0.1;       // of the largest weighted violation at the first iterate
 constexpr double kLeastDistance = 0.1;    // of a hard side at the first iterate
-constexpr Index kSparse = 8;              // rows with at most one entry in so many are kept as entries
-constexpr double kEqual = 1e-13;          // bounds closer than this, in scaled units, are one
+constexpr double kMehrotra = 3;           // the target falls with this power of what the predictor promises
+constexpr double kBold = 8;               // the same where corrections follow
+constexpr double kGain = 0.9;             // the products fall at least to this, or
+constexpr int kPatience = 3;              // after so many iterations
+constexpr double kPlain = 0.3;            // a plain step aims at no less than this share of them
+constexpr double kLongEnough = 0.9;       // a step that needs no more centring
+constexpr double kReachBeyond = 0.5;      // how much longer a correction tries to make the step
+constexpr double kLeastGain = 0.1;        // share of that which pays for it
+constexpr double kNarrow = 0.1, kWide = 10;  // products between these, in targets, are near the path
+constexpr double kRounding = 3e-15;          // of a distance: x cannot be told from where it should be
+constexpr double kEqual = 1e-13;             // bounds closer than this, in scaled units, are one
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-InteriorPoint::InteriorPoint(int max_variables, int max_rows) {
-  const auto nn = static_cast<std::size_t>(max_variables), mm = static_cast<std::size_t>(max_rows);
-  for (auto* v : {&gradient, &lower, &upper, &x, &z, &dx_, &rd_, &rhs_, &rest_}) v->resize(nn);
-  for (auto* v :
-       {&row_lower, &row_upper, &l1, &l2, &y, &eq_y_, &eq_r_, &value_, &dvalue_, &weight_, &push_, &gather_})
+InteriorPoint::InteriorPoint(KktSystem& kkt, int max_variables, int max_rows) : kkt_(kkt) {
+  const auto nn = at(max_variables), mm = at(max_rows);
+  for (auto* v : {&gradient, &lower, &upper, &x, &z, &rest, &dx_, &rhs_, &bound_weight_, &force_, &dx2_})
+    v->resize(nn);
+  for (auto* v : {&row_lower, &row_upper, &l1, &l2, &y, &value, &eq_y_, &row_weight_, &target_, &dy_,
+                  &dvalue_, &dy2_, &value2_, &target2_})
     v->resize(mm);
-  hessian.resize(nn * nn);
-  factor_.resize(nn * nn);
-  rows.resize(mm * nn);
-  full_rows_.resize(mm * nn);
-  full_weight_.resize(mm);
-  full_.reserve(mm);
-  entries_.reserve(mm * (nn / kSparse) + 1);
-  work_.resize(static_cast<std::size_t>(kernels::dense_work(max_variables)));
-  sides_.resize(2 * nn + 2 * mm);
+  const auto most = 2 * nn + 2 * mm;
+  for (auto* v : {&sign_, &b_, &t_, &z_, &dt_, &dz_, &rp_, &rtz_, &d_, &q_}) v->resize(most);
+  for (auto* v : {&e_, &w_, &de_, &dw_, &re_, &rew_, &l1_, &l2_}) v->resize(most);
+  for (auto* v : {&old_dt_, &old_dz_, &old_de_, &old_dw_, &over_t_, &over_z_, &over_e_, &over_w_})
+    v->resize(most);
+  old_dx_.resize(nn);
+  old_dy_.resize(mm);
+  of_.resize(most);
+  twin_.resize(most);
   fixed_.resize(nn);
   equality_.resize(mm);
 }
 
-template <class F>
-void InteriorPoint::for_sides(F&& f) {
-  const Index count = 2 * n + 2 * m;
-  for (Index k = 0; k < count; ++k)
-    if (sides_[static_cast<std::size_t>(k)].active) f(k, sides_[static_cast<std::size_t>(k)]);
-}
-
 double InteriorPoint::scaled_residual() const { return std::max({primal_, dual_, mu_}); }
 
-bool InteriorPoint::convex() {
-  double size = 0;
-  for (Index i = 0; i < n * n; ++i) size = std::max(size, std::abs(hessian[static_cast<std::size_t>(i)]));
-  View k(factor_.data(), n, n);
-  std::copy_n(hessian.begin(), n * n, factor_.begin());
-  for (Index j = 0; j < n; ++j) k(j, j) += 1e-9 * size + 1e-300;
-  return dense::cholesky(k, work_.data());
-}
-
-// A row of many entries is worth a register tile, a rate row of two only its own products.
-void InteriorPoint::sort_rows() {
-  full_.clear();
-  entries_.clear();
-  for (Index i = 0; i < m; ++i) {
-    const double* a = rows.data() + i * n;
-    const std::size_t before = entries_.size();
-    Index entries = 0, j = next_entry(a, 0, n);
-    for (; j < n && (entries + 1) * kSparse <= n; j = next_entry(a, j + 1, n), ++entries)
-      entries_.push_back({i, j, a[j]});
-    if (j == n) continue;
-    entries_.resize(before);
-    std::copy_n(a, n, full_rows_.data() + static_cast<Index>(full_.size()) * n);
-    full_.push_back(i);
+void InteriorPoint::open(Index of, double value, double sign, double b, double weight1, double weight2,
+                         double mu) {
+  if (!std::isfinite(b)) return;
+  const std::size_t s = count_++;
+  const bool soft = std::isfinite(weight1);
+  of_[s] = of;
+  twin_[s] = -1;
+  sign_[s] = sign;
+  b_[s] = b;
+  e_[s] = w_[s] = de_[s] = dw_[s] = re_[s] = rew_[s] = 0;
+  l1_[s] = weight1;
+  l2_[s] = weight2;
+  const double c = sign * (value - b);
+  ++products_;
+  if (!soft) {
+    t_[s] = std::max(std::abs(c), kLeastDistance);
+    z_[s] = mu / t_[s];
+    return;
   }
-}
-
-void InteriorPoint::row_values(double* value, const double* v) {
-  const auto count = static_cast<Index>(full_.size());
-  dense::multiply(gather_.data(), ConstView(full_rows_.data(), count, n), v);
-  for (Index i = 0; i < m; ++i) value[i] = 0;
-  for (std::size_t f = 0; f < full_.size(); ++f) value[full_[f]] = gather_[f];
-  for (const Entry& e : entries_) value[e.row] += e.value * v[e.column];
-}
-
-void InteriorPoint::add_rows(double* force, const double* push) {
-  for (std::size_t f = 0; f < full_.size(); ++f) gather_[f] = push[full_[f]];
-  dense::add_transposed(force, ConstView(full_rows_.data(), static_cast<Index>(full_.size()), n),
-                        gather_.data());
-  for (const Entry& e : entries_) force[e.column] += e.value * push[e.row];
+  // A soft side can start on the central path: t z = e w = mu, z + w = l1 and c + e = t hold at once.
+  const double reach = weight1 * c, root = std::hypot(reach, 2 * mu);
+  const double sum = 2 * mu + std::abs(reach) + root;
+  const double wide = sum / (2 * weight1), narrow = 2 * mu * (2 * mu + root) / (weight1 * sum);
+  t_[s] = c >= 0 ? wide : narrow;
+  e_[s] = c >= 0 ? narrow : wide;
+  z_[s] = mu / t_[s];
+  w_[s] = mu / e_[s];
+  ++products_;
 }
 
 void InteriorPoint::start(Mode mode) {
   mode_ = mode;
-  sort_rows();
+  n_ = kkt_.n;
+  m_ = kkt_.m;
+  kkt_.elastic = mode == Mode::elastic;
   rho_ = kRho;
   products_ = 0;
-  for (Index j = 0; j < n; ++j) {
-    const auto at = static_cast<std::size_t>(j);
-    const double low = lower[at], high = upper[at], width = high - low;
-    fixed_[at] = width <= kEqual;
-    if (fixed_[at])
-      x[at] = 0.5 * (low + high);
+  count_ = 0;
+  refine_ = false;
+  promised_ = HUGE_VAL;
+  for (std::size_t j = 0; j < at(n_); ++j) {
+    const double low = lower[j], high = upper[j], width = high - low;
+    fixed_[j] = width <= kEqual;
+    if (fixed_[j])
+      x[j] = 0.5 * (low + high);
     else if (std::isfinite(width))
-      x[at] = std::clamp(0.0, low + 0.25 * width, high - 0.25 * width);
+      x[j] = std::clamp(0.0, low + 0.25 * width, high - 0.25 * width);
     else
-      x[at] = std::clamp(0.0, std::isfinite(low) ? low + 1 : -1.0, std::isfinite(high) ? high - 1 : 1.0);
+      x[j] = std::clamp(0.0, std::isfinite(low) ? low + 1 : -1.0, std::isfinite(high) ? high - 1 : 1.0);
   }
-  row_values(value_.data(), x.data());
+  std::fill_n(y.begin(), m_, 0.0);
+  kkt_.products(x.data(), y.data(), value.data(), force_.data());
 
   // Complementarity to start from: that of the soft rows as x violates them, so that neither t nor e has to
   // grow from nearly nothing.
-  double mu0 = kLeastMu;
-  for (Index i = 0; i < m; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const double weight = mode == Mode::elastic ? 1 : l1[at];
-    const double beyond = std::max({0.0, row_lower[at] - value_[at], value_[at] - row_upper[at]});
-    if (std::isfinite(weight)) mu0 = std::max(mu0, kStartShare * weight * beyond);
+  const bool all_soft = mode == Mode::elastic;
+  double mu = kLeastMu;
+  for (std::size_t i = 0; i < at(m_); ++i) {
+    const double weight = all_soft ? 1 : l1[i];
+    const double beyond = std::max({0.0, row_lower[i] - value[i], value[i] - row_upper[i]});
+    if (std::isfinite(weight)) mu = std::max(mu, kStartShare * weight * beyond);
+    equality_[i] = !all_soft && !std::isfinite(l1[i]) && row_upper[i] - row_lower[i] <= kEqual;
+    eq_y_[i] = 0;
   }
-
-  const auto open = [&](Index k, double value, double sign, double b, double weight1, double weight2) {
-    Side& s = sides_[static_cast<std::size_t>(k)];
-    s = Side{};
-    s.active = std::isfinite(b);
-    if (!s.active) return;
-    s.sign = sign;
-    s.b = b;
-    s.soft = std::isfinite(weight1);
-    s.l1 = weight1;
-    s.l2 = weight2;
-    const double c = sign * (value - b);
-    ++products_;
-    if (!s.soft) {
-      s.t = std::max(std::abs(c), kLeastDistance);
-      s.z = mu0 / s.t;
-      return;
+  for (std::size_t j = 0; j < at(n_); ++j) {
+    if (fixed_[j]) continue;
+    open(static_cast<Index>(j), x[j], 1, lower[j], HUGE_VAL, 0, mu);
+    open(static_cast<Index>(j), x[j], -1, upper[j], HUGE_VAL, 0, mu);
+  }
+  bounds_ = count_;
+  // In elastic mode only hard rows count, each with weight 1.
+  for (const bool soft : {false, true}) {
+    hard_ = count_;
+    for (std::size_t i = 0; i < at(m_); ++i) {
+      if (equality_[i] || (all_soft && std::isfinite(l1[i]))) continue;
+      const double weight = all_soft ? 1 : l1[i];
+      if (std::isfinite(weight) != soft) continue;
+      const std::size_t first = count_;
+      for (const double sign : {1.0, -1.0})
+        open(static_cast<Index>(i), value[i], sign, sign > 0 ? row_lower[i] : row_upper[i], weight,
+             all_soft ? 0 : l2[i], mu);
+      if (count_ != first + 2) continue;
+      twin_[first] = static_cast<Index>(first + 1);
+      twin_[first + 1] = static_cast<Index>(first);
     }
-    // A soft side can start on the central path: t z = e w = mu0, z + w = l1 and c + e = t hold at once.
-    const double reach = weight1 * c, root = std::hypot(reach, 2 * mu0);
-    const double sum = 2 * mu0 + std::abs(reach) + root;
-    const double wide = sum / (2 * weight1), narrow = 2 * mu0 * (2 * mu0 + root) / (weight1 * sum);
-    s.t = c >= 0 ? wide : narrow;
-    s.e = c >= 0 ? narrow : wide;
-    s.z = mu0 / s.t;
-    s.w = mu0 / s.e;
-    ++products_;
-  };
-  for (Index j = 0; j < n; ++j) {
-    const auto at = static_cast<std::size_t>(j);
-    const bool free = !fixed_[at];
-    open(j, x[at], 1, free ? lower[at] : kMissing, HUGE_VAL, 0);
-    open(n + j, x[at], -1, free ? upper[at] : kMissing, HUGE_VAL, 0);
-  }
-  for (Index i = 0; i < m; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const bool elastic = mode == Mode::elastic;
-    equality_[at] = !elastic && !std::isfinite(l1[at]) && row_upper[at] - row_lower[at] <= kEqual;
-    eq_y_[at] = eq_r_[at] = 0;
-    // In elastic mode only hard rows count, each with weight 1.
-    const bool out = equality_[at] || (elastic && std::isfinite(l1[at]));
-    const double weight = elastic ? 1 : l1[at];
-    open(2 * n + i, value_[at], 1, out ? kMissing : row_lower[at], weight, elastic ? 0 : l2[at]);
-    open(2 * n + m + i, value_[at], -1, out ? kMissing : row_upper[at], weight, elastic ? 0 : l2[at]);
   }
 }
 
 void InteriorPoint::evaluate() {
-  const ConstView h(hessian.data(), n, n);
-  row_values(value_.data(), x.data());
-  double size_dual = 1, size_primal = 1;
-  if (mode_ == Mode::solve) {
-    dense::multiply(rd_.data(), h, x.data());
-    for (Index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] += gradient[static_cast<std::size_t>(j)];
-  } else {
-    for (Index j = 0; j < n; ++j) rd_[static_cast<std::size_t>(j)] = 1e-7 * x[static_cast<std::size_t>(j)];
+  std::copy_n(eq_y_.begin(), m_, y.begin());
+  std::fill_n(z.begin(), n_, 0.0);
+  for (std::size_t s = 0; s < bounds_; ++s) z[at(of_[s])] -= sign_[s] * z_[s];
+  for (std::size_t s = bounds_; s < count_; ++s) y[at(of_[s])] -= sign_[s] * z_[s];
+  kkt_.products(x.data(), y.data(), value.data(), rest.data());
+  double size_dual = 1, size_primal = 1, slack_dual = 0;
+  mu_ = primal_ = dual_ = 0;
+  for (std::size_t i = 0; i < at(m_); ++i) {
+    size_dual = std::max(size_dual, std::abs(y[i]));
+    size_primal = std::max(size_primal, std::abs(value[i]));
+    if (equality_[i]) primal_ = std::max(primal_, std::abs(value[i] - row_lower[i]));
   }
-  for (Index i = 0; i < m; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    eq_r_[at] = equality_[at] ? value_[at] - row_lower[at] : 0;
-    push_[at] = eq_y_[at];
-    size_primal = std::max(size_primal, std::abs(value_[at]));
+  for (std::size_t s = 0; s < bounds_; ++s) rp_[s] = sign_[s] * (x[at(of_[s])] - b_[s]) - t_[s];
+  for (std::size_t s = bounds_; s < count_; ++s)
+    rp_[s] = sign_[s] * (value[at(of_[s])] - b_[s]) + e_[s] - t_[s];
+  for (std::size_t s = 0; s < count_; ++s) {
+    mu_ += t_[s] * z_[s];
+    primal_ = std::max(primal_, std::abs(rp_[s]));
+    // Near the end a distance may be smaller than what x can be moved by: nothing to correct.
+    if (std::abs(rp_[s]) <= kRounding * (1 + std::abs(b_[s]))) rp_[s] = 0;
   }
-  mu_ = 0;
-  primal_ = 0;
-  double slack_dual = 0;
-  for_sides([&](Index k, Side& s) {
-    s.rp = s.sign * (side_dot(k, x.data(), value_.data()) - s.b) + s.e - s.t;
-    s.re = s.soft ? s.z + s.w - s.l1 - s.l2 * s.e : 0;
-    mu_ += s.t * s.z + s.e * s.w;
-    primal_ = std::max(primal_, std::abs(s.rp));
-    slack_dual = std::max(slack_dual, std::abs(s.re) / (1 + s.z + s.w));
-    if (k < 2 * n)
-      rd_[static_cast<std::size_t>(k % n)] -= s.sign * s.z;
-    else
-      push_[static_cast<std::size_t>((k - 2 * n) % m)] -= s.sign * s.z;
-  });
+  for (std::size_t s = hard_; s < count_; ++s) {
+    re_[s] = z_[s] + w_[s] - l1_[s] - l2_[s] * e_[s];
+    mu_ += e_[s] * w_[s];
+    slack_dual = std::max(slack_dual, std::abs(re_[s]) / (1 + z_[s] + w_[s]));
+  }
   if (products_ > 0) mu_ /= products_;
-  add_rows(rd_.data(), push_.data());
-  for (Index i = 0; i < m; ++i) {
-    primal_ = std::max(primal_, std::abs(eq_r_[static_cast<std::size_t>(i)]));
-    size_dual = std::max(size_dual, std::abs(push_[static_cast<std::size_t>(i)]));
+  for (std::size_t j = 0; j < at(n_); ++j) {
+    rest[j] += z[j] + (mode_ == Mode::solve ? gradient[j] : 0);
+    if (fixed_[j]) {
+      z[j] = -rest[j];
+      rest[j] = 0;
+    }
+    dual_ = std::max(dual_, std::abs(rest[j]));
+    if (std::isnan(rest[j])) mu_ = rest[j];
   }
-  dual_ = 0;
-  for (Index j = 0; j < n; ++j)
-    if (!fixed_[static_cast<std::size_t>(j)])
-      dual_ = std::max(dual_, std::abs(rd_[static_cast<std::size_t>(j)]));
+  // Where the last step left more than it promised, rounding decides, and refinement pays.
+  if (dual_ > 2 * promised_ + 1e-3 * mu_) refine_ = true;
+  promised_ = dual_;
   primal_ /= size_primal;
   dual_ = std::max(dual_ / size_dual, slack_dual);
 }
 
 bool InteriorPoint::factorise() {
-  for (Index i = 0; i < m; ++i)
-    weight_[static_cast<std::size_t>(i)] = equality_[static_cast<std::size_t>(i)] ? 1 / kDelta : 0;
-  View k(factor_.data(), n, n);
-  for (int attempt = 0; attempt < 6; ++attempt, rho_ *= 100) {
-    if (mode_ == Mode::solve)
-      std::copy_n(hessian.begin(), n * n, factor_.begin());
-    else
-      std::fill_n(factor_.begin(), n * n, 0.0);
-    for (Index j = 0; j < n; ++j) k(j, j) += rho_ + (mode_ == Mode::solve ? 0 : 1e-7);
-    for_sides([&](Index side, Side& s) {
-      if (attempt == 0) s.d = 1 / (s.t / s.z + (s.soft ? s.e / (s.w + s.l2 * s.e) : 0));
-      if (side < 2 * n)
-        k(side % n, side % n) += s.d;
-      else if (attempt == 0)
-        weight_[static_cast<std::size_t>((side - 2 * n) % m)] += s.d;
-    });
-    for (std::size_t begin = 0, e = 0; e < entries_.size(); ++e) {  // pairs of one row, columns rising
-      if (entries_[e].row != entries_[begin].row) begin = e;
-      const double weighted = weight_[static_cast<std::size_t>(entries_[e].row)] * entries_[e].value;
-      for (std::size_t f = begin; f <= e; ++f)
-        k(entries_[e].column, entries_[f].column) += weighted * entries_[f].value;
-    }
-    for (std::size_t i = 0; i < full_.size(); ++i)
-      full_weight_[i] = weight_[static_cast<std::size_t>(full_[i])];
-    dense::add_squares(k, ConstView(full_rows_.data(), static_cast<Index>(full_.size()), n),
-                       full_weight_.data(), work_.data());
-    for (Index j = 0; j < n; ++j) {
-      if (!fixed_[static_cast<std::size_t>(j)]) continue;
-      for (Index i = 0; i < n; ++i) (i < j ? k(j, i) : k(i, j)) = 0;
-      k(j, j) = 1;
-    }
-    if (dense::cholesky(k, work_.data())) return true;
+  for (std::size_t i = 0; i < at(m_); ++i) row_weight_[i] = equality_[i] ? 1 / kDelta : 0;
+  for (std::size_t j = 0; j < at(n_); ++j) bound_weight_[j] = fixed_[j] ? HUGE_VAL : 0;
+  for (std::size_t s = 0; s < count_; ++s) {
+    over_t_[s] = 1 / t_[s];
+    over_z_[s] = 1 / z_[s];
   }
+  for (std::size_t s = hard_; s < count_; ++s) {
+    over_e_[s] = 1 / e_[s];
+    over_w_[s] = 1 / w_[s];
+  }
+  for (std::size_t s = 0; s < hard_; ++s) d_[s] = z_[s] * over_t_[s];
+  for (std::size_t s = hard_; s < count_; ++s)
+    d_[s] = 1 / (t_[s] * over_z_[s] + e_[s] / (w_[s] + l2_[s] * e_[s]));
+  for (std::size_t s = 0; s < bounds_; ++s) bound_weight_[at(of_[s])] += d_[s];
+  for (std::size_t s = bounds_; s < count_; ++s) row_weight_[at(of_[s])] += d_[s];
+  for (int attempt = 0; attempt < 6; ++attempt, rho_ *= 100)
+    if (kkt_.factorise(bound_weight_.data(), row_weight_.data(), rho_)) return true;
   return false;
 }
 
-void InteriorPoint::refine() {
-  // Residual of (H + rho I + A'DA) dx = rhs without the matrix that the factor has overwritten.
-  const ConstView h(hessian.data(), n, n);
-  if (mode_ == Mode::solve)
-    dense::multiply(rest_.data(), h, dx_.data());
-  else
-    for (Index j = 0; j < n; ++j)
-      rest_[static_cast<std::size_t>(j)] = 1e-7 * dx_[static_cast<std::size_t>(j)];
-  row_values(dvalue_.data(), dx_.data());
-  for (Index i = 0; i < m; ++i) dvalue_[static_cast<std::size_t>(i)] *= weight_[static_cast<std::size_t>(i)];
-  add_rows(rest_.data(), dvalue_.data());
-  for_sides([&](Index k, Side& s) {
-    if (k < 2 * n) rest_[static_cast<std::size_t>(k % n)] += s.d * dx_[static_cast<std::size_t>(k % n)];
-  });
-  for (Index j = 0; j < n; ++j) {
-    const auto at = static_cast<std::size_t>(j);
-    rest_[at] = fixed_[at] ? 0 : rhs_[at] - rest_[at] - rho_ * dx_[at];
+void InteriorPoint::direction(bool refined) {
+  for (std::size_t j = 0; j < at(n_); ++j) rhs_[j] = -rest[j];
+  std::fill_n(target_.begin(), m_, 0.0);
+  for (std::size_t s = 0; s < bounds_; ++s) {
+    q_[s] = rtz_[s] * over_z_[s] - rp_[s];
+    rhs_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
   }
-  dense::cholesky_solve(rest_.data(), ConstView(factor_.data(), n, n));
-  for (Index j = 0; j < n; ++j) dx_[static_cast<std::size_t>(j)] += rest_[static_cast<std::size_t>(j)];
+  for (std::size_t s = bounds_; s < count_; ++s) {
+    q_[s] = rtz_[s] * over_z_[s] - rp_[s];
+    if (s >= hard_) q_[s] -= (e_[s] * re_[s] + rew_[s]) / (w_[s] + l2_[s] * e_[s]);
+    target_[at(of_[s])] += sign_[s] * d_[s] * q_[s];
+  }
+  for (std::size_t i = 0; i < at(m_); ++i)
+    target_[i] = equality_[i]         ? row_lower[i] - value[i]
+                 : row_weight_[i] > 0 ? target_[i] / row_weight_[i]
+                                      : 0;
+  kkt_.solve(rhs_.data(), target_.data(), dx_.data(), dy_.data(), dvalue_.data());
+  if (refined) {
+    kkt_.products(dx_.data(), dy_.data(), value2_.data(), force_.data());
+    for (std::size_t j = 0; j < at(n_); ++j)
+      force_[j] = fixed_[j] ? 0 : rhs_[j] - force_[j] - (rho_ + bound_weight_[j]) * dx_[j];
+    for (std::size_t i = 0; i < at(m_); ++i)
+      target2_[i] = row_weight_[i] > 0 ? target_[i] - value2_[i] + dy_[i] / row_weight_[i] : 0;
+    kkt_.solve(force_.data(), target2_.data(), dx2_.data(), dy2_.data(), dvalue_.data());
+    for (std::size_t j = 0; j < at(n_); ++j) dx_[j] += dx2_[j];
+    for (std::size_t i = 0; i < at(m_); ++i) {
+      dy_[i] += dy2_[i];
+      dvalue_[i] += value2_[i];
+    }
+  }
+  step_sides();
 }
 
-void InteriorPoint::direction() {
-  for (Index j = 0; j < n; ++j) rhs_[static_cast<std::size_t>(j)] = -rd_[static_cast<std::size_t>(j)];
-  for (Index i = 0; i < m; ++i)
-    push_[static_cast<std::size_t>(i)] = -eq_r_[static_cast<std::size_t>(i)] / kDelta;
-  for_sides([&](Index k, Side& s) {
-    s.q = -s.rp + s.rtz / s.z;
-    if (s.soft) s.q -= (s.e * s.re + s.rew) / (s.w + s.l2 * s.e);
-    if (k < 2 * n)
-      rhs_[static_cast<std::size_t>(k % n)] += s.sign * s.d * s.q;
-    else
-      push_[static_cast<std::size_t>((k - 2 * n) % m)] += s.sign * s.d * s.q;
-  });
-  add_rows(rhs_.data(), push_.data());
-  for (Index j = 0; j < n; ++j)
-    if (fixed_[static_cast<std::size_t>(j)]) rhs_[static_cast<std::size_t>(j)] = 0;
-  std::copy_n(rhs_.begin(), n, dx_.begin());
-  dense::cholesky_solve(dx_.data(), ConstView(factor_.data(), n, n));
-  refine();
-  row_values(dvalue_.data(), dx_.data());
-  for_sides([&](Index k, Side& s) {
-    s.dz = s.d * (s.q - s.sign * side_dot(k, dx_.data(), dvalue_.data()));
-    s.dt = (s.rtz - s.t * s.dz) / s.z;
-    if (!s.soft) return;
-    s.de = (s.e * (s.dz + s.re) + s.rew) / (s.w + s.l2 * s.e);
-    s.dw = (s.rew - s.w * s.de) / s.e;
-  });
-}
-
-double InteriorPoint::longest_step() const {
-  double alpha = 1;
-  const auto limit = [&](double v, double dv) {
-    if (dv < 0) alpha = std::min(alpha, -v / dv);
+void InteriorPoint::step_sides() {
+  double steepest = 1;  // largest -dv / v
+  const auto finish = [&](std::size_t s) {
+    dt_[s] = (rtz_[s] - t_[s] * dz_[s]) * over_z_[s];
+    steepest = std::max(steepest, std::max(-dt_[s] * over_t_[s], -dz_[s] * over_z_[s]));
   };
-  for (Index k = 0; k < 2 * n + 2 * m; ++k) {
-    const Side& s = sides_[static_cast<std::size_t>(k)];
-    if (!s.active) continue;
-    limit(s.t, s.dt);
-    limit(s.z, s.dz);
-    if (!s.soft) continue;
-    limit(s.e, s.de);
-    limit(s.w, s.dw);
+  for (std::size_t s = 0; s < bounds_; ++s) {
+    dz_[s] = d_[s] * (q_[s] - sign_[s] * dx_[at(of_[s])]);
+    finish(s);
   }
-  return alpha;
+  for (std::size_t s = bounds_; s < count_; ++s) {
+    const Index row = of_[s];
+    if (twin_[s] < 0) {
+      dz_[s] = -sign_[s] * dy_[at(row)];
+      finish(s);
+    } else if (at(twin_[s]) > s) {  // the lighter side from its distance, the heavier one takes the rest
+      const std::size_t other = at(twin_[s]);
+      const std::size_t light = d_[s] <= d_[other] ? s : other, heavy = light == s ? other : s;
+      dz_[light] = d_[light] * (q_[light] - sign_[light] * dvalue_[at(row)]);
+      dz_[heavy] = dz_[light] - sign_[heavy] * dy_[at(row)];  // the signs are opposite
+      finish(s);
+      finish(other);
+    }
+  }
+  for (std::size_t s = hard_; s < count_; ++s) {
+    de_[s] = (e_[s] * (dz_[s] + re_[s]) + rew_[s]) / (w_[s] + l2_[s] * e_[s]);
+    dw_[s] = (rew_[s] - w_[s] * de_[s]) * over_e_[s];
+    steepest = std::max(steepest, std::max(-de_[s] * over_e_[s], -dw_[s] * over_w_[s]));
+  }
+  longest_ = 1 / steepest;
 }
 
-void InteriorPoint::multipliers() {
-  for (Index i = 0; i < m; ++i) y[static_cast<std::size_t>(i)] = eq_y_[static_cast<std::size_t>(i)];
-  for (Index j = 0; j < n; ++j)
-    z[static_cast<std::size_t>(j)] =
-        fixed_[static_cast<std::size_t>(j)] ? -rd_[static_cast<std::size_t>(j)] : 0;
-  for_sides([&](Index k, Side& s) {
-    double& net =
-        k < 2 * n ? z[static_cast<std::size_t>(k % n)] : y[static_cast<std::size_t>((k - 2 * n) % m)];
-    net -= s.sign * s.z;
-  });
+// One of Gondzio's (1996) multiple corrections: products that a step somewhat longer than the present one
+// would leave far from the target are bent towards it. Kept if the step gets longer.
+bool InteriorPoint::centre(double target) {
+  const double before = longest_, reach = std::min(1.0, before + kReachBeyond);
+  const auto bend = [&](double product) {
+    if (product < kNarrow * target) return kNarrow * target - product;
+    return product > kWide * target ? std::max(kWide * target - product, -kWide * target) : 0.0;
+  };
+  const auto exchange = [&] {
+    dt_.swap(old_dt_);
+    dz_.swap(old_dz_);
+    de_.swap(old_de_);
+    dw_.swap(old_dw_);
+    dx_.swap(old_dx_);
+    dy_.swap(old_dy_);
+  };
+  for (std::size_t s = 0; s < count_; ++s)
+    rtz_[s] += bend((t_[s] + reach * dt_[s]) * (z_[s] + reach * dz_[s]));
+  for (std::size_t s = hard_; s < count_; ++s)
+    rew_[s] += bend((e_[s] + reach * de_[s]) * (w_[s] + reach * dw_[s]));
+  exchange();
+  direction(refine_);
+  if (longest_ >= before + kLeastGain * (reach - before)) return true;
+  exchange();
+  longest_ = before;
+  return false;
 }
 
 InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::function<bool()>& accept,
                                       const std::function<bool()>* stop) {
   start(mode);
-  int short_steps = 0;
+  int short_steps = 0, without_gain = 0;
+  double least_mu = HUGE_VAL;
   for (iterations_ = 0;; ++iterations_) {
     evaluate();
     if (!std::isfinite(mu_) || !std::isfinite(primal_) || !std::isfinite(dual_)) return End::numeric;
-    multipliers();
     // Small here may not be small in the caller's units, and rounding grows as mu falls: every iterate near
     // the end is offered.
     if (scaled_residual() <= kWorthAsking && accept()) return End::converged;
@@ -343,44 +318,53 @@ InteriorPoint::End InteriorPoint::run(Mode mode, int max_iterations, const std::
     if (stop && (*stop)()) return End::stopped;
     if (short_steps >= 4 || (products_ > 0 && mu_ < kLeastUsefulMu))
       return accept() ? End::converged : End::stalled;
+    // Where the products have stopped falling, a plain step towards the central path breaks the cycle.
+    without_gain = mu_ < kGain * least_mu ? 0 : without_gain + 1;
+    least_mu = std::min(least_mu, mu_);
+    const bool plain = without_gain >= kPatience;
     if (!factorise()) return accept() ? End::converged : End::numeric;
 
+    std::fill_n(rtz_.begin(), count_, 0.0);
+    std::fill_n(rew_.begin(), count_, 0.0);
     double target = 0;
     if (products_ > 0) {
-      for_sides([&](Index, Side& s) {
-        s.rtz = -s.t * s.z;
-        s.rew = -s.e * s.w;
-      });
-      direction();
-      const double alpha = longest_step();
+      for (std::size_t s = 0; s < count_; ++s) rtz_[s] = -t_[s] * z_[s];
+      for (std::size_t s = hard_; s < count_; ++s) rew_[s] = -e_[s] * w_[s];
+      direction(false);
+      const double alpha = longest_;
       double after = 0;
-      for_sides([&](Index, Side& s) {
-        after += (s.t + alpha * s.dt) * (s.z + alpha * s.dz) + (s.e + alpha * s.de) * (s.w + alpha * s.dw);
-      });
+      for (std::size_t s = 0; s < count_; ++s) after += (t_[s] + alpha * dt_[s]) * (z_[s] + alpha * dz_[s]);
+      for (std::size_t s = hard_; s < count_; ++s)
+        after += (e_[s] + alpha * de_[s]) * (w_[s] + alpha * dw_[s]);
       const double ratio = after / products_ / mu_;
-      target = mu_ * std::clamp(ratio * ratio * ratio, 0.0, 1.0);
+      target =
+          mu_ * std::min(1.0, std::pow(std::max(0.0, ratio), kkt_.corrections() > 0 ? kBold : kMehrotra));
+      target = std::max(target, std::min(mu_, kLeastTarget));
+      if (plain) target = std::max(target, kPlain * mu_);
       // The second-order term is right for a full step only; unweighted it can make the iteration cycle
       // (Cartis 2009), so it enters as the predictor's own step allows (Colombo & Gondzio 2008).
-      const double trusted = alpha * alpha;
-      for_sides([&](Index, Side& s) {
-        s.rtz = target - s.t * s.z - trusted * s.dt * s.dz;
-        s.rew = s.soft ? target - s.e * s.w - trusted * s.de * s.dw : 0;
-      });
+      const double trusted = plain ? 0 : alpha * alpha;
+      for (std::size_t s = 0; s < count_; ++s) rtz_[s] = target - t_[s] * z_[s] - trusted * dt_[s] * dz_[s];
+      for (std::size_t s = hard_; s < count_; ++s)
+        rew_[s] = target - e_[s] * w_[s] - trusted * de_[s] * dw_[s];
     }
-    direction();
-    const double alpha = std::min(1.0, kToBoundary * longest_step());
+    direction(refine_);
+    for (int k = 0; k < kkt_.corrections() && !plain && longest_ < kLongEnough && products_ > 0; ++k)
+      if (!centre(target)) break;
+    const double alpha = std::min(1.0, kToBoundary * longest_);
     short_steps = alpha < 1e-6 ? short_steps + 1 : 0;
-    for (Index j = 0; j < n; ++j) x[static_cast<std::size_t>(j)] += alpha * dx_[static_cast<std::size_t>(j)];
-    for (Index i = 0; i < m; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      if (equality_[at]) eq_y_[at] += alpha * (dvalue_[at] + eq_r_[at]) / kDelta;
+    promised_ *= 1 - alpha;
+    for (std::size_t j = 0; j < at(n_); ++j) x[j] += alpha * dx_[j];
+    for (std::size_t i = 0; i < at(m_); ++i)
+      if (equality_[i]) eq_y_[i] += alpha * dy_[i];
+    for (std::size_t s = 0; s < count_; ++s) {
+      t_[s] += alpha * dt_[s];
+      z_[s] += alpha * dz_[s];
     }
-    for_sides([&](Index, Side& s) {
-      s.t += alpha * s.dt;
-      s.z += alpha * s.dz;
-      s.e += alpha * s.de;
-      s.w += alpha * s.dw;
-    });
+    for (std::size_t s = hard_; s < count_; ++s) {
+      e_[s] += alpha * de_[s];
+      w_[s] += alpha * dw_[s];
+    }
   }
 }
 

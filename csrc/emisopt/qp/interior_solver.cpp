@@ -25,7 +25,7 @@ void note_violation(std::vector<QpViolation>& list, int where, double amount) {
 }
 
 InteriorSolver::InteriorSolver(int max_variables, int max_rows, QpOptions options)
-    : options_(options), core(max_variables, max_rows) {
+    : options_(options), kkt_(max_variables, max_rows), core(kkt_, max_variables, max_rows) {
   const auto nn = static_cast<std::size_t>(max_variables), mm = static_cast<std::size_t>(max_rows);
   column.resize(nn);
   row.resize(mm);
@@ -38,8 +38,8 @@ InteriorSolver::InteriorSolver(int max_variables, int max_rows, QpOptions option
 // Ruiz 2001 on [H A'; A 0], then one length and one cost factor so that gradient, Newton step or box are of
 // size 1: the interior point's absolute constants rely on it.
 void InteriorSolver::equilibrate(const QpProblem& p) {
-  const Index n = core.n = p.hessian.rows, m = core.m = p.rows.rows;
-  View h(core.hessian.data(), n, n), a(core.rows.data(), m, n);
+  const Index n = kkt_.n = p.hessian.rows, m = kkt_.m = p.rows.rows;
+  View h(kkt_.hessian.data(), n, n), a(kkt_.rows.data(), m, n);
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < n; ++j) h(i, j) = 0.5 * (p.hessian(i, j) + p.hessian(j, i));
   for (Index i = 0; i < m; ++i) std::copy_n(p.rows.row(i), n, a.row(i));
@@ -99,7 +99,7 @@ void InteriorSolver::equilibrate(const QpProblem& p) {
     core.lower[at] = p.lower.empty() ? -kInf : p.lower[at] / (length * column[at]);
     core.upper[at] = p.upper.empty() ? kInf : p.upper[at] / (length * column[at]);
   }
-  for (Index i = 0; i < n * n; ++i) core.hessian[static_cast<std::size_t>(i)] *= cost * length * length;
+  for (Index i = 0; i < n * n; ++i) kkt_.hessian[static_cast<std::size_t>(i)] *= cost * length * length;
   for (Index i = 0; i < m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const double unit = row[at] / length;
@@ -108,10 +108,11 @@ void InteriorSolver::equilibrate(const QpProblem& p) {
     core.l1[at] = p.l1.empty() ? kInf : cost * p.l1[at] / unit;
     core.l2[at] = p.l2.empty() || p.l1.empty() ? 0 : cost * p.l2[at] / (unit * unit);
   }
+  kkt_.load();
 }
 
 void InteriorSolver::unscale(const QpProblem& p) {
-  const Index n = core.n, m = core.m;
+  const Index n = kkt_.n, m = kkt_.m;
   double objective = 0;
   for (Index j = 0; j < n; ++j) {
     const auto at = static_cast<std::size_t>(j);
@@ -182,10 +183,10 @@ bool InteriorSolver::verified(const QpProblem& p) {
 }
 
 void InteriorSolver::name_violations(const QpProblem& p) {
-  for (Index i = 0; i < core.m; ++i) {
+  for (Index i = 0; i < kkt_.m; ++i) {
     const auto at = static_cast<std::size_t>(i);
     if (!p.l1.empty() && std::isfinite(p.l1[at])) continue;
-    const double value = dense::dot(p.rows.row(i), out_->x.data(), core.n);
+    const double value = dense::dot(p.rows.row(i), out_->x.data(), kkt_.n);
     const double amount = std::max(p.row_lower[at] - value, value - p.row_upper[at]);
     // In scaled units 1e-6 is far above what the elastic run leaves on a row that can hold.
     if (amount * row[at] / length > 1e-6) note_violation(out_->violated, static_cast<int>(i), amount);
@@ -195,7 +196,7 @@ void InteriorSolver::name_violations(const QpProblem& p) {
 void InteriorSolver::solve(const QpProblem& p, QpResult& r, const std::function<bool()>* stop) {
   out_ = &r;
   equilibrate(p);
-  if (!core.convex()) {
+  if (!kkt_.convex()) {
     r.status = QpStatus::not_convex;
     return;
   }

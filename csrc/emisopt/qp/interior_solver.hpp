@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "emisopt/qp/dense_kkt.hpp"
 #include "emisopt/qp/interior_point.hpp"
 #include "emisopt/qp/qp.hpp"
 
@@ -28,6 +29,7 @@ class InteriorSolver {
   void name_violations(const QpProblem& p);
 
   QpOptions options_;
+  DenseKkt kkt_;
   InteriorPoint core;
   QpResult* out_ = nullptr;
   std::vector<double> column, row, pass, check_;  // x = length * column .* x';  scaled row = row .* original

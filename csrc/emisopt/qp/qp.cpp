@@ -101,32 +101,6 @@ bool chooses_active_set(const QpProblem& p) { return p.hessian.rows <= kActiveSe
 
 }  // namespace
 
-const char* to_string(QpStatus s) {
-  switch (s) {
-    case QpStatus::optimal:
-      return "optimal";
-    case QpStatus::max_iterations:
-      return "max_iterations";
-    case QpStatus::infeasible:
-      return "infeasible";
-    case QpStatus::numeric:
-      return "numeric";
-    case QpStatus::not_convex:
-      return "not_convex";
-    case QpStatus::invalid:
-      return "invalid";
-    case QpStatus::stopped:
-      return "stopped";
-  }
-  return "unknown";
-}
-
-const char* to_string(QpMethod m) {
-  return m == QpMethod::active_set       ? "active_set"
-         : m == QpMethod::interior_point ? "interior_point"
-                                         : "automatic";
-}
-
 struct QpSolver::Workspace {
   Workspace(int max_variables, int max_rows, QpOptions o)
       : max_n(max_variables),
@@ -142,6 +116,7 @@ struct QpSolver::Workspace {
     memory.resize(qp_residual_memory(max_n, max_m));
     metric.resize(nn * nn);
     zero.resize(nn);
+    shifted.resize(nn);
     proof_y.resize(mm);
     proof_z.resize(nn);
     for (auto* v : {&kept_x, &kept_z}) v->reserve(nn);
@@ -158,6 +133,7 @@ struct QpSolver::Workspace {
   const QpResult& cold_or_warm(const QpProblem& p, std::span<const double> y, std::span<const double> z,
                                const std::function<bool()>* stop);
   bool reduced(const QpProblem& p, const std::function<bool()>* stop);
+  bool proximal(const QpProblem& p, const std::function<bool()>* stop);
   bool prove(const QpProblem& p);
   void infeasible(const QpProblem& p, const std::function<bool()>* stop);
   int pivots(const QpProblem& p) const {
@@ -170,7 +146,7 @@ struct QpSolver::Workspace {
   detail::InteriorSolver interior;
   detail::Reduction reduction;
   QpResult result;
-  std::vector<double> memory, metric, zero, proof_y, proof_z, kept_x, kept_y, kept_z;
+  std::vector<double> memory, metric, zero, shifted, proof_y, proof_z, kept_x, kept_y, kept_z;
   bool loaded = false;  // dual holds the matrices of the last problem
 };
 
@@ -384,6 +360,54 @@ const QpResult& QpSolver::Workspace::cold_or_warm(const QpProblem& p, std::span<
   return fall_back(p, active, stop);
 }
 
+// A singular H, as condensed problems have it where inputs cost nothing: the dual method on H + eps D. What
+// that changed, steps of refinement with H itself take back (the proximal point method; Rockafellar 1976).
+bool QpSolver::Workspace::proximal(const QpProblem& p, const std::function<bool()>* stop) {
+  constexpr double kProximal = 1e-9;  // eps, of the diagonal of H
+  constexpr int kProximalSteps = 4;
+  const Index n = p.hessian.rows;
+  QpProblem near = p;
+  View h(metric.data(), n, n);
+  double largest = 0;
+  for (Index j = 0; j < n; ++j) {
+    std::copy_n(p.hessian.row(j), n, h.row(j));
+    largest = std::max(largest, h(j, j));
+  }
+  if (!(largest > 0)) return false;
+  for (Index j = 0; j < n; ++j) h(j, j) += kProximal * (h(j, j) > 0 ? h(j, j) : largest);
+  near.hessian = h;
+  if (!dual.load(near, true)) return false;
+  result.method = QpMethod::active_set;
+  near.gradient = std::span<const double>(shifted.data(), static_cast<std::size_t>(n));
+  std::copy_n(p.gradient.begin(), n, shifted.begin());
+  using End = detail::DualActiveSet::End;
+  End end = dual.run(near, {}, {}, pivots(p), stop);
+  for (int k = 0; k < kProximalSteps && end == End::converged; ++k) {
+    result.iterations += dual.pivots();
+    for (int steps = 0; steps < 2; ++steps) {  // with H itself, the set as it is
+      dual.refine(p);
+      // Where several sets give the same x, rounding may turn the sign of a multiplier of 0.
+      for (std::size_t i = 0; i < result.y.size(); ++i)
+        if (std::isinf(dual.y[i] > 0 ? p.row_upper[i] : p.row_lower[i])) dual.y[i] = 0;
+      for (std::size_t j = 0; j < result.z.size(); ++j)
+        if (dual.z[j] > 0 ? p.upper.empty() || std::isinf(p.upper[j])
+                          : p.lower.empty() || std::isinf(p.lower[j]))
+          dual.z[j] = 0;
+      take(p);
+      if (result.residual.worst() <= options.tolerance) {
+        result.status = QpStatus::optimal;
+        return true;
+      }
+    }
+    for (Index j = 0; j < n; ++j)
+      shifted[static_cast<std::size_t>(j)] =
+          p.gradient[static_cast<std::size_t>(j)] -
+          (h(j, j) - p.hessian(j, j)) * dual.x[static_cast<std::size_t>(j)];
+    end = dual.feedback(near, pivots(p), stop);
+  }
+  return false;
+}
+
 // Without fixed variables and what equalities determine. False: no verified answer that way.
 bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()>* stop) {
   const QpProblem smaller = reduction.reduce(p);
@@ -392,7 +416,9 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
   const double tolerance = options.tolerance;
   options.tolerance *= kInnerShare;
   interior.tolerance(options.tolerance);
-  if (begin(smaller)) cold_or_warm(smaller, {}, {}, stop);
+  const bool dual_first = options.method != QpMethod::interior_point;
+  if (begin(smaller) && !(dual_first && proximal(smaller, stop)) && begin(smaller))
+    cold_or_warm(smaller, {}, {}, stop);
   options.tolerance = tolerance;
   interior.tolerance(tolerance);
   loaded = false;
@@ -409,9 +435,8 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
   r.status = status == QpStatus::stopped ? status : QpStatus::optimal;
   r.method = method;
   r.iterations = iterations;
-  for (std::size_t j = 0; j < r.x.size(); ++j)
-    r.objective += r.x[j] * (p.gradient[j] + 0.5 * dense::dot(p.hessian.row(static_cast<Index>(j)),
-                                                              r.x.data(), p.hessian.rows));
+  dense::multiply(memory.data(), p.hessian, r.x.data());
+  for (std::size_t j = 0; j < r.x.size(); ++j) r.objective += r.x[j] * (p.gradient[j] + 0.5 * memory[j]);
   for (std::size_t i = 0; i < r.y.size(); ++i) {
     if (p.l1.empty() || !std::isfinite(p.l1[i]) || std::abs(r.y[i]) < p.l1[i]) continue;
     const double value = dense::dot(p.rows.row(static_cast<Index>(i)), r.x.data(), p.hessian.rows);

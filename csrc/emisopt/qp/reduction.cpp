@@ -32,6 +32,7 @@ Reduction::Reduction(int max_variables, int max_rows) : table_(kernels::dense_ta
   const auto n = at(max_variables), m = at(max_rows);
   steps_.reserve(std::min(n, m));
   kept_.reserve(n);
+  end_.resize(std::min(n, m));
   rows_.reserve(m);
   place_.resize(n);
   kind_.resize(n);
@@ -94,17 +95,21 @@ void Reduction::express(const QpProblem& p) {
     double* w = combination_.data() + static_cast<Index>(s) * kept;
     std::fill_n(w, kept, 0.0);
     double right = p.row_lower[at(row)];
+    Index& end = end_[s] = 0;
     for (Index j = next_entry(a, 0, n); j < n; j = next_entry(a, j + 1, n)) {
       if (j == pivot) continue;
       if (kind_[at(j)] == kKept) {
         w[place_[at(j)]] += a[j];
+        end = std::max(end, place_[at(j)] + 1);
         continue;
       }
       right -= a[j] * offset_[at(j)];
-      if (kind_[at(j)] == kDetermined) dense::axpy(w, a[j], combination_.data() + place_[at(j)] * kept, kept);
+      if (kind_[at(j)] != kDetermined) continue;
+      dense::axpy(w, a[j], combination_.data() + place_[at(j)] * kept, end_[at(place_[at(j)])]);
+      end = std::max(end, end_[at(place_[at(j)])]);
     }
     const double scale = -1 / a[pivot];
-    for (Index k = 0; k < kept; ++k) w[k] *= scale;
+    for (Index k = 0; k < end; ++k) w[k] *= scale;
     offset_[at(pivot)] = -right * scale;
   }
 }
@@ -134,20 +139,24 @@ QpProblem Reduction::reduce(const QpProblem& p) {
   dense::multiply(force_.data(), p.hessian, offset_.data());
   for (Index j = 0; j < n; ++j) force_[at(j)] += p.gradient[at(j)];
   bool diagonal = true;
+  const bool run = kept > 0 && kept_[at(kept - 1)] - kept_[0] == kept - 1;  // inputs after states
   for (Index k = 0; k < kept; ++k) {
     const double* from = p.hessian.row(kept_[at(k)]);
-    for (Index l = 0; l < kept; ++l) h(k, l) = from[kept_[at(l)]];
+    if (run)
+      std::copy_n(from + kept_[0], kept, h.row(k));
+    else
+      for (Index l = 0; l < kept; ++l) h(k, l) = from[kept_[at(l)]];
     gradient_[at(k)] = force_[at(kept_[at(k)])];
   }
   for (Index s = 0; s < steps && diagonal; ++s) {
     const double* from = p.hessian.row(steps_[at(s)].pivot);
-    for (Index j = 0; j < n && diagonal; ++j)
-      diagonal = from[j] == 0 || j == steps_[at(s)].pivot || kind_[at(j)] == kFixed;
+    for (Index j = next_entry(from, 0, n); j < n && diagonal; j = next_entry(from, j + 1, n))
+      diagonal = j == steps_[at(s)].pivot || kind_[at(j)] == kFixed;
   }
   for (Index s = 0; s < steps; ++s) {
     const double* w = combination_.data() + s * kept;
     const Index pivot = steps_[at(s)].pivot;
-    dense::axpy(gradient_.data(), force_[at(pivot)], w, kept);
+    dense::axpy(gradient_.data(), force_[at(pivot)], w, end_[at(s)]);
     weight_[at(s)] = p.hessian(pivot, pivot);
     if (diagonal) continue;
     // Terms that couple this variable: its own row of H against all, the symmetric half by twice the sum / 2.
@@ -169,18 +178,14 @@ QpProblem Reduction::reduce(const QpProblem& p) {
   for (Index s = 0; s < steps; s += kChunk) {
     const Index rows = std::min(kChunk, steps - s);
     Index end = 0;
-    for (Index r = s; r < s + rows; ++r)
-      for (Index k = kept; k > end; --k)
-        if (combination_[at(r * kept + k - 1)] != 0) {
-          end = k;
-          break;
-        }
+    for (Index r = s; r < s + rows; ++r) end = std::max(end, end_[at(r)]);
     if (end > 0)
       table_.syrk_transposed(h.data, kept, combination_.data() + s * kept, kept, weight_.data() + s,
                              static_cast<int>(end), static_cast<int>(rows), true, work_.data());
   }
-  for (Index k = 0; k < kept; ++k)
-    for (Index l = 0; l < k; ++l) h(l, k) = h(k, l);
+  for (Index block = 0; block < kept; block += kChunk)  // the other triangle, a strip of the target at a time
+    for (Index k = block; k < kept; ++k)
+      for (Index l = block; l < std::min(k, block + kChunk); ++l) h(l, k) = h(k, l);
 
   for (Index k = 0; k < kept; ++k) {
     lower_[at(k)] = p.lower.empty() ? -HUGE_VAL : p.lower[at(kept_[at(k)])];
@@ -202,7 +207,7 @@ QpProblem Reduction::reduce(const QpProblem& p) {
       }
       constant += a[j] * offset_[at(j)];
       if (kind_[at(j)] == kDetermined)
-        dense::axpy(out, a[j], combination_.data() + place_[at(j)] * kept, kept);
+        dense::axpy(out, a[j], combination_.data() + place_[at(j)] * kept, end_[at(place_[at(j)])]);
     }
     row_lower_[at(to)] = p.row_lower[at(i)] - constant;
     row_upper_[at(to)] = p.row_upper[at(i)] - constant;
@@ -233,7 +238,7 @@ void Reduction::restore(const QpProblem& p, std::span<const double> v, std::span
     double value = offset_[at(j)];
     if (kind_[at(j)] == kKept) value = v[at(place_[at(j)])];
     if (kind_[at(j)] == kDetermined)
-      value += dense::dot(combination_.data() + place_[at(j)] * kept, v.data(), kept);
+      value += dense::dot(combination_.data() + place_[at(j)] * kept, v.data(), end_[at(place_[at(j)])]);
     x[at(j)] = value;
   }
   std::fill(y.begin(), y.end(), 0.0);

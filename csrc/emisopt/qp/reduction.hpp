@@ -42,6 +42,7 @@ class Reduction {
   std::vector<char> kind_;           // (n) kept, fixed, determined
   std::vector<char> seen_, gone_;    // (n), (m)
   std::vector<double> combination_;  // (steps, kept) W
+  std::vector<Index> end_;           // (steps) its entries in W end before this one
   std::vector<double> offset_;       // (n) x0
   std::vector<double> hessian_, matrix_, gradient_, lower_, upper_, row_lower_, row_upper_, l1_, l2_;
   std::vector<double> weight_, force_, work_;

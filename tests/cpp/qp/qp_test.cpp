@@ -7,6 +7,7 @@
 
 #include "emisopt/base/error.hpp"
 #include "qp/qp_cases.hpp"
+#include "qp/wide_cases.hpp"
 
 namespace {
 long allocations = 0;
@@ -398,6 +399,18 @@ TEST(Qp, SolveDoesNotAllocate) {
   EXPECT_EQ(allocations, before);
   cases.pop_back();
   EXPECT_EQ(solver.solve(cases.back().problem()).status, QpStatus::infeasible);
+}
+
+TEST(Wide, SolveDoesNotAllocate) {
+  Rng rng(22);
+  WideSolver solver({30, 20, 100, 300, 2});
+  std::vector<WideCase> cases;
+  for (int k = 0; k < 8; ++k) cases.push_back(known_wide(rng, 6 + 3 * k, k));
+  cases.back().row_lower[0] = 1e3;  // beyond what its bounds allow, perhaps: nobody allocates for that either
+  cases.back().row_upper[0] = 2e3;
+  const long before = allocations;
+  for (const WideCase& c : cases) solver.solve(c.problem());
+  EXPECT_EQ(allocations, before);
 }
 
 TEST(QpResidual, SeesEveryKindOfWrongAnswer) {

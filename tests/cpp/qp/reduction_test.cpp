@@ -66,6 +66,43 @@ TEST(Reduction, StateEquationsGoInEitherOrder) {
     }
 }
 
+// Inputs that cost nothing and are more than the states: the condensed H is singular, and limits bind.
+TEST(Reduction, InputsThatCostNothing) {
+  Rng rng(44);
+  QpSolver solver(160, 120, {.tolerance = 1e-9}), plain(160, 120, {.method = QpMethod::interior_point});
+  int dual = 0;
+  for (int round = 0; round < 20; ++round) {
+    constexpr int kStages = 16, kStates = 3, kInputs = 6, kN = kStages * (kStates + kInputs);
+    QpCase c(kN, kStages * kStates + kStages);
+    for (int j = 0; j < kN; ++j) {
+      const auto at = static_cast<std::size_t>(j);
+      c.hessian(j, j) = j < kStages * kStates ? rng.uniform(0.1, 10) : 0;
+      if (j >= kStages * kStates) c.lower[at] = round % 2 ? 0 : -5, c.upper[at] = 5;
+    }
+    for (int i = 0; i < kStages * kStates; ++i) {
+      const int k = i / kStates;
+      c.rows(i, i) = -1;
+      if (k > 0) c.rows(i, i - kStates) = 1;
+      for (int t = 0; t < kInputs; ++t) c.rows(i, kStages * kStates + k * kInputs + t) = 0.1 * rng.normal();
+      c.row_lower[static_cast<std::size_t>(i)] = c.row_upper[static_cast<std::size_t>(i)] =
+          k == 0 ? -3 * rng.normal() : 0.02;
+    }
+    for (int k = 0; k < kStages; ++k) {  // friction
+      c.rows(kStages * kStates + k, kStages * kStates + k * kInputs) = 1;
+      c.rows(kStages * kStates + k, kStages * kStates + k * kInputs + 1) = -0.5;
+      c.row_upper[static_cast<std::size_t>(kStages * kStates + k)] = 0;
+    }
+    const QpResult& r = solver.solve(c.problem());
+    ASSERT_EQ(r.status, QpStatus::optimal) << round;
+    EXPECT_LE(qp_residual(c.problem(), r.x, r.y, r.z).worst(), 1e-9) << round;
+    dual += r.method == QpMethod::active_set;
+    const QpResult& other = plain.solve(c.problem());
+    ASSERT_EQ(other.status, QpStatus::optimal) << round;
+    EXPECT_NEAR(r.objective, other.objective, 1e-6 * (1 + std::abs(other.objective))) << round;
+  }
+  EXPECT_GT(dual, 10);
+}
+
 TEST(Reduction, FixedVariablesGoAndGetTheirMultipliersBack) {
   Rng rng(42);
   QpSolver solver(40, 10);
