@@ -9,11 +9,10 @@ import casadi as ca
 import numpy as np
 
 from benchmarks.mpc_cases.plant_loop import Floats, Plant, Problem, Seen, price_table
-from benchmarks.mpc_cases.plant_policies import BLOCKS
+from benchmarks.mpc_cases.plant_policies import BLOCKS, QUANTILE, tight
 from benchmarks.nlp_peers.problem import block_lengths
 from emisopt import Forecaster, _core
 from emisopt.history import held_disturbances, known_array, to_history
-from emisopt.objective import Limit
 
 MARGIN = 1e-4  # ControllerConfig::limit_margin
 WEIGHT = 20.0  # per unit of slack / limit and row, in the horizon's money: above any multiplier met here
@@ -79,11 +78,14 @@ class _Values(ca.Callback):  # type: ignore[misc]
 class Ipopt:
     """The policy. Variables v (blocks, U): block values, each divided by its range."""
 
-    def __init__(self, forecaster: Forecaster, limits: tuple[Limit, ...]) -> None:
-        self.forecaster, self.limits = forecaster, limits
+    def __init__(self, forecaster: Forecaster, margin: float = 0.0) -> None:
+        self.forecaster, self.margin = forecaster, margin
 
-    def start(self, problem: Problem, plant: Plant, truth: Floats, factors: Floats) -> None:
+    def start(self, problem: Problem, plant: Plant, truth: Floats, seen: Seen) -> None:
         self.problem, self.tags, core = problem, problem.tags, self.forecaster.core_
+        self.spot = tight(problem.spot, self.margin)
+        self.stream = problem.average.stream(self.tags.period, self.margin).push(seen.history)
+        self.first = True
         self.horizon = int(core.config.horizon)
         self.session = _core.ForecastSession(core, 1)
         self.names = self.tags.setpoints
@@ -92,7 +94,9 @@ class Ipopt:
         lengths = block_lengths(self.horizon, BLOCKS)
         self.starts = np.cumsum([0, *lengths[:-1]])
         self.block_of = np.repeat(np.arange(len(lengths)), lengths)
-        self.n, self.m = len(lengths) * len(self.names), self.horizon * len(self.limits)
+        # A row per step for the spot limit, and room for as many blocks of the average as the horizon touches.
+        self.averages = self.horizon // problem.average.rows + 2
+        self.n, self.m = len(lengths) * len(self.names), self.horizon + self.averages
         ends = [*(self.starts[1:] - 1), self.horizon - 1]
         self.moves = [
             (u, int(s), int(e)) for s, e in zip(self.starts, ends, strict=True) for u in range(len(self.names))
@@ -100,7 +104,8 @@ class Ipopt:
         self.fixed = np.outer(lengths, [problem.setpoint_prices.get(n, 0.0) for n in self.names]) * self.span
         levels = list(self.forecaster.quantiles)
         self.middle = levels.index(0.5)
-        self.upper = [levels.index(limit.quantile) for limit in self.limits]
+        self.upper = [levels.index(self.spot.quantile), levels.index(QUANTILE)]
+        self.columns = [self.tags.outputs.index(n) for n in (self.spot.output, problem.average.output)]
         self.plan: Floats | None = None
         self._solver()
 
@@ -144,8 +149,8 @@ class Ipopt:
         by_level = np.moveaxis(found, 0, 2)  # (H, O, levels, n)
         money = np.einsum("ho,hon->n", self.prices, by_level[:, :, levels.index(self.middle)])
         rows = [
-            self.weights[i] @ by_level[:, self.columns[i], levels.index(self.upper[i])]
-            for i in range(len(self.limits))
+            weights @ by_level[:, column, levels.index(upper)]
+            for weights, column, upper in zip(self.weights, self.columns, self.upper, strict=True)
         ]
         scale = np.tile(self.span, len(self.starts))
         jacobian = np.vstack([money, *rows]) * scale
@@ -154,33 +159,35 @@ class Ipopt:
 
     def _rows(self, quantiles: Floats) -> Floats:
         parts = [
-            self.weights[i] @ quantiles[:, self.columns[i], self.upper[i]] for i in range(len(self.limits))
+            weights @ quantiles[:, column, upper]
+            for weights, column, upper in zip(self.weights, self.columns, self.upper, strict=True)
         ]
         return np.concatenate(parts)
 
-    def _limit_rows(self, past: Floats) -> None:
-        """Rolling means over the measured past and the coming rows, as shares of the limit."""
-        self.weights, self.columns, rhs = [], [], []
-        for limit in self.limits:
-            column = self.tags.outputs.index(limit.output)
-            weights = np.zeros((self.horizon, self.horizon))
-            for end in range(self.horizon):
-                first = max(0, end - limit.window + 1)
-                back = limit.window - (end - first + 1)
-                before = past[len(past) - back :, column] if back else np.empty(0)
-                weights[end, first : end + 1] = 1 / limit.window / limit.limit
-                rhs.append(1 - before.sum() / limit.window / limit.limit - MARGIN)
-            self.weights.append(weights)
-            self.columns.append(column)
-        self.rhs = np.array(rhs)
+    def _limit_rows(self, seen: Seen) -> None:
+        """The spot limit step by step and the permit room's rows, as shares of the limits."""
+        limit = self.problem.average.limit * (1 - self.margin)
+        coming = self.stream.coming(
+            seen.stamps[-1], seconds=round(self.tags.period), steps=self.horizon, outputs=self.tags.outputs,
+            quantile=QUANTILE,
+        )  # fmt: skip
+        weights, room = np.zeros((self.averages, self.horizon)), np.ones(self.averages)
+        weights[: len(coming)] = coming.coefficients() / limit
+        room[: len(coming)] = coming.table()["room"] / limit
+        self.weights = [np.eye(self.horizon) / self.spot.limit, weights]
+        self.rhs = np.concatenate([np.ones(self.horizon), room]) - MARGIN
 
     def decide(self, seen: Seen) -> tuple[Floats, str]:
-        rows = to_history(seen.history, self.tags, live=True, where="Ipopt.decide")
+        history = seen.history
+        if not self.first:
+            self.stream.push(history.iloc[-1:])
+        self.first = False
+        rows = to_history(history, self.tags, live=True, where="Ipopt.decide")
         self.session.set_history(rows, rows.rows)
         self.known = known_array(
-            held_disturbances(seen.history, self.tags, self.horizon), self.tags, self.horizon
+            held_disturbances(history, self.tags, self.horizon), self.tags, self.horizon
         )
-        self._limit_rows(seen.history[self.tags.outputs].to_numpy(dtype=float))
+        self._limit_rows(seen)
         self.prices = price_table(self.problem, seen.factors[: self.horizon])
         now = (seen.applied - self.low) / self.span
         reach = self.rate / self.span

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.harness import Row
-from benchmarks.mpc_cases.plant_loop import Problem, run
+from benchmarks.mpc_cases.plant_loop import Average, Problem, run
 from benchmarks.mpc_cases.plant_operator import Operator, Rules
-from benchmarks.mpc_cases.plant_policies import Oracle, Ours, spot, tightened
+from benchmarks.mpc_cases.plant_policies import Oracle, Ours
 from emisopt import Forecaster
 from emisopt.objective import Limit
 from emisopt.plants import Cstr, QuadrupleTank
@@ -31,13 +31,11 @@ REACTOR = Problem(
     prices={"product": -1.0 / 60, "by_c": 0.3 / 60},
     tariffed="product",
     tariff_levels=(0.6, 1.0, 1.4),
-    tariff_rows=15,
+    tariff_rows=10,
     setpoint_prices={"feed": 0.04 * 51 / 60, "heat": -0.002 / 60},
     move_weight=0.5,
-    limits=(
-        Limit("by_d", 60.0, window=30, quantile=0.75, name="D 30 min"),
-        Limit("t_reactor", 116.0, quantile=0.95, name="reactor spot"),
-    ),
+    average=Average("by_d", 8.0, 20, "VOC", "kg/h"),
+    spot=Limit("t_reactor", 116.0, quantile=0.95, name="reactor"),
     start={"feed": 14.19, "heat": -1113.5},
 )
 TANKS = Problem(
@@ -46,13 +44,11 @@ TANKS = Problem(
     prices={"supply": -1.0, "power": 0.1},
     tariffed="supply",
     tariff_levels=(0.5, 1.0, 1.5),
-    tariff_rows=10,
+    tariff_rows=5,
     setpoint_prices={},
     move_weight=2.0,
-    limits=(
-        Limit("discharge", 8.5, window=20, quantile=0.75, name="discharge 5 min"),
-        Limit("level_1", 20.0, quantile=0.95, name="level 1 spot"),
-    ),
+    average=Average("discharge", 8.5, 20, "TOC", "g/s"),
+    spot=Limit("level_1", 20.0, quantile=0.95, name="level 1"),
     start={"pump_1": 1.5, "pump_2": 3.0},
 )
 
@@ -64,13 +60,12 @@ class Setting:
     problem: Problem
     lever: int  # the setpoint that the operator's PI loop moves
     rules: Rules
-    margin: float  # of our limits, a share
-    spot_margin: float
+    margin: float  # share of the limits that our controller keeps free
 
 
 CASES = {
-    "cstr": Setting(REACTOR, 0, Rules((0.4, 0.3), (0.75, 0.1), 0.3, 60.0, 0.98), 0.005, 0.005),
-    "tank": Setting(TANKS, 1, Rules((0.5, 0.3), (0.1, 0.0), 0.3, 60.0, 0.98), 0.005, 0.005),
+    "cstr": Setting(REACTOR, 0, Rules(0.95, 0.5, 1.0, 0.4, 0.3, 20.0, 0.7, 0.1), 0.005),
+    "tank": Setting(TANKS, 1, Rules(0.95, 0.5, 1.0, 0.5, 0.3, 20.0, 0.05, 0.1), 0.005),
 }
 
 
@@ -102,7 +97,6 @@ def one_run(case: str, policy: str, seed: int, forecaster: str, rows: int | None
     """One closed loop; the task of the study."""
     setting = CASES[case]
     problem = setting.problem
-    held = tightened(problem.limits, setting.margin)
     if policy == "operator":
         chosen: Any = Operator(setting.rules, setting.lever)
     elif policy == "oracle":
@@ -112,11 +106,11 @@ def one_run(case: str, policy: str, seed: int, forecaster: str, rows: int | None
         if policy == "ipopt":
             from benchmarks.mpc_cases.plant_ipopt import Ipopt
 
-            chosen = Ipopt(learnt, held)
+            chosen = Ipopt(learnt, setting.margin)
         elif policy == "spot":
-            chosen = Ours(learnt, tightened(spot(problem), setting.spot_margin))
+            chosen = Ours(learnt, setting.margin, each_row=True)
         else:
-            chosen = Ours(learnt, held)
+            chosen = Ours(learnt, setting.margin)
     return run(problem, chosen, seed, rows).summary()
 
 

@@ -174,7 +174,8 @@ class Cstr(_OdePlant):
     """The reactor of Klatt and Engell: A becomes B, and B becomes C, and two A become D; one row is 60 s.
 
     Setpoints: feed (volume flow over reactor volume) and heat (drawn from the cooling jacket, negative).
-    Outputs: product (B that leaves), by_c and by_d (C and D made, mol/h) and the reactor's temperature.
+    Outputs: product (B that leaves, mol/h), by_c (C made, mol/h), by_d (D made, kg/h) and the reactor's
+    temperature.
     Disturbances, measured: concentration and temperature of the feed, c_a, jacket temperature. Unmeasured:
     fouling of the jacket. States: c_A, c_B (mol/l), reactor and jacket temperature (degC).
 
@@ -220,8 +221,8 @@ class Cstr(_OdePlant):
 class QuadrupleTank(_OdePlant):
     """The quadruple tank of Johansson: two pumps, four tanks, the upper empty into the lower; one row is 15 s.
 
-    Setpoints: the pumps' voltages. Outputs: what leaves the lower tanks (supply from tank 1, discharge from
-    tank 2, cm3/s), the pumps' power (sum of squared voltages) and levels 1 and 2. Disturbances, measured: an
+    Setpoints: the pumps' voltages. Outputs: what leaves the lower tanks (supply from tank 1, cm3/s,
+    discharge from tank 2, g/s), the pumps' power (sum of squared voltages) and levels 1 and 2. Disturbances, measured: an
     inflow to tank 2 (not in the paper) and levels 3 and 4. Unmeasured: wear of the pumps. States: levels, cm.
 
     Parameters

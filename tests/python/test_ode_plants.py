@@ -22,7 +22,7 @@ def cstr(_, x, feed, heat, c_in=5.1, t_in=104.9):
         feed * (t_in - t) + 4032 * 0.215 / (0.9342 * 3.01 * 10) * (jacket - t) - reaction / (0.9342 * 3.01),
         (heat + 4032 * 0.215 * (t - jacket)) / (5 * 2.0),
     ]
-    outputs = [feed * 10 * b, 10 * k2 * b, 5 * k3 * a**2, t]
+    outputs = [feed * 10 * b, 10 * k2 * b, 0.1322 * 5 * k3 * a**2, t]
     return np.array([s / 3600 for s in slopes] + outputs)
 
 

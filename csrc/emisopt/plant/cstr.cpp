@@ -15,6 +15,7 @@ constexpr double kH1 = 4.2, kH2 = -11.0, kH3 = -41.85;       // kJ/mol
 constexpr double kRho = 0.9342, kCp = 3.01;                  // kg/l, kJ/(kg K)
 constexpr double kKw = 4032, kArea = 0.215;                  // kJ/(h m2 K), m2
 constexpr double kVolume = 10, kMassK = 5.0, kCpK = 2.0;     // l, kg, kJ/(kg K)
+constexpr double kMassD = 0.1322;                            // kg/mol of D, dicyclopentadiene
 constexpr double kSecondsPerHour = 3600, kCelsius = 273.15;
 constexpr double kFeed0 = 14.19, kHeat0 = -1113.5;           // the main operating point
 enum Influence { kFouling = 2 };                             // behind the two measured ones of the feed
@@ -47,7 +48,7 @@ TagMap cstr_tags() {
       tag("t_jacket", "degC", Role::disturbance, 0, 200),
       tag("product", "mol/h", Role::quality, 0, 1000),
       tag("by_c", "mol/h", Role::quality, 0, 1000),
-      tag("by_d", "mol/h", Role::emission, 0, 500),
+      tag("by_d", "kg/h", Role::emission, 0, 70),
       tag("t_reactor", "degC", Role::quality, 0, 200),
   };
   return m;
@@ -57,7 +58,7 @@ Cstr::Cstr(std::uint64_t seed, double wander, double noise, int steps)
     : OdePlant(cstr_tags(), {2.1402105, 1.0903044, 114.19108, 112.90659}, {0, 0, -kCelsius, -kCelsius}, steps,
                {{5.1, 0.15, 2400, 0.05, 300}, {104.9, 1.5, 3600, 0.5, 300}, {1, 0.04, 7200, 0, 0}}, wander,
                {0, 0, scaled(0.03, noise), scaled(0.2, noise), scaled(0.02, noise), scaled(0.1, noise),
-                scaled(2.0, noise), scaled(2.0, noise), scaled(0.8, noise), scaled(0.1, noise)},
+                scaled(2.0, noise), scaled(2.0, noise), scaled(0.1, noise), scaled(0.1, noise)},
                seed) {
   const double u[kSetpoints] = {kFeed0, kHeat0};
   settle(u);
@@ -78,7 +79,7 @@ void Cstr::equations(const double* x, const double* u, const double* w, double* 
   for (int i = 0; i < kStates; ++i) dx[i] /= kSecondsPerHour;
   y[kProduct] = feed * kVolume * b;
   y[kByC] = kVolume * k2 * b;
-  y[kByD] = 0.5 * kVolume * k3 * a * a;  // two A make one D
+  y[kByD] = kMassD * 0.5 * kVolume * k3 * a * a;  // two A make one D
   y[kTemperature] = t;
 }
 

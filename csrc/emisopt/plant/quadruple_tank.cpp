@@ -40,7 +40,7 @@ TagMap quadruple_tank_tags() {
       tag("level_3", "cm", Role::disturbance, -1, 40),
       tag("level_4", "cm", Role::disturbance, -1, 40),
       tag("supply", "cm3/s", Role::quality, 0, 60),
-      tag("discharge", "cm3/s", Role::emission, 0, 60),
+      tag("discharge", "g/s", Role::emission, 0, 60),
       tag("power", "V2", Role::quality, 0, 100),
       tag("level_1", "cm", Role::quality, 0, 60),
       tag("level_2", "cm", Role::quality, 0, 60),
