@@ -19,8 +19,8 @@ WEIGHT = 20.0  # per unit of slack / limit and row, in the horizon's money: abov
 OPTIONS = {
     "print_time": False,
     "ipopt": {
-        "print_level": 0, "sb": "yes", "tol": 1e-6, "hessian_approximation": "limited-memory", "max_iter": 200,
-        "mu_strategy": "adaptive",
+        "print_level": 0, "sb": "yes", "tol": 1e-6, "hessian_approximation": "limited-memory",
+        "max_iter": 200, "mu_strategy": "adaptive",
     },
 }  # fmt: skip
 
@@ -94,12 +94,14 @@ class Ipopt:
         lengths = block_lengths(self.horizon, BLOCKS)
         self.starts = np.cumsum([0, *lengths[:-1]])
         self.block_of = np.repeat(np.arange(len(lengths)), lengths)
-        # A row per step for the spot limit, and room for as many blocks of the average as the horizon touches.
+        # A row per step for the spot limit, and one for each block of the average that the horizon touches.
         self.averages = self.horizon // problem.average.rows + 2
         self.n, self.m = len(lengths) * len(self.names), self.horizon + self.averages
         ends = [*(self.starts[1:] - 1), self.horizon - 1]
         self.moves = [
-            (u, int(s), int(e)) for s, e in zip(self.starts, ends, strict=True) for u in range(len(self.names))
+            (u, int(s), int(e))
+            for s, e in zip(self.starts, ends, strict=True)
+            for u in range(len(self.names))
         ]
         self.fixed = np.outer(lengths, [problem.setpoint_prices.get(n, 0.0) for n in self.names]) * self.span
         levels = list(self.forecaster.quantiles)
@@ -184,9 +186,7 @@ class Ipopt:
         self.first = False
         rows = to_history(history, self.tags, live=True, where="Ipopt.decide")
         self.session.set_history(rows, rows.rows)
-        self.known = known_array(
-            held_disturbances(history, self.tags, self.horizon), self.tags, self.horizon
-        )
+        self.known = known_array(held_disturbances(history, self.tags, self.horizon), self.tags, self.horizon)
         self._limit_rows(seen)
         self.prices = price_table(self.problem, seen.factors[: self.horizon])
         now = (seen.applied - self.low) / self.span

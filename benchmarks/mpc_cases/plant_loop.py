@@ -1,4 +1,4 @@
-"""Closed loops on the literature's plants: the problem, its tariff and permit, the start, one run, its figures.
+"""Closed loops on the literature's plants: the problem, its tariff and permit, one run, its figures.
 
 Every policy meets the same disturbances, noise and tariff, and is judged by the plant's truth.
 """
@@ -196,7 +196,9 @@ def run(problem: Problem, policy: Policy, seed: int, rows: int | None = None) ->
         block = (warm + row) % problem.average.rows
         return Seen(np.array(measured[row:]), stamps[row : row + warm], tags, applied, factors[row:], block)
 
-    low, high, rate = (np.array([getattr(tags[n], f) for n in tags.setpoints]) for f in ("low", "high", "rate"))
+    low, high, rate = (
+        np.array([getattr(tags[n], f) for n in tags.setpoints]) for f in ("low", "high", "rate")
+    )
     policy.start(problem, plant, np.array(truth), seen(0))
     log: dict[str, list[Any]] = {name: [] for name in ("setpoints", "status", "seconds")}
     illegal = 0

@@ -1,4 +1,4 @@
-"""The baseline: a PI loop whose set value follows the tariff, tuned by differential evolution on its own seeds.
+"""The baseline: a PI loop whose set value follows the tariff, tuned by differential evolution.
 
     now    = mean of the emission over the last three measured rows, as a share of the limit
     block  = its sum over the permit's block so far, as a share of what the block may hold
@@ -56,7 +56,9 @@ class Operator:
         now, past = float(emission[-FAST:].mean()), seen.in_block / self.rule.rows
         block = float(emission[len(emission) - seen.in_block :].sum()) / self.rule.rows
         swing = float(seen.factors[0]) - self.mean
-        error = rules.goal + rules.goal_swing * swing - now - rules.guard * max(0.0, block - rules.goal * past)
+        error = (
+            rules.goal + rules.goal_swing * swing - now - rules.guard * max(0.0, block - rules.goal * past)
+        )
         lever = rules.base + rules.gain * (error + self.sum / rules.integral)
         if 0 < lever < 1:  # no winding up at the ends
             self.sum += error
@@ -75,7 +77,9 @@ def penalised(problem: Problem, logs: list[Log]) -> float:
     return cost + FINE * abs(cost) / hours * max(0.0, above - FEW * hours)
 
 
-def tuned(problem: Problem, lever: int, seeds: range, rows: int, generations: int, first: Rules | None = None) -> Rules:
+def tuned(
+    problem: Problem, lever: int, seeds: range, rows: int, generations: int, first: Rules | None = None
+) -> Rules:
     """The same rules for the same arguments; `first`: where the search begins, beside random ones."""
 
     def score(x: Floats) -> float:

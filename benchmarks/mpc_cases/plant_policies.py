@@ -94,8 +94,9 @@ class Oracle:
         self.stream = rule.stream(tags.period).push(pd.DataFrame(truth, seen.stamps, tags.outputs))
         self.controller = _core.Controller(
             setpoints=[s.to_core(n, tags) for n, s in setpoints_of(problem).items()],
-            limits=[limit.to_core(tags.outputs) for limit in limits], price=[0.0] * len(tags.outputs), fuel=None,
-            currency="EUR", horizon=ORACLE_HORIZON, outputs=len(tags.outputs), envelope=_core.Envelope(),
+            limits=[limit.to_core(tags.outputs) for limit in limits], price=[0.0] * len(tags.outputs),
+            fuel=None, currency="EUR", horizon=ORACLE_HORIZON, outputs=len(tags.outputs),
+            envelope=_core.Envelope(),
             permit_limits=[] if self.each_row else list(self._rows(seen).limits),
             config=_core.ControllerConfig(
                 blocks=ORACLE_BLOCKS, max_iterations=self.iterations, deadline_s=60.0, limit_margin=1e-5
@@ -105,7 +106,11 @@ class Oracle:
     def _rows(self, seen: Seen) -> _core.PermitRows:
         tags = self.problem.tags
         return self.stream.coming(
-            seen.stamps[-1], seconds=round(tags.period), steps=ORACLE_HORIZON, outputs=tags.outputs, quantile=0.5
+            seen.stamps[-1],
+            seconds=round(tags.period),
+            steps=ORACLE_HORIZON,
+            outputs=tags.outputs,
+            quantile=0.5,
         ).core
 
     def decide(self, seen: Seen) -> tuple[Floats, str]:

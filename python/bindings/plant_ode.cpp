@@ -94,10 +94,11 @@ void bind_plant_ode(py::module_& m) {
            }),
            py::kw_only(), "minimum_phase"_a = true, "seed"_a = 0, "wander"_a = 1.0, "noise"_a = 1.0,
            "steps"_a = 30)
-      .def("clone", [](const QuadrupleTank& p) { return QuadrupleTank(p); },
-           "A copy with its full state and noise.");
-  py::class_<PlantPredictor, Predictor>(m, "PlantPredictor",
-                                        "A plant's true equations and true future as a forecast: for oracles.")
+      .def(
+          "clone", [](const QuadrupleTank& p) { return QuadrupleTank(p); },
+          "A copy with its full state and noise.");
+  py::class_<PlantPredictor, Predictor>(
+      m, "PlantPredictor", "A plant's true equations and true future as a forecast: for oracles.")
       .def(py::init([](int horizon, const std::vector<int>& block_starts, int threads) {
              if (horizon < 1 || block_starts.empty() || block_starts[0] != 0)
                throw InputError("PlantPredictor: expected a horizon of at least 1 and blocks from step 0 on");

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora', 'write_archive']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora', 'write_archive']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -3019,6 +3019,84 @@ class Boiler:
     def time(self) -> float:
         """
         Seconds since the start of the simulation.
+        """
+class OdePlant:
+    """
+    A plant given by ordinary differential equations.
+    """
+    def advance(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Holds setpoints (U), units of the tags, for one row.
+        """
+    def disturbances(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        True disturbances (D,), mean over the period just ended.
+        """
+    def measure(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        The historian's row (tags,) of the period just ended.
+        """
+    def rates(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        dx/dt per second (X,) and outputs (O,) at this state and moment.
+        """
+    def settle(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Brings the states to rest at setpoints (U) under what is now.
+        """
+    def truth(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Noise-free outputs (O,), mean over the period just ended.
+        """
+    @property
+    def state(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (X,) in the units of the equations.
+        """
+    @state.setter
+    def state(self, arg1: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
+        ...
+    @property
+    def tags(self) -> TagMap:
+        ...
+    @property
+    def time(self) -> float:
+        """
+        Seconds since the start of the simulation.
+        """
+class Cstr(OdePlant):
+    """
+    The Klatt-Engell reactor; rows of 60 s.
+    """
+    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex = 0, wander: typing.SupportsFloat | typing.SupportsIndex = 1.0, noise: typing.SupportsFloat | typing.SupportsIndex = 1.0, steps: typing.SupportsInt | typing.SupportsIndex = 60) -> None:
+        ...
+    def clone(self) -> Cstr:
+        """
+        A copy with its full state and noise.
+        """
+class QuadrupleTank(OdePlant):
+    """
+    Johansson's four tanks; rows of 15 s.
+    """
+    def __init__(self, *, minimum_phase: bool = True, seed: typing.SupportsInt | typing.SupportsIndex = 0, wander: typing.SupportsFloat | typing.SupportsIndex = 1.0, noise: typing.SupportsFloat | typing.SupportsIndex = 1.0, steps: typing.SupportsInt | typing.SupportsIndex = 30) -> None:
+        ...
+    def clone(self) -> QuadrupleTank:
+        """
+        A copy with its full state and noise.
+        """
+class PlantPredictor(Predictor):
+    """
+    A plant's true equations and true future as a forecast: for oracles.
+    """
+    def __init__(self, horizon: typing.SupportsInt | typing.SupportsIndex, block_starts: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+        ...
+    def predict(self, plan: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Outputs (H, O) that the plan (H, U) will lead to.
+        """
+    def set(self, plant: OdePlant) -> None:
+        """
+        A new tick: the plant as it stands; it is copied.
         """
 class FaultyPredictor(Predictor):
     """

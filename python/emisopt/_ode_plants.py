@@ -38,7 +38,8 @@ class _OdePlant:
     @property
     def state(self) -> Floats:
         """(X,) in the units of the equations (docs/plants.md). Setting it refuses what they do not bear."""
-        return self.core.state
+        state: Floats = self.core.state
+        return state
 
     @state.setter
     def state(self, value: ArrayLike) -> None:
@@ -121,9 +122,10 @@ class _OdePlant:
                 raise _core.InputError(
                     f"{where}(box): expected one of {', '.join(tags.setpoints)}, got {name!r}"
                 )
-        bounds, rate = [], []
+        bounds: list[tuple[float, float]] = []
+        rate: list[float] = []
         for name in tags.setpoints:
-            tag = tags[name]
+            tag: Any = tags[name]
             low, high = chosen.get(name, (tag.low, tag.high))
             if not tag.low <= low < high <= tag.high:
                 raise _core.InputError(
@@ -165,7 +167,8 @@ class _OdePlant:
                 tag: Any = tags[name]
                 if not tag.low <= value <= tag.high:
                     raise _core.InputError(
-                        f"{self._where}: expected {name!r} in {tag.low:g}..{tag.high:g} {tag.unit}, got {value:g}"
+                        f"{self._where}: expected {name!r} in {tag.low:g}..{tag.high:g} {tag.unit}, "
+                        f"got {value:g}"
                     )
         return values
 
@@ -219,11 +222,12 @@ class Cstr(_OdePlant):
 
 
 class QuadrupleTank(_OdePlant):
-    """The quadruple tank of Johansson: two pumps, four tanks, the upper empty into the lower; one row is 15 s.
+    """The quadruple tank of Johansson: two pumps, two tanks above two; one row is 15 s.
 
     Setpoints: the pumps' voltages. Outputs: what leaves the lower tanks (supply from tank 1, cm3/s,
-    discharge from tank 2, g/s), the pumps' power (sum of squared voltages) and levels 1 and 2. Disturbances, measured: an
-    inflow to tank 2 (not in the paper) and levels 3 and 4. Unmeasured: wear of the pumps. States: levels, cm.
+    discharge from tank 2, g/s), the pumps' power (sum of squared voltages) and levels 1 and 2. Disturbances,
+    measured: an inflow to tank 2 (not in the paper) and levels 3 and 4. Unmeasured: wear of the pumps.
+    States: levels, cm.
 
     Parameters
     ----------

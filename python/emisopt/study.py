@@ -7,6 +7,7 @@ calls run one after the other, in processes (joblib) or on a Dask cluster, to th
 from __future__ import annotations
 
 import hashlib
+import importlib
 import itertools
 import json
 import math
@@ -82,7 +83,7 @@ class StudyResult:
         return self.table[self.table["status"] == "ok"].drop(columns=["status", "error"])
 
     def plot(self, value: str, by: str, *, within: str | None = None) -> Figure:
-        """Every run as a point, and the medians: `value` over the groups `by`, one colour a value of `within`.
+        """Every run as a point, and the medians: `value` over `by`, one colour a value of `within`.
 
         Raises
         ------
@@ -129,7 +130,7 @@ def run_study(
     cases : mappings name -> number, text, bool, None or lists of these; see :func:`cases`
     folder : where each run's outcome is kept, a JSON file each. Runs that ended well are not run again, those
         that failed are. None: nothing is kept
-    backend : "serial"; "joblib", processes of this machine; "dask", processes of a Dask cluster (extra `dask`)
+    backend : "serial"; "joblib", processes of this machine; "dask", those of a Dask cluster (extra `dask`)
     workers : processes; None: as many as the cores shared out at `threads` each
     threads : of emisopt in each run (EMISOPT_THREADS); the bits do not depend on it
     client : a `distributed.Client` for "dask"; None: a cluster on this machine for the time of the study
@@ -158,9 +159,7 @@ def run_study(
     named = _named(task)
     plain = _checked(cases)
     if backend not in BACKENDS:
-        raise _core.InputError(
-            f"run_study(backend): expected one of {', '.join(BACKENDS)}, got {backend!r}"
-        )
+        raise _core.InputError(f"run_study(backend): expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if threads < 1:
         raise _core.InputError(f"run_study(threads): expected at least 1, got {threads}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -243,7 +242,9 @@ def _plain(value: Any, where: str, *, nan: bool = False) -> Any:
         return {str(name): _plain(v, f"{where}.{name}", nan=nan) for name, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v, where, nan=nan) for v in value]
-    raise _core.InputError(f"{where}: expected number, text, bool, None or a list, got {type(value).__name__}")
+    raise _core.InputError(
+        f"{where}: expected number, text, bool, None or a list, got {type(value).__name__}"
+    )
 
 
 def _checked(given: Sequence[Mapping[str, Any]]) -> list[Case]:
@@ -256,7 +257,8 @@ def _checked(given: Sequence[Mapping[str, Any]]) -> list[Case]:
             raise _core.InputError(f"run_study(cases[{i}]): expected a mapping, got {case!r:.40}")
         if set(case) != set(plain[0]):
             raise _core.InputError(
-                f"run_study(cases[{i}]): expected the names of the first, {sorted(plain[0])}, got {sorted(case)}"
+                f"run_study(cases[{i}]): expected the names of the first, {sorted(plain[0])}, "
+                f"got {sorted(case)}"
             )
         first = seen.setdefault(json.dumps(case, sort_keys=True), i)
         if first != i:
@@ -351,7 +353,7 @@ def _by_dask(
     task: Task, pending: dict[str, Case], workers: int, threads: int, client: Any
 ) -> Iterator[tuple[str, Outcome]]:
     try:
-        import distributed
+        distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
         raise ImportError(
             "run_study(backend='dask') needs the package distributed; `pip install emisopt[dask]` brings it"
@@ -361,7 +363,8 @@ def _by_dask(
         client = distributed.Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     try:
         futures = {
-            client.submit(_guarded, task, key, case, threads, pure=False): key for key, case in pending.items()
+            client.submit(_guarded, task, key, case, threads, pure=False): key
+            for key, case in pending.items()
         }
         for future in distributed.as_completed(list(futures)):
             try:

@@ -188,7 +188,9 @@ def test_a_plot_shows_every_run_and_refuses_other_columns():
 
 
 def test_the_boilers_operator_is_a_task():
-    study = run_study(boiler_48h, cases(policy=["operator"], seed=[5], rows=[6]), backend="serial", progress=False)
+    study = run_study(
+        boiler_48h, cases(policy=["operator"], seed=[5], rows=[6]), backend="serial", progress=False
+    )
     assert study.failed.empty
     assert study.ok["cost_eur"].iloc[0] > 0
     with pytest.raises(ValueError, match="forecaster"):

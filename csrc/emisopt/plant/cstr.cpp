@@ -8,17 +8,17 @@ namespace emisopt {
 using namespace cstr;
 namespace {
 // Klatt and Engell 1993; Chen, Kremling and Allgoewer 1995, table 1. Per hour, litre, mol, kJ, kg, K.
-constexpr double kK10 = 1.287e12, kK20 = 1.287e12;           // 1/h
-constexpr double kK30 = 9.043e9;                             // l/(mol h)
-constexpr double kE1 = 9758.3, kE2 = 9758.3, kE3 = 8560;     // K: activation energy over the gas constant
-constexpr double kH1 = 4.2, kH2 = -11.0, kH3 = -41.85;       // kJ/mol
-constexpr double kRho = 0.9342, kCp = 3.01;                  // kg/l, kJ/(kg K)
-constexpr double kKw = 4032, kArea = 0.215;                  // kJ/(h m2 K), m2
-constexpr double kVolume = 10, kMassK = 5.0, kCpK = 2.0;     // l, kg, kJ/(kg K)
-constexpr double kMassD = 0.1322;                            // kg/mol of D, dicyclopentadiene
+constexpr double kK10 = 1.287e12, kK20 = 1.287e12;        // 1/h
+constexpr double kK30 = 9.043e9;                          // l/(mol h)
+constexpr double kE1 = 9758.3, kE2 = 9758.3, kE3 = 8560;  // K: activation energy over the gas constant
+constexpr double kH1 = 4.2, kH2 = -11.0, kH3 = -41.85;    // kJ/mol
+constexpr double kRho = 0.9342, kCp = 3.01;               // kg/l, kJ/(kg K)
+constexpr double kKw = 4032, kArea = 0.215;               // kJ/(h m2 K), m2
+constexpr double kVolume = 10, kMassK = 5.0, kCpK = 2.0;  // l, kg, kJ/(kg K)
+constexpr double kMassD = 0.1322;                         // kg/mol of D, dicyclopentadiene
 constexpr double kSecondsPerHour = 3600, kCelsius = 273.15;
-constexpr double kFeed0 = 14.19, kHeat0 = -1113.5;           // the main operating point
-enum Influence { kFouling = 2 };                             // behind the two measured ones of the feed
+constexpr double kFeed0 = 14.19, kHeat0 = -1113.5;  // the main operating point
+enum Influence { kFouling = 2 };                    // behind the two measured ones of the feed
 
 Tag tag(std::string name, std::string unit, Role role, double low, double high, double rate = kMissing) {
   Tag t;
@@ -40,16 +40,11 @@ TagMap cstr_tags() {
   m.synthetic = true;
   m.period = 60;
   m.tags = {
-      tag("feed", "1/h", Role::setpoint, 3, 35, 3),
-      tag("heat", "kJ/h", Role::setpoint, -9000, 0, 1000),
-      tag("c_in", "mol/l", Role::disturbance, 3, 7),
-      tag("t_in", "degC", Role::disturbance, 60, 150),
-      tag("c_a", "mol/l", Role::disturbance, 0, 7),
-      tag("t_jacket", "degC", Role::disturbance, 0, 200),
-      tag("product", "mol/h", Role::quality, 0, 1000),
-      tag("by_c", "mol/h", Role::quality, 0, 1000),
-      tag("by_d", "kg/h", Role::emission, 0, 70),
-      tag("t_reactor", "degC", Role::quality, 0, 200),
+      tag("feed", "1/h", Role::setpoint, 3, 35, 3),    tag("heat", "kJ/h", Role::setpoint, -9000, 0, 1000),
+      tag("c_in", "mol/l", Role::disturbance, 3, 7),   tag("t_in", "degC", Role::disturbance, 60, 150),
+      tag("c_a", "mol/l", Role::disturbance, 0, 7),    tag("t_jacket", "degC", Role::disturbance, 0, 200),
+      tag("product", "mol/h", Role::quality, 0, 1000), tag("by_c", "mol/h", Role::quality, 0, 1000),
+      tag("by_d", "kg/h", Role::emission, 0, 70),      tag("t_reactor", "degC", Role::quality, 0, 200),
   };
   return m;
 }
@@ -73,8 +68,7 @@ void Cstr::equations(const double* x, const double* u, const double* w, double* 
   const double heat = k1 * a * kH1 + k2 * b * kH2 + k3 * a * a * kH3;
   dx[kA] = feed * (w[kConcentrationIn] - a) - k1 * a - k3 * a * a;
   dx[kB] = -feed * b + k1 * a - k2 * b;
-  dx[kReactor] =
-      feed * (w[kTemperatureIn] - t) + through / (kRho * kCp * kVolume) - heat / (kRho * kCp);
+  dx[kReactor] = feed * (w[kTemperatureIn] - t) + through / (kRho * kCp * kVolume) - heat / (kRho * kCp);
   dx[kJacket] = (u[kHeat] - through) / (kMassK * kCpK);
   for (int i = 0; i < kStates; ++i) dx[i] /= kSecondsPerHour;
   y[kProduct] = feed * kVolume * b;

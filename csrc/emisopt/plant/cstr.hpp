@@ -10,7 +10,13 @@ namespace cstr {
 enum StateIndex { kA, kB, kReactor, kJacket, kStates };
 enum SetpointIndex { kFeed, kHeat, kSetpoints };
 enum OutputIndex { kProduct, kByC, kByD, kTemperature, kOutputs };
-enum DisturbanceIndex { kConcentrationIn, kTemperatureIn, kConcentrationA, kJacketTemperature, kDisturbances };
+enum DisturbanceIndex {
+  kConcentrationIn,
+  kTemperatureIn,
+  kConcentrationA,
+  kJacketTemperature,
+  kDisturbances
+};
 }  // namespace cstr
 
 /// Tags: feed, heat; c_in, t_in, c_a, t_jacket; product, by_c, by_d, t_reactor.

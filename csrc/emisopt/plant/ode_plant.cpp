@@ -138,8 +138,7 @@ void OdePlant::settle(const double* setpoints) {
   auto& still = static_cast<OdePlant&>(*copy);
   std::array<double, kMostInfluences> w;
   influences(time_, w.data());
-  for (std::size_t i = 0; i < influences_.size(); ++i)
-    still.influences_[i].scale = {w[i], 0, 1, 0, 1};
+  for (std::size_t i = 0; i < influences_.size(); ++i) still.influences_[i].scale = {w[i], 0, 1, 0, 1};
   for (int row = 0; row < kRestRows; ++row) {
     const std::vector<double> before = still.x_;
     still.advance(setpoints);

@@ -9,10 +9,10 @@ namespace emisopt {
 using namespace tank;
 namespace {
 // Johansson 2000, section II. cm, s, V.
-constexpr double kArea[kTanks] = {28, 32, 28, 32};             // cm2 of the tanks
+constexpr double kArea[kTanks] = {28, 32, 28, 32};                // cm2 of the tanks
 constexpr double kOutlet[kTanks] = {0.071, 0.057, 0.071, 0.057};  // cm2 of their outlets
-constexpr double kGravity = 981;                               // cm/s2
-constexpr double kRainMean = 2.5;                              // cm3/s into tank 2; not in the paper
+constexpr double kGravity = 981;                                  // cm/s2
+constexpr double kRainMean = 2.5;                                 // cm3/s into tank 2; not in the paper
 enum Influence { kRain, kWear1, kWear2 };
 
 Tag tag(std::string name, std::string unit, Role role, double low, double high, double rate = kMissing) {
@@ -34,16 +34,11 @@ TagMap quadruple_tank_tags() {
   m.synthetic = true;
   m.period = 15;
   m.tags = {
-      tag("pump_1", "V", Role::setpoint, 0.5, 6, 0.6),
-      tag("pump_2", "V", Role::setpoint, 0.5, 6, 0.6),
-      tag("inflow", "cm3/s", Role::disturbance, -5, 50),
-      tag("level_3", "cm", Role::disturbance, -1, 40),
-      tag("level_4", "cm", Role::disturbance, -1, 40),
-      tag("supply", "cm3/s", Role::quality, 0, 60),
-      tag("discharge", "g/s", Role::emission, 0, 60),
-      tag("power", "V2", Role::quality, 0, 100),
-      tag("level_1", "cm", Role::quality, 0, 60),
-      tag("level_2", "cm", Role::quality, 0, 60),
+      tag("pump_1", "V", Role::setpoint, 0.5, 6, 0.6),   tag("pump_2", "V", Role::setpoint, 0.5, 6, 0.6),
+      tag("inflow", "cm3/s", Role::disturbance, -5, 50), tag("level_3", "cm", Role::disturbance, -1, 40),
+      tag("level_4", "cm", Role::disturbance, -1, 40),   tag("supply", "cm3/s", Role::quality, 0, 60),
+      tag("discharge", "g/s", Role::emission, 0, 60),    tag("power", "V2", Role::quality, 0, 100),
+      tag("level_1", "cm", Role::quality, 0, 60),        tag("level_2", "cm", Role::quality, 0, 60),
   };
   return m;
 }
