@@ -29,8 +29,8 @@ def main(seed: int) -> None:
     setting = plants.CASES["cstr"]
     problem, forecaster = setting.problem, Forecaster.load(plants.forecaster_file("cstr", quick=False))
     logs = {
-        "average": run(problem, Ours(forecaster, setting.margin), seed, ROWS),
-        "each row": run(problem, Ours(forecaster, setting.margin, each_row=True), seed, ROWS),
+        "average of 20 min": run(problem, Ours(forecaster, setting.margin), seed, ROWS),
+        "limit on each row": run(problem, Ours(forecaster, setting.margin, each_row=True), seed, ROWS),
         "oracle": run(problem, Oracle(), seed, ROWS),
     }
     figure = Figure(figsize=(9.0, 8.2), layout="constrained")
@@ -39,9 +39,9 @@ def main(seed: int) -> None:
     tariff.step(minutes, logs["oracle"].factors, where="post", color="#444444")
     tariff.set_ylabel("tariff")
     column = problem.tags.outputs.index(problem.average.output)
-    base = np.cumsum(logs["each row"].cost)
+    base = np.cumsum(logs["limit on each row"].cost)
     for colour, (name, log) in zip(COLOURS, logs.items(), strict=False):
-        emission.plot(minutes, log.truth[:, column], color=colour, lw=0.9, label=f"{name}, each row")
+        emission.plot(minutes, log.truth[:, column], color=colour, lw=0.9, label=name)
         emission.step(minutes, log.blocks(), where="post", color=colour, lw=2.2, alpha=0.55)
         feed.step(minutes, log.setpoints[:, 0], where="post", color=colour, lw=1)
         money.plot(minutes, base - np.cumsum(log.cost), color=colour, label=name)

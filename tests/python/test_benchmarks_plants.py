@@ -36,7 +36,7 @@ def small(request: pytest.FixtureRequest) -> tuple[Any, Forecaster]:
     setting = plants.CASES[request.param]
     history, tags = setting.problem.make(5).simulate_history(1500)
     forecaster = Forecaster(
-        context=32, horizon=24, patch=8, width=16, heads=2, layers=1, steps=120, level_shift=0.0,
+        context=32, horizon=24, patch=8, width=16, heads=2, layers=1, steps=80, level_shift=0.0,
         input_shift=0.0, unknown_plan=0.0, seed=1,
     )  # fmt: skip
     return setting, forecaster.fit(history, tags=tags, progress=False)
@@ -104,8 +104,8 @@ def test_an_illegal_move_is_counted_and_not_made() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_oracle_earns_more_than_the_operator_and_keeps_the_limits(case: str) -> None:
     setting = plants.CASES[case]
-    operator = run(setting.problem, Operator(setting.rules, setting.lever), 3, 56)
-    oracle = run(setting.problem, Oracle(iterations=3), 3, 56)
+    operator = run(setting.problem, Operator(setting.rules, setting.lever), 3, 36)
+    oracle = run(setting.problem, Oracle(iterations=3), 3, 36)
     assert oracle.cost.sum() < operator.cost.sum()
     assert oracle.hours_average == 0
     assert oracle.illegal == operator.illegal == 0

@@ -51,6 +51,10 @@ def same(a, b):
         assert x == y or (np.isnan(x) and np.isnan(y))
 
 
+def same_columns(a, b, name):
+    assert a.table[name].tolist() == b.table[name].tolist()
+
+
 def test_serial_and_parallel_runs_give_the_same_bits_in_the_order_of_the_cases():
     serial = run_study(noisy, RUNS, backend="serial", progress=False)
     same(serial, run_study(noisy, RUNS, backend="joblib", workers=2, progress=False))
@@ -185,6 +189,12 @@ def test_a_plot_shows_every_run_and_refuses_other_columns():
     assert sum(len(line.get_xdata()) for line in points) == len(RUNS)
     with pytest.raises(ValueError, match="no column 'price'"):
         study.plot("price", "gain")
+
+
+def test_closed_loops_side_by_side_give_the_bits_of_serial_ones():
+    runs = cases(policy=["operator"], seed=[5, 6], rows=[6])
+    serial = run_study(boiler_48h, runs, backend="serial", progress=False)
+    same_columns(serial, run_study(boiler_48h, runs, workers=2, progress=False), "cost_eur")
 
 
 def test_the_boilers_operator_is_a_task():
