@@ -9,7 +9,7 @@ import casadi as ca
 import numpy as np
 
 from benchmarks.mpc_cases.plant_loop import Floats, Plant, Problem, Seen, price_table
-from benchmarks.mpc_cases.plant_policies import BLOCKS, QUANTILE, tight
+from benchmarks.mpc_cases.plant_policies import BLOCKS, tight
 from benchmarks.nlp_peers.problem import block_lengths
 from emisopt import Forecaster, _core
 from emisopt.history import held_disturbances, known_array, to_history
@@ -106,7 +106,7 @@ class Ipopt:
         self.fixed = np.outer(lengths, [problem.setpoint_prices.get(n, 0.0) for n in self.names]) * self.span
         levels = list(self.forecaster.quantiles)
         self.middle = levels.index(0.5)
-        self.upper = [levels.index(self.spot.quantile), levels.index(QUANTILE)]
+        self.upper = [levels.index(self.spot.quantile), levels.index(problem.average.quantile)]
         self.columns = [self.tags.outputs.index(n) for n in (self.spot.output, problem.average.output)]
         self.plan: Floats | None = None
         self._solver()
@@ -171,7 +171,7 @@ class Ipopt:
         limit = self.problem.average.limit * (1 - self.margin)
         coming = self.stream.coming(
             seen.stamps[-1], seconds=round(self.tags.period), steps=self.horizon, outputs=self.tags.outputs,
-            quantile=QUANTILE,
+            quantile=self.problem.average.quantile,
         )  # fmt: skip
         weights, room = np.zeros((self.averages, self.horizon)), np.ones(self.averages)
         weights[: len(coming)] = coming.coefficients() / limit

@@ -36,6 +36,7 @@ class Average:
     rows: int
     pollutant: str  # as the permit's vocabulary calls it
     unit: str
+    quantile: float = 0.5  # of the forecast that a controller holds it by
 
     def permit(self, period: float, margin: float = 0.0) -> Permit:
         """The rule as a permit, its limit lowered by a share."""

@@ -14,7 +14,6 @@ from emisopt import Controller, Forecaster, Objective, Setpoint, _core
 from emisopt.objective import Limit
 
 BLOCKS = 10
-QUANTILE = 0.5  # of the rows of an average: the margin is what is kept free
 ORACLE_HORIZON, ORACLE_BLOCKS = 40, 14
 
 
@@ -52,14 +51,14 @@ class Ours:
         self.limits = [tight(problem.spot, self.margin)]
         self.stream = None
         if self.each_row:
-            each = Limit(rule.output, rule.limit, quantile=QUANTILE, name=f"{rule.output} each row")
+            each = Limit(rule.output, rule.limit, quantile=rule.quantile, name=f"{rule.output} each row")
             self.limits.append(tight(each, self.margin))
         else:
             self.stream = rule.stream(problem.tags.period, self.margin).push(seen.history)
         options = {"blocks": BLOCKS, "deadline_s": 10.0, "threads": 1, **self.options}
         self.controller = Controller(
             self.forecaster, Objective(prices), self.limits, setpoints_of(problem), permit=self.stream,
-            permit_options={"quantile": QUANTILE}, **options,
+            permit_options={"quantile": rule.quantile}, **options,
         )  # fmt: skip
         self.first = True
 

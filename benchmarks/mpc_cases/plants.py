@@ -20,7 +20,7 @@ from emisopt.plants import Cstr, QuadrupleTank
 from emisopt.study import StudyResult, cases, run_study
 
 FOLDER = Path(__file__).parents[2] / "build" / "benchmarks"  # fitted forecasters; not under version control
-FIRST_SEED = 700  # everything was tuned on others: the operators on 300 to 303, margins on 320 to 325
+FIRST_SEED = 700  # everything was tuned on others: the operators on 300 to 303, margins on 320 to 324
 SEEDS, QUICK_SEEDS, QUICK_ROWS = 6, 2, 116
 EXPERIMENT_SEED, EXPERIMENT_ROWS, HELD_ROWS = 11, 24000, 3000
 HOUR = 3600.0
@@ -47,7 +47,7 @@ TANKS = Problem(
     tariff_rows=5,
     setpoint_prices={},
     move_weight=2.0,
-    average=Average("discharge", 8.5, 20, "TOC", "g/s"),
+    average=Average("discharge", 8.5, 20, "TOC", "g/s", quantile=0.75),
     spot=Limit("level_1", 20.0, quantile=0.95, name="level 1"),
     start={"pump_1": 1.5, "pump_2": 3.0},
 )
@@ -64,8 +64,8 @@ class Setting:
 
 
 CASES = {
-    "cstr": Setting(REACTOR, 0, Rules(0.95, 0.5, 1.0, 0.4, 0.3, 20.0, 0.7, 0.1), 0.01),
-    "tank": Setting(TANKS, 1, Rules(0.95, 0.5, 1.0, 0.5, 0.3, 20.0, 0.05, 0.1), 0.01),
+    "cstr": Setting(REACTOR, 0, Rules(0.9905, 0.0261, 5.685, 0.4515, 1.164, 8.1151, 0.6229, -0.0511), 0.01),
+    "tank": Setting(TANKS, 1, Rules(0.9426, -0.0726, 5.9837, 0.9396, 1.4668, 88.5499, 0.0141, -0.0504), 0.02),
 }
 
 
