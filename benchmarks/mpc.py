@@ -7,12 +7,14 @@ from fnmatch import fnmatch
 
 from benchmarks import mpc_nlp, mpc_work
 from benchmarks.harness import Row
-from benchmarks.mpc_cases import boiler, faults
+from benchmarks.mpc_cases import boiler, faults, plants
 
 CASES: dict[str, Callable[[bool], list[Row]]] = {
     "boiler-48h": boiler.run,
     "boiler-48h-fee": boiler.run_fee,
     "faults": faults.run,
+    "cstr": plants.runner("cstr"),
+    "tank": plants.runner("tank"),
 }
 
 

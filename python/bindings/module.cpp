@@ -30,5 +30,6 @@ PYBIND11_MODULE(_core, m) {
   bind_control(m);
   bind_risk(m);
   bind_plant(m);
+  bind_plant_ode(m);
   bind_loop(m);
 }

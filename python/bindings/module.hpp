@@ -26,6 +26,7 @@ void bind_qp(py::module_& m);          // qp.cpp: the quadratic program by itsel
 void bind_cost(py::module_& m);        // cost.cpp: a unit's bill, tables, polynomials, targets
 void bind_control(py::module_& m);     // control.cpp: limits, decisions, explanations
 void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
+void bind_plant_ode(py::module_& m);   // plant_ode.cpp: the literature's plants
 void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
 void bind_risk(py::module_& m);        // risk.cpp: how likely running averages are to break their limits
 void bind_monitor_drift(py::module_& m);     // monitor_drift.cpp: drift detectors, run lengths, discoveries

@@ -1,4 +1,7 @@
-"""Plants to learn on, all synthetic: equations with sources in docs/boiler.md, no data of a real unit."""
+"""Plants to learn on, all synthetic: no data of a real unit.
+
+Equations and sources: docs/boiler.md for the boiler, docs/plants.md for the literature's plants.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emisopt import _core
+from emisopt._ode_plants import Cstr, QuadrupleTank
 from emisopt.history import history_frame
 from emisopt.tags import TagMap
 
-__all__ = ["Boiler"]
+__all__ = ["Boiler", "Cstr", "QuadrupleTank"]
 
 Floats = NDArray[np.float64]
 GRADES = ("A", "B", "C")

@@ -22,6 +22,7 @@ __all__ = [
     "forecast_fan",
     "moves",
     "rolling_limits",
+    "study",
 ]
 
 # Order of policies in every picture: the same policy has the same colour everywhere.
@@ -328,4 +329,31 @@ def expected_band(
     axis.set_ylabel(label)
     _time_axis(axis, reading.index)
     _legend(axis)
+    return figure
+
+
+def study(table: pd.DataFrame, value: str, by: str, within: str | None = None) -> Figure:
+    """Runs of a study: each a point, the median a bar; `value` over groups `by`, one colour per `within`."""
+    figure, (axis,) = _figure(1, 3.4)
+    groups = list(dict.fromkeys(table[by]))
+    kinds = [None] if within is None else list(dict.fromkeys(table[within]))
+    width = 0.8 / len(kinds)
+    for k, kind in enumerate(kinds):
+        colour, label = COLOURS[k % len(COLOURS)], None if within is None else str(kind)
+        for g, group in enumerate(groups):
+            chosen = table[(table[by] == group) & (True if within is None else table[within] == kind)]
+            y = chosen[value].to_numpy(dtype=float)
+            y = y[np.isfinite(y)]
+            if not len(y):
+                continue
+            centre = g + (k - (len(kinds) - 1) / 2) * width
+            spread = np.linspace(-0.3, 0.3, len(y)) * width if len(y) > 1 else np.zeros(1)
+            axis.plot(centre + spread, y, "o", ms=3.5, color=colour, alpha=0.6, label=label)
+            label = None
+            axis.plot(centre + np.array([-0.4, 0.4]) * width, [np.median(y)] * 2, color=colour, lw=2)
+    axis.set_xticks(range(len(groups)), [str(g) for g in groups])
+    axis.set_xlabel(by)
+    axis.set_ylabel(value)
+    if within is not None:
+        axis.legend(title=within, frameon=False)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from types import TracebackType
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["Report", "StageLine", "TrainBar"]
+__all__ = ["Report", "StageLine", "StudyBar", "TrainBar"]
 
 
 class Report(Protocol):
@@ -149,3 +150,78 @@ class StageLine:
         elif stage != self._stage:
             self._console.print(f"{stage} ...", highlight=False, soft_wrap=True)
         self._stage = stage
+
+
+class StudyBar:
+    """Runs done of a study, how many failed, and the time left; use as a context manager.
+
+    Parameters
+    ----------
+    title : text before the bar
+    total : runs in all;   done : of these known from before, they count for no time
+    show : False shows nothing; True shows a bar, as ten plain lines when the console is no terminal
+    console : where to; None: stderr
+    """
+
+    def __init__(
+        self, title: str, total: int, done: int = 0, *, show: bool = True, console: Console | None = None
+    ) -> None:
+        self._console = console or Console(file=sys.stderr)
+        self._show, self._title, self._total = show, title, total
+        self._before = self._done = done
+        self._failed, self._lines, self._begin = 0, 0, time.monotonic()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} runs, {task.fields[failed]} failed"),
+            TextColumn("{task.fields[left]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            refresh_per_second=4,
+            disable=not show or not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(title, total=total, completed=done, failed=0, left="")
+
+    def __enter__(self) -> StudyBar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, *, failed: bool = False) -> None:
+        """One more run is done."""
+        self._done += 1
+        self._failed += failed
+        if not self._show:
+            return
+        left = self.seconds_left(time.monotonic() - self._begin)
+        text = f"{_duration(left)} left" if self._done < self._total else "done"
+        if self._console.is_terminal:
+            self._progress.update(self._task, completed=self._done, failed=self._failed, left=text)
+            return
+        due = self._done * 10 // self._total
+        if due > self._lines or self._done == self._total:
+            self._lines = due
+            self._console.print(
+                f"{self._title}: {self._done}/{self._total} runs, {self._failed} failed, {text}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def seconds_left(self, elapsed: float) -> float:
+        """By the mean pace of the runs made so far; what was known before does not count. NaN: none yet."""
+        made = self._done - self._before
+        return elapsed / made * (self._total - self._done) if made else math.nan
+
+
+def _duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "?"
+    whole = round(seconds)
+    if whole < 90:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 5400 else f"{whole / 3600:.1f} h"

@@ -8,6 +8,7 @@ import pytest
 MODULES = (
     "beside", "climatology", "combination", "_ensemble_rules", "ensemble", "online",
     "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants", "risk",
+    "_ode_plants", "study",
     "compliance._rows", "compliance.audit", "compliance.conversion", "compliance.rata",
     "compliance.substitution", "permit.document", "permit.evaluation", "permit.signals", "permit.zones",
     "monitor.drift", "monitor.drift_monitor", "engine", "_adamw", "_architecture",
