@@ -127,7 +127,7 @@ class Ipopt:
     def _solver(self, m: int) -> Any:
         if m not in self.solvers:
             p = self.problem
-            values = Values(p.n, m, p)  # type: ignore[arg-type]
+            values = Values(p.n, m, p)
             v, s = ca.MX.sym("v", p.n), ca.MX.sym("s", m)
             weight = ca.MX.sym("w")
             both = values(v)

@@ -115,7 +115,6 @@ def test_a_few_rows_under_the_permit(tiny: Any) -> None:
 
 def test_ipopt_in_the_controllers_place(tiny: Any) -> None:
     pytest.importorskip("casadi")
-    pytest.importorskip("torch")  # nlp_peers
     records = boiler.runs("boiler-48h", tiny, (boiler.IPOPT,), [920], 3)
     assert records[boiler.IPOPT][0]["illegal"] == 0
     assert records[boiler.IPOPT][0]["statuses"]["FEASIBLE_DEADLINE"] == 3
