@@ -1,8 +1,8 @@
 """Closed loop on the boiler: what share of the room between tuned operator and oracle is closed.
 
-Rows boiler-48h (fuel C, slagging, slip binding), -fee (a NOx fee), -fan (weak fans), -no-scr, each 20 seeds of
-48 h, and boiler-60d, 5 seeds of 60 days under averaging limits. One set of settings for all (`Settings`), one
-forecaster per plant, fitted on that plant's own history. Runs are kept as they are done (boiler_study.py).
+Rows boiler-48h (fuel C, slagging, slip binding), -fee (a NOx fee), -fan (weak fans), -no-scr, each 20 seeds
+of 48 h, and boiler-60d, 5 seeds of 60 days under averaging limits. One set of settings for all (`Settings`),
+one forecaster per plant, fitted on that plant's own history. Runs are kept as they are done (boiler_study.py).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FEE_EUR_PER_KG = 4.5
 FIRST_SEED = 5000  # operator, controller and back-off were tuned on others (900-931, 1000-2002)
 SEEDS, LONG_SEEDS, IPOPT_SEEDS = 20, 5, 2
 FEES = {"boiler-48h-fee": FEE_EUR_PER_KG}
-QUICK = Settings(days=60, steps=300, layers=2, context=48)
+QUICK = Settings(years=1, days=60, steps=300, layers=2, context=48)
 OPERATOR, ORACLE, OURS, SPOT, IPOPT = "operator", "oracle", "mpc", "mpc-spot", "ipopt"
 Records = dict[str, list[dict[str, Any]]]
 
@@ -182,5 +182,3 @@ def run_60d(quick: bool) -> list[Row]:
 def tuned(**changes: Any) -> Settings:
     """Settings with changes, for studies on tuning seeds."""
     return replace(Settings(), **changes)
-
-

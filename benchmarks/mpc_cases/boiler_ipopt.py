@@ -1,5 +1,5 @@
-"""IPOPT in the controller's place: the same forecaster, back-off, bias, rows and prices, values and slopes from
-our engine. It solves each tick to its end, from the plan of the tick before."""
+"""IPOPT in the controller's place: the same forecaster, back-off, bias, rows and prices, values and slopes
+from our engine. It solves each tick to its end, from the plan of the tick before."""
 
 from __future__ import annotations
 
@@ -156,7 +156,9 @@ class Ipopt:
             before = now
             for b, wanted in enumerate(self.last[rows] / p.span):
                 start[b] = before = np.clip(
-                    wanted, np.maximum(p.low / p.span, before - reach), np.minimum(p.high / p.span, before + reach)
+                    wanted,
+                    np.maximum(p.low / p.span, before - reach),
+                    np.minimum(p.high / p.span, before + reach),
                 )
         cost, excess = p.evaluate(start.ravel())
         m, bound = len(rhs), np.tile(reach, blocks - 1)

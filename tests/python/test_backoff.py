@@ -20,7 +20,9 @@ def make(forecaster: Any, backoff: ConformalBackoff, **more: Any) -> Controller:
 
 @pytest.fixture(scope="module")
 def taught(small_forecaster: Any, boiler_history: Any) -> ConformalBackoff:
-    return ConformalBackoff(small_forecaster, LIMITS).learn(boiler_history[0].iloc[:2400], first=2200, stride=2)
+    return ConformalBackoff(small_forecaster, LIMITS).learn(
+        boiler_history[0].iloc[:2400], first=2200, stride=2
+    )
 
 
 def run(controller: Controller, history: Any, first: int = 2500, rows: int = 8) -> Controller:

@@ -88,7 +88,7 @@ def test_what_was_run_is_not_run_again(tmp_path: Any, monkeypatch: pytest.Monkey
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMISOPT_BOILER_CACHE", str(tmp_path_factory.mktemp("boiler")))
-        yield boiler.tuned(days=14, steps=20, layers=1, context=24)
+        yield boiler.tuned(years=1, days=14, steps=20, layers=1, context=24)
 
 
 @pytest.mark.parametrize("case", ["boiler-48h", "boiler-48h-fee"])
