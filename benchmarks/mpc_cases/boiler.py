@@ -2,7 +2,8 @@
 
 Rows boiler-48h (fuel C, slagging, slip binding), -fee (a NOx fee), -fan (weak fans), -no-scr, each 20 seeds
 of 48 h, and boiler-60d, 5 seeds of 60 days under averaging limits. One set of settings for all (`Settings`),
-one forecaster per plant, fitted on that plant's own history. Runs are kept as they are done (boiler_study.py).
+one forecaster per plant, fitted on that plant's own history. Runs are kept as they are done, see
+boiler_study.py.
 """
 
 from __future__ import annotations

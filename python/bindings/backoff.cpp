@@ -57,7 +57,8 @@ void bind_backoff(py::module_& m) {
           "row"_a, "y"_a.noconvert(), "(O,) what came, NaN: nothing yet; how many (step, output) learnt.")
       .def_property_readonly("row", &ConformalBackoff::row, "Last row issued; -1: none.")
       .def(
-          "become", [](ConformalBackoff& self, const ConformalBackoff& other) {
+          "become",
+          [](ConformalBackoff& self, const ConformalBackoff& other) {
             if (self.quantiles() != other.quantiles() || self.horizon() != other.horizon())
               throw InputError("ConformalBackoff.become: expected the same quantiles and horizon");
             self = other;
@@ -69,9 +70,9 @@ void bind_backoff(py::module_& m) {
       .def("to_bytes", [](const ConformalBackoff& self) { return py::bytes(self.state().to_bytes()); })
       .def_static(
           "from_bytes",
-          [](const std::string& bytes) {
+          [](const py::bytes& bytes) {
             const char* where = "ConformalBackoff.from_bytes";
-            return ConformalBackoff::from_state(SafeTensors::from_bytes(bytes, where), where);
+            return ConformalBackoff::from_state(SafeTensors::from_bytes(std::string(bytes), where), where);
           },
           "bytes"_a)
       .def("save", &ConformalBackoff::save, "path"_a, py::call_guard<py::gil_scoped_release>())

@@ -301,7 +301,8 @@ void bind_control(py::module_& m) {
           },
           "plan"_a.noconvert(), "(H, U) -> median, upper (H, O).")
       .def_property_readonly(
-          "known", [](const Predictor& self) {
+          "known",
+          [](const Predictor& self) {
             const ConstView known = self.known();
             Matrix out(known.rows, known.cols);
             for (Index r = 0; r < known.rows; ++r) std::copy_n(known.row(r), known.cols, out.row(r));

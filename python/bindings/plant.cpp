@@ -75,8 +75,8 @@ py::tuple simulate(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, 
 void bind_plant(py::module_& m) {
   py::class_<Boiler>(m, "Boiler", "A synthetic 300 MW coal boiler with SCR; rows of 300 s.")
       .def(py::init(&make_boiler), py::kw_only(), "seed"_a = 0, "plant_seed"_a = py::none(),
-           "start_s"_a = 0.0, "slagging"_a = true, "lag"_a = 1.0, "fuel"_a = -1,
-           "scr"_a = true, "fan_limit"_a = py::none())
+           "start_s"_a = 0.0, "slagging"_a = true, "lag"_a = 1.0, "fuel"_a = -1, "scr"_a = true,
+           "fan_limit"_a = py::none())
       .def_property_readonly("tags", [](const Boiler& b) { return b.tags(); })
       .def_property_readonly("time", &Boiler::time, "Seconds since the start of the simulation.")
       .def(
@@ -125,8 +125,8 @@ void bind_plant(py::module_& m) {
           "rows"_a, "Disturbances known ahead for the next rows (rows, D); NaN = unknown.")
       .def("clone", [](const Boiler& self) { return Boiler(self); }, "A copy with its full state and noise.");
   m.def("simulate_history", &simulate, py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "days"_a = 90,
-        "dither"_a = 0.0, "instrument_faults"_a = true, "lag"_a = 1.0, "fuel"_a = -1,
-        "scr"_a = true, "fan_limit"_a = py::none(), "progress"_a = py::none(),
+        "dither"_a = 0.0, "instrument_faults"_a = true, "lag"_a = 1.0, "fuel"_a = -1, "scr"_a = true,
+        "fan_limit"_a = py::none(), "progress"_a = py::none(),
         "Months of operation by two crews: (History, truth (N, O), tight crew (N,)).");
   m.attr("epoch") = boiler::kEpoch;
 }

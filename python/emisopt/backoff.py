@@ -167,7 +167,7 @@ class Follower:
     def _begin(self) -> None:
         self.began, self.began_with = str(self._core.hash), bytes(self._core.to_bytes())
         self._offset = int(self._core.next_row)
-        self._first: object = None
+        self._first: pd.Timestamp | None = None
         self._gas: dict[int, list[int]] = {}  # row -> outputs whose reading was calibration gas
 
     def begin(self, state: bytes) -> None:
@@ -197,8 +197,10 @@ class Follower:
         if isinstance(label, pd.Timestamp):
             if self._first is None:
                 self._first = label
-            return self._offset + round((label - self._first).total_seconds() / self._period)
-        return self._offset + int(label)  # type: ignore[call-overload, no-any-return]
+            seconds: float = (label - self._first).total_seconds()
+            return self._offset + round(seconds / self._period)
+        number: int = int(label)  # type: ignore[call-overload]
+        return self._offset + number
 
     def observe(self, index: pd.Index, past: NDArray[np.float64], calibrating: Sequence[int] = ()) -> None:
         """The newest rows: labels and measured outputs (N, O or more), newest last; outputs whose newest

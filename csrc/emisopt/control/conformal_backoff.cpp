@@ -15,8 +15,8 @@ constexpr const char* kFormat = "emisopt.conformal_backoff";
 constexpr int kVersion = 1;
 constexpr const char* kWhere = "ConformalBackoff";
 
-// One output's corrector looks at a mirrored fan: the forecast has no lower quantile that a limit asks for, and
-// one made up of the upper one's distance scores errors on that side by the same measure.
+// One output's corrector looks at a mirrored fan: the forecast has no lower quantile that a limit asks for,
+// and one made up of the upper one's distance scores errors on that side by the same measure.
 CoverageConfig coverage(double quantile, int horizon, const ConformalConfig& c) {
   CoverageConfig config;
   config.outputs = 1;
@@ -99,7 +99,9 @@ void ConformalBackoff::issue(Index row, ConstView median, ConstView upper) {
   refresh();
 }
 
-Index ConformalBackoff::oldest() const { return last_ < 0 ? -1 : std::max<Index>(0, last_ - config_.lateness); }
+Index ConformalBackoff::oldest() const {
+  return last_ < 0 ? -1 : std::max<Index>(0, last_ - config_.lateness);
+}
 
 Index ConformalBackoff::observe(Index row, const double* y) {
   if (row < oldest() || last_ < 0) return 0;
@@ -123,16 +125,17 @@ SafeTensors ConformalBackoff::state() const {
   SafeTensors file;
   file.metadata["format"] = kFormat;
   file.metadata["format_version"] = std::to_string(kVersion);
-  file.metadata["config"] = Json(Json::Object{{"horizon", horizon_},
-                                              {"quantiles", Json::Array(quantiles_.begin(), quantiles_.end())},
-                                              {"scale_gain", config_.scale_gain},
-                                              {"side_gain", config_.side_gain},
-                                              {"memory", config_.memory},
-                                              {"follow", config_.follow},
-                                              {"lateness", config_.lateness},
-                                              {"least", config_.least},
-                                              {"most", config_.most}})
-                                .write();
+  file.metadata["config"] =
+      Json(Json::Object{{"horizon", horizon_},
+                        {"quantiles", Json::Array(quantiles_.begin(), quantiles_.end())},
+                        {"scale_gain", config_.scale_gain},
+                        {"side_gain", config_.side_gain},
+                        {"memory", config_.memory},
+                        {"follow", config_.follow},
+                        {"lateness", config_.lateness},
+                        {"least", config_.least},
+                        {"most", config_.most}})
+          .write();
   file.metadata["row"] = std::to_string(last_);
   for (std::size_t k = 0; k < corrector_.size(); ++k) {
     SafeTensors one = corrector_[k].state();

@@ -15,11 +15,11 @@ namespace emisopt {
 
 /// Gains as CoverageConfig has them; `temper` is 1, so that a factor does not depend on the plan.
 struct ConformalConfig {
-  double scale_gain = 0.02;  // per label
-  double side_gain = 0.01;   // per label; bounds the long-run share of misses, whatever the data do
-  double memory = 12;        // rows: half-life of the recent error size
-  double follow = 0.8;       // share of it that the back-off follows; 0: off
-  int lateness = 12;         // rows after its own that a label may still come
+  double scale_gain = 0.02;       // per label
+  double side_gain = 0.01;        // per label; bounds the long-run share of misses, whatever the data do
+  double memory = 12;             // rows: half-life of the recent error size
+  double follow = 0.8;            // share of it that the back-off follows; 0: off
+  int lateness = 12;              // rows after its own that a label may still come
   double least = 0.25, most = 4;  // bounds of a factor
 
   /// Throws InputError naming the field.
@@ -52,7 +52,8 @@ class ConformalBackoff {
   Index row() const { return last_; }
   /// The oldest row whose labels would still be taken; -1: none was issued.
   Index oldest() const;
-  /// From here on rows are strangers to all that is remembered: where another run may begin to number its own.
+  /// From here on rows are strangers to all that is remembered: where another run may begin to number its
+  /// own.
   Index next_row() const { return last_ < 0 ? 0 : last_ + horizon_ + config_.lateness; }
 
   /// All that a factor depends on: the same calls after a save and a load give the same bits.
@@ -61,9 +62,7 @@ class ConformalBackoff {
   std::string hash() const { return state().content_hash(); }
   static ConformalBackoff from_state(const SafeTensors& state, const std::string& where);
   void save(const std::string& path) const { state().save(path); }  // atomic; FileError
-  static ConformalBackoff load(const std::string& path) {
-    return from_state(SafeTensors::load(path), path);
-  }
+  static ConformalBackoff load(const std::string& path) { return from_state(SafeTensors::load(path), path); }
 
  private:
   void refresh();

@@ -40,9 +40,9 @@ MpcPolicy::MpcPolicy(const Forecaster& forecaster, std::vector<Limit> limits, co
                      const MpcConfig& config, std::string name)
     : tags_(forecaster.tags),
       own_(limits.size()),
-      permit_(config.permit ? std::optional<PermitWatch>(std::in_place, *config.permit, tags_,
-                                                         config.permit_options)
-                            : std::nullopt),
+      permit_(config.permit
+                  ? std::optional<PermitWatch>(std::in_place, *config.permit, tags_, config.permit_options)
+                  : std::nullopt),
       limits_(joined(std::move(limits), permit_)),
       prices_(prices),
       config_(config),
@@ -108,7 +108,9 @@ std::vector<LimitRow> MpcPolicy::rows(const History& history, PlantState state, 
     const bool newest = r + 1 == history.rows();
     const bool off = !newest && pushed_ > 0 && r >= pushed_;  // rows without a decision: it stood still
     permit_->push(history.time[static_cast<std::size_t>(r)], y.data(),
-                  newest ? state : off ? PlantState::off : PlantState::on);
+                  newest ? state
+                  : off  ? PlantState::off
+                         : PlantState::on);
   }
   pushed_ = history.rows();
   append_rows(rows, permit_->rows(horizon_), static_cast<int>(own_));

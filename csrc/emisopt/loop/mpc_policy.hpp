@@ -17,9 +17,8 @@ namespace emisopt {
 
 /// Another optimiser in the controller's place, for comparisons: a plan (H,U) for what the predictor says
 /// (without the bias, (O), which is added to its values), the setpoints in force (U) and the rows to hold.
-using PlanSolver =
-    std::function<Matrix(Predictor& predictor, const std::vector<double>& applied,
-                         const std::vector<LimitRow>& rows, const std::vector<double>& bias)>;
+using PlanSolver = std::function<Matrix(Predictor& predictor, const std::vector<double>& applied,
+                                        const std::vector<LimitRow>& rows, const std::vector<double>& bias)>;
 
 struct MpcConfig {
   ControllerConfig controller;

@@ -99,8 +99,8 @@ std::vector<PermitSummary> judge_permit(const LoopLog& log, const Permit& permit
   const double first = n > 0 ? log.time.front() : 0;
   for (Index r = 0; r < warm + n; ++r) {
     time.push_back(first + static_cast<double>(r - warm) * log.tags.period);
-    plant.push_back(static_cast<std::uint8_t>(r < warm ? PlantState::on
-                                                       : log.state[static_cast<std::size_t>(r - warm)]));
+    plant.push_back(
+        static_cast<std::uint8_t>(r < warm ? PlantState::on : log.state[static_cast<std::size_t>(r - warm)]));
   }
   std::vector<std::vector<double>> columns;
   Samples samples;
@@ -120,8 +120,8 @@ std::vector<PermitSummary> judge_permit(const LoopLog& log, const Permit& permit
   const Evaluation result = evaluator_for(permit, log.tags.period).run(samples);
   std::vector<PermitSummary> out;
   for (const RuleResult& r : result.results) {
-    PermitSummary s{r.rule->name, r.valid, r.above, r.hours_above, r.worst_value(),
-                    r.verdict != Verdict::broken};
+    PermitSummary s{r.rule->name,  r.valid,         r.above,
+                    r.hours_above, r.worst_value(), r.verdict != Verdict::broken};
     const Allowance& allow = r.rule->allow;
     if (allow.share < 1 || allow.count > 0) {
       Index beyond = 0;
@@ -129,8 +129,8 @@ std::vector<PermitSummary> judge_permit(const LoopLog& log, const Permit& permit
         const double spared = std::floor((1 - allow.share) * static_cast<double>(p.good + p.bad) + 1e-9);
         beyond += std::max<Index>(0, p.bad - static_cast<Index>(spared) - allow.count);
       }
-      s.hours_above = r.above > 0 ? r.hours_above * static_cast<double>(beyond) / static_cast<double>(r.above)
-                                  : 0;
+      s.hours_above =
+          r.above > 0 ? r.hours_above * static_cast<double>(beyond) / static_cast<double>(r.above) : 0;
     }
     out.push_back(std::move(s));
   }

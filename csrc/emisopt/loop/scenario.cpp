@@ -105,8 +105,9 @@ Permit permit_60d() {
 
 Scenario boiler_60d(std::uint64_t seed, const BoilerParameters& parameters) {
   Scenario s = boiler_48h(seed, parameters);
-  s.name = "boiler-60d: all fuels, stops and start-ups, NOx 75 and CO 125 mg/Nm3 over a day, NOx 75 over 30 "
-           "operating days, 97 % of half-hours at NOx 150 and CO 250, slip 2.5 ppm 1 h";
+  s.name =
+      "boiler-60d: all fuels, stops and start-ups, NOx 75 and CO 125 mg/Nm3 over a day, NOx 75 over 30 "
+      "operating days, 97 % of half-hours at NOx 150 and CO 250, slip 2.5 ppm 1 h";
   s.rows = 60 * 288;
   s.limits.erase(s.limits.begin(), s.limits.begin() + 2);
   s.permit = permit_60d();

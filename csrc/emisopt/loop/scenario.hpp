@@ -13,9 +13,9 @@
 namespace emisopt {
 
 struct Scenario {
-  std::string name;           // for tables: fuel, limits, duration
-  BoilerConfig boiler;        // plant, seed, start, fuel plan
-  std::vector<Limit> limits;  // outputs in boiler::OutputIndex order
+  std::string name;              // for tables: fuel, limits, duration
+  BoilerConfig boiler;           // plant, seed, start, fuel plan
+  std::vector<Limit> limits;     // outputs in boiler::OutputIndex order
   std::optional<Permit> permit;  // judged beside the limits
   std::vector<Stop> no_reading;  // simulation times between which the NOx analyser is out
   Prices prices;
@@ -34,8 +34,9 @@ Scenario boiler_48h(std::uint64_t seed, const BoilerParameters& parameters = {})
 /// (docs/boiler.md). The limit no longer decides alone, and the room is wider.
 Scenario boiler_48h_fee(std::uint64_t seed, const BoilerParameters& parameters = {}, double eur_per_kg = 4.5);
 
-/// A unit whose fans have become weak (kWeakFans of the design gas volume in place of 1.06): at high load they
-/// move all that they can, and the oxygen that is asked for does not arrive. Everything else as boiler_48h.
+/// A unit whose fans have become weak (kWeakFans of the design gas volume in place of 1.06): at high load
+/// they move all that they can, and the oxygen that is asked for does not arrive. Everything else as
+/// boiler_48h.
 Scenario boiler_48h_fan(std::uint64_t seed, BoilerParameters parameters = {});
 inline constexpr double kWeakFans = 1.005;
 

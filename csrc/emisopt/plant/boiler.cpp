@@ -162,9 +162,8 @@ void Boiler::inner_step(const double* setpoints) {
                                               : 0;
   const double gas = out.wet_mol_s / furnace_.design().wet_mol_s;
   const double age = parameters_.catalyst_age_h + time_ / kHour;
-  const Scr::Outlet stack = parameters_.catalyst
-                                ? scr_.step({out.nox_ppm, nh3_ppm, scr_k, gas, age}, dt_)
-                                : Scr::Outlet{out.nox_ppm, 0};
+  const Scr::Outlet stack = parameters_.catalyst ? scr_.step({out.nox_ppm, nh3_ppm, scr_k, gas, age}, dt_)
+                                                 : Scr::Outlet{out.nox_ppm, 0};
   const double nox = out.nox_mg * stack.no_ppm / out.nox_ppm;
 
   if (slagging_) {
@@ -329,9 +328,9 @@ void Boiler::dose(const BoilerParameters& parameters, const BoilerPoint& point, 
   const double nh3_ppm =
       parameters.catalyst ? point.setpoints[kNh3Sp] * f.nox_ppm * dosing_allowed(f.scr_temp_k) : 0;
   Scr scr(parameters.scr);
-  const Scr::Outlet stack =
-      parameters.catalyst ? scr.settle({f.nox_ppm, nh3_ppm, f.scr_temp_k, s.gas, point.catalyst_hours})
-                          : Scr::Outlet{f.nox_ppm, 0};
+  const Scr::Outlet stack = parameters.catalyst
+                                ? scr.settle({f.nox_ppm, nh3_ppm, f.scr_temp_k, s.gas, point.catalyst_hours})
+                                : Scr::Outlet{f.nox_ppm, 0};
   const double nh3_kg_h = 1e-6 * nh3_ppm * f.wet_mol_s * 17.031e-3 * kHour;
   s.outputs = {f.nox_mg * stack.no_ppm / f.nox_ppm,
                f.co_mg,

@@ -36,7 +36,7 @@ TagMap boiler_tags();
 struct BoilerParameters {
   FurnaceParameters furnace;
   ScrParameters scr;
-  bool catalyst = true;          // false: no SCR and no ammonia; the NH3 setpoint does nothing
+  bool catalyst = true;         // false: no SCR and no ammonia; the NH3 setpoint does nothing
   double slag_per_hour = 0.80;  // deposition at full load above the softening point, grade A
   double slag_loss_per_hour = 0.05;
   double catalyst_age_h = 4000;  // at simulation time 0
@@ -147,7 +147,7 @@ class Boiler final : public Plant {
   std::array<Bunker, kTanks> bunker_;
   Scr scr_;
   double fuel_kg_s_, t_fe_, slag_ = 0.15, efficiency_ = 0.4;
-  double cold_k_ = 0;  // what the catalyst lacks after a stop
+  double cold_k_ = 0;                                       // what the catalyst lacks after a stop
   double lambda_, volume_ = 1;                              // of the step before: what the fans were moving
   std::array<double, 2> nox_in_{}, nox_{}, co_{}, slip_{};  // analysers: two lags in series
 

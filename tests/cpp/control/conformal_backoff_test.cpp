@@ -93,7 +93,7 @@ TEST(ConformalBackoff, LateLabelsTeachTheSameAndTooLateOnesNothing) {
     b.issue(row, median, upper);
   }
   EXPECT_EQ(b.oldest(), 2);
-  EXPECT_EQ(b.observe(0, miss), 0);  // too late
+  EXPECT_EQ(b.observe(0, miss), 0);   // too late
   EXPECT_EQ(b.observe(77, miss), 0);  // never forecast
 }
 
