@@ -31,6 +31,8 @@ FEE_EUR_PER_KG = 4.5
 FIRST_SEED = 5000  # operator, controller and back-off were tuned on others (900-931, 1000-2002)
 SEEDS, LONG_SEEDS, IPOPT_SEEDS = 20, 5, 2
 FEES = {"boiler-48h-fee": FEE_EUR_PER_KG}
+# Half the oracle's work; on seeds 920 and 921 that raised its bill by 20 EUR, 3 % of the room.
+LONG_ORACLE = {"iterations": 1, "fresh_every": 36}
 QUICK = Settings(years=1, days=60, steps=300, layers=2, context=48)
 OPERATOR, ORACLE, OURS, SPOT, IPOPT = "operator", "oracle", "mpc", "mpc-spot", "ipopt"
 Records = dict[str, list[dict[str, Any]]]
@@ -65,7 +67,7 @@ def one_run(case: str, policy: str, settings: Settings, seed: int, rows: int | N
     if policy == OPERATOR:
         chosen = scenario.operator()
     elif policy == ORACLE:
-        chosen = scenario.oracle()
+        chosen = scenario.oracle(**(LONG_ORACLE if case == "boiler-60d" else {}))
     else:
         forecaster, _ = forecaster_for(scenario.case, settings)
         if policy == IPOPT:

@@ -299,13 +299,18 @@ void bind_loop(py::module_& m) {
           "The operator's rules, tuned for this scenario on other seeds.")
       .def(
           "oracle",
-          [](const BoundScenario& s, int threads) -> std::unique_ptr<Policy> {
+          [](const BoundScenario& s, int threads, int iterations,
+             int fresh_every) -> std::unique_ptr<Policy> {
             OracleConfig config;
+            config.iterations = iterations;
+            config.fresh_every = fresh_every;
             config.threads = threads > 0 ? threads : kernels::default_threads();
             config.permit = s.scenario.permit;
             return std::make_unique<OraclePolicy>(s.scenario.limits, s.scenario.prices, config);
           },
-          "threads"_a = 0, "The upper bound: the controller over the true equations and the true future.")
+          "threads"_a = 0, py::kw_only(), "iterations"_a = OracleConfig{}.iterations,
+          "fresh_every"_a = OracleConfig{}.fresh_every,
+          "The upper bound: the controller over the true equations and the true future.")
       .def(
           "judge",
           [](const BoundScenario& s, const LoopLog& log) {

@@ -3315,7 +3315,7 @@ class Scenario:
         """
         The operator's rules, tuned for this scenario on other seeds.
         """
-    def oracle(self, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> Policy:
+    def oracle(self, threads: typing.SupportsInt | typing.SupportsIndex = 0, *, iterations: typing.SupportsInt | typing.SupportsIndex = 2, fresh_every: typing.SupportsInt | typing.SupportsIndex = 12) -> Policy:
         """
         The upper bound: the controller over the true equations and the true future.
         """

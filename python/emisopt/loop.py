@@ -80,9 +80,12 @@ class Scenario:
         """The operator's rules, tuned on other seeds for the same objective."""
         return self.core.operator()
 
-    def oracle(self, threads: int = 0) -> _core.Policy:
-        """The upper bound: it sees the true equations and the true future; no real plant could run it."""
-        return self.core.oracle(threads)
+    def oracle(self, threads: int = 0, *, iterations: int = 2, fresh_every: int = 12) -> _core.Policy:
+        """The upper bound: it sees the true equations and the true future; no real plant could run it.
+
+        iterations : Jacobians a row;   fresh_every : rows between starts from the steady optimum
+        """
+        return self.core.oracle(threads, iterations=iterations, fresh_every=fresh_every)
 
     def mpc(
         self,
