@@ -180,9 +180,18 @@ def ipopt_policy(scenario: Scenario, forecaster: Forecaster, settings: Settings)
     held = [*scenario.limits]
     if scenario.permit is not None:
         held += _core.permit_limits(scenario.permit, scenario.core.tags)
-    problem = Problem(scenario, settings, int(forecaster.core_.config.horizon), [
-        _core.Limit(name=x.name, output=x.output, limit=x.limit, window=x.window, rank=x.rank,
-                    quantile=settings.quantile) for x in held
-    ])  # fmt: skip
+    quantile = scenario.quantiles(settings.quantile)
+    held = [
+        _core.Limit(
+            name=x.name,
+            output=x.output,
+            limit=x.limit,
+            window=x.window,
+            rank=x.rank,
+            quantile=quantile[x.output],
+        )
+        for x in held
+    ]
+    problem = Problem(scenario, settings, int(forecaster.core_.config.horizon), held)
     solve = Ipopt(problem, lambda predictor: np.asarray(predictor.known)[:, problem.load_at])
     return mpc(scenario, forecaster, settings, solver=solve)

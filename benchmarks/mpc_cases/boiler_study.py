@@ -21,7 +21,7 @@ import emisopt
 from emisopt import Forecaster, _core
 from emisopt.backoff import ConformalBackoff
 from emisopt.demo import DAY
-from emisopt.loop import Run, Scenario, with_quantile
+from emisopt.loop import Run, Scenario
 from emisopt.plants import Boiler
 from emisopt.tags import TagMap
 
@@ -40,13 +40,20 @@ class Settings:
     steps: int = 8000
     layers: int = 2
     context: int = 48
-    quantile: float = 0.85
+    nox: float = 0.85  # quantiles that limits on these are held by
+    co: float = 0.80
+    slip: float = 0.85
     margin: float = 0.003
     bias_gain: float = 0.03
     trust: float = 0.1
     blocks: int = 6
     iterations: int = 1
-    conformal: bool = True
+    conformal: bool = False
+    follow: float = 0.0  # of the conformal correction
+
+    @property
+    def quantile(self) -> dict[str, float]:
+        return {"nox": self.nox, "co": self.co, "nh3_slip": self.slip}
 
     @property
     def network(self) -> str:
@@ -55,7 +62,7 @@ class Settings:
     @property
     def key(self) -> str:
         return (
-            f"{self.network}-q{self.quantile:g}-m{self.margin:g}-b{self.bias_gain:g}-t{self.trust:g}"
+            f"{self.network}-q{self.nox:g}-{self.co:g}-{self.slip:g}-m{self.margin:g}-b{self.bias_gain:g}-t{self.trust:g}"
             f"-k{self.blocks}-i{self.iterations}-{'conformal' if self.conformal else 'plain'}"
         )
 
@@ -139,10 +146,17 @@ def forecaster_for(case: str, settings: Settings) -> tuple[Forecaster, float]:
 
 
 def backoff_for(
-    forecaster: Forecaster, limits: list[_core.Limit], case: str, settings: Settings
+    scenario: Scenario, forecaster: Forecaster, limits: list[_core.Limit], settings: Settings
 ) -> ConformalBackoff:
     """A back-off that begins where the held-out days of the history leave it."""
-    backoff = ConformalBackoff(forecaster, [with_quantile(limit, settings.quantile) for limit in limits])
+    outputs = list(forecaster.outputs_)
+    held = [
+        _core.Limit(
+            name=x.name, output=x.output, limit=x.limit, quantile=settings.quantile[outputs[x.output]]
+        )
+        for x in limits
+    ]
+    backoff, case = ConformalBackoff(forecaster, held, follow=settings.follow), scenario.case
     path = folder() / f"{PLANTS[case].name}-{settings.key}-{len(limits)}.backoff.safetensors"
     if not path.exists():
         history = year_of(case, settings, settings.years - 1)[0].tail(HELD_DAYS * DAY + settings.context)
@@ -156,7 +170,7 @@ def mpc(scenario: Scenario, forecaster: Forecaster, settings: Settings, **more: 
     held = list(scenario.limits if limits is None else limits)
     if scenario.permit is not None and more.get("permit", True):
         held = [*held, *_core.permit_limits(scenario.permit, scenario.core.tags)]
-    backoff = backoff_for(forecaster, held, scenario.case, settings) if settings.conformal else None
+    backoff = backoff_for(scenario, forecaster, held, settings) if settings.conformal else None
     return scenario.mpc(
         forecaster,
         bias="additive",

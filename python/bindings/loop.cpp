@@ -248,7 +248,7 @@ void bind_loop(py::module_& m) {
       [](const Forecaster& forecaster, const std::vector<Limit>& limits, const ControllerConfig& config,
          const Envelope& envelope, double move_weight, int threads, std::string name, double nox_fee,
          const std::optional<ConformalBackoff>& conformal, const std::optional<Permit>& permit,
-         double permit_quantile, const py::object& solver) -> std::unique_ptr<Policy> {
+         std::vector<double> quantiles, const py::object& solver) -> std::unique_ptr<Policy> {
         MpcConfig mpc;
         mpc.controller = config;
         mpc.envelope = envelope;
@@ -256,14 +256,14 @@ void bind_loop(py::module_& m) {
         mpc.threads = threads;
         mpc.conformal = conformal;
         mpc.permit = permit;
-        mpc.permit_options.quantile = permit_quantile;
+        mpc.quantiles = std::move(quantiles);
         if (!solver.is_none()) mpc.solver = plan_solver(solver, forecaster.config.horizon);
         return std::make_unique<MpcPolicy>(forecaster, limits, Prices{.nox_fee_eur_per_kg = nox_fee}, mpc,
                                            std::move(name));
       },
       "forecaster"_a, "limits"_a, py::kw_only(), "config"_a, "envelope"_a,
       "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC", "nox_fee"_a = 0.0,
-      "conformal"_a = py::none(), "permit"_a = py::none(), "permit_quantile"_a = ComingOptions{}.quantile,
+      "conformal"_a = py::none(), "permit"_a = py::none(), "quantiles"_a = std::vector<double>(),
       "solver"_a = py::none(), "The forecaster and the controller as a policy.");
   py::class_<BoundScenario>(m, "Scenario", "A closed-loop scenario of one seed, warmed up.")
       .def(py::init([](const std::string& name, std::uint64_t seed, std::optional<std::uint64_t> plant_seed,

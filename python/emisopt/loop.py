@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -102,7 +102,7 @@ class Scenario:
         adjoint_steps: int = 0,
         trust: float = 0.1,
         threads: int = 0,
-        quantile: float | None = None,
+        quantile: float | Mapping[str, float] | None = None,
         limits: Sequence[_core.Limit] | None = None,
         conformal: ConformalBackoff | None = None,
         permit: bool = True,
@@ -113,7 +113,7 @@ class Scenario:
         One Jacobian a tick and a tight trust region: the search then stays near what the history knows.
         `limit_margin` is the share of each limit kept free for what the forecaster does not foresee.
 
-        quantile : that limits and permit are held by; None: as each says
+        quantile : that limits and permit are held by, one for all or by output; None: as each says
         limits : in place of the scenario's own
         conformal : back-off that learns, from this state on (a copy is taken); see :func:`backoff_for`
         permit : False leaves the scenario's permit out
@@ -131,10 +131,9 @@ class Scenario:
             bias_gain=bias_gain,
             limit_margin=limit_margin,
         )
-        held = [with_quantile(limit, quantile) for limit in (self.limits if limits is None else limits)]
         return _core.mpc_policy(
             forecaster.core_,
-            held,
+            self.limits if limits is None else list(limits),
             config=config,
             envelope=_core.Envelope() if envelope is None else envelope,
             threads=threads,
@@ -143,7 +142,7 @@ class Scenario:
             conformal=None if conformal is None else conformal.core,
             permit=self.permit if permit else None,
             solver=solver,
-            permit_quantile=0.95 if quantile is None else quantile,
+            quantiles=self.quantiles(quantile),
         )
 
     def run(self, policy: _core.Policy, progress: Progress | None = None) -> Run:
@@ -151,26 +150,26 @@ class Scenario:
         log = self.core.run(policy, progress)
         return Run(log.policy, log, self.core.summarise(log), tuple(self.limits), self.core.prices)
 
+    def quantiles(self, quantile: float | Mapping[str, float] | None) -> list[float]:
+        """(O) one for all, or by output name; an output without one has 0.5, no back-off. None: empty."""
+        if quantile is None:
+            return []
+        outputs = self.tags.outputs
+        if isinstance(quantile, Mapping):
+            unknown = [name for name in quantile if name not in outputs]
+            if unknown:
+                raise _core.InputError(
+                    f"Scenario.mpc(quantile): expected outputs of {', '.join(outputs)}, got {unknown[0]!r}"
+                )
+            return [float(quantile.get(name, 0.5)) for name in outputs]
+        return [float(quantile)] * len(outputs)
+
     def judge(self, run: Run) -> list[_core.PermitSummary]:
         """The scenario's permit on the truth of a run, rule by rule; none without a permit."""
         return list(self.core.judge(run.log))
 
     def __repr__(self) -> str:
         return f"Scenario(seed={self.seed})  # {self.name}"
-
-
-def with_quantile(limit: _core.Limit, quantile: float | None) -> _core.Limit:
-    """The same limit held by another quantile of the forecast; None: by its own."""
-    if quantile is None:
-        return limit
-    return _core.Limit(
-        name=limit.name,
-        output=limit.output,
-        limit=limit.limit,
-        window=limit.window,
-        rank=limit.rank,
-        quantile=quantile,
-    )
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,13 @@ class NoForecast final : public Predictor {
   int horizon_, setpoints_, outputs_;
 };
 
-std::vector<Limit> joined(std::vector<Limit> own, const std::optional<PermitWatch>& permit) {
+std::vector<Limit> joined(std::vector<Limit> own, const std::optional<PermitWatch>& permit,
+                          const std::vector<double>& quantiles, std::size_t outputs) {
   if (permit) own.insert(own.end(), permit->limits().begin(), permit->limits().end());
+  if (quantiles.empty()) return own;
+  check_shape("MpcConfig.quantiles", {static_cast<long>(quantiles.size())},
+              {{"O", static_cast<long>(outputs)}});
+  for (Limit& l : own) l.quantile = quantiles.at(static_cast<std::size_t>(l.output));
   return own;
 }
 
@@ -43,7 +48,7 @@ MpcPolicy::MpcPolicy(const Forecaster& forecaster, std::vector<Limit> limits, co
       permit_(config.permit
                   ? std::optional<PermitWatch>(std::in_place, *config.permit, tags_, config.permit_options)
                   : std::nullopt),
-      limits_(joined(std::move(limits), permit_)),
+      limits_(joined(std::move(limits), permit_, config.quantiles, tags_.outputs().size())),
       prices_(prices),
       config_(config),
       name_(std::move(name)),

@@ -27,6 +27,8 @@ struct MpcConfig {
   Envelope envelope;         // radius2 0: off (see training_envelope)
   double spike_width = 4;    // of the gate on lone readings (SpikeGate); 0: every reading is believed
   int threads = 0;           // of the forecaster; 0: the machine's
+  /// (O) quantiles that limits and permit are held by in place of their own; empty: as each limit says.
+  std::vector<double> quantiles;
   /// Back-off that learns; its state at the start. Empty: quantiles as the forecaster gives them.
   std::optional<ConformalBackoff> conformal;
   /// Rules that are held beside the limits.
