@@ -40,10 +40,10 @@ class Settings:
     steps: int = 8000
     layers: int = 2
     context: int = 48
-    nox: float = 0.85  # quantiles that limits on these are held by
+    nox: float = 0.87  # quantiles that limits on these are held by
     co: float = 0.80
     slip: float = 0.85
-    margin: float = 0.003
+    margin: float = 0.002
     bias_gain: float = 0.03
     trust: float = 0.1
     blocks: int = 6
