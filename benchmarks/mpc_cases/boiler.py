@@ -28,7 +28,7 @@ from emisopt.loop import Scenario
 
 GOAL, HOURS_GOAL, IPOPT_GOAL = 0.9, 1.0, 0.5
 FEE_EUR_PER_KG = 4.5
-FIRST_SEED = 5000  # operator, controller and back-off were tuned on others (900-931, 1000-2002)
+FIRST_SEED = 6000  # tuned on others (900-937); 5000-5019 were run once with earlier settings
 SEEDS, LONG_SEEDS, IPOPT_SEEDS = 20, 5, 2
 FEES = {"boiler-48h-fee": FEE_EUR_PER_KG}
 # Half the oracle's work; on seeds 920 and 921 that raised its bill by 20 EUR, 3 % of the room.

@@ -32,7 +32,7 @@ ENGINE = 2  # of what a cached run is the result of; raised when plant, oracle o
 
 @dataclass(frozen=True)
 class Settings:
-    """All that is chosen, the same in every scenario; tuned on seeds 920 to 925 of boiler-48h and nowhere else."""
+    """All that is chosen, the same in every scenario; tuned on seeds 920 to 937 of boiler-48h and nowhere else."""
 
     years: int = 8  # of history, the catalyst renewed before each
     days: int = 240  # of each year
@@ -40,10 +40,10 @@ class Settings:
     steps: int = 8000
     layers: int = 2
     context: int = 48
-    nox: float = 0.87  # quantiles that limits on these are held by
-    co: float = 0.80
+    nox: float = 0.88  # quantiles that limits on these are held by
+    co: float = 0.86
     slip: float = 0.85
-    margin: float = 0.002
+    margin: float = 0.007  # also for the analysers' drift, which no forecast of their readings knows
     bias_gain: float = 0.03
     trust: float = 0.1
     blocks: int = 6
