@@ -12,6 +12,9 @@ from benchmarks.mpc_cases import boiler, faults, plants
 CASES: dict[str, Callable[[bool], list[Row]]] = {
     "boiler-48h": boiler.run,
     "boiler-48h-fee": boiler.run_fee,
+    "boiler-48h-fan": boiler.run_fan,
+    "boiler-48h-no-scr": boiler.run_no_scr,
+    "boiler-60d": boiler.run_60d,
     "faults": faults.run,
     "cstr": plants.runner("cstr"),
     "tank": plants.runner("tank"),

@@ -163,7 +163,7 @@ def run_fault(fault: Fault, forecaster: Forecaster, ticks: int) -> Count:
     controller = Controller(forecaster, economic(), LIMITS, bias="multiplicative", bias_gain=0.05, **more)
     inner = controller._predictor
     faulty = FaultyPredictor(inner, seed=7, **fault.predictor)
-    controller._mapped = faulty
+    controller._foreseen = faulty
     rng, count = np.random.default_rng(3), Count()
     for tick in range(ticks):
         count.ticks += 1

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import casadi as ca
 import numpy as np
 
-from benchmarks.nlp_peers.casadi_network import CasadiNetwork
-from benchmarks.nlp_peers.derivatives import Counted
-from benchmarks.nlp_peers.network import Prefix
 from benchmarks.nlp_peers.problem import CURVE, WEIGHT, Floats, Statement, Tick
+
+if TYPE_CHECKING:
+    from benchmarks.nlp_peers.casadi_network import CasadiNetwork
+    from benchmarks.nlp_peers.network import Prefix
+
+
+class Derivatives(Protocol):
+    """What IPOPT is given in place of a network: see derivatives.Counted."""
+
+    def evaluate(self, v: Floats) -> tuple[float, Floats]: ...
+
+    def slopes(self, v: Floats) -> tuple[Floats, Floats]: ...
+
 
 JIT = {"jit": True, "compiler": "shell", "jit_options": {"flags": ["-O3", "-march=native", "-ffast-math"]}}
 
@@ -80,7 +90,7 @@ def of_network(stated: Statement, network: CasadiNetwork, prefix: Prefix, method
 class Slopes(ca.Callback):  # type: ignore[misc]
     """Jacobian of `Values`."""
 
-    def __init__(self, n: int, m: int, derivatives: Counted) -> None:
+    def __init__(self, n: int, m: int, derivatives: Derivatives) -> None:
         ca.Callback.__init__(self)
         self.sizes, self.derivatives = (n, m), derivatives
         self.construct("slopes", {})
@@ -107,7 +117,7 @@ class Slopes(ca.Callback):  # type: ignore[misc]
 class Values(ca.Callback):  # type: ignore[misc]
     """[cost; excess] of variables, from derivatives that are computed elsewhere."""
 
-    def __init__(self, n: int, m: int, derivatives: Counted) -> None:
+    def __init__(self, n: int, m: int, derivatives: Derivatives) -> None:
         ca.Callback.__init__(self)
         self.sizes, self.derivatives = (n, m), derivatives
         self.slopes = Slopes(n, m, derivatives)
@@ -136,7 +146,7 @@ class Values(ca.Callback):  # type: ignore[misc]
         return self.slopes
 
 
-def of_derivatives(stated: Statement, derivatives: Counted, tolerance: float) -> tuple[Nlp, Values]:
+def of_derivatives(stated: Statement, derivatives: Derivatives, tolerance: float) -> tuple[Nlp, Values]:
     """IPOPT, limited-memory: there is no second derivative to be had. Keep the callback alive."""
     m = stated.case.horizon * len(stated.limits)
     values = Values(stated.n, m, derivatives)

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "arrays.hpp"
@@ -288,7 +289,44 @@ void bind_control(py::module_& m) {
   bind_parts(m);
   bind_decision(m);
   bind_explanation(m);
-  py::class_<Predictor>(m, "Predictor", "What the controller optimises over.");
+  py::class_<Predictor>(m, "Predictor", "What the controller optimises over.")
+      .def(
+          "predict",
+          [](Predictor& self, const Array& plan) {
+            require_shape("Predictor.predict(plan)", plan,
+                          {{"H", long{self.horizon()}}, {"U", long{self.setpoints()}}});
+            Matrix median(self.horizon(), self.outputs()), upper = median;
+            self.predict(median, upper, view(plan));
+            return py::make_tuple(to_array(std::move(median)), to_array(std::move(upper)));
+          },
+          "plan"_a.noconvert(), "(H, U) -> median, upper (H, O).")
+      .def_property_readonly(
+          "known",
+          [](const Predictor& self) {
+            const ConstView known = self.known();
+            Matrix out(known.rows, known.cols);
+            for (Index r = 0; r < known.rows; ++r) std::copy_n(known.row(r), known.cols, out.row(r));
+            return to_array(std::move(out));
+          },
+          "(H, D) of this tick; NaN: unknown.")
+      .def(
+          "sensitivities",
+          [](Predictor& self, const Array& plan, const std::vector<std::array<int, 3>>& moves) {
+            require_shape("Predictor.sensitivities(plan)", plan,
+                          {{"H", long{self.horizon()}}, {"U", long{self.setpoints()}}});
+            std::vector<PlanMove> list;
+            for (const auto& [u, first, last] : moves) {
+              if (u < 0 || u >= self.setpoints() || first < 0 || last < first || last >= self.horizon())
+                throw InputError("Predictor.sensitivities(moves): expected (setpoint, first, last) inside");
+              list.push_back({u, first, last});
+            }
+            Matrix median(Index{self.horizon()} * self.outputs(), static_cast<Index>(list.size()));
+            Matrix upper = median;
+            self.sensitivities(median, upper, view(plan), list);
+            return py::make_tuple(to_array(std::move(median)), to_array(std::move(upper)));
+          },
+          "plan"_a.noconvert(), "moves"_a,
+          "Derivatives (H*O, moves) of median and upper by raising setpoint u in steps first to last.");
   py::class_<MappedPredictor, Predictor>(m, "MappedPredictor", "A forecast through an output map.")
       .def(py::init([](Predictor& base, std::shared_ptr<SizedMap> map) {
              return std::make_unique<MappedPredictor>(base, std::move(map));

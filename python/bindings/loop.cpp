@@ -2,6 +2,9 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
+#include <functional>
+#include <map>
+
 #include "arrays.hpp"
 #include "emisopt/loop/backtest.hpp"
 #include "emisopt/loop/closed_loop.hpp"
@@ -9,9 +12,9 @@
 #include "emisopt/loop/mpc_policy.hpp"
 #include "emisopt/loop/operator_policy.hpp"
 #include "emisopt/loop/oracle.hpp"
+#include "emisopt/loop/permit_watch.hpp"
 #include "emisopt/loop/plant_control.hpp"
 #include "emisopt/loop/scenario.hpp"
-#include "emisopt/loop/tuned_operator.hpp"
 #include "module.hpp"
 
 namespace emisopt::python {
@@ -33,10 +36,24 @@ Array forecasts(const Forecaster& forecaster, const History& history, const std:
   return to_array(std::move(out)).reshape({n, horizon, outputs, levels});
 }
 
-Scenario make_scenario(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows,
-                       double nox_fee) {
+Scenario make_scenario(const std::string& name, std::uint64_t seed, std::optional<std::uint64_t> plant_seed,
+                       std::optional<Index> rows, double nox_fee) {
   const BoilerParameters plant = plant_seed ? BoilerParameters::draw(*plant_seed) : BoilerParameters{};
-  Scenario s = nox_fee > 0 ? boiler_48h_fee(seed, plant, nox_fee) : boiler_48h(seed, plant);
+  const std::map<std::string, std::function<Scenario()>> makers = {
+      {"boiler-48h",
+       [&] { return nox_fee > 0 ? boiler_48h_fee(seed, plant, nox_fee) : boiler_48h(seed, plant); }},
+      {"boiler-48h-fan", [&] { return boiler_48h_fan(seed, plant); }},
+      {"boiler-48h-no-scr", [&] { return boiler_48h_no_scr(seed, plant); }},
+      {"boiler-60d", [&] { return boiler_60d(seed, plant); }}};
+  const auto maker = makers.find(name);
+  if (maker == makers.end()) {
+    std::string names;
+    for (const auto& [known, make] : makers) names += (names.empty() ? "" : ", ") + known;
+    throw InputError("Scenario(name): expected " + names + ", got '" + name + "'");
+  }
+  if (nox_fee > 0 && name != "boiler-48h")
+    throw InputError("Scenario(nox_fee): expected none but with boiler-48h, got one with " + name);
+  Scenario s = maker->second();
   if (rows) s.rows = *rows;
   return s;
 }
@@ -50,6 +67,7 @@ struct BoundScenario {
 LoopLog run(const BoundScenario& self, Policy& policy, py::object progress) {
   LoopOptions options;
   options.rows = self.scenario.rows;
+  options.tamper = tamper_of(self.scenario);
   options.progress = [&](Index done, Index rows) {
     py::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -57,6 +75,32 @@ LoopLog run(const BoundScenario& self, Policy& policy, py::object progress) {
   };
   py::gil_scoped_release nogil;
   return run_closed_loop(self.start, policy, options);
+}
+
+// A Python callable in the controller's place: (predictor, applied (U), coefficient (m, H), rhs (m), limit
+// (m), bias (O)) -> plan (H, U).
+PlanSolver plan_solver(const py::object& solver, int horizon) {
+  // The callable is dropped where no GIL is held.
+  const std::shared_ptr<py::object> call(new py::object(solver), [](py::object* o) {
+    py::gil_scoped_acquire gil;
+    delete o;
+  });
+  return [call, horizon](Predictor& predictor, const std::vector<double>& applied,
+                         const std::vector<LimitRow>& rows, const std::vector<double>& bias) {
+    Matrix coefficient(static_cast<Index>(rows.size()), horizon);
+    std::vector<double> rhs, limit;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::copy(rows[i].coefficient.begin(), rows[i].coefficient.end(),
+                coefficient.row(static_cast<Index>(i)) + rows[i].first_step);
+      rhs.push_back(rows[i].rhs);
+      limit.push_back(rows[i].limit);
+    }
+    py::gil_scoped_acquire gil;
+    const py::object plan =
+        (*call)(py::cast(&predictor, py::return_value_policy::reference), to_array(applied),
+                to_array(std::move(coefficient)), to_array(rhs), to_array(limit), to_array(bias));
+    return to_matrix(plan.cast<Array>());
+  };
 }
 
 // Forecast of each row's decision, (N, H, O): one of Action::median, low, high; NaN where there is none.
@@ -132,6 +176,14 @@ void bind_summary(py::module_& m) {
       .def_readonly("rank", &LimitSummary::rank)
       .def_readonly("hours_above", &LimitSummary::hours_above)
       .def_readonly("worst", &LimitSummary::worst, "Largest rolling mean of the truth.");
+  py::class_<PermitSummary>(m, "PermitSummary", "How one rule of a permit was kept.")
+      .def_readonly("rule", &PermitSummary::rule)
+      .def_readonly("averages", &PermitSummary::averages, "That count.")
+      .def_readonly("above", &PermitSummary::above)
+      .def_readonly("hours_above", &PermitSummary::hours_above,
+                    "Of the time that those above stand for; where a share may be, of what goes beyond it.")
+      .def_readonly("worst", &PermitSummary::worst)
+      .def_readonly("holds", &PermitSummary::holds);
   py::class_<LoopSummary>(m, "LoopSummary", "What a run came to, by the truth.")
       .def_readonly("policy", &LoopSummary::policy)
       .def_readonly("hours", &LoopSummary::hours)
@@ -185,43 +237,43 @@ void bind_loop(py::module_& m) {
   bind_summary(m);
   py::class_<Policy>(m, "Policy", "Whatever chooses setpoints once a row.")
       .def_property_readonly("name", &Policy::name);
+  m.attr("weak_fans") = kWeakFans;
   m.def(
-      "operator_policy",
-      []() -> std::unique_ptr<Policy> { return std::make_unique<OperatorPolicy>(tuned_operator()); },
-      "The operator's rules, tuned for the scenario.");
-  m.def(
-      "oracle_policy",
-      [](const std::vector<Limit>& limits, int threads, double nox_fee) -> std::unique_ptr<Policy> {
-        OracleConfig config;
-        config.threads = threads > 0 ? threads : kernels::default_threads();
-        return std::make_unique<OraclePolicy>(limits, Prices{.nox_fee_eur_per_kg = nox_fee}, config);
-      },
-      "limits"_a, "threads"_a = 0, "nox_fee"_a = 0.0,
-      "The upper bound: the controller over the true equations and the true future.");
+      "permit_limits",
+      [](const Permit& permit, const TagMap& tags) { return PermitWatch(permit, tags).limits(); }, "permit"_a,
+      "tags"_a, "The limits that a permit's rows belong to, as mpc_policy holds them.");
+  m.def("spot_limits_60d", &spot_limits_60d, "The averages' numbers of boiler-60d, on every row.");
   m.def(
       "mpc_policy",
       [](const Forecaster& forecaster, const std::vector<Limit>& limits, const ControllerConfig& config,
-         const Envelope& envelope, double move_weight, int threads, std::string name,
-         double nox_fee) -> std::unique_ptr<Policy> {
+         const Envelope& envelope, double move_weight, int threads, std::string name, double nox_fee,
+         const std::optional<ConformalBackoff>& conformal, const std::optional<Permit>& permit,
+         std::vector<double> quantiles, const py::object& solver) -> std::unique_ptr<Policy> {
         MpcConfig mpc;
         mpc.controller = config;
         mpc.envelope = envelope;
         mpc.move_weight = move_weight;
         mpc.threads = threads;
+        mpc.conformal = conformal;
+        mpc.permit = permit;
+        mpc.quantiles = std::move(quantiles);
+        if (!solver.is_none()) mpc.solver = plan_solver(solver, forecaster.config.horizon);
         return std::make_unique<MpcPolicy>(forecaster, limits, Prices{.nox_fee_eur_per_kg = nox_fee}, mpc,
                                            std::move(name));
       },
       "forecaster"_a, "limits"_a, py::kw_only(), "config"_a, "envelope"_a,
       "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC", "nox_fee"_a = 0.0,
-      "The forecaster and the controller as a policy.");
-  py::class_<BoundScenario>(m, "Scenario", "The closed-loop scenario boiler-48h of one seed, warmed up.")
-      .def(py::init([](std::uint64_t seed, std::optional<std::uint64_t> plant_seed, std::optional<Index> rows,
-                       double nox_fee) {
-             Scenario scenario = make_scenario(seed, plant_seed, rows, nox_fee);
+      "conformal"_a = py::none(), "permit"_a = py::none(), "quantiles"_a = std::vector<double>(),
+      "solver"_a = py::none(), "The forecaster and the controller as a policy.");
+  py::class_<BoundScenario>(m, "Scenario", "A closed-loop scenario of one seed, warmed up.")
+      .def(py::init([](const std::string& name, std::uint64_t seed, std::optional<std::uint64_t> plant_seed,
+                       std::optional<Index> rows, double nox_fee) {
+             Scenario scenario = make_scenario(name, seed, plant_seed, rows, nox_fee);
              LoopStart start = start_scenario(scenario);
              return std::make_unique<BoundScenario>(BoundScenario{std::move(scenario), std::move(start)});
            }),
-           py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "rows"_a = py::none(), "nox_fee"_a = 0.0)
+           "name"_a = "boiler-48h", py::kw_only(), "seed"_a, "plant_seed"_a = py::none(),
+           "rows"_a = py::none(), "nox_fee"_a = 0.0)
       .def_property_readonly("name", [](const BoundScenario& s) { return s.scenario.name; })
       .def_property_readonly("limits", [](const BoundScenario& s) { return s.scenario.limits; })
       .def_property_readonly(
@@ -237,6 +289,34 @@ void bind_loop(py::module_& m) {
       .def_property_readonly("tags", [](const BoundScenario& s) { return s.start.history.tags; })
       .def_property_readonly(
           "history", [](const BoundScenario& s) { return s.start.history; }, "Measured warm-up rows.")
+      .def_property_readonly(
+          "permit", [](const BoundScenario& s) { return s.scenario.permit; }, "Judged beside the limits.")
+      .def(
+          "operator",
+          [](const BoundScenario& s) -> std::unique_ptr<Policy> {
+            return std::make_unique<OperatorPolicy>(s.scenario.warm_rules);
+          },
+          "The operator's rules, tuned for this scenario on other seeds.")
+      .def(
+          "oracle",
+          [](const BoundScenario& s, int threads, int iterations,
+             int fresh_every) -> std::unique_ptr<Policy> {
+            OracleConfig config;
+            config.iterations = iterations;
+            config.fresh_every = fresh_every;
+            config.threads = threads > 0 ? threads : kernels::default_threads();
+            config.permit = s.scenario.permit;
+            return std::make_unique<OraclePolicy>(s.scenario.limits, s.scenario.prices, config);
+          },
+          "threads"_a = 0, py::kw_only(), "iterations"_a = OracleConfig{}.iterations,
+          "fresh_every"_a = OracleConfig{}.fresh_every,
+          "The upper bound: the controller over the true equations and the true future.")
+      .def(
+          "judge",
+          [](const BoundScenario& s, const LoopLog& log) {
+            return s.scenario.permit ? judge_permit(log, *s.scenario.permit) : std::vector<PermitSummary>{};
+          },
+          "log"_a, "The permit on the truth of a run, rule by rule.")
       .def("run", &run, "policy"_a, "progress"_a = py::none(),
            "Runs a policy from the common start; progress(done, rows) may return False to stop.")
       .def(

@@ -28,6 +28,7 @@ PYBIND11_MODULE(_core, m) {
   bind_qp(m);
   bind_cost(m);
   bind_control(m);
+  bind_backoff(m);
   bind_risk(m);
   bind_plant(m);
   bind_plant_ode(m);

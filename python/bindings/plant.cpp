@@ -14,9 +14,17 @@ using namespace pybind11::literals;
 
 // One plant of the family. lag: factor on all time constants; fuel: the one grade that is burnt, -1:
 // deliveries.
-BoilerConfig config_of(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double lag, int fuel) {
+BoilerConfig config_of(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double lag, int fuel,
+                       bool scr, std::optional<double> fan_limit) {
   BoilerConfig config;
   if (plant_seed) config.parameters = BoilerParameters::draw(*plant_seed);
+  config.parameters.catalyst = scr;
+  if (fan_limit) {
+    if (!(*fan_limit >= 0.5 && *fan_limit <= 2))
+      throw InputError("Boiler(fan_limit): expected 0.5..2 of the design gas volume, got " +
+                       number_text(*fan_limit));
+    config.parameters.fan_limit = *fan_limit;
+  }
   if (!(lag >= 0.2 && lag <= 10))
     throw InputError("Boiler(lag): expected a factor of 0.2..10, got " + number_text(lag));
   BoilerParameters& p = config.parameters;
@@ -29,17 +37,18 @@ BoilerConfig config_of(std::uint64_t seed, std::optional<std::uint64_t> plant_se
 }
 
 Boiler make_boiler(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, double start_s, bool slagging,
-                   double lag, int fuel) {
-  BoilerConfig config = config_of(seed, plant_seed, lag, fuel);
+                   double lag, int fuel, bool scr, std::optional<double> fan_limit) {
+  BoilerConfig config = config_of(seed, plant_seed, lag, fuel, scr, fan_limit);
   config.start_s = start_s;
   config.slagging = slagging;
   return Boiler(config);
 }
 
 py::tuple simulate(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, int days, double dither,
-                   bool instrument_faults, double lag, int fuel, py::object progress) {
+                   bool instrument_faults, double lag, int fuel, bool scr, std::optional<double> fan_limit,
+                   py::object progress) {
   HistoryConfig config;
-  config.boiler = config_of(seed, plant_seed, lag, fuel);
+  config.boiler = config_of(seed, plant_seed, lag, fuel, scr, fan_limit);
   config.days = days;
   config.dither = dither;
   if (!instrument_faults) {
@@ -66,7 +75,8 @@ py::tuple simulate(std::uint64_t seed, std::optional<std::uint64_t> plant_seed, 
 void bind_plant(py::module_& m) {
   py::class_<Boiler>(m, "Boiler", "A synthetic 300 MW coal boiler with SCR; rows of 300 s.")
       .def(py::init(&make_boiler), py::kw_only(), "seed"_a = 0, "plant_seed"_a = py::none(),
-           "start_s"_a = 0.0, "slagging"_a = true, "lag"_a = 1.0, "fuel"_a = -1)
+           "start_s"_a = 0.0, "slagging"_a = true, "lag"_a = 1.0, "fuel"_a = -1, "scr"_a = true,
+           "fan_limit"_a = py::none())
       .def_property_readonly("tags", [](const Boiler& b) { return b.tags(); })
       .def_property_readonly("time", &Boiler::time, "Seconds since the start of the simulation.")
       .def(
@@ -115,8 +125,8 @@ void bind_plant(py::module_& m) {
           "rows"_a, "Disturbances known ahead for the next rows (rows, D); NaN = unknown.")
       .def("clone", [](const Boiler& self) { return Boiler(self); }, "A copy with its full state and noise.");
   m.def("simulate_history", &simulate, py::kw_only(), "seed"_a, "plant_seed"_a = py::none(), "days"_a = 90,
-        "dither"_a = 0.0, "instrument_faults"_a = true, "lag"_a = 1.0, "fuel"_a = -1,
-        "progress"_a = py::none(),
+        "dither"_a = 0.0, "instrument_faults"_a = true, "lag"_a = 1.0, "fuel"_a = -1, "scr"_a = true,
+        "fan_limit"_a = py::none(), "progress"_a = py::none(),
         "Months of operation by two crews: (History, truth (N, O), tight crew (N,)).");
   m.attr("epoch") = boiler::kEpoch;
 }

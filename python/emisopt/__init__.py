@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from emisopt import metrics, plants, qp
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
+from emisopt.backoff import ConformalBackoff
 from emisopt.beside import Blend
 from emisopt.climatology import Climatology
 from emisopt.config import show_config
@@ -44,6 +45,7 @@ __all__ = [
     "BreakRisk",
     "Climatology",
     "ConfigError",
+    "ConformalBackoff",
     "Controller",
     "Corrector",
     "DataError",

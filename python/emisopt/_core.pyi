@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalCorrector', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'operator_policy', 'oracle_policy', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'with_fresh_weights', 'with_lora', 'write_archive']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalBackoff', 'ConformalCorrector', 'ConformalPredictor', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'CusumOptions', 'Decision', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PermitSummary', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'backoff_quantiles', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'permit_limits', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'spot_limits_60d', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'weak_fans', 'with_fresh_weights', 'with_lora', 'write_archive']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -2878,6 +2878,19 @@ class Predictor:
     """
     What the controller optimises over.
     """
+    def predict(self, plan: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        (H, U) -> median, upper (H, O).
+        """
+    def sensitivities(self, plan: numpy.typing.NDArray[numpy.float64], moves: collections.abc.Sequence[typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(3)"]]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
+        """
+        Derivatives (H*O, moves) of median and upper by raising setpoint u in steps first to last.
+        """
+    @property
+    def known(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, D) of this tick; NaN: unknown.
+        """
 class MappedPredictor(Predictor):
     """
     A forecast through an output map.
@@ -2935,6 +2948,75 @@ class Controller:
         """
         [U] steady-state optimum of the last linear model; empty: none.
         """
+class ConformalBackoff:
+    """
+    Back-off that learns whether it was enough.
+    """
+    @staticmethod
+    def from_bytes(bytes: bytes) -> ConformalBackoff:
+        ...
+    @staticmethod
+    def load(path: str) -> ConformalBackoff:
+        ...
+    def __init__(self, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], horizon: typing.SupportsInt | typing.SupportsIndex, *, scale_gain: typing.SupportsFloat | typing.SupportsIndex = 0.02, side_gain: typing.SupportsFloat | typing.SupportsIndex = 0.01, memory: typing.SupportsFloat | typing.SupportsIndex = 12.0, follow: typing.SupportsFloat | typing.SupportsIndex = 0.8, lateness: typing.SupportsInt | typing.SupportsIndex = 12, least: typing.SupportsFloat | typing.SupportsIndex = 0.25, most: typing.SupportsFloat | typing.SupportsIndex = 4.0) -> None:
+        ...
+    def become(self, other: ConformalBackoff) -> None:
+        """
+        Takes another one's state, for predictors that refer to this one. InputError for another shape.
+        """
+    def copy(self) -> ConformalBackoff:
+        ...
+    def issue(self, row: typing.SupportsInt | typing.SupportsIndex, median: numpy.typing.NDArray[numpy.float64], upper: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        (H, O) each: the forecast of the plan that was chosen, as limits were held by it.
+        """
+    def observe(self, row: typing.SupportsInt | typing.SupportsIndex, y: numpy.typing.NDArray[numpy.float64]) -> int:
+        """
+        (O,) what came, NaN: nothing yet; how many (step, output) learnt.
+        """
+    def save(self, path: str) -> None:
+        ...
+    def to_bytes(self) -> bytes:
+        ...
+    @property
+    def factors(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        (H, O) of the forecast that comes next.
+        """
+    @property
+    def hash(self) -> str:
+        """
+        SHA-256 of the state.
+        """
+    @property
+    def horizon(self) -> int:
+        ...
+    @property
+    def next_row(self) -> int:
+        """
+        From here on another run may number its rows.
+        """
+    @property
+    def oldest(self) -> int:
+        """
+        Oldest row whose labels are still taken; -1: none.
+        """
+    @property
+    def quantiles(self) -> list[float]:
+        """
+        (O) at most 0.5: left alone.
+        """
+    @property
+    def row(self) -> int:
+        """
+        Last row issued; -1: none.
+        """
+class ConformalPredictor(Predictor):
+    """
+    A forecast with its upper values by a ConformalBackoff.
+    """
+    def __init__(self, base: Predictor, backoff: ConformalBackoff) -> None:
+        ...
 class ErrorDependence:
     """
     How the forecast errors of H steps hang together.
@@ -2986,7 +3068,7 @@ class Boiler:
     """
     A synthetic 300 MW coal boiler with SCR; rows of 300 s.
     """
-    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex = 0, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, start_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, slagging: bool = True, lag: typing.SupportsFloat | typing.SupportsIndex = 1.0, fuel: typing.SupportsInt | typing.SupportsIndex = -1) -> None:
+    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex = 0, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, start_s: typing.SupportsFloat | typing.SupportsIndex = 0.0, slagging: bool = True, lag: typing.SupportsFloat | typing.SupportsIndex = 1.0, fuel: typing.SupportsInt | typing.SupportsIndex = -1, scr: bool = True, fan_limit: typing.SupportsFloat | typing.SupportsIndex | None = None) -> None:
         ...
     def advance(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> None:
         """
@@ -3019,84 +3101,6 @@ class Boiler:
     def time(self) -> float:
         """
         Seconds since the start of the simulation.
-        """
-class OdePlant:
-    """
-    A plant given by ordinary differential equations.
-    """
-    def advance(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> None:
-        """
-        Holds setpoints (U), units of the tags, for one row.
-        """
-    def disturbances(self) -> numpy.typing.NDArray[numpy.float64]:
-        """
-        True disturbances (D,), mean over the period just ended.
-        """
-    def measure(self) -> numpy.typing.NDArray[numpy.float64]:
-        """
-        The historian's row (tags,) of the period just ended.
-        """
-    def rates(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64]]:
-        """
-        dx/dt per second (X,) and outputs (O,) at this state and moment.
-        """
-    def settle(self, setpoints: numpy.typing.NDArray[numpy.float64]) -> None:
-        """
-        Brings the states to rest at setpoints (U) under what is now.
-        """
-    def truth(self) -> numpy.typing.NDArray[numpy.float64]:
-        """
-        Noise-free outputs (O,), mean over the period just ended.
-        """
-    @property
-    def state(self) -> numpy.typing.NDArray[numpy.float64]:
-        """
-        (X,) in the units of the equations.
-        """
-    @state.setter
-    def state(self, arg1: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
-        ...
-    @property
-    def tags(self) -> TagMap:
-        ...
-    @property
-    def time(self) -> float:
-        """
-        Seconds since the start of the simulation.
-        """
-class Cstr(OdePlant):
-    """
-    The Klatt-Engell reactor; rows of 60 s.
-    """
-    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex = 0, wander: typing.SupportsFloat | typing.SupportsIndex = 1.0, noise: typing.SupportsFloat | typing.SupportsIndex = 1.0, steps: typing.SupportsInt | typing.SupportsIndex = 60) -> None:
-        ...
-    def clone(self) -> Cstr:
-        """
-        A copy with its full state and noise.
-        """
-class QuadrupleTank(OdePlant):
-    """
-    Johansson's four tanks; rows of 15 s.
-    """
-    def __init__(self, *, minimum_phase: bool = True, seed: typing.SupportsInt | typing.SupportsIndex = 0, wander: typing.SupportsFloat | typing.SupportsIndex = 1.0, noise: typing.SupportsFloat | typing.SupportsIndex = 1.0, steps: typing.SupportsInt | typing.SupportsIndex = 30) -> None:
-        ...
-    def clone(self) -> QuadrupleTank:
-        """
-        A copy with its full state and noise.
-        """
-class PlantPredictor(Predictor):
-    """
-    A plant's true equations and true future as a forecast: for oracles.
-    """
-    def __init__(self, horizon: typing.SupportsInt | typing.SupportsIndex, block_starts: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
-        ...
-    def predict(self, plan: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
-        """
-        Outputs (H, O) that the plan (H, U) will lead to.
-        """
-    def set(self, plant: OdePlant) -> None:
-        """
-        A new tick: the plant as it stands; it is copied.
         """
 class FaultyPredictor(Predictor):
     """
@@ -3204,6 +3208,32 @@ class LimitSummary:
         """
         Largest rolling mean of the truth.
         """
+class PermitSummary:
+    """
+    How one rule of a permit was kept.
+    """
+    @property
+    def above(self) -> int:
+        ...
+    @property
+    def averages(self) -> int:
+        """
+        That count.
+        """
+    @property
+    def holds(self) -> bool:
+        ...
+    @property
+    def hours_above(self) -> float:
+        """
+        Of the time that those above stand for; where a share may be, of what goes beyond it.
+        """
+    @property
+    def rule(self) -> str:
+        ...
+    @property
+    def worst(self) -> float:
+        ...
 class LoopSummary:
     """
     What a run came to, by the truth.
@@ -3273,10 +3303,22 @@ class Policy:
         ...
 class Scenario:
     """
-    The closed-loop scenario boiler-48h of one seed, warmed up.
+    A closed-loop scenario of one seed, warmed up.
     """
-    def __init__(self, *, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, rows: typing.SupportsInt | typing.SupportsIndex | None = None, nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
+    def __init__(self, name: str = 'boiler-48h', *, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, rows: typing.SupportsInt | typing.SupportsIndex | None = None, nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
         ...
+    def judge(self, log: LoopLog) -> list[PermitSummary]:
+        """
+        The permit on the truth of a run, rule by rule.
+        """
+    def operator(self) -> Policy:
+        """
+        The operator's rules, tuned for this scenario on other seeds.
+        """
+    def oracle(self, threads: typing.SupportsInt | typing.SupportsIndex = 0, *, iterations: typing.SupportsInt | typing.SupportsIndex = 2, fresh_every: typing.SupportsInt | typing.SupportsIndex = 12) -> Policy:
+        """
+        The upper bound: the controller over the true equations and the true future.
+        """
     def run(self, policy: Policy, progress: typing.Any = None) -> LoopLog:
         """
         Runs a policy from the common start; progress(done, rows) may return False to stop.
@@ -3298,6 +3340,11 @@ class Scenario:
     def nox_fee(self) -> float:
         """
         EUR per kg of NOx.
+        """
+    @property
+    def permit(self) -> Permit | None:
+        """
+        Judged beside the limits.
         """
     @property
     def prices(self) -> tuple[float, float]:
@@ -3335,6 +3382,10 @@ def audit_accuracy_pct(reference: collections.abc.Sequence[typing.SupportsFloat 
 def average_reasons() -> list[str]:
     """
     Words for the codes of Averages: 'valid' and why one is not.
+    """
+def backoff_quantiles(limits: collections.abc.Sequence[Limit], outputs: typing.SupportsInt | typing.SupportsIndex) -> list[float]:
+    """
+    (O) the quantile that each output is held by: the largest of its limits, 0.5 without one.
     """
 def benjamini_hochberg(p_values: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], level: typing.SupportsFloat | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.bool]:
     ...
@@ -3469,7 +3520,7 @@ def molar_mass(pollutant: str) -> float:
     """
 def monitor_availability(operating: numpy.typing.NDArray[numpy.bool], assured: numpy.typing.NDArray[numpy.bool], operating_hours: typing.SupportsInt | typing.SupportsIndex, oldest_hours: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
     ...
-def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC', nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Policy:
+def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC', nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0, conformal: ConformalBackoff | None = None, permit: Permit | None = None, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], solver: typing.Any = None) -> Policy:
     """
     The forecaster and the controller as a policy.
     """
@@ -3477,13 +3528,9 @@ def normal_scores(levels: collections.abc.Sequence[typing.SupportsFloat | typing
     """
     (n,) normal score of what came in its own forecast (n, Q).
     """
-def operator_policy() -> Policy:
+def permit_limits(permit: Permit, tags: TagMap) -> list[Limit]:
     """
-    The operator's rules, tuned for the scenario.
-    """
-def oracle_policy(limits: collections.abc.Sequence[Limit], threads: typing.SupportsInt | typing.SupportsIndex = 0, nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> Policy:
-    """
-    The upper bound: the controller over the true equations and the true future.
+    The limits that a permit's rows belong to, as mpc_policy holds them.
     """
 def pollutant_names() -> list[str]:
     ...
@@ -3521,13 +3568,17 @@ def run_prequential(forecaster: Forecaster, history: History, first: typing.Supp
     """
     (origins, quantiles (n, H, O, Q), reports, the forecaster as it served at the end).
     """
-def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, instrument_faults: bool = True, lag: typing.SupportsFloat | typing.SupportsIndex = 1.0, fuel: typing.SupportsInt | typing.SupportsIndex = -1, progress: typing.Any = None) -> tuple:
+def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, instrument_faults: bool = True, lag: typing.SupportsFloat | typing.SupportsIndex = 1.0, fuel: typing.SupportsInt | typing.SupportsIndex = -1, scr: bool = True, fan_limit: typing.SupportsFloat | typing.SupportsIndex | None = None, progress: typing.Any = None) -> tuple:
     """
     Months of operation by two crews: (History, truth (N, O), tight crew (N,)).
     """
 def simulated_run_lengths(detectors: collections.abc.Sequence[CusumOptions | EwmaOptions | PageHinkleyOptions | AdwinOptions | KswinOptions | TwoWindowKsOptions], *, source: str = 'normal', phi: typing.SupportsFloat | typing.SupportsIndex = 0.0, series: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, block: typing.SupportsInt | typing.SupportsIndex = 1, values: typing.SupportsInt | typing.SupportsIndex = 100000, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> list[tuple[float, int]]:
     """
     (mean values per alarm, alarms) of each detector.
+    """
+def spot_limits_60d() -> list[Limit]:
+    """
+    The averages' numbers of boiler-60d, on every row.
     """
 def squared_norm(x: numpy.typing.NDArray[numpy.float32]) -> float:
     """
@@ -3583,3 +3634,4 @@ def write_archive(path: str, format: str, text: str, parts: collections.abc.Mapp
     """
 __version__: str = '0.1.0'
 epoch: float = 1704067200.0
+weak_fans: float = 1.005

@@ -12,13 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
 from emisopt._prices import by_name, table
+from emisopt.backoff import ConformalBackoff, Follower
 from emisopt.decision import Decision, Tick, decision_of
 from emisopt.errors import DataError, EmisoptError
 from emisopt.explanation import Explanation, explanation
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_index, held_disturbances, known_array, to_history
 from emisopt.objective import Interlock, Limit, Objective, Setpoint, place
-from emisopt.permit.coming import coming_for, names_of
+from emisopt.permit.coming import coming_for, names_of, on_output
 from emisopt.permit.evaluation import PermitStream
 from emisopt.tags import TagMap
 
@@ -67,6 +68,7 @@ class Controller:
     threads : 0: EMISOPT_THREADS, else the machine's
     clock : seconds, monotonic, that the deadline is counted by; None: the system's
     record : keep each step's inputs and outcome in `log`, for :mod:`emisopt.replay`
+    conformal : back-off that learns, made for the same limits; a copy begins in its state (`backoff`)
 
     Notes
     -----
@@ -109,6 +111,7 @@ class Controller:
         permit_options: Mapping[str, Any] | None = None,
         threads: int = 0,
         record: bool = False,
+        conformal: ConformalBackoff | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         check_is_fitted(forecaster, "core_")
@@ -131,9 +134,11 @@ class Controller:
         core_limits = [limit.to_core(tags.outputs) for limit in self.limits]
         self.permit, self.permit_options = permit, dict(permit_options or {})
         permit_limits, basis = self._permit_limits()
-        held = [*core_limits, *(_on_output(limit, basis, len(tags.outputs)) for limit in permit_limits)]
+        held = [*core_limits, *(on_output(limit, basis, len(tags.outputs)) for limit in permit_limits)]
         self._predictor = _core.ForecastPredictor(forecaster.core_, held, threads)
-        self._mapped = None if basis is None else _core.MappedPredictor(self._predictor, basis)
+        self.backoff = None if conformal is None else Follower(conformal, held, tags.period)
+        base = self._predictor if self.backoff is None else self.backoff.predictor(self._predictor)
+        self._foreseen = base if basis is None else _core.MappedPredictor(base, basis)
         self._quantities = list(forecaster.outputs_) if basis is None else list(basis.names)
         if basis is not None and bias != "none":
             raise _core.InputError(
@@ -221,6 +226,9 @@ class Controller:
         now = self._applied(tail, applied)
         past = self._past(rows)
         self._learn_bias(tail, past, calibrating)
+        if self.backoff is not None:
+            gas = [list(self.forecaster.outputs_).index(name) for name in calibrating]
+            self.backoff.observe(tail.index, past, gas)
         held = [place(n, list(self.setpoints), "Controller.step(manual)") for n in manual]
         hand = [i in held for i in range(len(self.setpoints))] if held else []
         prices = self._tick_prices(self._index(tail))
@@ -233,10 +241,12 @@ class Controller:
             permit = self._permit_rows(tail)
             again = None if replay is None else _core.Work(*replay)
             decision = self._core.step(
-                self._mapped or self._predictor, now, past, *permit, manual=hand, steady_target=pull,
+                self._foreseen, now, past, *permit, manual=hand, steady_target=pull,
                 replay=again, price=prices["price"], setpoint_price=prices["setpoint_price"],
                 target=prices["target"],
             )  # fmt: skip
+        if self.backoff is not None and decision.status.value <= 2:
+            self.backoff.issue(self._index(tail)[0], decision.median, decision.upper)
         self._last = decision_of(
             decision,
             self._index(tail),
@@ -251,6 +261,7 @@ class Controller:
                     given, known, None if applied is None else dict(applied),
                     tuple(manual), tuple(calibrating),
                     None if steady_target is None else dict(steady_target), self._prepared, self._last,
+                    "" if self.backoff is None else self.backoff.hash,
                 )
             )  # fmt: skip
         self._prepared = False
@@ -265,7 +276,7 @@ class Controller:
         The next :meth:`feedback` (or :meth:`step`) then takes none: it forecasts a few plans, solves a QP and
         checks the move. False when there is no plan yet; then the next step does it all.
         """
-        self._prepared = bool(self._core.prepare(self._mapped or self._predictor))
+        self._prepared = bool(self._core.prepare(self._foreseen))
         return self._prepared
 
     def feedback(self, history: pd.DataFrame, *args: Any, **kwargs: Any) -> Decision:
@@ -291,7 +302,7 @@ class Controller:
                 place(str(name), list(self.setpoints), "Controller.explain(move)")
             if self._last is not None:
                 asked = [float(move.get(n, self._last.move[n])) for n in self.setpoints]
-        core = self._core.explain(self._mapped or self._predictor, asked)
+        core = self._core.explain(self._foreseen, asked)
         assert self._last is not None  # explain() has refused otherwise
         return explanation(core, self._last, self.forecaster.tags_, self.limits)
 
@@ -473,18 +484,6 @@ class Controller:
     def __repr__(self) -> str:
         limits = ", ".join(f"{limit.label} <= {limit.limit:g}" for limit in self.limits)
         return f"Controller({', '.join(self.setpoints)}; {limits or 'no limits'}; {self._horizon} rows ahead)"
-
-
-def _on_output(limit: _core.Limit, basis: _core.BasisMap | None, outputs: int) -> _core.Limit:
-    """The same limit on the output that its quantity is made of: only its quantile is looked at."""
-    if basis is None or limit.output < outputs:
-        return limit
-    return _core.Limit(
-        name=limit.name,
-        output=basis.columns[limit.output - outputs],
-        limit=limit.limit,
-        quantile=limit.quantile,
-    )
 
 
 def _newest(values: pd.Series) -> float:

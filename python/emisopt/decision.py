@@ -100,6 +100,7 @@ class Tick:
     steady_target: dict[str, float] | None
     prepared: bool
     decision: Decision
+    backoff: str = ""  # hash of the back-off that learns, after the decision; "": none
 
 
 def decision_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt.backoff import ConformalBackoff
 from emisopt.forecaster import Forecaster
 from emisopt.tags import TagMap
 
@@ -21,7 +22,8 @@ Progress = Callable[[int, int], "bool | None"]
 
 
 class Scenario:
-    """`boiler-48h`: the difficult fuel arrives, the walls slag, NOx, CO and slip limits of one hour.
+    """A named closed-loop scenario of the synthetic boiler, by default `boiler-48h`: the difficult fuel
+    arrives, the walls slag, NOx, CO and slip limits of one hour.
 
     The warm-up runs once, at construction; each run starts from its end with the same disturbances and noise.
 
@@ -29,8 +31,11 @@ class Scenario:
     ----------
     seed : of disturbances, noise and the weekday
     plant_seed : another plant of the family; None: the reference plant
-    rows : length of a run, 300 s each; None: 48 h
-    nox_fee : EUR per kg of NOx; 0: none
+    rows : length of a run, 300 s each; None: as the scenario says, 48 h or 60 days
+    nox_fee : EUR per kg of NOx, with boiler-48h; 0: none
+    case : "boiler-48h"; "boiler-48h-fan", the same with weak fans; "boiler-48h-no-scr", a unit without
+        catalyst, NOx 400 mg/Nm3; "boiler-60d", 60 days of all fuels under daily and 30-day averages and
+        count rules, with stops, start-ups and hours without a reading (`permit`)
 
     Examples
     --------
@@ -41,10 +46,17 @@ class Scenario:
     """
 
     def __init__(
-        self, seed: int = 0, *, plant_seed: int | None = None, rows: int | None = None, nox_fee: float = 0.0
+        self,
+        seed: int = 0,
+        *,
+        plant_seed: int | None = None,
+        rows: int | None = None,
+        nox_fee: float = 0.0,
+        case: str = "boiler-48h",
     ) -> None:
         self.seed = seed
-        self.core = _core.Scenario(seed=seed, plant_seed=plant_seed, rows=rows, nox_fee=nox_fee)
+        self.case = case
+        self.core = _core.Scenario(case, seed=seed, plant_seed=plant_seed, rows=rows, nox_fee=nox_fee)
 
     @property
     def name(self) -> str:
@@ -59,13 +71,21 @@ class Scenario:
     def limits(self) -> list[_core.Limit]:
         return list(self.core.limits)
 
+    @property
+    def permit(self) -> _core.Permit | None:
+        """What is judged beside the limits; None: nothing."""
+        return self.core.permit
+
     def operator(self) -> _core.Policy:
         """The operator's rules, tuned on other seeds for the same objective."""
-        return _core.operator_policy()
+        return self.core.operator()
 
-    def oracle(self, threads: int = 0) -> _core.Policy:
-        """The upper bound: it sees the true equations and the true future; no real plant could run it."""
-        return _core.oracle_policy(self.limits, threads, self.core.nox_fee)
+    def oracle(self, threads: int = 0, *, iterations: int = 2, fresh_every: int = 12) -> _core.Policy:
+        """The upper bound: it sees the true equations and the true future; no real plant could run it.
+
+        iterations : Jacobians a row;   fresh_every : rows between starts from the steady optimum
+        """
+        return self.core.oracle(threads, iterations=iterations, fresh_every=fresh_every)
 
     def mpc(
         self,
@@ -82,11 +102,23 @@ class Scenario:
         adjoint_steps: int = 0,
         trust: float = 0.1,
         threads: int = 0,
+        quantile: float | Mapping[str, float] | None = None,
+        limits: Sequence[_core.Limit] | None = None,
+        conformal: ConformalBackoff | None = None,
+        permit: bool = True,
+        solver: Callable[..., NDArray[np.float64]] | None = None,
     ) -> _core.Policy:
         """The forecaster and the controller; parameters as in :class:`emisopt.Controller`.
 
         One Jacobian a tick and a tight trust region: the search then stays near what the history knows.
         `limit_margin` is the share of each limit kept free for what the forecaster does not foresee.
+
+        quantile : that limits and permit are held by, one for all or by output; None: as each says
+        limits : in place of the scenario's own
+        conformal : back-off that learns, from this state on (a copy is taken); see :func:`backoff_for`
+        permit : False leaves the scenario's permit out
+        solver : another optimiser in the controller's place, for comparisons: called with (predictor, applied
+            (U,), coefficient (m, H), rhs (m,), limit (m,), bias (O,)), it returns a plan (H, U)
         """
         check_is_fitted(forecaster, "core_")
         config = _core.ControllerConfig(
@@ -101,18 +133,40 @@ class Scenario:
         )
         return _core.mpc_policy(
             forecaster.core_,
-            self.limits,
+            self.limits if limits is None else list(limits),
             config=config,
             envelope=_core.Envelope() if envelope is None else envelope,
             threads=threads,
             name=name,
             nox_fee=self.core.nox_fee,
+            conformal=None if conformal is None else conformal.core,
+            permit=self.permit if permit else None,
+            solver=solver,
+            quantiles=self.quantiles(quantile),
         )
 
     def run(self, policy: _core.Policy, progress: Progress | None = None) -> Run:
         """One run from the common start. `progress(done, rows)` may return False to end it there."""
         log = self.core.run(policy, progress)
         return Run(log.policy, log, self.core.summarise(log), tuple(self.limits), self.core.prices)
+
+    def quantiles(self, quantile: float | Mapping[str, float] | None) -> list[float]:
+        """(O) one for all, or by output name; an output without one has 0.5, no back-off. None: empty."""
+        if quantile is None:
+            return []
+        outputs = self.tags.outputs
+        if isinstance(quantile, Mapping):
+            unknown = [name for name in quantile if name not in outputs]
+            if unknown:
+                raise _core.InputError(
+                    f"Scenario.mpc(quantile): expected outputs of {', '.join(outputs)}, got {unknown[0]!r}"
+                )
+            return [float(quantile.get(name, 0.5)) for name in outputs]
+        return [float(quantile)] * len(outputs)
+
+    def judge(self, run: Run) -> list[_core.PermitSummary]:
+        """The scenario's permit on the truth of a run, rule by rule; none without a permit."""
+        return list(self.core.judge(run.log))
 
     def __repr__(self) -> str:
         return f"Scenario(seed={self.seed})  # {self.name}"

@@ -35,6 +35,8 @@ class Boiler:
     slagging : whether deposits grow on the walls
     lag : factor on the time constants of actuators, walls and analysers, 0.2..10
     fuel : "A", "B" or "C": the one grade that is burnt; None: deliveries of all three
+    scr : False: a unit without catalyst and ammonia; the NH3 setpoint does nothing
+    fan_limit : hot flue gas volume that the fans can move, share of design; None: 1.06
 
     Attributes
     ----------
@@ -57,19 +59,29 @@ class Boiler:
         slagging: bool = True,
         lag: float = 1.0,
         fuel: str | None = None,
+        scr: bool = True,
+        fan_limit: float | None = None,
     ) -> None:
         self.seed = seed
         self.plant_seed = plant_seed
         self.slagging = slagging
         self.lag = lag
         self.fuel = fuel
+        self.scr = scr
+        self.fan_limit = fan_limit
         self._grade = -1
         if fuel is not None:
             if fuel not in GRADES:
                 raise _core.InputError(f"Boiler(fuel): expected one of {', '.join(GRADES)}, got {fuel!r}")
             self._grade = GRADES.index(fuel)
         self.core = _core.Boiler(
-            seed=seed, plant_seed=plant_seed, slagging=slagging, lag=lag, fuel=self._grade
+            seed=seed,
+            plant_seed=plant_seed,
+            slagging=slagging,
+            lag=lag,
+            fuel=self._grade,
+            scr=scr,
+            fan_limit=fan_limit,
         )
 
     @property
@@ -109,6 +121,7 @@ class Boiler:
         twin = Boiler.__new__(Boiler)
         twin.seed, twin.plant_seed, twin.slagging = self.seed, self.plant_seed, self.slagging
         twin.lag, twin.fuel, twin._grade = self.lag, self.fuel, self._grade
+        twin.scr, twin.fan_limit = self.scr, self.fan_limit
         twin.core = self.core.clone()
         return twin
 
@@ -125,7 +138,9 @@ class Boiler:
         Parameters
         ----------
         days : length
-        dither : 1 adds a small test signal on all setpoints; 0: none
+        dither : 1 adds a small test signal on all setpoints, for as long as the history is: random steps of
+            O2 by 0.3 %, OFA by 3 %, NH3 by 0.04 and tilt by 2 deg either way, held 20 to 60 min; 2: twice as
+            large; 0: none
         instrument_faults : False leaves out calibrations, blowback, freezes, dropouts and spikes; noise and
             drift stay
         progress : called with the share done about once a simulated day; False stops
@@ -143,6 +158,8 @@ class Boiler:
             instrument_faults=instrument_faults,
             lag=self.lag,
             fuel=self._grade,
+            scr=self.scr,
+            fan_limit=self.fan_limit,
             progress=progress,
         )
         return history_frame(history), self.tags

@@ -7,6 +7,7 @@ file, and :func:`replay` has a controller that was made alike go through them ag
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -38,6 +39,7 @@ def fingerprint(controller: Controller) -> dict[str, str]:
         "settings": hashlib.sha256(made.encode()).hexdigest(),
         "version": str(_core.__version__),
         "isa": str(_core.isa_level()) if hasattr(_core, "isa_level") else "",
+        "conformal": "" if controller.backoff is None else controller.backoff.began,
     }
 
 
@@ -52,7 +54,10 @@ def write_log(controller: Controller, path: str | Path) -> None:
         raise _core.StateError(
             "write_log(controller): expected one made with record=True, got one without a log"
         )
-    lines = [json.dumps({"format": FORMAT, **fingerprint(controller)})]
+    head = {"format": FORMAT, **fingerprint(controller)}
+    if controller.backoff is not None:
+        head["conformal_state"] = base64.b64encode(controller.backoff.began_with).decode()
+    lines = [json.dumps(head)]
     lines += [json.dumps(_plain(tick)) for tick in controller.log]
     temporary = Path(f"{path}.partial")
     temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -84,11 +89,13 @@ def replay(log: Sequence[Tick] | str | Path, controller: Controller) -> pd.DataF
     Parameters
     ----------
     log : `Controller.log`, or a file of :func:`write_log`
-    controller : made as the one that wrote it, and fresh
+    controller : made as the one that wrote it, and fresh; a back-off that learns begins in the state that a
+        file holds
 
     Returns
     -------
-    DataFrame, a row per decision: status, questions (to the clock), same (move and plan to the last bit)
+    DataFrame, a row per decision: status, questions (to the clock), same (move, plan and what the back-off
+    has learnt, to the last bit)
 
     Raises
     ------
@@ -96,9 +103,11 @@ def replay(log: Sequence[Tick] | str | Path, controller: Controller) -> pd.DataF
     """
     if isinstance(log, (str, Path)):
         head, plain = read_log(log)
+        if "conformal_state" in head and controller.backoff is not None:
+            controller.backoff.begin(base64.b64decode(head["conformal_state"]))
         now = fingerprint(controller)
-        for what in ("weights", "settings"):
-            if head.get(what) != now[what]:
+        for what in ("weights", "settings", "conformal"):
+            if head.get(what, "") != now[what]:
                 raise DataError(f"replay(controller): expected the {what} of the log, got others")
         ticks = [_tick(p) for p in plain]
     else:
@@ -120,6 +129,7 @@ def replay(log: Sequence[Tick] | str | Path, controller: Controller) -> pd.DataF
             np.array_equal(found.move.to_numpy(), tick["move"])
             and np.array_equal(found.plan.to_numpy(), tick["plan"])
             and found.status == tick["status"]
+            and tick["backoff"] == ("" if controller.backoff is None else controller.backoff.hash)
         )
         rows.append((found.status, found.work[0], same))
     return pd.DataFrame(rows, columns=["status", "questions", "same"])
@@ -135,6 +145,7 @@ def _fields(tick: Tick) -> dict[str, Any]:
         "calibrating": tick.calibrating,
         "steady_target": tick.steady_target,
         "prepared": tick.prepared,
+        "backoff": tick.backoff,
         "work": d.work,
         "status": d.status,
         "move": d.move.to_numpy(),
@@ -166,6 +177,7 @@ def _tick(plain: dict[str, Any]) -> dict[str, Any]:
     if plain["applied"]:
         fields["applied"] = {k: np.nan if v is None else v for k, v in plain["applied"].items()}
     fields["work"] = tuple(plain["work"])
+    fields.setdefault("backoff", "")  # of logs before there was one
     fields["move"], fields["plan"] = np.array(plain["move"]), np.array(plain["plan"])
     return fields
 

@@ -106,5 +106,6 @@ def test_a_fee_is_part_of_the_bill(small_forecaster):
     assert without.fee_eur == 0
     kg = ours.mean[0] * 1e-6 * 0.361 * 1e3 * ours.fuel_eur / 3.2  # mg/Nm3, Nm3/MJ, GJ
     assert ours.fee_eur == pytest.approx(4.5 * kg, rel=0.02)
-    assert ours.total_eur == pytest.approx(without.total_eur + ours.fee_eur)
+    assert ours.total_eur == pytest.approx(ours.fuel_eur + ours.nh3_eur + ours.fee_eur)
+    assert without.total_eur == pytest.approx(without.fuel_eur + without.nh3_eur)
     assert "NOx fee" in paid.name

@@ -71,12 +71,20 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
   History history = start.history;
   std::vector<double> applied = start.applied, row(static_cast<std::size_t>(columns));
   Matrix known(options.ahead, disturbances);
+  PlantState state = PlantState::on;
   for (Index r = 0; r < options.rows; ++r) {
     plant->schedule(known.row(0), options.ahead);
     const auto before = std::chrono::steady_clock::now();
-    Action action = policy.decide({history, known, applied, r > 0 ? row.data() : nullptr});
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - before;
-    if (action.seconds == 0) action.seconds = taken.count();
+    Action action;
+    if (plant->off_next()) {  // nothing to decide: the desk is left as it is
+      action.setpoints = applied;
+      action.status = Status::hold;
+      action.reason = "the unit stands still";
+    } else {
+      action = policy.decide({history, known, applied, r > 0 ? row.data() : nullptr, state});
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - before;
+      if (action.seconds == 0) action.seconds = taken.count();
+    }
 
     action.setpoints.resize(ranges.size(), kMissing);
     for (std::size_t u = 0; u < ranges.size(); ++u)
@@ -91,6 +99,7 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
     log.time.push_back(history.time.back() + tags.period);
     history.append(row.data(), log.time.back());
     log.actions.push_back(std::move(action));
+    log.state.push_back(state = plant->state());
     if (options.progress && !options.progress(r + 1, options.rows)) break;
   }
   for (Matrix* m : {&log.setpoints, &log.measured, &log.truth, &log.disturbances}) {
@@ -113,6 +122,7 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
   s.policy = log.policy;
   s.hours = static_cast<double>(n) * hours;
   for (Index r = 0; r < n; ++r) {
+    if (std::isnan(log.truth(r, efficiency))) continue;  // the unit stood still
     const double heat_gj_h = 3.6 * log.disturbances(r, load) / (0.01 * log.truth(r, efficiency));
     s.fuel_eur += hours * prices.fuel_eur_per_gj * heat_gj_h;
     s.nh3_eur += hours * prices.nh3_eur_per_kg * log.truth(r, nh3);
@@ -133,11 +143,14 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
     const std::vector<double> v = series(o);
     const std::vector<double> hourly = rolling_mean(v.data(), static_cast<Index>(v.size()), hour, 0);
     double sum = 0, worst = 0;
+    Index running = 0;
     for (Index r = 0; r < n; ++r) {
+      if (std::isnan(log.truth(r, o))) continue;
       sum += log.truth(r, o);
+      ++running;
       worst = std::max(worst, hourly[static_cast<std::size_t>(warm + r)]);
     }
-    s.mean.push_back(n > 0 ? sum / static_cast<double>(n) : 0);
+    s.mean.push_back(running > 0 ? sum / static_cast<double>(running) : 0);
     s.worst.push_back(worst);
   }
   for (const Limit& limit : limits) {
@@ -147,6 +160,7 @@ LoopSummary summarise(const LoopLog& log, const std::vector<Limit>& limits, cons
     LimitSummary l{limit.name, limit.rank, 0, 0};
     for (Index r = 0; r < n; ++r) {
       const double value = mean[static_cast<std::size_t>(warm + r)];
+      if (std::isnan(value)) continue;
       l.worst = std::max(l.worst, value);
       if (value > limit.limit) l.hours_above += hours;
     }

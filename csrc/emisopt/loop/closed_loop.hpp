@@ -38,6 +38,7 @@ struct LoopLog {
   Matrix truth;                       // (N,O)
   Matrix disturbances;                // (N,D) true
   std::vector<Action> actions;        // (N) decided before the row
+  std::vector<PlantState> state;      // (N) what the unit did
   Matrix before;                      // (W,O) truth of the warm-up rows
   std::vector<double> applied_first;  // (U) in force before row 0
 

@@ -29,20 +29,42 @@ class NoForecast final : public Predictor {
   int horizon_, setpoints_, outputs_;
 };
 
+std::vector<Limit> joined(std::vector<Limit> own, const std::optional<PermitWatch>& permit,
+                          const std::vector<double>& quantiles, std::size_t outputs) {
+  if (permit) own.insert(own.end(), permit->limits().begin(), permit->limits().end());
+  if (quantiles.empty()) return own;
+  check_shape("MpcConfig.quantiles", {static_cast<long>(quantiles.size())},
+              {{"O", static_cast<long>(outputs)}});
+  for (Limit& l : own) l.quantile = quantiles.at(static_cast<std::size_t>(l.output));
+  return own;
+}
+
 }  // namespace
 
 MpcPolicy::MpcPolicy(const Forecaster& forecaster, std::vector<Limit> limits, const Prices& prices,
                      const MpcConfig& config, std::string name)
     : tags_(forecaster.tags),
-      limits_(std::move(limits)),
+      own_(limits.size()),
+      permit_(config.permit
+                  ? std::optional<PermitWatch>(std::in_place, *config.permit, tags_, config.permit_options)
+                  : std::nullopt),
+      limits_(joined(std::move(limits), permit_, config.quantiles, tags_.outputs().size())),
       prices_(prices),
       config_(config),
       name_(std::move(name)),
       outputs_(tags_.outputs()),
       horizon_(forecaster.config.horizon),
       predictor_(forecaster, backoff_quantiles(limits_, static_cast<int>(outputs_.size())), config.threads),
+      backoff_(config.conformal),
       gate_(static_cast<int>(outputs_.size()), config.spike_width) {
   for (const Limit& l : limits_) window_ = std::max(window_, l.window);
+  if (config_.solver && config_.controller.bias == ControllerConfig::Bias::multiplicative)
+    throw InputError("MpcPolicy(solver): expected an additive bias or none, got a multiplicative one");
+  if (!backoff_) return;
+  row_offset_ = backoff_->next_row();
+  const std::vector<double> held = backoff_quantiles(limits_, static_cast<int>(outputs_.size()));
+  if (backoff_->quantiles() != held)
+    throw InputError("MpcPolicy(conformal): expected a back-off made for the limits' quantiles, got another");
 }
 
 Controller& MpcPolicy::controller(const std::vector<double>& applied) {
@@ -80,10 +102,60 @@ Matrix MpcPolicy::past_outputs(const History& history) const {
   return past;
 }
 
+// Own limits by the measured past, those of the permit by what it has counted.
+std::vector<LimitRow> MpcPolicy::rows(const History& history, PlantState state, const Matrix& past) {
+  const std::vector<Limit> own(limits_.begin(), limits_.begin() + static_cast<Index>(own_));
+  std::vector<LimitRow> rows = limit_rows(own, past, horizon_);
+  if (!permit_) return rows;
+  std::vector<double> y(outputs_.size());
+  for (Index r = pushed_; r < history.rows(); ++r) {
+    for (std::size_t o = 0; o < y.size(); ++o) y[o] = history.values(r, outputs_[o]);
+    const bool newest = r + 1 == history.rows();
+    const bool off = !newest && pushed_ > 0 && r >= pushed_;  // rows without a decision: it stood still
+    permit_->push(history.time[static_cast<std::size_t>(r)], y.data(),
+                  newest ? state
+                  : off  ? PlantState::off
+                         : PlantState::on);
+  }
+  pushed_ = history.rows();
+  append_rows(rows, permit_->rows(horizon_), static_cast<int>(own_));
+  return rows;
+}
+
+// Labels that have come since, those of late rows too.
+void MpcPolicy::learn_backoff(const History& history) {
+  if (!backoff_) return;
+  std::vector<double> y(outputs_.size());
+  for (Index row = std::max(backoff_->oldest(), row_offset_); row < row_offset_ + history.rows(); ++row) {
+    const Index r = row - row_offset_;
+    for (std::size_t o = 0; o < y.size(); ++o) y[o] = history.values(r, outputs_[o]);
+    backoff_->observe(row, y.data());
+  }
+}
+
 void MpcPolicy::observe(const Matrix& past) {
   if (last_forecast_.empty() || past.rows == 0) return;
   controller_->observe(last_forecast_.data(), past.row(past.rows - 1));
   last_forecast_.clear();
+}
+
+Decision MpcPolicy::step(Predictor& predictor, const Observation& seen, const Matrix& past,
+                         const std::vector<LimitRow>& rows) {
+  if (!config_.solver) return controller_->step(predictor, seen.applied, past, rows);
+  const std::vector<double>& bias = controller_->bias();
+  Decision d;
+  d.plan = config_.solver(predictor, seen.applied, rows, bias);
+  check_shape("MpcConfig.solver", {static_cast<long>(d.plan.rows), static_cast<long>(d.plan.cols)},
+              {{"H", horizon_}, {"U", static_cast<long>(seen.applied.size())}});
+  d.move.assign(d.plan.row(0), d.plan.row(0) + d.plan.cols);
+  d.median = d.upper = Matrix(horizon_, static_cast<Index>(outputs_.size()));
+  predictor.predict(d.median, d.upper, d.plan);
+  for (Matrix* y : {&d.median, &d.upper})
+    for (Index t = 0; t < y->rows; ++t)
+      for (Index o = 0; o < y->cols; ++o) (*y)(t, o) += bias[static_cast<std::size_t>(o)];
+  d.status = Status::feasible_deadline;
+  d.reason = "solved elsewhere";
+  return d;
 }
 
 Action MpcPolicy::decide(const Observation& seen) {
@@ -93,6 +165,8 @@ Action MpcPolicy::decide(const Observation& seen) {
   const History& history = believed(seen.history);
   const Matrix past = past_outputs(history);
   observe(past);
+  learn_backoff(history);
+  const std::vector<LimitRow> asked = rows(history, seen.state, past);
 
   std::string trouble;
   Decision d;
@@ -102,19 +176,25 @@ Action MpcPolicy::decide(const Observation& seen) {
   } else {
     try {
       predictor_.set_tick(history, history.rows(), seen.known.slice(0, horizon_));
-      d = control.step(predictor_, seen.applied, past);
+      if (backoff_) {
+        ConformalPredictor held(predictor_, *backoff_);
+        d = step(held, seen, past, asked);
+      } else {
+        d = step(predictor_, seen, past, asked);
+      }
     } catch (const InputError& e) {
       trouble = e.what();
     }
   }
   if (!trouble.empty()) {
     NoForecast none(horizon_, setpoints, outputs);
-    d = control.step(none, seen.applied, past);
+    d = control.step(none, seen.applied, past, asked);
     d.reason = "no forecast: " + trouble;
   }
   if (is_ok(d.status)) {
     last_forecast_.assign(d.median.row(0), d.median.row(0) + outputs);
     gate_.expect(d.median.row(0), d.upper.row(0));
+    if (backoff_) backoff_->issue(row_offset_ + history.rows(), d.median, d.upper);
   }
 
   Action action;

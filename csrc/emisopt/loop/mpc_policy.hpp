@@ -1,15 +1,24 @@
 // The forecaster and the controller as a policy: what runs on a plant. Sees nothing but the Observation.
 #pragma once
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "emisopt/control/conformal_backoff.hpp"
 #include "emisopt/control/controller.hpp"
 #include "emisopt/control/forecast_predictor.hpp"
 #include "emisopt/control/spike_gate.hpp"
 #include "emisopt/loop/closed_loop.hpp"
+#include "emisopt/loop/permit_watch.hpp"
 
 namespace emisopt {
+
+/// Another optimiser in the controller's place, for comparisons: a plan (H,U) for what the predictor says
+/// (without the bias, (O), which is added to its values), the setpoints in force (U) and the rows to hold.
+using PlanSolver = std::function<Matrix(Predictor& predictor, const std::vector<double>& applied,
+                                        const std::vector<LimitRow>& rows, const std::vector<double>& bias)>;
 
 struct MpcConfig {
   ControllerConfig controller;
@@ -18,6 +27,14 @@ struct MpcConfig {
   Envelope envelope;         // radius2 0: off (see training_envelope)
   double spike_width = 4;    // of the gate on lone readings (SpikeGate); 0: every reading is believed
   int threads = 0;           // of the forecaster; 0: the machine's
+  /// (O) quantiles that limits and permit are held by in place of their own; empty: as each limit says.
+  std::vector<double> quantiles;
+  /// Back-off that learns; its state at the start. Empty: quantiles as the forecaster gives them.
+  std::optional<ConformalBackoff> conformal;
+  /// Rules that are held beside the limits.
+  std::optional<Permit> permit;
+  ComingOptions permit_options;
+  PlanSolver solver;  // empty: the controller itself; with one, its bias is additive or none
 };
 
 class MpcPolicy final : public Policy {
@@ -31,18 +48,27 @@ class MpcPolicy final : public Policy {
 
  private:
   const History& believed(const History& history);
+  std::vector<LimitRow> rows(const History& history, PlantState state, const Matrix& past);
+  void learn_backoff(const History& history);
   Matrix past_outputs(const History& history) const;
   void observe(const Matrix& past);
+  Decision step(Predictor& predictor, const Observation& seen, const Matrix& past,
+                const std::vector<LimitRow>& rows);
   Controller& controller(const std::vector<double>& applied);
 
   TagMap tags_;
-  std::vector<Limit> limits_;
+  std::size_t own_;  // limits that are not the permit's
+  std::optional<PermitWatch> permit_;
+  Index pushed_ = 0;           // rows that the permit has seen
+  std::vector<Limit> limits_;  // one's own, then the permit's
   Prices prices_;
   MpcConfig config_;
   std::string name_;
   std::vector<Index> outputs_;  // tag ids
   int horizon_, window_ = 1;
   ForecastPredictor predictor_;
+  std::optional<ConformalBackoff> backoff_;
+  Index row_offset_ = 0;  // of the back-off's row numbers against those of the history
   std::unique_ptr<Controller> controller_;
   SpikeGate gate_;
   History cleaned_;                    // the history without the readings that the gate put aside

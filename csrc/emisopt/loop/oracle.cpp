@@ -34,10 +34,15 @@ double badness(const Decision& d, const std::vector<Limit>& limits) {
 }  // namespace
 
 OraclePolicy::OraclePolicy(std::vector<Limit> limits, const Prices& prices, const OracleConfig& config)
-    : limits_(std::move(limits)),
+    : own_(limits.size()),
+      limits_(std::move(limits)),
       prices_(prices),
       config_(config),
       predictor_(config.horizon, block_starts(config.horizon, config.blocks), config.threads) {
+  if (config_.permit) {
+    const PermitWatch watch(*config_.permit, boiler_tags(), config_.permit_options);
+    limits_.insert(limits_.end(), watch.limits().begin(), watch.limits().end());
+  }
   for (Limit& l : limits_) l.quantile = 0.5;
 }
 OraclePolicy::~OraclePolicy() = default;
@@ -61,6 +66,13 @@ void OraclePolicy::attach(const Plant& plant, ConstView truth_before) {
   if (!plant_) throw InputError("OraclePolicy: expected a Boiler, got another plant");
   int window = 1;
   for (const Limit& l : limits_) window = std::max(window, l.window);
+  if (config_.permit) {
+    permit_.emplace(*config_.permit, plant.tags(), config_.permit_options);
+    const double start = kEpoch + plant.time();
+    for (Index r = 0; r < truth_before.rows; ++r)
+      permit_->push(start - static_cast<double>(truth_before.rows - 1 - r) * kPeriod, truth_before.row(r),
+                    PlantState::on);
+  }
   past_ = Matrix(window, kOutputs, kMissing);
   const Index have = std::min<Index>(window, truth_before.rows);
   for (Index r = 0; r < have; ++r)
@@ -93,22 +105,35 @@ std::vector<double> OraclePolicy::steady_target() {
   return {target_.begin(), target_.end()};
 }
 
+// Own limits by the true past, those of the permit by what it has counted.
+std::vector<LimitRow> OraclePolicy::rows(const std::vector<double>& newest) {
+  const std::vector<Limit> own(limits_.begin(), limits_.begin() + static_cast<Index>(own_));
+  std::vector<LimitRow> rows = limit_rows(own, past_, config_.horizon);
+  if (!permit_) return rows;
+  permit_->push(kEpoch + plant_->time(), newest.data(), plant_->state());
+  append_rows(rows, permit_->rows(config_.horizon), static_cast<int>(own_));
+  return rows;
+}
+
 Action OraclePolicy::decide(const Observation& seen) {
+  std::vector<double> newest(past_.row(past_.rows - 1), past_.row(past_.rows - 1) + past_.cols);
   if (ticks_ > 0) {
     std::copy(past_.values.begin() + past_.cols, past_.values.end(), past_.values.begin());
-    plant_->truth(past_.row(past_.rows - 1));
+    plant_->truth(newest.data());
+    std::copy(newest.begin(), newest.end(), past_.row(past_.rows - 1));
   }
+  const std::vector<LimitRow> asked = rows(newest);
   auto fast = std::make_unique<Boiler>(*plant_);
   fast->set_inner_step(config_.fast_step_s);
   Matrix coming(config_.horizon, kDisturbances);
   plant_->true_future(coming.row(0), config_.horizon);
   predictor_.set(plant_->clone(), std::move(fast), std::move(coming));
 
-  Decision d = controller_->step(predictor_, seen.applied, past_);
+  Decision d = controller_->step(predictor_, seen.applied, past_, asked);
   if (ticks_ % config_.fresh_every == 0) {
     // A new controller knows no previous plan: it starts from holding and from a ramp to `safe`.
     std::unique_ptr<Controller> fresh = make_controller(steady_target(), 0.25);
-    Decision other = fresh->step(predictor_, seen.applied, past_);
+    Decision other = fresh->step(predictor_, seen.applied, past_, asked);
     if (badness(other, limits_) < badness(d, limits_)) {
       d = std::move(other);
       controller_ = std::move(fresh);

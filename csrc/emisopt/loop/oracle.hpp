@@ -3,8 +3,10 @@
 // whole box, so that no local optimum is taken for the best. No real plant could run it.
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "emisopt/loop/closed_loop.hpp"
+#include "emisopt/loop/permit_watch.hpp"
 #include "emisopt/loop/plant_predictor.hpp"
 #include "emisopt/plant/boiler.hpp"
 
@@ -20,6 +22,8 @@ struct OracleConfig {
   double margin = 0.002;    // share of each limit kept free: the inner steps of prediction and plant agree
   double fast_step_s = 60;  // integration step of the derivatives
   int threads = 2;
+  std::optional<Permit> permit;  // held beside the limits, by the truth
+  ComingOptions permit_options;
 };
 
 class OraclePolicy final : public Policy {
@@ -36,7 +40,11 @@ class OraclePolicy final : public Policy {
   std::unique_ptr<Controller> make_controller(const std::vector<double>& safe, double trust) const;
   std::vector<double> steady_target();
 
-  std::vector<Limit> limits_;
+  std::vector<LimitRow> rows(const std::vector<double>& newest);
+
+  std::size_t own_;            // limits that are not the permit's
+  std::vector<Limit> limits_;  // one's own, then the permit's
+  std::optional<PermitWatch> permit_;
   Prices prices_;
   OracleConfig config_;
   PlantPredictor predictor_;

@@ -1,6 +1,7 @@
 #include "emisopt/loop/plant_predictor.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <thread>
 
 namespace emisopt {
@@ -27,6 +28,8 @@ void PlantPredictor::simulate(const Plant& from, ConstView plan, int first, View
   for (int t = first; t < horizon_; ++t) {
     plant->advance(plan.row(t));
     plant->truth(out.row(t));
+    // A unit that stands still has no outputs: what there was last neither pulls nor binds.
+    if (t > first && std::isnan(out(t, 0))) std::copy_n(out.row(t - 1), outputs_, out.row(t));
   }
 }
 
@@ -68,6 +71,7 @@ void PlantPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstVi
     }
     walker->advance(plan.row(t));
     walker->truth(base.row(t));
+    if (t > 0 && std::isnan(base(t, 0))) std::copy_n(base.row(t - 1), outputs_, base.row(t));
   }
 
   for (Index r = 0; r < median_jacobian.rows; ++r) {
@@ -84,7 +88,8 @@ void PlantPredictor::jacobian(View median_jacobian, View upper_jacobian, ConstVi
     simulate(*at[static_cast<std::size_t>(b)], moved, first, answer);
     for (int t = first; t < horizon_; ++t)
       for (int o = 0; o < outputs_; ++o) {
-        const double slope = (answer(t, o) - base(t, o)) / step_[static_cast<std::size_t>(u)];
+        double slope = (answer(t, o) - base(t, o)) / step_[static_cast<std::size_t>(u)];
+        if (std::isnan(slope)) slope = 0;  // the block begins while the unit stands still
         median_jacobian(t * outputs_ + o, first * setpoints_ + u) = slope;
         upper_jacobian(t * outputs_ + o, first * setpoints_ + u) = slope;
       }

@@ -16,6 +16,8 @@ struct Observation {
   const std::vector<double>& applied;  // (U) commanded for the row just ended
   /// (C) the newest row as the control room's screens show it, not cleaned; null: the history's.
   const double* reported = nullptr;
+  /// What the unit did in the newest row.
+  PlantState state = PlantState::on;
 };
 
 struct Action {

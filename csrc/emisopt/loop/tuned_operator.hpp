@@ -21,4 +21,28 @@ inline OperatorRules tuned_operator() {
   return r;
 }
 
+/// The same search from there for the scenarios beside boiler-48h, each on its own objective and limits.
+inline OperatorRules tuned_operator_fee() {
+  OperatorRules r = tuned_operator();
+  r.nox_target = 0.85;
+  r.nh3_max = 0.84;
+  return r;
+}
+inline OperatorRules tuned_operator_fan() {
+  OperatorRules r = tuned_operator();
+  r.o2_offset = 0.5;
+  r.ofa_offset = 2;
+  r.nox_target = 0.94;
+  r.nh3_max = 0.86;
+  r.tilt = -12;
+  return r;
+}
+inline OperatorRules tuned_operator_no_scr() {
+  OperatorRules r = tuned_operator();
+  r.nox_limit = 400;
+  r.tilt = -6;
+  r.co_alarm = 0.8;
+  return r;
+}
+
 }  // namespace emisopt

@@ -1,5 +1,6 @@
 #include "emisopt/plant/boiler.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -12,6 +13,10 @@ namespace {
 constexpr double kHour = 3600;
 constexpr double kFanRounding = 0.006;  // width of the fans' saturation, in lambda
 constexpr double kBunkerHours = 2.0;    // of coal at full load between belt and mill
+constexpr double kIdleFlow = 1.0;       // kg/h that the meter of a unit without ammonia shows
+constexpr double kColdK = 80;           // of the catalyst below its usual temperature when a start-up begins
+constexpr double kWarmUpS = kHour;      // time constant of its warming
+constexpr double kCleanSlag = 0.05;     // walls after a stop
 
 // The fans' limit on the air ratio, from what they moved a moment ago: volume is near proportional to lambda.
 double reachable_lambda(double wanted, double limit, double lambda, double volume) {
@@ -37,7 +42,7 @@ Boiler::Boiler(const BoilerConfig& config)
     : parameters_(config.parameters),
       tags_(std::make_shared<const TagMap>(boiler_tags())),
       furnace_(config.parameters.furnace),
-      surroundings_(config.seed, config.fuel_plan, config.unseen),
+      surroundings_(config.seed, config.fuel_plan, config.unseen, config.stops),
       instruments_(config.seed, config.faults),
       slagging_(config.slagging),
       soot_blowing_(config.soot_blowing),
@@ -149,11 +154,16 @@ void Boiler::inner_step(const double* setpoints) {
   efficiency_ = out.net_efficiency;
 
   // Ammonia: ratio on the inlet analyser's (late) reading and the gas flow.
-  const double nh3_ppm = actuator_[kNh3Sp] * out.nox_ppm * nox_in_[1] / out.nox_mg *
-                         dosing_allowed(out.scr_temp_k) * surroundings_.feed_factor(t);
+  const double scr_k = out.scr_temp_k - cold_k_;
+  if (cold_k_ > 0) cold_k_ = cold_k_ > 1e-6 ? cold_k_ * std::exp(-dt_ / kWarmUpS) : 0;
+  const double feed = surroundings_.feed_factor(t);
+  const double nh3_ppm = parameters_.catalyst ? actuator_[kNh3Sp] * out.nox_ppm * nox_in_[1] / out.nox_mg *
+                                                    dosing_allowed(scr_k) * feed
+                                              : 0;
   const double gas = out.wet_mol_s / furnace_.design().wet_mol_s;
-  const Scr::Outlet stack =
-      scr_.step({out.nox_ppm, nh3_ppm, out.scr_temp_k, gas, parameters_.catalyst_age_h + time_ / kHour}, dt_);
+  const double age = parameters_.catalyst_age_h + time_ / kHour;
+  const Scr::Outlet stack = parameters_.catalyst ? scr_.step({out.nox_ppm, nh3_ppm, scr_k, gas, age}, dt_)
+                                                 : Scr::Outlet{out.nox_ppm, 0};
   const double nox = out.nox_mg * stack.no_ppm / out.nox_ppm;
 
   if (slagging_) {
@@ -179,8 +189,9 @@ void Boiler::inner_step(const double* setpoints) {
   const double nh3_kg_h = 1e-6 * nh3_ppm * out.wet_mol_s * 17.031e-3 * kHour;
   const std::array<double, kOutputs> now = {
       nox, out.co_mg, out.co2_t_h, stack.nh3_ppm, 100 * out.net_efficiency, nh3_kg_h};
+  const double metered = parameters_.catalyst ? nh3_kg_h : kIdleFlow * feed;
   const std::array<double, kOutputs> seen = {nox_[1], co_[1], out.co2_t_h, slip_[1], 100 * out.net_efficiency,
-                                             nh3_kg_h};
+                                             metered};
   const double share = dt_ / kPeriod;
   for (std::size_t o = 0; o < kOutputs; ++o) {
     truth_[o] += share * now[o];
@@ -198,9 +209,25 @@ void Boiler::inner_step(const double* setpoints) {
 void Boiler::advance(const double* setpoints) {
   clear_sums();
   const double end = time_ + kPeriod;
-  for (int i = 0, n = static_cast<int>(std::lround(kPeriod / dt_)); i < n; ++i) inner_step(setpoints);
+  if (off_next()) {
+    truth_.fill(kMissing);
+    seen_.fill(kMissing);
+    disturbance_.fill(kMissing);
+    disturbance_[kAmbient] = surroundings_.ambient(time_ + 0.5 * kPeriod);
+    cold_k_ = kColdK;
+    slag_ = kCleanSlag;
+  } else {
+    for (int i = 0, n = static_cast<int>(std::lround(kPeriod / dt_)); i < n; ++i) inner_step(setpoints);
+  }
   time_ = end;  // no drift of the clock by rounding
   for (int u = 0; u < kSetpoints; ++u) commanded_[static_cast<std::size_t>(u)] = setpoints[u];
+}
+
+PlantState Boiler::state() const {
+  const double middle = time_ - 0.5 * kPeriod;
+  return surroundings_.off(middle)        ? PlantState::off
+         : surroundings_.starting(middle) ? PlantState::startup
+                                          : PlantState::on;
 }
 
 void Boiler::measure(double* row) {
@@ -229,6 +256,10 @@ void Boiler::measure(double* row) {
   y[kSlip] = i.slip.read(seen_[kSlip], number, f, dust);
   y[kEfficiency] = i.efficiency.read(seen_[kEfficiency], number, f);
   y[kNh3Flow] = i.nh3_flow.read(seen_[kNh3Flow], number, f);
+  if (state() == PlantState::off) {  // whatever a hanging analyser shows
+    for (const auto which : {kLoad, kNoxIn, kO2, kTfe}) d[which] = kMissing;
+    std::fill_n(y, int{kOutputs}, kMissing);
+  }
 }
 
 void Boiler::truth(double* outputs) const {
@@ -294,9 +325,12 @@ BoilerSteady Boiler::steady(const BoilerParameters& parameters, const BoilerPoin
 
 void Boiler::dose(const BoilerParameters& parameters, const BoilerPoint& point, BoilerSteady& s) {
   const FurnaceOutput& f = s.furnace;
-  const double nh3_ppm = point.setpoints[kNh3Sp] * f.nox_ppm * dosing_allowed(f.scr_temp_k);
+  const double nh3_ppm =
+      parameters.catalyst ? point.setpoints[kNh3Sp] * f.nox_ppm * dosing_allowed(f.scr_temp_k) : 0;
   Scr scr(parameters.scr);
-  const Scr::Outlet stack = scr.settle({f.nox_ppm, nh3_ppm, f.scr_temp_k, s.gas, point.catalyst_hours});
+  const Scr::Outlet stack = parameters.catalyst
+                                ? scr.settle({f.nox_ppm, nh3_ppm, f.scr_temp_k, s.gas, point.catalyst_hours})
+                                : Scr::Outlet{f.nox_ppm, 0};
   const double nh3_kg_h = 1e-6 * nh3_ppm * f.wet_mol_s * 17.031e-3 * kHour;
   s.outputs = {f.nox_mg * stack.no_ppm / f.nox_ppm,
                f.co_mg,

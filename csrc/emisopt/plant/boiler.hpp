@@ -36,6 +36,7 @@ TagMap boiler_tags();
 struct BoilerParameters {
   FurnaceParameters furnace;
   ScrParameters scr;
+  bool catalyst = true;         // false: no SCR and no ammonia; the NH3 setpoint does nothing
   double slag_per_hour = 0.80;  // deposition at full load above the softening point, grade A
   double slag_loss_per_hour = 0.05;
   double catalyst_age_h = 4000;  // at simulation time 0
@@ -54,6 +55,7 @@ struct BoilerConfig {
   double start_s = 0;                 // simulation time of the first row's start
   double inner_step_s = 20;           // divides the period
   std::vector<FuelChange> fuel_plan;  // empty: random deliveries
+  std::vector<Stop> stops;            // the unit stands still, then starts up with a cold catalyst
   bool slagging = true;
   bool soot_blowing = true;  // every 8 h, half an hour
   double unseen = 1;         // scale of the unmeasured wander (0: none)
@@ -98,6 +100,9 @@ class Boiler final : public Plant {
   void true_disturbances(double* disturbances) const override;
   void schedule(double* known, int rows) const override;
   double time() const override { return time_; }
+  /// A row in which the unit stood still has neither outputs nor disturbances (NaN) but outside air and belt.
+  PlantState state() const override;
+  bool off_next() const override { return surroundings_.off(time_ + 0.5 * boiler::kPeriod); }
 
   /// Disturbances as they will truly be in the next rows: load MW, ambient degC, grade on the belt; the other
   /// columns NaN. (rows, D). For the oracle only.
@@ -142,6 +147,7 @@ class Boiler final : public Plant {
   std::array<Bunker, kTanks> bunker_;
   Scr scr_;
   double fuel_kg_s_, t_fe_, slag_ = 0.15, efficiency_ = 0.4;
+  double cold_k_ = 0;                                       // what the catalyst lacks after a stop
   double lambda_, volume_ = 1;                              // of the step before: what the fans were moving
   std::array<double, 2> nox_in_{}, nox_{}, co_{}, slip_{};  // analysers: two lags in series
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "emisopt/data/tag.hpp"
+#include "emisopt/permit/samples.hpp"
 
 namespace emisopt {
 
@@ -25,6 +26,9 @@ class Plant {
   /// Disturbances marked known_ahead for the next `rows` rows: (rows, D), in tag order.
   virtual void schedule(double* known, int rows) const = 0;
   virtual double time() const = 0;  // seconds since the start of the simulation
+  /// What the unit did in the row just ended, and whether it stands still in the next one.
+  virtual PlantState state() const { return PlantState::on; }
+  virtual bool off_next() const { return false; }
 };
 
 }  // namespace emisopt

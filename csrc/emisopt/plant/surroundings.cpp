@@ -31,9 +31,11 @@ double ValueNoise::at(double time) {
   return 1.2247448713915890 * (left_ + (place - floor) * (right_ - left_));  // lines keep 2/3 of the variance
 }
 
-Surroundings::Surroundings(std::uint64_t seed, std::vector<FuelChange> fuel_plan, double unseen)
+Surroundings::Surroundings(std::uint64_t seed, std::vector<FuelChange> fuel_plan, double unseen,
+                           std::vector<Stop> stops)
     : seed_(seed),
       fuel_plan_(std::move(fuel_plan)),
+      stops_(std::move(stops)),
       unseen_(unseen),
       dispatch_(seed, 1, 1800),
       day_(seed, 2, kDay),
@@ -50,6 +52,24 @@ Surroundings::Surroundings(std::uint64_t seed, std::vector<FuelChange> fuel_plan
       puff_(seed, 13, 180),
       metering_(seed, 14, kDay) {}
 
+bool Surroundings::off(double time) const {
+  return std::any_of(stops_.begin(), stops_.end(),
+                     [time](const Stop& s) { return time >= s.from && time < s.to; });
+}
+
+bool Surroundings::starting(double time) const {
+  return std::any_of(stops_.begin(), stops_.end(),
+                     [time](const Stop& s) { return time >= s.to && time < s.to + kStartUp; });
+}
+
+double Surroundings::most_load(double time) const {
+  double most = 1;
+  for (const Stop& s : stops_)
+    if (time >= s.from && time < s.to + kStartUp)
+      most = std::clamp(0.5 + 0.5 * ((time - s.to) / kHour - 3), 0.5, 1.0);
+  return most;
+}
+
 double Surroundings::dispatch(double time) {
   const double hour = std::fmod(std::fmod(time, kDay) + kDay, kDay) / kHour;
   const auto h = static_cast<std::size_t>(hour);
@@ -57,7 +77,9 @@ double Surroundings::dispatch(double time) {
   // Saturday and Sunday lie lower; the corners are ramps of three hours.
   const double week = std::fmod(std::fmod(time, kWeek) + kWeek, kWeek) / kHour;
   const double weekend = std::clamp((week - 118) / 3, 0.0, 1.0) - std::clamp((week - 166) / 2, 0.0, 1.0);
-  return std::clamp(base - 0.13 * weekend + 0.035 * day_.at(time) + 0.03 * dispatch_.at(time), 0.50, 1.0);
+  const double asked =
+      std::clamp(base - 0.13 * weekend + 0.035 * day_.at(time) + 0.03 * dispatch_.at(time), 0.50, 1.0);
+  return stops_.empty() ? asked : std::min(asked, most_load(time));
 }
 
 double Surroundings::load(double time) {

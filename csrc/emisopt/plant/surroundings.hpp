@@ -30,11 +30,23 @@ struct FuelChange {
   int grade = 0;
 };
 
+/// The unit stands still from `from` to `to` (s); then it starts up.
+struct Stop {
+  double from = 0, to = 0;
+};
+
 class Surroundings {
  public:
-  /// `fuel_plan` (rising times): replaces the random deliveries; empty: 12..36 h campaigns of A, B and C.
-  explicit Surroundings(std::uint64_t seed, std::vector<FuelChange> fuel_plan = {}, double unseen = 1);
+  /// A start-up: three hours at half load, one to what is asked for.
+  static constexpr double kStartUp = 4 * 3600;
 
+  /// `fuel_plan` (rising times): replaces the random deliveries; empty: 12..36 h campaigns of A, B and C.
+  /// `stops` rise and lie apart.
+  explicit Surroundings(std::uint64_t seed, std::vector<FuelChange> fuel_plan = {}, double unseen = 1,
+                        std::vector<Stop> stops = {});
+
+  bool off(double time) const;
+  bool starting(double time) const;
   double dispatch(double time);          // share of full load, the programme known ahead
   double load(double time);              // what the grid takes: dispatch and control reserve
   double ambient_forecast(double time);  // degC, known ahead
@@ -49,7 +61,10 @@ class Surroundings {
 
  private:
   std::uint64_t seed_;
+  double most_load(double time) const;  // share of full load that a start-up allows
+
   std::vector<FuelChange> fuel_plan_;
+  std::vector<Stop> stops_;
   double unseen_;
   ValueNoise dispatch_, day_, reserve_, weather_, gust_, nitrogen_, heating_;
   ValueNoise spread_slow_, spread_fast_, nox_slow_, nox_fast_, probe_, puff_, metering_;

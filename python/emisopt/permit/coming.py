@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emisopt.forecaster import Forecaster
     from emisopt.permit.evaluation import PermitStream
 
-__all__ = ["Coming", "begin_of", "checked_ranks", "coming_for"]
+__all__ = ["Coming", "begin_of", "checked_ranks", "coming_for", "on_output"]
 
 
 def begin_of(first: object) -> int:
@@ -132,4 +132,16 @@ def coming_for(
         setpoints=forecaster.setpoints_,
         disturbances=forecaster.disturbances_,
         **(options or {}),
+    )
+
+
+def on_output(limit: _core.Limit, basis: _core.BasisMap | None, outputs: int) -> _core.Limit:
+    """The same limit on the output that its quantity is made of: only its quantile is looked at."""
+    if basis is None or limit.output < outputs:
+        return limit
+    return _core.Limit(
+        name=limit.name,
+        output=basis.columns[limit.output - outputs],
+        limit=limit.limit,
+        quantile=limit.quantile,
     )

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "emisopt/base/error.hpp"
 #include "emisopt/base/rng.hpp"
 #include "emisopt/loop/scenario.hpp"
 #include "emisopt/train/trainer.hpp"
@@ -153,6 +154,71 @@ TEST(MpcPolicy, SeesNothingOfTheFuture) {
         ASSERT_EQ(x.setpoints(r, u), y.setpoints(r, u)) << "cut " << cut << ", row " << r;
     EXPECT_NE(x.setpoints.values, y.setpoints.values) << "cut " << cut;  // noise does reach the policy
   }
+}
+
+TEST(MpcPolicy, ABackoffThatLearnsChangesWhatIsKeptFree) {
+  const Scenario s = boiler_48h(801);
+  MpcConfig plain = config(), learning = config();
+  const std::vector<double> held = backoff_quantiles(s.limits, kOutputs);
+  learning.conformal.emplace(held, 12);
+  const auto run = [&](const MpcConfig& c) {
+    MpcPolicy policy(tiny(), s.limits, s.prices, c);
+    return run_closed_loop(start(), policy, rows(30));
+  };
+  const LoopLog a = run(plain), b = run(learning), c = run(learning);
+  EXPECT_EQ(summarise(b, s.limits, s.prices).illegal_moves, 0);
+  const auto width = [](const LoopLog& log, Index r) {
+    const Action& action = log.actions[static_cast<std::size_t>(r)];
+    return action.high(0, kNox) - action.median(0, kNox);
+  };
+  EXPECT_NEAR(width(a, 0), width(b, 0), 1e-9);  // nothing learnt yet
+  EXPECT_NE(width(a, 29), width(b, 29));
+  for (Index r = 0; r < 30; ++r)
+    for (int u = 0; u < kSetpoints; ++u) EXPECT_EQ(b.setpoints(r, u), c.setpoints(r, u));
+  learning.conformal.emplace(std::vector<double>(kOutputs, 0.9), 12);
+  EXPECT_THROW(MpcPolicy(tiny(), s.limits, s.prices, learning), InputError);
+}
+
+TEST(MpcPolicy, APermitIsHeldBesideTheLimits) {
+  Scenario s = boiler_60d(805);
+  MpcConfig c = config();
+  c.permit = s.permit;
+  MpcPolicy policy(tiny(), s.limits, s.prices, c);
+  const LoopLog log = run_closed_loop(start_scenario(s), policy, rows(12));
+  const LoopSummary sum = summarise(log, s.limits, s.prices);
+  EXPECT_EQ(sum.illegal_moves, 0);
+  for (const Action& a : log.actions) EXPECT_TRUE(is_ok(a.status)) << a.reason;
+  // A rule that nothing can keep is named.
+  for (Rule& r : s.permit->rules)
+    if (r.name == "NOx 24 h") r.limit = 1;
+  c.permit = s.permit;
+  MpcPolicy strict(tiny(), s.limits, s.prices, c);
+  const LoopLog broken = run_closed_loop(start_scenario(s), strict, rows(3));
+  EXPECT_EQ(broken.actions[2].status, Status::limit_slacked);
+  EXPECT_NE(broken.actions[2].reason.find("NOx 24 h"), std::string::npos) << broken.actions[2].reason;
+}
+
+TEST(MpcPolicy, AnotherSolverStandsInTheControllersPlace) {
+  const Scenario s = boiler_48h(801);
+  MpcConfig c = config();
+  c.controller.bias = ControllerConfig::Bias::additive;
+  int calls = 0;
+  c.solver = [&](Predictor& predictor, const std::vector<double>& applied, const std::vector<LimitRow>& rows,
+                 const std::vector<double>& bias) {
+    ++calls;
+    EXPECT_FALSE(rows.empty());
+    EXPECT_EQ(bias.size(), static_cast<std::size_t>(kOutputs));
+    Matrix plan(predictor.horizon(), predictor.setpoints());
+    for (Index t = 0; t < plan.rows; ++t) std::copy(applied.begin(), applied.end(), plan.row(t));
+    return plan;
+  };
+  MpcPolicy policy(tiny(), s.limits, s.prices, c);
+  const LoopLog log = run_closed_loop(start(), policy, rows(4));
+  EXPECT_EQ(calls, 4);
+  EXPECT_EQ(log.setpoints(3, 0), log.applied_first[0]);
+  EXPECT_EQ(log.actions[3].median.rows, 12);
+  c.controller.bias = ControllerConfig::Bias::multiplicative;
+  EXPECT_THROW(MpcPolicy(tiny(), s.limits, s.prices, c), InputError);
 }
 
 }  // namespace
