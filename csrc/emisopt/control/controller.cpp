@@ -71,8 +71,8 @@ struct Controller::State {
   bool command_before(std::vector<double>& before, const std::vector<double>& applied,
                       std::string& trouble) const;
   void hold(const std::vector<char>& manual, const std::vector<double>& before);
-  std::vector<Matrix> starts(const std::vector<double>& before) const;
-  std::vector<Slack> slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const;
+  std::span<const Matrix> starts(const std::vector<double>& before);
+  void slacks(std::vector<Slack>& list, const std::vector<LimitRow>& rows, const PlanPoint& p) const;
   void accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows);
   void fall_back(Decision& d, const std::vector<double>& before, bool plan_usable, std::string reason);
 
@@ -97,20 +97,30 @@ struct Controller::State {
   std::vector<LimitRow> last_rows;
   PlanPoint last_point;
   bool explainable = false;
+  // Memory that a tick needs, made once.
+  std::vector<double> before;
+  std::string trouble;
+  std::vector<LimitRow> rows;
+  std::vector<Matrix> start_list;
+  std::vector<int> held;
+  Matrix shifted;
 };
 
 void Controller::State::check_shapes(const Predictor& predictor, const std::vector<double>& applied,
                                      ConstView past) const {
   const long h = moves.horizon(), u = moves.setpoints(), o = outputs;
-  check_shape("Controller.step(predictor)", {predictor.horizon(), predictor.setpoints(), predictor.outputs()},
-              {{"H", h}, {"U", u}, {"O", o}});
-  check_shape("Controller.step(applied)", {static_cast<long>(applied.size())}, {{"U", u}});
-  if (past.rows > 0)
+  if (predictor.horizon() != h || predictor.setpoints() != u || predictor.outputs() != o)
+    check_shape("Controller.step(predictor)",
+                {predictor.horizon(), predictor.setpoints(), predictor.outputs()},
+                {{"H", h}, {"U", u}, {"O", o}});
+  if (static_cast<long>(applied.size()) != u)
+    check_shape("Controller.step(applied)", {static_cast<long>(applied.size())}, {{"U", u}});
+  if (past.rows > 0 && past.cols != o)
     check_shape("Controller.step(past)", {static_cast<long>(past.rows), static_cast<long>(past.cols)},
                 {{"N", -1}, {"O", o}});
   const ConstView known = predictor.known();
   const long width = economics.known_width();
-  if (known.size() > 0)
+  if (known.size() > 0 && (known.rows != h || (width > 0 && known.cols != width)))
     check_shape("Controller.step(predictor.known)",
                 {static_cast<long>(known.rows), static_cast<long>(known.cols)},
                 {{"H", h}, {"D", width > 0 ? width : -1}});
@@ -135,7 +145,8 @@ bool Controller::State::command_before(std::vector<double>& before, const std::v
 // What stays where it is: what an operator has in hand, and what moved less than its hold_rows ago. A command
 // outside the bounds has to come back, however short ago it was given.
 void Controller::State::hold(const std::vector<char>& manual, const std::vector<double>& before) {
-  std::vector<int> steps(static_cast<std::size_t>(moves.setpoints()), 0);
+  std::vector<int>& steps = held;
+  steps.assign(static_cast<std::size_t>(moves.setpoints()), 0);
   bool any = false;
   for (std::size_t u = 0; u < steps.size(); ++u) {
     const Setpoint& s = moves.setpoint(static_cast<int>(u));
@@ -146,7 +157,8 @@ void Controller::State::hold(const std::vector<char>& manual, const std::vector<
       steps[u] = s.hold_rows - still[u];
     any |= steps[u] > 0;
   }
-  moves.hold(any ? std::move(steps) : std::vector<int>{});
+  if (!any) steps.clear();
+  moves.hold(steps);
 }
 
 // The previous plan one row on, and one block on (when the last tick was good); hold; and a steady ramp: to
@@ -154,17 +166,17 @@ void Controller::State::hold(const std::vector<char>& manual, const std::vector<
 // horizon, so one row on leaves most of them where they were: right for a plan that has arrived, but a plan
 // that moves at its rate starts each tick one move behind in every later block. One block on, the last one
 // continued, it keeps moving.
-std::vector<Matrix> Controller::State::starts(const std::vector<double>& before) const {
-  std::vector<Matrix> list;
+std::span<const Matrix> Controller::State::starts(const std::vector<double>& from) {
+  std::size_t count = 0;
   const auto add = [&](auto value) {
-    Matrix x(moves.blocks(), moves.setpoints());
+    if (start_list.size() == count) start_list.emplace_back(moves.blocks(), moves.setpoints());
+    Matrix& x = start_list[count++];
     for (int b = 0; b < moves.blocks(); ++b)
       for (int u = 0; u < moves.setpoints(); ++u) x(b, u) = value(b, u);
-    moves.legalise_blocks(x, before.data());
-    list.push_back(std::move(x));
+    moves.legalise_blocks(x, from.data());
   };
   if (warm) {
-    Matrix shifted(moves.blocks(), moves.setpoints());
+    shape(shifted, moves.blocks(), moves.setpoints());
     moves.sample(shifted, good_plan, 1);
     add([&](int b, int u) { return shifted(b, u); });
     const int last = moves.blocks() - 1;
@@ -173,15 +185,17 @@ std::vector<Matrix> Controller::State::starts(const std::vector<double>& before)
       return last > 0 ? 2 * good_blocks(last, u) - good_blocks(last - 1, u) : good_blocks(last, u);
     });
   }
-  add([&](int, int u) { return before[static_cast<std::size_t>(u)]; });
+  add([&](int, int u) { return from[static_cast<std::size_t>(u)]; });
   add([&](int, int u) { return warm ? good_plan(good_plan.rows - 1, u) : moves.safe(u); });
   if (warm && !target.empty()) add([&](int, int u) { return target[static_cast<std::size_t>(u)]; });
-  return list;
+  return {start_list.data(), count};
 }
 
 // From the trajectory of the plan itself, not from the QP's linear slack; against the limit, not its margin.
-std::vector<Slack> Controller::State::slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const {
-  std::vector<Slack> list(limits.size());
+void Controller::State::slacks(std::vector<Slack>& list, const std::vector<LimitRow>& rows,
+                               const PlanPoint& p) const {
+  list.resize(limits.size());
+  for (Slack& s : list) s.amount = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const auto at = static_cast<std::size_t>(rows[i].limit);
     const double size = std::abs(limits[at].limit) > 0 ? std::abs(limits[at].limit) : 1;
@@ -199,7 +213,6 @@ std::vector<Slack> Controller::State::slacks(const std::vector<LimitRow>& rows, 
     s.last_step = rows[i].end_step;
   }
   std::erase_if(list, [](const Slack& s) { return s.amount == 0; });
-  return list;
 }
 
 void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows) {
@@ -208,10 +221,10 @@ void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::ve
   d.median = p.median;
   d.upper = p.upper;
   d.cost = p.cost.money;
-  d.slacks = slacks(rows, p);
+  slacks(d.slacks, rows, p);
   d.move.assign(p.plan.row(0), p.plan.row(0) + moves.setpoints());
 
-  std::string stopped;
+  std::string stopped;  // short ones lie in the string itself
   switch (out.stop) {
     case Stop::converged:
       break;
@@ -298,18 +311,33 @@ Controller::~Controller() = default;
 Controller::Controller(Controller&&) noexcept = default;
 
 Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past) {
-  State& s = *state_;
-  s.check_shapes(predictor, applied, past);
-  return step(predictor, applied, past, limit_rows(s.limits, past, s.moves.horizon()));
+  Decision d;
+  step(d, predictor, applied, past);
+  return d;
 }
 
 Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past,
                           const std::vector<LimitRow>& rows, const TickInput& input) {
+  Decision d;
+  step(d, predictor, applied, past, rows, input);
+  return d;
+}
+
+void Controller::step(Decision& d, Predictor& predictor, const std::vector<double>& applied,
+                      ConstView past) {
+  State& s = *state_;
+  s.check_shapes(predictor, applied, past);
+  limit_rows(s.rows, s.limits, past, s.moves.horizon());
+  step(d, predictor, applied, past, s.rows);
+}
+
+void Controller::step(Decision& d, Predictor& predictor, const std::vector<double>& applied, ConstView past,
+                      const std::vector<LimitRow>& rows, const TickInput& input) {
   State& s = *state_;
   s.check_shapes(predictor, applied, past);
   check_rows(rows, s.limits.size(), s.moves.horizon());
   const auto per_setpoint = [&](const char* what, std::size_t got) {
-    if (got > 0)
+    if (got > 0 && got != static_cast<std::size_t>(s.moves.setpoints()))
       check_shape(std::string("Controller.step(") + what + ")", {static_cast<long>(got)},
                   {{"U", s.moves.setpoints()}});
   };
@@ -320,16 +348,18 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
   TimeBudget time(s.config.clock, s.config.deadline_s, input.replay);
   ++s.good_age;
 
-  Decision d;
-  std::vector<double> before;
-  std::string trouble;
-  const bool sound = s.command_before(before, applied, trouble);
+  d.status = Status::hold;
+  d.cost = d.kkt = 0;
+  d.iterations = d.adjoint = 0;
+  d.reason.clear();
+  std::vector<double>& before = s.before;
+  s.trouble.clear();
+  const bool sound = s.command_before(before, applied, s.trouble);
   s.hold(input.manual, before);
   if (!sound) {
-    s.fall_back(d, before, false, trouble);
+    s.fall_back(d, before, false, s.trouble);
   } else {
-    const std::vector<Matrix> starts = s.starts(before);
-    const SqpOutcome out = s.sqp.solve({predictor, before, rows, starts, s.bias, time});
+    const SqpOutcome& out = s.sqp.solve({predictor, before, rows, s.starts(before), s.bias, time});
     d.kkt = out.kkt;
     d.iterations = out.iterations;
     d.adjoint = out.adjoint;
@@ -348,9 +378,9 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
       s.accept(d, out, rows);
       s.explainable = out.solved > 0;
       s.last_before = before;
-      s.last_rows = rows;
+      if (&rows != &s.last_rows) s.last_rows = rows;
       s.last_point = out.best;
-      if (out.solved > 0 && !time.work().stopped) s.target = s.sqp.steady_target(out.best, rows);
+      if (out.solved > 0 && !time.work().stopped) s.sqp.steady_target(s.target, out.best, rows);
     }
   }
 
@@ -361,7 +391,6 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
   s.command = d.move;
   d.seconds = time.elapsed();
   d.work = time.work();
-  return d;
 }
 
 bool Controller::prepare(Predictor& predictor) {
@@ -398,7 +427,8 @@ Explanation Controller::explain(Predictor& predictor, const std::vector<double>&
                               {p.plan.row(0), p.plan.row(0) + s.moves.setpoints()},
                               p.cost.money,
                               s.sqp.total(p) - now,
-                              s.slacks(s.last_rows, p)});
+                              {}});
+    s.slacks(e.alternatives.back().slacks, s.last_rows, p);
   }
   std::stable_sort(
       e.alternatives.begin(), e.alternatives.end(), [](const Alternative& a, const Alternative& b) {
