@@ -246,10 +246,10 @@ class Interpreter final : public Program<T> {
   std::vector<Gradients> gradients_;  // by worker (team: one)
   std::atomic<int> next_item_{0};
   bool ahead_ = true, back_ = true;  // vjp: the halves that run() runs
-  int last_slot_ = 0;    // train_slots() ends before it
-  Interpreter* source_ = nullptr;  // whose context_ is read in place of ours
-  bool loaded_ = false;            // load() has been called
-  bool cached_ = false;            // and run_context() since, where there is a history to run
+  int last_slot_ = 0;                // train_slots() ends before it
+  Interpreter* source_ = nullptr;    // whose context_ is read in place of ours
+  bool loaded_ = false;              // load() has been called
+  bool cached_ = false;              // and run_context() since, where there is a history to run
 };
 
 extern template class Interpreter<float>;

@@ -13,6 +13,8 @@ namespace {
 
 using Stop = SqpOutcome::Stop;
 
+constexpr std::size_t kReason = 128;  // characters of a reason, once and for each limit
+
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -72,8 +74,10 @@ struct Controller::State {
                       std::string& trouble) const;
   void hold(const std::vector<char>& manual, const std::vector<double>& before);
   std::span<const Matrix> starts(const std::vector<double>& before);
-  void slacks(std::vector<Slack>& list, const std::vector<LimitRow>& rows, const PlanPoint& p) const;
-  void accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows);
+  void slacks(std::vector<Slack>& list, std::span<const LimitRow> rows, const PlanPoint& p) const;
+  void accept(Decision& d, const SqpOutcome& out, std::span<const LimitRow> rows);
+  void decide(Decision& d, Predictor& predictor, const std::vector<double>& applied,
+              std::span<const LimitRow> rows, const TickInput& input);
   void fall_back(Decision& d, const std::vector<double>& before, bool plan_usable, std::string reason);
 
   ControllerConfig config;
@@ -94,13 +98,13 @@ struct Controller::State {
   std::vector<double> target;   // (U) of the steady-state layer; empty: none
   // Of the last tick, for explain(): what it began from and what it found.
   std::vector<double> last_before;
-  std::vector<LimitRow> last_rows;
+  std::span<const LimitRow> last_rows;  // of own_rows or given_rows
   PlanPoint last_point;
   bool explainable = false;
   // Memory that a tick needs, made once.
   std::vector<double> before;
   std::string trouble;
-  std::vector<LimitRow> rows;
+  std::vector<LimitRow> own_rows, given_rows;
   std::vector<Matrix> start_list;
   std::vector<int> held;
   Matrix shifted;
@@ -192,7 +196,7 @@ std::span<const Matrix> Controller::State::starts(const std::vector<double>& fro
 }
 
 // From the trajectory of the plan itself, not from the QP's linear slack; against the limit, not its margin.
-void Controller::State::slacks(std::vector<Slack>& list, const std::vector<LimitRow>& rows,
+void Controller::State::slacks(std::vector<Slack>& list, std::span<const LimitRow> rows,
                                const PlanPoint& p) const {
   list.resize(limits.size());
   for (Slack& s : list) s.amount = 0;
@@ -215,7 +219,7 @@ void Controller::State::slacks(std::vector<Slack>& list, const std::vector<Limit
   std::erase_if(list, [](const Slack& s) { return s.amount == 0; });
 }
 
-void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows) {
+void Controller::State::accept(Decision& d, const SqpOutcome& out, std::span<const LimitRow> rows) {
   const PlanPoint& p = out.best;
   d.plan = p.plan;
   d.median = p.median;
@@ -224,9 +228,11 @@ void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::ve
   slacks(d.slacks, rows, p);
   d.move.assign(p.plan.row(0), p.plan.row(0) + moves.setpoints());
 
-  std::string stopped;  // short ones lie in the string itself
+  const char* stopped = "";
+  const char* detail = "";
   switch (out.stop) {
     case Stop::converged:
+    case Stop::forecast_nan:
       break;
     case Stop::iterations:
       stopped = "stopped by the iteration budget";
@@ -238,28 +244,33 @@ void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::ve
       stopped = "stopped by the deadline";
       break;
     case Stop::jacobian_nan:
-      stopped = "predictor returned a NaN sensitivity for " + out.detail;
+      stopped = "predictor returned a NaN sensitivity for ";
+      detail = out.detail.c_str();
       break;
     case Stop::qp_failed:
-      stopped = "QP " + out.detail;
+      stopped = "QP ";
+      detail = out.detail.c_str();
       break;
     case Stop::threw:
-      stopped = "predictor failed: " + out.detail;
-      break;
-    case Stop::forecast_nan:
+      stopped = "predictor failed: ";
+      detail = out.detail.c_str();
       break;
   }
+  d.reason.reserve(kReason * (1 + limits.size()));
   if (!d.slacks.empty()) {
     d.status = Status::limit_slacked;
     d.reason = "cannot hold";
-    for (const Slack& s : d.slacks)
-      d.reason += (&s == d.slacks.data() ? " " : ", ") + s.limit + " (by " + std::to_string(s.amount) +
-                  ", steps " + std::to_string(s.first_step) + ".." + std::to_string(s.last_step) + ")";
-    if (!stopped.empty()) d.reason += "; " + stopped;
+    for (const Slack& s : d.slacks) {
+      d.reason.append(&s == d.slacks.data() ? " " : ", ").append(s.limit).append(" (by ");
+      d.reason.append(std::to_string(s.amount)).append(", steps ").append(std::to_string(s.first_step));
+      d.reason.append("..").append(std::to_string(s.last_step)).append(")");
+    }
+    if (*stopped) d.reason.append("; ");
   } else {
     d.status = out.stop == Stop::converged ? Status::optimal : Status::feasible_deadline;
-    d.reason = stopped;
+    d.reason.clear();
   }
+  d.reason.append(stopped).append(detail);
   good_plan = d.plan;
   good_blocks = p.x;
   good_age = 0;
@@ -323,12 +334,12 @@ Decision Controller::step(Predictor& predictor, const std::vector<double>& appli
   return d;
 }
 
-void Controller::step(Decision& d, Predictor& predictor, const std::vector<double>& applied,
-                      ConstView past) {
+void Controller::step(Decision& d, Predictor& predictor, const std::vector<double>& applied, ConstView past) {
   State& s = *state_;
   s.check_shapes(predictor, applied, past);
-  limit_rows(s.rows, s.limits, past, s.moves.horizon());
-  step(d, predictor, applied, past, s.rows);
+  s.economics.set_tick({}, s.target, s.config.target_weight);
+  const std::size_t count = limit_rows(s.own_rows, s.limits, past, s.moves.horizon());
+  s.decide(d, predictor, applied, {s.own_rows.data(), count}, {});
 }
 
 void Controller::step(Decision& d, Predictor& predictor, const std::vector<double>& applied, ConstView past,
@@ -343,52 +354,58 @@ void Controller::step(Decision& d, Predictor& predictor, const std::vector<doubl
   };
   per_setpoint("manual", input.manual.size());
   per_setpoint("steady_target", input.steady_target.size());
+  // What may throw comes first: a tick that is refused leaves the last one to be explained.
   s.economics.set_tick(input, input.steady_target.empty() ? s.target : input.steady_target,
                        s.config.target_weight);
-  TimeBudget time(s.config.clock, s.config.deadline_s, input.replay);
-  ++s.good_age;
+  s.given_rows = rows;
+  s.decide(d, predictor, applied, s.given_rows, input);
+}
+
+void Controller::State::decide(Decision& d, Predictor& predictor, const std::vector<double>& applied,
+                               std::span<const LimitRow> rows, const TickInput& input) {
+  TimeBudget time(config.clock, config.deadline_s, input.replay);
+  ++good_age;
 
   d.status = Status::hold;
   d.cost = d.kkt = 0;
   d.iterations = d.adjoint = 0;
   d.reason.clear();
-  std::vector<double>& before = s.before;
-  s.trouble.clear();
-  const bool sound = s.command_before(before, applied, s.trouble);
-  s.hold(input.manual, before);
+  trouble.clear();
+  const bool sound = command_before(before, applied, trouble);
+  hold(input.manual, before);
   if (!sound) {
-    s.fall_back(d, before, false, s.trouble);
+    fall_back(d, before, false, trouble);
   } else {
-    const SqpOutcome& out = s.sqp.solve({predictor, before, rows, s.starts(before), s.bias, time});
+    const SqpOutcome& out = sqp.solve({predictor, before, rows, starts(before), bias, time});
     d.kkt = out.kkt;
     d.iterations = out.iterations;
     d.adjoint = out.adjoint;
     const bool broke =
         out.stop == Stop::jacobian_nan || out.stop == Stop::qp_failed || out.stop == Stop::threw;
     if (!out.found)
-      s.fall_back(d, before, false,
-                  out.stop == Stop::threw ? "predictor failed: " + out.detail
-                                          : "predictor returned NaN for " + out.detail);
+      fall_back(d, before, false,
+                out.stop == Stop::threw ? "predictor failed: " + out.detail
+                                        : "predictor returned NaN for " + out.detail);
     else if (broke && out.solved == 0)
-      s.fall_back(d, before, true,
-                  out.stop == Stop::qp_failed      ? "QP " + out.detail
-                  : out.stop == Stop::jacobian_nan ? "predictor returned a NaN sensitivity for " + out.detail
-                                                   : "predictor failed: " + out.detail);
+      fall_back(d, before, true,
+                out.stop == Stop::qp_failed      ? "QP " + out.detail
+                : out.stop == Stop::jacobian_nan ? "predictor returned a NaN sensitivity for " + out.detail
+                                                 : "predictor failed: " + out.detail);
     else {
-      s.accept(d, out, rows);
-      s.explainable = out.solved > 0;
-      s.last_before = before;
-      if (&rows != &s.last_rows) s.last_rows = rows;
-      s.last_point = out.best;
-      if (out.solved > 0 && !time.work().stopped) s.sqp.steady_target(s.target, out.best, rows);
+      accept(d, out, rows);
+      explainable = out.solved > 0;
+      last_before = before;
+      last_rows = rows;
+      last_point = out.best;
+      if (out.solved > 0 && !time.work().stopped) sqp.steady_target(target, out.best, rows);
     }
   }
 
   // The last word before a move leaves: whatever happened above, it is legal.
-  s.moves.legalise(d.move.data(), before.data());
-  s.still.resize(d.move.size(), 1 << 20);
-  for (std::size_t u = 0; u < d.move.size(); ++u) s.still[u] = d.move[u] != before[u] ? 1 : s.still[u] + 1;
-  s.command = d.move;
+  moves.legalise(d.move.data(), before.data());
+  still.resize(d.move.size(), 1 << 20);
+  for (std::size_t u = 0; u < d.move.size(); ++u) still[u] = d.move[u] != before[u] ? 1 : still[u] + 1;
+  command = d.move;
   d.seconds = time.elapsed();
   d.work = time.work();
 }

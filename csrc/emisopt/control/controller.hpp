@@ -149,8 +149,9 @@ class Controller {
   Decision step(Predictor& predictor, const std::vector<double>& applied, ConstView past,
                 const std::vector<LimitRow>& rows, const TickInput& input = {});
 
-  /// Both into a decision of an earlier tick. On its memory, and with a predictor that keeps its own, a tick
-  /// allocates nothing once a few have been made: the worst case of a tick is one of the first.
+  /// Both into a decision of an earlier tick, on its memory: after the first ticks nothing is allocated, if
+  /// the predictor does not (ForecastPredictor and MappedPredictor do not) and names of limits that cannot
+  /// hold are no longer than a string holds in itself.
   void step(Decision& decision, Predictor& predictor, const std::vector<double>& applied, ConstView past);
   void step(Decision& decision, Predictor& predictor, const std::vector<double>& applied, ConstView past,
             const std::vector<LimitRow>& rows, const TickInput& input = {});

@@ -71,7 +71,7 @@ void Convex::tridiagonal() {
     }
     const double length = std::copysign(std::sqrt(norm2 + pivot * pivot), pivot);
     off_[at] = -length;
-    v_(i, i - 1) = pivot + length;  // u, kept in row i
+    v_(i, i - 1) = pivot + length;                               // u, kept in row i
     const double half = norm2 + pivot * pivot + pivot * length;  // u'u / 2
     diagonal_[at] = half;
     // p = A u / half, then A -= u q' + q u' with q = p - (u'p / 2 half) u; both triangles, row by row

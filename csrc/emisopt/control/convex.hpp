@@ -24,9 +24,9 @@ class Convex {
   bool diagonalise();
 
   Index n_;
-  Matrix v_;                           // (n,n) the eigenvectors, in rows
+  Matrix v_;                            // (n,n) the eigenvectors, in rows
   std::vector<double> diagonal_, off_;  // (n)
-  Matrix factor_;                      // (n,n)
+  Matrix factor_;                       // (n,n)
   std::vector<double> work_;
 };
 

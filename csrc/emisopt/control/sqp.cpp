@@ -208,10 +208,10 @@ bool Sqp::bend(const PlanPoint& full, const PlanPoint& from, const SqpTick& tick
       const double* row = model_.rows.row(static_cast<Index>(i));
       double slope = 0;
       for (Index k = 0; k < n(); ++k)
-        slope += row[k] * (at->x.values[static_cast<std::size_t>(k)] - from.x.values[static_cast<std::size_t>(k)]) /
+        slope += row[k] *
+                 (at->x.values[static_cast<std::size_t>(k)] - from.x.values[static_cast<std::size_t>(k)]) /
                  moves_.range(static_cast<int>(k) % moves_.setpoints());
-      const double promised = std::max(
-          0.0, from.excess[i] + dense::dot(row, step.d.data(), n()));
+      const double promised = std::max(0.0, from.excess[i] + dense::dot(row, step.d.data(), n()));
       needed |= excess_[i] > promised + 1e-3 * config_.limit_margin;
       left += std::max(0.0, excess_[i] - promised);
       excess_[i] -= slope;
@@ -325,9 +325,14 @@ void Sqp::come_back(PlanPoint& current, const SqpTick& tick, double trust) {
   for (int round = 0; round < kCorrections && worst > config_.limit_margin && !tick.time.late(); ++round) {
     linearise(current, tick, false);
     double gained = 0;
-    if (quadratic(current, tick, trust, correction_) != QpStatus::optimal || tick.time.late() ||
-        !search(current, tick, correction_, 0, gained))
-      break;
+    if (quadratic(current, tick, trust, correction_) != QpStatus::optimal || tick.time.late()) break;
+    bool found = search(current, tick, correction_, 0, gained);
+    if (!found && !tick.time.late()) {
+      for (double& d : correction_.d) d *= 0.5;
+      correction_.predicted *= 0.5;
+      found = search(current, tick, correction_, 0, gained);
+    }
+    if (!found) break;
     const double before_round = std::exchange(worst, worst_excess(current));
     if (worst > 0.9 * before_round) break;
   }
@@ -365,10 +370,10 @@ SqpOutcome::Stop Sqp::descend(const SqpTick& tick, bool prepared, SqpOutcome& ou
       }
     }
     if (fresh || first) curvature(current, tick);
-    steepest_ = 0;
-    for (double g : model_.gradient) steepest_ = std::max(steepest_, std::abs(g));
-    floor_ = kFloor * std::max(steepest_, 1e-6 * cost_scale_);
-    stand_in_ = 0.5 * steepest_ / config_.trust;  // brings the steepest coordinate to the trust region
+    double steepest = 0;
+    for (double g : model_.gradient) steepest = std::max(steepest, std::abs(g));
+    floor_ = kFloor * std::max(steepest, 1e-6 * cost_scale_);
+    stand_in_ = 0.5 * steepest / config_.trust;  // brings the steepest coordinate to the trust region
     if (exact && has_last_) {
       by_change_ = model_.gradient;
       dense::add_transposed(by_change_.data(), model_.rows, multiplier_.data());
@@ -399,7 +404,7 @@ SqpOutcome::Stop Sqp::descend(const SqpTick& tick, bool prepared, SqpOutcome& ou
 }
 
 // What the multipliers of the last tick say one row on: the window that closed at step t + 1 closes at t.
-void Sqp::shift(const std::vector<LimitRow>& rows) {
+void Sqp::shift(std::span<const LimitRow> rows) {
   if (multiplier_.size() != rows.size()) {
     multiplier_.assign(rows.size(), 0);
     start_y_.clear();

@@ -54,7 +54,7 @@ struct SqpOutcome {
 struct SqpTick {
   Predictor& predictor;
   const std::vector<double>& applied;  // (U) finite
-  const std::vector<LimitRow>& rows;
+  std::span<const LimitRow> rows;
   std::span<const Matrix> starts;  // legal block values (blocks, U), at least one
   const BiasFilter& bias;
   TimeBudget& time;
@@ -87,7 +87,7 @@ class Sqp {
   void forget();  // curvature learnt so far, and what was prepared
 
   /// target (U): the steady optimum of the last linear model, from the end of plan p; empty: there is none.
-  void steady_target(std::vector<double>& target, const PlanPoint& p, const std::vector<LimitRow>& rows);
+  void steady_target(std::vector<double>& target, const PlanPoint& p, std::span<const LimitRow> rows);
   /// Prices of the last QP, dearest first.
   std::vector<Reason> reasons(const SqpTick& tick) const;
   /// The best plans by the last Jacobian with one setpoint held; with `move` (U), the best that begin with
@@ -113,7 +113,6 @@ class Sqp {
                            // merit of all together
     double predicted = 0;  // by how much, in the model
     double kkt = 0;
-    bool at_trust = false;
     bool verified = false;  // the QP's own check passed; else it missed by little
   };
   /// What is kept of the last QP, for those who ask why.
@@ -136,7 +135,7 @@ class Sqp {
   void make_solvers(int rows);
   PlanPoint& spare(std::size_t i);
   bool jacobian(const PlanPoint& p, Predictor& predictor, const BiasFilter& bias, std::string& detail);
-  void limit_gradients(const std::vector<LimitRow>& rows);
+  void limit_gradients(std::span<const LimitRow> rows);
   bool linearise(const PlanPoint& p, const SqpTick& tick, bool fresh);
   void add_direct(std::vector<double>& g, const PlanPoint& p, const SqpTick& tick);
   bool lagrangian(std::vector<double>& g, const PlanPoint& p, const SqpTick& tick);
@@ -145,7 +144,7 @@ class Sqp {
   bool confirm(const PlanPoint& p, const SqpTick& tick, Step& step);
   void curvature(const PlanPoint& p, const SqpTick& tick);
   void weigh(const SqpTick& tick, const std::vector<double>& multiplier);
-  void shift(const std::vector<LimitRow>& rows);
+  void shift(std::span<const LimitRow> rows);
   void depart(const PlanPoint& p);
   void learn(const PlanPoint& p, const std::vector<double>& gradient);
   void secant(const PlanPoint& from, const PlanPoint& to);
@@ -162,8 +161,8 @@ class Sqp {
   const QpResult& ask(const SqpTick& tick, ConstView hessian, const std::vector<double>& gradient);
   const QpResult* rank_by_rank(const SqpTick& tick);
   void stepped(PlanPoint& to, const PlanPoint& from, const std::vector<double>& d) const;
-  bool bend(const PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step,
-            double trust, double& gain);
+  bool bend(const PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust,
+            double& gain);
   double gain_of(const PlanPoint& p, const PlanPoint& from, int level) const;
   bool search(PlanPoint& current, const SqpTick& tick, const Step& step, double trust, double& gained);
   Tried improve(PlanPoint& current, const SqpTick& tick, bool fresh, bool exact, double& trust,
@@ -207,8 +206,8 @@ class Sqp {
   int room_;                                    // soft rows that qp_ was made for
   std::unique_ptr<QpSolver> qp_, inner_qp_;
   QpSolver steady_qp_;
-  bool same_qp_ = false;                // Hessian and rows are those of qp_'s last call
-  bool keep_start_ = true;              // what is solved now may serve the next QP as a start
+  bool same_qp_ = false;                   // Hessian and rows are those of qp_'s last call
+  bool keep_start_ = true;                 // what is solved now may serve the next QP as a start
   std::vector<double> start_y_, start_z_;  // multipliers of the last QP; empty: none
   Matrix qp_rows_;
   std::vector<double> lower_, upper_, row_lower_, row_upper_, l1_, l2_;
@@ -218,9 +217,9 @@ class Sqp {
   Step step_, correction_;
   std::vector<PlanPoint> pool_;  // candidates; see spare()
   PlanPoint trial_, bent_, candidate_;
-  Matrix plans_, median_, upper_of_;           // of a batch
+  Matrix plans_, median_, upper_of_;  // of a batch
   Matrix dy_, du_, seed_median_, seed_upper_, pulled_, unused_, tame_;
-  Matrix s_, stack_, product_;                 // of curvature()
+  Matrix s_, stack_, product_;  // of curvature()
   std::vector<double> by_step_, by_change_, defect_, change_, excess_, asked_, left_;
   Matrix steady_rows_, steady_hessian_;
   std::vector<double> steady_gradient_, steady_low_, steady_high_, steady_lower_, steady_upper_, steady_l1_,

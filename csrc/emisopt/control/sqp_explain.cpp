@@ -17,7 +17,7 @@ constexpr double kTame = 1e-4;        // of the steepest slope, as curvature of 
 // min price' (y + G s) + ... over steady setpoints u + s, within bounds and interlocks (rates bind no steady
 // state), limits soft by rank at the level that the outputs settle at. G sums the answers of the last step
 // to all earlier moves: the gain, if the horizon is long enough to see it.
-void Sqp::steady_target(std::vector<double>& target, const PlanPoint& p, const std::vector<LimitRow>& rows) {
+void Sqp::steady_target(std::vector<double>& target, const PlanPoint& p, std::span<const LimitRow> rows) {
   target.clear();
   if (!p.finite || shadow_.bound.empty()) return;
   const int users = moves_.setpoints(), last = moves_.horizon() - 1, blocks = moves_.blocks();
@@ -35,7 +35,7 @@ void Sqp::steady_target(std::vector<double>& target, const PlanPoint& p, const s
   const auto size = static_cast<std::size_t>(users);
 
   std::vector<double>&g = steady_gradient_, &low = steady_low_, &high = steady_high_, &lo = steady_lower_,
-      &hi = steady_upper_, &l1 = steady_l1_, &l2 = steady_l2_;
+  &hi = steady_upper_, &l1 = steady_l1_, &l2 = steady_l2_;
   Matrix &a = steady_rows_, &h = steady_hessian_;
   for (auto* v : {&g, &low, &high}) v->assign(size, 0);
   lo.assign(static_cast<std::size_t>(m), -HUGE_VAL);
@@ -82,14 +82,14 @@ void Sqp::steady_target(std::vector<double>& target, const PlanPoint& p, const s
     hi[static_cast<std::size_t>(row)] = std::max(0.0, locks[k].upper - now);
   }
   const QpResult& r = steady_qp_.solve({.hessian = h,
-                                .gradient = g,
-                                .lower = low,
-                                .upper = high,
-                                .rows = a,
-                                .row_lower = lo,
-                                .row_upper = hi,
-                                .l1 = l1,
-                                .l2 = l2});
+                                        .gradient = g,
+                                        .lower = low,
+                                        .upper = high,
+                                        .rows = a,
+                                        .row_lower = lo,
+                                        .row_upper = hi,
+                                        .l1 = l1,
+                                        .l2 = l2});
   if (!usable(r)) return;
   target.resize(size);
   for (int u = 0; u < users; ++u) {
@@ -179,7 +179,7 @@ std::vector<PlanPoint> Sqp::alternatives(const PlanPoint& best, const SqpTick& t
   if (shadow_.bound.empty()) return points;
   moves_.reachable(low_, high_, tick.applied.data());
   linearise(best, tick, false);
-  keep_start_ = false;  // what is asked here leaves no trace in the ticks to come
+  keep_start_ = false;        // what is asked here leaves no trace in the ticks to come
   std::vector<double> first;  // the move asked about, legal
   if (!move.empty()) {
     first = move;

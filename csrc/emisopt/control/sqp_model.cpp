@@ -9,9 +9,10 @@ namespace emisopt {
 
 namespace {
 
-constexpr double kShortest = 1e-4;  // a step, in ranges, that is too short to learn slopes from
-constexpr double kSlopeNoise = 4e-6;  // of a value: what fp32 leaves open in a difference of two
-constexpr double kGradientNoise = 1e-5;  // of the steepest slope: likewise of a difference of gradients
+constexpr double kShortest = 1e-4;        // a step, in ranges, that is too short to learn slopes from
+constexpr double kSlopeNoise = 4e-6;      // of a value: what fp32 leaves open in a difference of two
+constexpr double kLeastCurvature = 1e-8;  // of the largest: what is convex to the QP's own check
+constexpr double kGradientNoise = 1e-5;   // of the largest sum of terms: likewise of two gradients
 
 }  // namespace
 
@@ -40,7 +41,7 @@ bool Sqp::jacobian(const PlanPoint& p, Predictor& predictor, const BiasFilter& b
   return false;
 }
 
-void Sqp::limit_gradients(const std::vector<LimitRow>& rows) {
+void Sqp::limit_gradients(std::span<const LimitRow> rows) {
   shape(model_.rows, static_cast<Index>(rows.size()), n());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const LimitRow& row = rows[i];
@@ -198,9 +199,12 @@ void Sqp::convexify() {
   learnt_.add(hessian_, pressure_);
   const double lift = floor_ + (learnt_.known() || between ? 0 : stand_in_);
   for (Index k = 0; k < n(); ++k) hessian_(k, k) += lift;
-  for (Index i = 0; i < n(); ++i)
+  double largest = 0;
+  for (Index i = 0; i < n(); ++i) {
+    largest = std::max(largest, std::abs(hessian_(i, i)));
     for (Index j = 0; j < i; ++j) hessian_(i, j) = hessian_(j, i) = 0.5 * (hessian_(i, j) + hessian_(j, i));
-  convex_.raise(hessian_, floor_);
+  }
+  convex_.raise(hessian_, std::max(floor_, kLeastCurvature * largest));
   same_qp_ = false;
 }
 
@@ -226,13 +230,24 @@ void Sqp::depart(const PlanPoint& p) {
     last_x_[k] = p.x.values[k] / moves_.range(static_cast<int>(k) % moves_.setpoints());
   last_gradient_ = model_.gradient;
   dense::add_transposed(last_gradient_.data(), model_.rows, multiplier_.data());
+  steepest_ = 0;  // of all terms, which may cancel in their sum
+  for (Index k = 0; k < n(); ++k) {
+    double size = std::abs(model_.gradient[static_cast<std::size_t>(k)]);
+    for (Index i = 0; i < model_.rows.rows; ++i)
+      size += std::abs(multiplier_[static_cast<std::size_t>(i)] * model_.rows(i, k));
+    steepest_ = std::max(steepest_, size);
+  }
 }
 
 // What the known curvature does not explain of the Lagrangian's gradient at p, against where depart() was.
 void Sqp::learn(const PlanPoint& p, const std::vector<double>& gradient) {
   std::vector<double>&s = by_step_, &y = by_change_;
-  for (std::size_t k = 0; k < s.size(); ++k)
+  double longest = 0;
+  for (std::size_t k = 0; k < s.size(); ++k) {
     s[k] = p.x.values[k] / moves_.range(static_cast<int>(k) % moves_.setpoints()) - last_x_[k];
+    longest = std::max(longest, std::abs(s[k]));
+  }
+  if (!(longest > kShortest)) return;
   for (std::size_t k = 0; k < s.size(); ++k)
     y[k] = gradient[k] - last_gradient_[k] -
            dense::dot(known_curvature_.row(static_cast<Index>(k)), s.data(), n());

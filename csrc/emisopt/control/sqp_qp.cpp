@@ -36,12 +36,14 @@ bool usable(const QpResult& r) {
 // Near the optimum of degenerate problems the active set method may go round in circles: after more pivots
 // than rows could need the interior point method takes over.
 const QpResult& Sqp::ask(const SqpTick& tick, ConstView hessian, const std::vector<double>& gradient) {
-  int questions = 0;
-  const int most = 2 * static_cast<int>(gradient.size() + row_upper_.size());
-  const std::function<bool()> patience = [&questions, &tick, most] {
-    return ++questions > most || tick.time.late();
-  };
-  const std::function<bool()> late = [&tick] { return tick.time.late(); };
+  struct {
+    TimeBudget& time;
+    int left;
+    bool spent() const { return left < 0; }
+  } pivots{tick.time, 2 * static_cast<int>(gradient.size() + row_upper_.size())};
+  // One pointer each: a std::function holds that much without asking for memory.
+  const std::function<bool()> patience = [&pivots] { return --pivots.left < 0 || pivots.time.late(); };
+  const std::function<bool()> late = [&pivots] { return pivots.time.late(); };
   const QpProblem problem{.hessian = hessian,
                           .gradient = gradient,
                           .lower = lower_,
@@ -56,7 +58,10 @@ const QpResult& Sqp::ask(const SqpTick& tick, ConstView hessian, const std::vect
                         : start  ? qp_->solve_from(problem, start_y_, start_z_, &patience)
                                  : qp_->solve(problem, &patience));
   same_qp_ = usable(*r);
-  if (r->status == QpStatus::stopped && questions > most) r = &inner_qp_->solve(problem, &late);
+  if (r->status == QpStatus::stopped && pivots.spent()) {
+    r = &inner_qp_->solve(problem, &late);
+    if (!usable(*r) && r->status != QpStatus::stopped) r = &qp_->solve(problem, &late);
+  }
   if (usable(*r) && keep_start_) {
     start_y_ = r->y;
     start_z_ = r->z;
@@ -318,7 +323,6 @@ void Sqp::stationarity(const PlanPoint& p, const QpResult& r, double trust, Step
   const int users = moves_.setpoints();
   const std::size_t size = static_cast<std::size_t>(n()), soft = step.multiplier.size(),
                     rows = row_upper_.size();
-  step.at_trust = false;
   step.complementarity = 0;
   step.rest.assign(size, 0);
   shadow_.bound.assign(size, 0);
@@ -330,7 +334,6 @@ void Sqp::stationarity(const PlanPoint& p, const QpResult& r, double trust, Step
         r.z[k] > 0 ? (high_(b, u) - p.x(b, u)) / moves_.range(u) : (low_(b, u) - p.x(b, u)) / moves_.range(u);
     if (std::abs(bound) > trust) {
       rest += r.z[k];
-      step.at_trust |= std::abs(step.d[k]) > 0.99 * trust;
     } else {
       step.complementarity += std::abs(r.z[k] * bound);
       shadow_.bound[k] = r.z[k];

@@ -121,7 +121,8 @@ struct ForecastSession::State {
     return rows.data();
   }
 
-  // The vjp program, its forward pass done at the future rows in `rows`: again only if the last was elsewhere.
+  // The vjp program, its forward pass done at the future rows in `rows`: again only if the last was
+  // elsewhere.
   Program<float>& ahead() {
     Program<float>& program = vjp_program();
     if (ahead_history == history && std::equal(rows.begin(), rows.end(), program.future())) return program;

@@ -51,11 +51,12 @@ int required_valid(int window, double min_valid) {
 
 std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView past, int horizon) {
   std::vector<LimitRow> rows;
-  limit_rows(rows, limits, past, horizon);
+  rows.resize(limit_rows(rows, limits, past, horizon));
   return rows;
 }
 
-void limit_rows(std::vector<LimitRow>& rows, const std::vector<Limit>& limits, ConstView past, int horizon) {
+std::size_t limit_rows(std::vector<LimitRow>& rows, const std::vector<Limit>& limits, ConstView past,
+                       int horizon) {
   if (horizon < 1) throw InputError("limit_rows: expected horizon >= 1, got " + std::to_string(horizon));
   std::size_t made = 0;
   for (std::size_t i = 0; i < limits.size(); ++i) {
@@ -85,7 +86,7 @@ void limit_rows(std::vector<LimitRow>& rows, const std::vector<Limit>& limits, C
     }
     std::reverse(rows.begin() + static_cast<Index>(begin), rows.begin() + static_cast<Index>(made));
   }
-  rows.resize(made);
+  return made;
 }
 
 void check_rows(const std::vector<LimitRow>& rows, std::size_t limits, int horizon) {

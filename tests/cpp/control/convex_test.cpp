@@ -31,8 +31,8 @@ TEST(Convex, RaisesWhatIsBelowTheFloorAndNothingElse) {
       Matrix h = symmetric(rng, n, shift);
       const Matrix before = h;
       const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> own(dense(before));
-      const Eigen::MatrixXd expected = own.eigenvectors() * own.eigenvalues().cwiseMax(0.5).asDiagonal() *
-                                       own.eigenvectors().transpose();
+      const Eigen::MatrixXd expected =
+          own.eigenvectors() * own.eigenvalues().cwiseMax(0.5).asDiagonal() * own.eigenvectors().transpose();
       Convex convex(n);
       const bool changed = convex.raise(h, 0.5);
       EXPECT_EQ(changed, own.eigenvalues()(0) < 0.5);

@@ -64,7 +64,7 @@ TEST(Curvature, PartsOfASumAreLearntApart) {
     const auto s = direction(rng, kN);
     std::vector<double> y = times(cost, s);
     dense::axpy(y.data(), weight[1], times(limit, s).data(), kN);
-    c.learn(weight, s, y, 0);
+    if (!c.learn(weight, s, y, 0)) continue;  // what it adds is across s
     const auto bs = times(sum_of(c, weight, kN), s);
     for (std::size_t k = 0; k < kN; ++k) ASSERT_NEAR(bs[k], y[k], 1e-6 * (1 + std::abs(y[k]))) << round;
   }
@@ -100,12 +100,12 @@ TEST(Curvature, BothTrianglesAreAlikeToTheBit) {
 
 TEST(Curvature, PairsThatSayNothingAreLeftOut) {
   Curvature c(2, {1});
-  EXPECT_FALSE(c.learn({1}, {0, 0}, {1, 1}, 0));                     // no step
-  EXPECT_FALSE(c.learn({1}, {1, 0}, {0, 1}, 0));                     // nothing along it
-  EXPECT_FALSE(c.learn({1}, {1, 0}, {1e-9, 0}, 1e-6));               // noise
-  EXPECT_FALSE(c.learn({1}, {1, 0}, {kMissing, 0}, 0));              // not a number
+  EXPECT_FALSE(c.learn({1}, {0, 0}, {1, 1}, 0));         // no step
+  EXPECT_FALSE(c.learn({1}, {1, 0}, {0, 1}, 0));         // nothing along it
+  EXPECT_FALSE(c.learn({1}, {1, 0}, {1e-9, 0}, 1e-6));   // noise
+  EXPECT_FALSE(c.learn({1}, {1, 0}, {kMissing, 0}, 0));  // not a number
   EXPECT_FALSE(c.learn({1}, {1, 0}, {HUGE_VAL, 0}, 0));
-  EXPECT_FALSE(c.learn({0}, {1, 0}, {1, 0}, 0));                     // of nothing
+  EXPECT_FALSE(c.learn({0}, {1, 0}, {1, 0}, 0));  // of nothing
   EXPECT_FALSE(c.known());
   ASSERT_TRUE(c.learn({1}, {1, 0}, {2, 0}, 0));
   EXPECT_FALSE(c.learn({1}, {1, 0}, {2, 0}, 0));  // known already
