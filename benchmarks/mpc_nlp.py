@@ -57,12 +57,14 @@ def rows_of(case: Case, quick: bool, peers: Sequence[str]) -> list[Row]:
           f"in {time.perf_counter() - begin:.0f} s", flush=True)  # fmt: skip
     chosen = list(ticks(stated, frame, QUICK_TICKS if quick else TICKS, case.apart))
     return [
-        *_contest(case, stated, chosen, peers),
+        *_contest(case, stated, chosen, quick, peers),
         *([] if case.apart else _real_time(case, stated, frame, quick)),
     ]
 
 
-def _contest(case: Case, stated: Statement, chosen: list[Tick], peers: Sequence[str]) -> list[Row]:
+def _contest(
+    case: Case, stated: Statement, chosen: list[Tick], quick: bool, peers: Sequence[str]
+) -> list[Row]:
     try:
         import casadi
         import scipy
@@ -92,6 +94,10 @@ def _contest(case: Case, stated: Statement, chosen: list[Tick], peers: Sequence[
                 solvers.append(contest.ScipySolver(stated, engine, method, FTOL, threads))
         torch_side = TorchDerivatives(stated, threads)
         solvers.append(contest.ScipySolver(stated, torch_side, "slsqp", FTOL, threads))
+        limited[solvers[-1].name] = SLOW_TICKS
+    if not quick:
+        compiled = TorchDerivatives(stated, 1, compiled=True)
+        solvers.append(contest.ScipySolver(stated, compiled, "slsqp", FTOL, 1))
         limited[solvers[-1].name] = SLOW_TICKS
     solvers.append(contest.ScipySolver(stated, TorchDerivatives(stated, 1), "lbfgsb", 1e-9, 1))
     limited[solvers[-1].name] = SLOWEST_TICKS

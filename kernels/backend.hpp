@@ -198,6 +198,12 @@ class Program {
   virtual const T* hidden() = 0;
   virtual T* hidden_target() = 0;  // train, as hidden(): what it should be
   virtual T* hidden_weight() = 0;  // train: (batch, future_tokens); 0 leaves the row out
+  /// Makes this program read the weights' packed forms and the history's cached keys and values of `other`, a
+  /// program of the same network and history that must outlive it: history() and run_context() are `other`'s
+  /// from then on, so what one of them did serves both, and the weights that both read lie in memory once.
+  /// load() both with the same weights. False, and nothing has changed, when they do not fit: train mode,
+  /// another network, history length, level or precision.
+  virtual bool share(Program& other) = 0;
   /// Runs the history rows and caches their keys and values; needed before run() after each load() and each
   /// change of history(). Does nothing in train mode, where every window has its own history. Throws
   /// StateError before the first load().
@@ -205,6 +211,12 @@ class Program {
   /// Runs the future rows (train: all rows), then what the mode asks for. Throws StateError, before any work,
   /// when load() or the run_context() that must follow it is missing; no other way to throw.
   virtual void run() = 0;
+  /// vjp, one plan: run() in two halves, for a seed that depends on the answer or many seeds at one point.
+  /// run_back() is the backward pass from the activations that the last run() or run_ahead() left, with the
+  /// seed as it now stands; neither load() nor another run_context() may lie between. Throws StateError as
+  /// run() does, and for other modes and batches.
+  virtual void run_ahead() = 0;
+  virtual void run_back() = 0;
   /// train, for a batch shared among processes: run() in two halves. run_slots() takes the loss's
   /// denominators from the weights of the WHOLE batch and then works through slots first .. last - 1;
   /// join_slots() makes gradient(), loss() and loss_parts() of what all slots hold. Whoever lets others work

@@ -118,7 +118,8 @@ AttentionArgs<T> Interpreter<T>::attention_args(const Node& node, const Frame& f
   a.x = activation(frame, node.part, op.x, span.first) + static_cast<long>(window) * own * width;
   if (a.past) {
     const bool train = plan_.mode == Mode::train;
-    const Frame& home = train ? frame : context_;  // the one history of all plans, or the window's own
+    // the one history of all plans, or the window's own
+    const Frame& home = train ? frame : source_ ? source_->context_ : context_;
     const long w = train ? window : 0;
     a.past_stride = (a.past + 15) / 16 * 16;
     a.past_x = activation(home, kHistory, op.x, train ? span.first : 0) + w * a.past * width;

@@ -20,7 +20,7 @@ class Interpreter final : public Program<T> {
   Interpreter(Plan plan, const CompileOptions& options, const KernelTable<T>& kernels, Isa isa, int threads);
 
   void load(const T* theta) override;
-  T* history() override { return history_; }
+  T* history() override { return source_ ? source_->history_ : history_; }
   T* future() override { return future_; }
   const T* quantiles() override { return quantiles_; }
   T* seed() override { return seed_; }
@@ -40,8 +40,11 @@ class Interpreter final : public Program<T> {
   T* hidden_target() override { return hidden_target_; }
   T* hidden_weight() override { return hidden_weight_; }
   Isa isa() const override { return isa_; }
+  bool share(Program<T>& other) override;
   void run_context() override;
   void run() override;
+  void run_ahead() override;
+  void run_back() override;
   Slots<T> slots() override {
     return plan_.mode == Mode::train ? Slots<T>{items_, slot_stride(), slots_, window_parts_} : Slots<T>{};
   }
@@ -156,8 +159,11 @@ class Interpreter final : public Program<T> {
   void tangent(const Node& node, const Gradients& tangents, const Reverse& at, const Member& member);
 
   // modes.inl
+  bool fits(const Interpreter& other) const;
   bool has_context() const { return plan_.mode != Mode::train && rows(kHistory) > 0; }
   void context(Member& member);
+  void expect_ready() const;
+  void expect_halves(const char* where) const;
   void run_plans(Member& member);
   void run_chunk(Frame& frame, Gradients* gradients, Span span, Member& member);
   void run_jacobian(Member& member);
@@ -239,9 +245,11 @@ class Interpreter final : public Program<T> {
   std::vector<Frame> frames_;         // by worker (team, jacobian: one)
   std::vector<Gradients> gradients_;  // by worker (team: one)
   std::atomic<int> next_item_{0};
-  int last_slot_ = 0;    // train_slots() ends before it
-  bool loaded_ = false;  // load() has been called
-  bool cached_ = false;  // and run_context() since, where there is a history to run
+  bool ahead_ = true, back_ = true;  // vjp: the halves that run() runs
+  int last_slot_ = 0;                // train_slots() ends before it
+  Interpreter* source_ = nullptr;    // whose context_ is read in place of ours
+  bool loaded_ = false;              // load() has been called
+  bool cached_ = false;              // and run_context() since, where there is a history to run
 };
 
 extern template class Interpreter<float>;

@@ -38,8 +38,43 @@ void Interpreter<T>::call(void (Interpreter::*work)(Member&), bool step) {
         &call);
 }
 
+// The same nodes in the same places, so that what one of them cached is where the other looks for it.
+template <class T>
+bool Interpreter<T>::fits(const Interpreter& other) const {
+  if (plan_.mode == Mode::train || other.plan_.mode == Mode::train || &kernels_ != &other.kernels_ ||
+      rows(kHistory) != other.rows(kHistory) || plan_.nodes.size() != other.plan_.nodes.size() ||
+      plan_.ops.values.size() != other.plan_.ops.values.size() ||
+      plan_.ops.parameter_count() != other.plan_.ops.parameter_count())
+    return false;
+  for (std::size_t n = 0; n < plan_.nodes.size(); ++n) {
+    const Node &mine = plan_.nodes[n], &its = other.plan_.nodes[n];
+    const Op &a = plan_.op(mine), &b = other.plan_.op(its);
+    if (mine.op != its.op || mine.part != its.part || mine.int8 != its.int8 || a.kind != b.kind ||
+        a.x != b.x || a.y != b.y || a.w != b.w || a.heads != b.heads || a.kv_heads != b.kv_heads ||
+        a.head_dim != b.head_dim || plan_.width(a.x) != other.plan_.width(b.x))
+      return false;
+  }
+  return true;
+}
+
+template <class T>
+bool Interpreter<T>::share(Program<T>& other) {
+  auto* source = dynamic_cast<Interpreter*>(&other);
+  if (source && source->source_) source = source->source_;
+  if (!source || source == this || !fits(*source)) return false;
+  source_ = source;
+  for (std::size_t id = 0; id < packed_.size(); ++id)
+    if (packed_[id] && source->packed_[id]) packed_[id] = source->packed_[id];
+  std::erase_if(panels_, [&](const Panel& p) {
+    const auto id = static_cast<std::size_t>(p.weight);
+    return !p.turned && packed_[id] == source->packed_[id];
+  });
+  return true;
+}
+
 template <class T>
 void Interpreter<T>::run_context() {
+  if (source_) return source_->run_context();
   if (!loaded_) throw StateError("Program.run_context: expected weights, none came yet; call load() first");
   if (!has_context()) return;
   call(&Interpreter::context, true);
@@ -58,16 +93,44 @@ void Interpreter<T>::context(Member& member) {
 }
 
 template <class T>
+void Interpreter<T>::expect_ready() const {
+  if (!(loaded_ && (source_ ? source_->cached_ : cached_)))
+    throw StateError(loaded_ ? "Program.run: expected the history's keys and values under the weights loaded "
+                               "last, got none; call run_context() after each load()"
+                             : "Program.run: expected weights, none came yet; call load() first");
+}
+
+template <class T>
+void Interpreter<T>::expect_halves(const char* where) const {
+  expect_ready();
+  if (plan_.mode != Mode::vjp || plan_.shapes.batch != 1)
+    throw StateError(std::string(where) + ": expected a vjp program of one plan, got another one");
+}
+
+template <class T>
+void Interpreter<T>::run_ahead() {
+  expect_halves("Program.run_ahead");
+  back_ = false;
+  run();
+  back_ = true;
+}
+
+template <class T>
+void Interpreter<T>::run_back() {
+  expect_halves("Program.run_back");
+  ahead_ = false;
+  run();
+  ahead_ = true;
+}
+
+template <class T>
 void Interpreter<T>::run() {
   if (plan_.mode == Mode::train) {
     run_slots(0, items_);
     reduce_slots();
     return;
   }
-  if (!cached_)
-    throw StateError(loaded_ ? "Program.run: expected the history's keys and values under the weights loaded "
-                               "last, got none; call run_context() after each load()"
-                             : "Program.run: expected weights, none came yet; call load() first");
+  expect_ready();
   next_item_.store(0, std::memory_order_relaxed);
   if (plan_.mode == Mode::jacobian)
     call(&Interpreter::run_jacobian, true);
@@ -108,9 +171,9 @@ void Interpreter<T>::run_plans(Member& member) {
 
 template <class T>
 void Interpreter<T>::run_chunk(Frame& frame, Gradients* gradients, Span span, Member& member) {
-  for (std::size_t n = plan_.first_future; n < plan_.nodes.size(); ++n)
+  for (std::size_t n = plan_.first_future; ahead_ && n < plan_.nodes.size(); ++n)
     forward(plan_.nodes[n], frame, span, member);
-  if (plan_.mode != Mode::vjp) return;
+  if (plan_.mode != Mode::vjp || !back_) return;
   for (const int n : plan_.reverse)
     backward(plan_.nodes[static_cast<std::size_t>(n)], frame, *gradients,
              {span.first, span.count, span.begin, span.end, nullptr, nullptr}, member);

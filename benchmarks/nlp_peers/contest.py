@@ -91,6 +91,8 @@ class ScipySolver:
         tolerance: float, threads: int,
     ) -> None:  # fmt: skip
         side = "engine" if isinstance(derivatives, EngineDerivatives) else "torch"
+        if isinstance(derivatives, TorchDerivatives) and derivatives.compiled:
+            side = "torch-compiled"
         self.name = f"{side}+{method}-t{threads}"
         self.stated, self.derivatives, self.method = stated, derivatives, method
         self.tolerance, self.threads = tolerance, threads
@@ -100,7 +102,13 @@ class ScipySolver:
         self.tick = tick
         torch.set_num_threads(self.threads)
         self.derivatives.set_tick(prefix, tick)
-        if self.method == "slsqp" and isinstance(self.derivatives, TorchDerivatives) and not self.way:
+        if self.method != "slsqp" or not isinstance(self.derivatives, TorchDerivatives) or self.way:
+            return
+        if self.derivatives.compiled:
+            self.way = self.derivatives.way
+            self.derivatives.evaluate(tick.start)
+            self.derivatives.slopes(tick.start)
+        else:
             self.way = self.derivatives.choose(tick.start)
 
     def solve(self) -> Floats:

@@ -91,21 +91,27 @@ class EngineDerivatives(Counted):
 
 
 class TorchDerivatives(Counted):
-    """PyTorch, history cached, float32: the Jacobian by the quickest of its ways here."""
+    """PyTorch, history cached, float32: the Jacobian by the quickest of its ways here; `compiled`: value and
+    forward-mode Jacobian through torch.compile, which takes some minutes at first use."""
 
-    def __init__(self, stated: Statement, threads: int) -> None:
+    def __init__(self, stated: Statement, threads: int, compiled: bool = False) -> None:
         super().__init__(stated)
-        self.threads = threads
+        self.threads, self.compiled = threads, compiled
         self.eager = TorchModel(stated, torch.float32, plain=False)
         self.plain = TorchModel(stated, torch.float32, plain=True)
         self.way = "forward"
+        self.value = self.eager.money_and_excess
+        self.forward = torch.func.jacfwd(self.plain.money_and_excess)
+        if compiled:
+            self.value = torch.compile(self.plain.money_and_excess)
+            self.forward = torch.compile(self.forward)
 
     def set_tick(self, prefix: Prefix, tick: Tick) -> None:
         for model in (self.eager, self.plain):
             model.set_tick(prefix, tick)
         self.begin(tick)
         self.jacobians = {
-            "forward": torch.func.jacfwd(self.plain.money_and_excess),
+            "forward": self.forward,
             "reverse": torch.func.jacrev(self._one),
             "batch": self._by_batch,
         }
@@ -141,7 +147,7 @@ class TorchDerivatives(Counted):
 
     def _evaluate(self, v: Floats) -> tuple[float, Floats]:
         with torch.no_grad():
-            money, excess = self.eager.money_and_excess(torch.as_tensor(v, dtype=torch.float32))
+            money, excess = self.value(torch.as_tensor(v, dtype=torch.float32))
         return float(money), excess.double().numpy()
 
     def _slopes(self, v: Floats) -> tuple[Floats, Floats]:

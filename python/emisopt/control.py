@@ -52,7 +52,8 @@ class Controller:
         (at most 100); "bounded", at most three
     max_iterations : Jacobians a decision; None: as the mode says
     deadline_s : of a decision; it is returned by the deadline, good or not so good
-    adjoint_steps : steps after each Jacobian that keep it and take an exact gradient instead
+    adjoint_steps : most steps after each Jacobian that keep it and take an exact gradient instead; a new one
+        is taken earlier where such a step fails
     ranks : "penalty", ranks by weights a hundred times apart; "lexicographic", strictly one after the other
     max_move : hard cap of trust in the model: the largest move per row, as a share of each setpoint's range
     target_weight : pull to the steady-state target: cost per (distance / range)^2 and row; 0: the target is
@@ -99,7 +100,7 @@ class Controller:
         mode: str = "bounded",
         max_iterations: int | None = None,
         deadline_s: float = 0.05,
-        adjoint_steps: int = 2,
+        adjoint_steps: int = 8,
         ranks: str = "penalty",
         max_move: float | None = None,
         target_weight: float = 0.0,

@@ -13,6 +13,8 @@ namespace {
 
 using Stop = SqpOutcome::Stop;
 
+constexpr std::size_t kReason = 128;  // characters of a reason, once and for each limit
+
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -71,9 +73,11 @@ struct Controller::State {
   bool command_before(std::vector<double>& before, const std::vector<double>& applied,
                       std::string& trouble) const;
   void hold(const std::vector<char>& manual, const std::vector<double>& before);
-  std::vector<Matrix> starts(const std::vector<double>& before) const;
-  std::vector<Slack> slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const;
-  void accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows);
+  std::span<const Matrix> starts(const std::vector<double>& before);
+  void slacks(std::vector<Slack>& list, std::span<const LimitRow> rows, const PlanPoint& p) const;
+  void accept(Decision& d, const SqpOutcome& out, std::span<const LimitRow> rows);
+  void decide(Decision& d, Predictor& predictor, const std::vector<double>& applied,
+              std::span<const LimitRow> rows, const TickInput& input);
   void fall_back(Decision& d, const std::vector<double>& before, bool plan_usable, std::string reason);
 
   ControllerConfig config;
@@ -94,23 +98,33 @@ struct Controller::State {
   std::vector<double> target;   // (U) of the steady-state layer; empty: none
   // Of the last tick, for explain(): what it began from and what it found.
   std::vector<double> last_before;
-  std::vector<LimitRow> last_rows;
+  std::span<const LimitRow> last_rows;  // of own_rows or given_rows
   PlanPoint last_point;
   bool explainable = false;
+  // Memory that a tick needs, made once.
+  std::vector<double> before;
+  std::string trouble;
+  std::vector<LimitRow> own_rows, given_rows;
+  std::vector<Matrix> start_list;
+  std::vector<int> held;
+  Matrix shifted;
 };
 
 void Controller::State::check_shapes(const Predictor& predictor, const std::vector<double>& applied,
                                      ConstView past) const {
   const long h = moves.horizon(), u = moves.setpoints(), o = outputs;
-  check_shape("Controller.step(predictor)", {predictor.horizon(), predictor.setpoints(), predictor.outputs()},
-              {{"H", h}, {"U", u}, {"O", o}});
-  check_shape("Controller.step(applied)", {static_cast<long>(applied.size())}, {{"U", u}});
-  if (past.rows > 0)
+  if (predictor.horizon() != h || predictor.setpoints() != u || predictor.outputs() != o)
+    check_shape("Controller.step(predictor)",
+                {predictor.horizon(), predictor.setpoints(), predictor.outputs()},
+                {{"H", h}, {"U", u}, {"O", o}});
+  if (static_cast<long>(applied.size()) != u)
+    check_shape("Controller.step(applied)", {static_cast<long>(applied.size())}, {{"U", u}});
+  if (past.rows > 0 && past.cols != o)
     check_shape("Controller.step(past)", {static_cast<long>(past.rows), static_cast<long>(past.cols)},
                 {{"N", -1}, {"O", o}});
   const ConstView known = predictor.known();
   const long width = economics.known_width();
-  if (known.size() > 0)
+  if (known.size() > 0 && (known.rows != h || (width > 0 && known.cols != width)))
     check_shape("Controller.step(predictor.known)",
                 {static_cast<long>(known.rows), static_cast<long>(known.cols)},
                 {{"H", h}, {"D", width > 0 ? width : -1}});
@@ -135,7 +149,8 @@ bool Controller::State::command_before(std::vector<double>& before, const std::v
 // What stays where it is: what an operator has in hand, and what moved less than its hold_rows ago. A command
 // outside the bounds has to come back, however short ago it was given.
 void Controller::State::hold(const std::vector<char>& manual, const std::vector<double>& before) {
-  std::vector<int> steps(static_cast<std::size_t>(moves.setpoints()), 0);
+  std::vector<int>& steps = held;
+  steps.assign(static_cast<std::size_t>(moves.setpoints()), 0);
   bool any = false;
   for (std::size_t u = 0; u < steps.size(); ++u) {
     const Setpoint& s = moves.setpoint(static_cast<int>(u));
@@ -146,7 +161,8 @@ void Controller::State::hold(const std::vector<char>& manual, const std::vector<
       steps[u] = s.hold_rows - still[u];
     any |= steps[u] > 0;
   }
-  moves.hold(any ? std::move(steps) : std::vector<int>{});
+  if (!any) steps.clear();
+  moves.hold(steps);
 }
 
 // The previous plan one row on, and one block on (when the last tick was good); hold; and a steady ramp: to
@@ -154,17 +170,17 @@ void Controller::State::hold(const std::vector<char>& manual, const std::vector<
 // horizon, so one row on leaves most of them where they were: right for a plan that has arrived, but a plan
 // that moves at its rate starts each tick one move behind in every later block. One block on, the last one
 // continued, it keeps moving.
-std::vector<Matrix> Controller::State::starts(const std::vector<double>& before) const {
-  std::vector<Matrix> list;
+std::span<const Matrix> Controller::State::starts(const std::vector<double>& from) {
+  std::size_t count = 0;
   const auto add = [&](auto value) {
-    Matrix x(moves.blocks(), moves.setpoints());
+    if (start_list.size() == count) start_list.emplace_back(moves.blocks(), moves.setpoints());
+    Matrix& x = start_list[count++];
     for (int b = 0; b < moves.blocks(); ++b)
       for (int u = 0; u < moves.setpoints(); ++u) x(b, u) = value(b, u);
-    moves.legalise_blocks(x, before.data());
-    list.push_back(std::move(x));
+    moves.legalise_blocks(x, from.data());
   };
   if (warm) {
-    Matrix shifted(moves.blocks(), moves.setpoints());
+    shape(shifted, moves.blocks(), moves.setpoints());
     moves.sample(shifted, good_plan, 1);
     add([&](int b, int u) { return shifted(b, u); });
     const int last = moves.blocks() - 1;
@@ -173,15 +189,17 @@ std::vector<Matrix> Controller::State::starts(const std::vector<double>& before)
       return last > 0 ? 2 * good_blocks(last, u) - good_blocks(last - 1, u) : good_blocks(last, u);
     });
   }
-  add([&](int, int u) { return before[static_cast<std::size_t>(u)]; });
+  add([&](int, int u) { return from[static_cast<std::size_t>(u)]; });
   add([&](int, int u) { return warm ? good_plan(good_plan.rows - 1, u) : moves.safe(u); });
   if (warm && !target.empty()) add([&](int, int u) { return target[static_cast<std::size_t>(u)]; });
-  return list;
+  return {start_list.data(), count};
 }
 
 // From the trajectory of the plan itself, not from the QP's linear slack; against the limit, not its margin.
-std::vector<Slack> Controller::State::slacks(const std::vector<LimitRow>& rows, const PlanPoint& p) const {
-  std::vector<Slack> list(limits.size());
+void Controller::State::slacks(std::vector<Slack>& list, std::span<const LimitRow> rows,
+                               const PlanPoint& p) const {
+  list.resize(limits.size());
+  for (Slack& s : list) s.amount = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const auto at = static_cast<std::size_t>(rows[i].limit);
     const double size = std::abs(limits[at].limit) > 0 ? std::abs(limits[at].limit) : 1;
@@ -199,21 +217,22 @@ std::vector<Slack> Controller::State::slacks(const std::vector<LimitRow>& rows, 
     s.last_step = rows[i].end_step;
   }
   std::erase_if(list, [](const Slack& s) { return s.amount == 0; });
-  return list;
 }
 
-void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::vector<LimitRow>& rows) {
+void Controller::State::accept(Decision& d, const SqpOutcome& out, std::span<const LimitRow> rows) {
   const PlanPoint& p = out.best;
   d.plan = p.plan;
   d.median = p.median;
   d.upper = p.upper;
   d.cost = p.cost.money;
-  d.slacks = slacks(rows, p);
+  slacks(d.slacks, rows, p);
   d.move.assign(p.plan.row(0), p.plan.row(0) + moves.setpoints());
 
-  std::string stopped;
+  const char* stopped = "";
+  const char* detail = "";
   switch (out.stop) {
     case Stop::converged:
+    case Stop::forecast_nan:
       break;
     case Stop::iterations:
       stopped = "stopped by the iteration budget";
@@ -225,28 +244,33 @@ void Controller::State::accept(Decision& d, const SqpOutcome& out, const std::ve
       stopped = "stopped by the deadline";
       break;
     case Stop::jacobian_nan:
-      stopped = "predictor returned a NaN sensitivity for " + out.detail;
+      stopped = "predictor returned a NaN sensitivity for ";
+      detail = out.detail.c_str();
       break;
     case Stop::qp_failed:
-      stopped = "QP " + out.detail;
+      stopped = "QP ";
+      detail = out.detail.c_str();
       break;
     case Stop::threw:
-      stopped = "predictor failed: " + out.detail;
-      break;
-    case Stop::forecast_nan:
+      stopped = "predictor failed: ";
+      detail = out.detail.c_str();
       break;
   }
+  d.reason.reserve(kReason * (1 + limits.size()));
   if (!d.slacks.empty()) {
     d.status = Status::limit_slacked;
     d.reason = "cannot hold";
-    for (const Slack& s : d.slacks)
-      d.reason += (&s == d.slacks.data() ? " " : ", ") + s.limit + " (by " + std::to_string(s.amount) +
-                  ", steps " + std::to_string(s.first_step) + ".." + std::to_string(s.last_step) + ")";
-    if (!stopped.empty()) d.reason += "; " + stopped;
+    for (const Slack& s : d.slacks) {
+      d.reason.append(&s == d.slacks.data() ? " " : ", ").append(s.limit).append(" (by ");
+      d.reason.append(std::to_string(s.amount)).append(", steps ").append(std::to_string(s.first_step));
+      d.reason.append("..").append(std::to_string(s.last_step)).append(")");
+    }
+    if (*stopped) d.reason.append("; ");
   } else {
     d.status = out.stop == Stop::converged ? Status::optimal : Status::feasible_deadline;
-    d.reason = stopped;
+    d.reason.clear();
   }
+  d.reason.append(stopped).append(detail);
   good_plan = d.plan;
   good_blocks = p.x;
   good_age = 0;
@@ -298,70 +322,92 @@ Controller::~Controller() = default;
 Controller::Controller(Controller&&) noexcept = default;
 
 Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past) {
-  State& s = *state_;
-  s.check_shapes(predictor, applied, past);
-  return step(predictor, applied, past, limit_rows(s.limits, past, s.moves.horizon()));
+  Decision d;
+  step(d, predictor, applied, past);
+  return d;
 }
 
 Decision Controller::step(Predictor& predictor, const std::vector<double>& applied, ConstView past,
                           const std::vector<LimitRow>& rows, const TickInput& input) {
+  Decision d;
+  step(d, predictor, applied, past, rows, input);
+  return d;
+}
+
+void Controller::step(Decision& d, Predictor& predictor, const std::vector<double>& applied, ConstView past) {
+  State& s = *state_;
+  s.check_shapes(predictor, applied, past);
+  s.economics.set_tick({}, s.target, s.config.target_weight);
+  const std::size_t count = limit_rows(s.own_rows, s.limits, past, s.moves.horizon());
+  s.decide(d, predictor, applied, {s.own_rows.data(), count}, {});
+}
+
+void Controller::step(Decision& d, Predictor& predictor, const std::vector<double>& applied, ConstView past,
+                      const std::vector<LimitRow>& rows, const TickInput& input) {
   State& s = *state_;
   s.check_shapes(predictor, applied, past);
   check_rows(rows, s.limits.size(), s.moves.horizon());
   const auto per_setpoint = [&](const char* what, std::size_t got) {
-    if (got > 0)
+    if (got > 0 && got != static_cast<std::size_t>(s.moves.setpoints()))
       check_shape(std::string("Controller.step(") + what + ")", {static_cast<long>(got)},
                   {{"U", s.moves.setpoints()}});
   };
   per_setpoint("manual", input.manual.size());
   per_setpoint("steady_target", input.steady_target.size());
+  // What may throw comes first: a tick that is refused leaves the last one to be explained.
   s.economics.set_tick(input, input.steady_target.empty() ? s.target : input.steady_target,
                        s.config.target_weight);
-  TimeBudget time(s.config.clock, s.config.deadline_s, input.replay);
-  ++s.good_age;
+  s.given_rows = rows;
+  s.decide(d, predictor, applied, s.given_rows, input);
+}
 
-  Decision d;
-  std::vector<double> before;
-  std::string trouble;
-  const bool sound = s.command_before(before, applied, trouble);
-  s.hold(input.manual, before);
+void Controller::State::decide(Decision& d, Predictor& predictor, const std::vector<double>& applied,
+                               std::span<const LimitRow> rows, const TickInput& input) {
+  TimeBudget time(config.clock, config.deadline_s, input.replay);
+  ++good_age;
+
+  d.status = Status::hold;
+  d.cost = d.kkt = 0;
+  d.iterations = d.adjoint = 0;
+  d.reason.clear();
+  trouble.clear();
+  const bool sound = command_before(before, applied, trouble);
+  hold(input.manual, before);
   if (!sound) {
-    s.fall_back(d, before, false, trouble);
+    fall_back(d, before, false, trouble);
   } else {
-    const std::vector<Matrix> starts = s.starts(before);
-    const SqpOutcome out = s.sqp.solve({predictor, before, rows, starts, s.bias, time});
+    const SqpOutcome& out = sqp.solve({predictor, before, rows, starts(before), bias, time});
     d.kkt = out.kkt;
     d.iterations = out.iterations;
     d.adjoint = out.adjoint;
     const bool broke =
         out.stop == Stop::jacobian_nan || out.stop == Stop::qp_failed || out.stop == Stop::threw;
     if (!out.found)
-      s.fall_back(d, before, false,
-                  out.stop == Stop::threw ? "predictor failed: " + out.detail
-                                          : "predictor returned NaN for " + out.detail);
+      fall_back(d, before, false,
+                out.stop == Stop::threw ? "predictor failed: " + out.detail
+                                        : "predictor returned NaN for " + out.detail);
     else if (broke && out.solved == 0)
-      s.fall_back(d, before, true,
-                  out.stop == Stop::qp_failed      ? "QP " + out.detail
-                  : out.stop == Stop::jacobian_nan ? "predictor returned a NaN sensitivity for " + out.detail
-                                                   : "predictor failed: " + out.detail);
+      fall_back(d, before, true,
+                out.stop == Stop::qp_failed      ? "QP " + out.detail
+                : out.stop == Stop::jacobian_nan ? "predictor returned a NaN sensitivity for " + out.detail
+                                                 : "predictor failed: " + out.detail);
     else {
-      s.accept(d, out, rows);
-      s.explainable = out.solved > 0;
-      s.last_before = before;
-      s.last_rows = rows;
-      s.last_point = out.best;
-      if (out.solved > 0 && !time.work().stopped) s.target = s.sqp.steady_target(out.best, rows);
+      accept(d, out, rows);
+      explainable = out.solved > 0;
+      last_before = before;
+      last_rows = rows;
+      last_point = out.best;
+      if (out.solved > 0 && !time.work().stopped) sqp.steady_target(target, out.best, rows);
     }
   }
 
   // The last word before a move leaves: whatever happened above, it is legal.
-  s.moves.legalise(d.move.data(), before.data());
-  s.still.resize(d.move.size(), 1 << 20);
-  for (std::size_t u = 0; u < d.move.size(); ++u) s.still[u] = d.move[u] != before[u] ? 1 : s.still[u] + 1;
-  s.command = d.move;
+  moves.legalise(d.move.data(), before.data());
+  still.resize(d.move.size(), 1 << 20);
+  for (std::size_t u = 0; u < d.move.size(); ++u) still[u] = d.move[u] != before[u] ? 1 : still[u] + 1;
+  command = d.move;
   d.seconds = time.elapsed();
   d.work = time.work();
-  return d;
 }
 
 bool Controller::prepare(Predictor& predictor) {
@@ -398,7 +444,8 @@ Explanation Controller::explain(Predictor& predictor, const std::vector<double>&
                               {p.plan.row(0), p.plan.row(0) + s.moves.setpoints()},
                               p.cost.money,
                               s.sqp.total(p) - now,
-                              s.slacks(s.last_rows, p)});
+                              {}});
+    s.slacks(e.alternatives.back().slacks, s.last_rows, p);
   }
   std::stable_sort(
       e.alternatives.begin(), e.alternatives.end(), [](const Alternative& a, const Alternative& b) {

@@ -77,7 +77,7 @@ struct ControllerConfig {
   double max_move = kMissing;     // hard: largest |move| per tick as a share of the range, for every setpoint
   /// How a conflict of ranks is settled: by weights a hundred times apart, or strictly one after the other.
   enum class Ranks { penalty, lexicographic } ranks = Ranks::penalty;
-  int adjoint_steps = 2;  // steps between Jacobians that cost a forward and a backward pass each
+  int adjoint_steps = 8;  // most steps between Jacobians; each costs a forward and a backward pass
   double target_weight =
       0;  // pull to the steady-state target: cost per (distance / range)^2 and step; 0: none
 };
@@ -148,6 +148,13 @@ class Controller {
   /// controller was made with. Throws InputError for a row that has none, or that leaves the horizon.
   Decision step(Predictor& predictor, const std::vector<double>& applied, ConstView past,
                 const std::vector<LimitRow>& rows, const TickInput& input = {});
+
+  /// Both into a decision of an earlier tick, on its memory: after the first ticks nothing is allocated, if
+  /// the predictor does not (ForecastPredictor and MappedPredictor do not) and names of limits that cannot
+  /// hold are no longer than a string holds in itself.
+  void step(Decision& decision, Predictor& predictor, const std::vector<double>& applied, ConstView past);
+  void step(Decision& decision, Predictor& predictor, const std::vector<double>& applied, ConstView past,
+            const std::vector<LimitRow>& rows, const TickInput& input = {});
 
   /// Between two ticks: the Jacobian of the plan that the next one will begin with, by the predictor as it
   /// stands. The next step() then takes none: one batch of forecasts, a QP, a checked move. False when there

@@ -8,46 +8,49 @@
 namespace emisopt {
 namespace {
 
-constexpr double kShare = 0.2;  // of the curvature held, that a pair must show to be taken as it is
+constexpr double kAlong = 0.03;  // least cosine between s and what y adds
 
 }  // namespace
 
-Curvature::Curvature(std::vector<double> metric, int parts)
-    : metric_(std::move(metric)),
-      matrix_(static_cast<std::size_t>(parts), Matrix(n(), n())),
-      known_(static_cast<std::size_t>(parts), 0),
-      bs_(metric_.size()) {}
+Curvature::Curvature(Index n, std::vector<double> size)
+    : size_(std::move(size)), matrix_(size_.size(), Matrix(n, n)), rest_(static_cast<std::size_t>(n)) {}
 
-void Curvature::forget() { std::fill(known_.begin(), known_.end(), char{0}); }
-
-void Curvature::add(View h, int part, double weight) const {
-  if (!known(part) || weight == 0) return;
-  const Matrix& b = matrix_[static_cast<std::size_t>(part)];
-  for (Index i = 0; i < n(); ++i) dense::axpy(h.row(i), weight, b.row(i), n());
+void Curvature::forget() {
+  for (Matrix& m : matrix_) std::fill(m.values.begin(), m.values.end(), 0.0);
+  known_ = false;
 }
 
-void Curvature::learn(int part, const std::vector<double>& s, const std::vector<double>& y, double floor) {
-  const double ss = dense::dot(s.data(), s.data(), n()), sy = dense::dot(s.data(), y.data(), n());
-  const double yy = dense::dot(y.data(), y.data(), n());
-  if (!(ss > 1e-16) || !std::isfinite(sy) || !std::isfinite(yy)) return;
-  Matrix& b = matrix_[static_cast<std::size_t>(part)];
-  if (!known(part)) {
-    double sms = 0;
-    for (std::size_t k = 0; k < s.size(); ++k) sms += metric_[k] * s[k] * s[k];
-    std::fill(b.values.begin(), b.values.end(), 0.0);
-    for (Index k = 0; k < n(); ++k)
-      b(k, k) = std::max(std::abs(sy) / sms * metric_[static_cast<std::size_t>(k)], floor);
-    known_[static_cast<std::size_t>(part)] = 1;
+void Curvature::add(View h, const std::vector<double>& weight) const {
+  if (!known_) return;
+  for (std::size_t p = 0; p < matrix_.size(); ++p)
+    if (weight[p] != 0)
+      for (Index i = 0; i < n(); ++i) dense::axpy(h.row(i), weight[p], matrix_[p].row(i), n());
+}
+
+bool Curvature::learn(const std::vector<double>& weight, const std::vector<double>& s,
+                      const std::vector<double>& y, double noise) {
+  double total = 0;
+  for (std::size_t p = 0; p < size_.size(); ++p) total += std::pow(weight[p] * size_[p], 2);
+  if (!(total > 0) || !std::isfinite(total)) return false;
+  rest_ = y;
+  if (known_)
+    for (std::size_t p = 0; p < matrix_.size(); ++p)
+      if (weight[p] != 0)
+        for (Index i = 0; i < n(); ++i)
+          rest_[static_cast<std::size_t>(i)] -= weight[p] * dense::dot(matrix_[p].row(i), s.data(), n());
+  double largest = 0;
+  for (const double r : rest_) largest = std::max(largest, std::abs(r));
+  const double along = dense::dot(rest_.data(), s.data(), n());
+  const double lengths =
+      std::sqrt(dense::dot(rest_.data(), rest_.data(), n()) * dense::dot(s.data(), s.data(), n()));
+  if (!std::isfinite(lengths) || !(largest > noise) || !(std::abs(along) > kAlong * lengths)) return false;
+  for (std::size_t p = 0; p < size_.size(); ++p) {
+    const double share = weight[p] * size_[p] * size_[p] / total / along;
+    for (Index i = 0; share != 0 && i < n(); ++i)
+      for (Index j = 0; j < n(); ++j)  // the same bits in both triangles
+        matrix_[p](i, j) += share * (rest_[static_cast<std::size_t>(i)] * rest_[static_cast<std::size_t>(j)]);
   }
-  dense::multiply(bs_.data(), b, s.data());
-  const double sbs = dense::dot(s.data(), bs_.data(), n());
-  if (!(sbs > 0) || !std::isfinite(sbs)) return;
-  const bool taken = sy >= kShare * sbs;
-  const double drop = (taken ? 1 : 1 - kShare) / sbs;
-  for (Index i = 0; i < n(); ++i) {
-    dense::axpy(b.row(i), -drop * bs_[static_cast<std::size_t>(i)], bs_.data(), n());
-    if (taken) dense::axpy(b.row(i), y[static_cast<std::size_t>(i)] / sy, y.data(), n());
-  }
+  return known_ = true;
 }
 
 }  // namespace emisopt

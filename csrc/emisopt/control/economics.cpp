@@ -1,6 +1,5 @@
 #include "emisopt/control/economics.hpp"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
@@ -13,27 +12,35 @@ constexpr double kTrackingSize = 0.01;  // share of a term's weight that counts 
 
 const double* row_or_null(ConstView known, Index t) { return known.cols > 0 ? known.row(t) : nullptr; }
 
-// A view of one tick copied, or an error that says where it has a gap.
-Matrix without_gaps(const char* what, ConstView given, Index steps, const char* width, std::size_t cols) {
-  if (given.size() == 0) return {};
-  const std::string where = std::string("Controller.step(") + what + ")";
-  check_shape(where, {static_cast<long>(given.rows), static_cast<long>(given.cols)},
-              {{"H", static_cast<long>(steps)}, {width, static_cast<long>(cols)}});
-  Matrix m(given.rows, given.cols);
-  for (Index t = 0; t < m.rows; ++t)
-    for (Index j = 0; j < m.cols; ++j) {
+// An error that says where a view of one tick has a gap.
+void check_gaps(const char* what, ConstView given, Index steps, const char* width, std::size_t cols) {
+  if (given.size() == 0) return;
+  const auto where = [&] { return std::string("Controller.step(") + what + ")"; };
+  if (given.rows != steps || given.cols != static_cast<Index>(cols))
+    check_shape(where(), {static_cast<long>(given.rows), static_cast<long>(given.cols)},
+                {{"H", static_cast<long>(steps)}, {width, static_cast<long>(cols)}});
+  for (Index t = 0; t < given.rows; ++t)
+    for (Index j = 0; j < given.cols; ++j)
       if (!std::isfinite(given(t, j)))
-        throw InputError(where + ": expected a number at every step, got " + std::to_string(given(t, j)) +
+        throw InputError(where() + ": expected a number at every step, got " + std::to_string(given(t, j)) +
                          " at step " + std::to_string(t) + ", column " + std::to_string(j));
-      m(t, j) = given(t, j);
-    }
-  return m;
+}
+
+void copy(Matrix& m, ConstView given) {
+  m.rows = given.size() == 0 ? 0 : given.rows;
+  m.cols = given.size() == 0 ? 0 : given.cols;
+  m.values.resize(static_cast<std::size_t>(m.rows * m.cols));
+  for (Index t = 0; t < m.rows; ++t) std::copy_n(given.row(t), m.cols, m.row(t));
 }
 
 }  // namespace
 
 Economics::Economics(Objective objective, Envelope envelope, const Moves& moves, int outputs)
-    : objective_(std::move(objective)), envelope_(std::move(envelope)), moves_(moves), outputs_(outputs) {
+    : objective_(std::move(objective)),
+      envelope_(std::move(envelope)),
+      moves_(moves),
+      outputs_(outputs),
+      convex_(outputs + moves.setpoints()) {
   const std::size_t quantities =
       objective_.map ? objective_.map->names().size() : static_cast<std::size_t>(outputs);
   if (objective_.price.size() != quantities)
@@ -78,13 +85,16 @@ Economics::Economics(Objective objective, Envelope envelope, const Moves& moves,
 
 void Economics::set_tick(const TickInput& input, const std::vector<double>& pull, double pull_weight) {
   const Index h = moves_.horizon();
-  Matrix price = without_gaps("price", input.price, h, "Q", objective_.price.size());
-  Matrix setpoint_price =
-      without_gaps("setpoint_price", input.setpoint_price, h, "U", static_cast<std::size_t>(U()));
-  target_ = without_gaps("target", input.target, h, "K", objective_.tracking.size());
-  price_ = std::move(price);
-  setpoint_price_ = std::move(setpoint_price);
-  pull_ = pull_weight > 0 ? pull : std::vector<double>{};
+  check_gaps("price", input.price, h, "Q", objective_.price.size());
+  check_gaps("setpoint_price", input.setpoint_price, h, "U", static_cast<std::size_t>(U()));
+  check_gaps("target", input.target, h, "K", objective_.tracking.size());
+  copy(price_, input.price);
+  copy(setpoint_price_, input.setpoint_price);
+  copy(target_, input.target);
+  if (pull_weight > 0)
+    pull_ = pull;
+  else
+    pull_.clear();
   pull_weight_ = pull_weight;
 }
 
@@ -217,16 +227,7 @@ void Economics::curvature(Matrix& s, Index t, ConstView plan, ConstView median, 
         any |= c != 0;
       }
     }
-    if (any) {
-      using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-      Eigen::Map<RowMajor> map(s.values.data(), n, n);
-      const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(map);
-      if (eigen.info() == Eigen::Success)
-        map = eigen.eigenvectors() * eigen.eigenvalues().cwiseMax(0).asDiagonal() *
-              eigen.eigenvectors().transpose();
-      else
-        map.setZero();
-    }
+    if (any) convex_.raise(s, 0);
   }
   for (std::size_t k = 0; k < objective_.tracking.size(); ++k) {
     const Tracking& term = objective_.tracking[k];

@@ -1,6 +1,7 @@
 // What a plan costs: money through the OutputMap, setpoint prices; and what it is wished to be: targets, calm
 // moves, near the data.
 #pragma once
+#include "emisopt/control/convex.hpp"
 #include "emisopt/control/moves.hpp"
 
 namespace emisopt {
@@ -59,6 +60,7 @@ class Economics {
   double pull_weight_ = 0;
   // Scratch of value and gradient (not shared between threads).
   mutable std::vector<double> q_, pv_, v_, probe_, plus_, minus_, prices_;
+  mutable Convex convex_;
 };
 
 }  // namespace emisopt

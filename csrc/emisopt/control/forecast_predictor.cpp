@@ -60,7 +60,9 @@ void ForecastPredictor::set_tick(const History& history, Index end, ConstView kn
                 {static_cast<long>(known.rows), static_cast<long>(known.cols)},
                 {{"H", horizon_}, {"D", disturbances_}});
   session_.set_history(history, end, hidden);
-  known_ = Matrix(known.rows, known.cols);
+  known_.rows = known.rows;
+  known_.cols = known.cols;
+  known_.values.resize(static_cast<std::size_t>(known.size()));
   for (Index t = 0; t < known.rows; ++t) std::copy_n(known.row(t), known.cols, known_.row(t));
 }
 
@@ -70,9 +72,10 @@ void ForecastPredictor::predict(View median, View upper, ConstView plan) {
 
 void ForecastPredictor::predict_batch(View median, View upper, ConstView plans, int batch) {
   const Index rows = static_cast<Index>(batch) * horizon_;
-  check_shape("ForecastPredictor.predict(plans)",
-              {static_cast<long>(plans.rows), static_cast<long>(plans.cols)},
-              {{"B*H", static_cast<long>(rows)}, {"U", setpoints_}});
+  if (plans.rows != rows || plans.cols != setpoints_)
+    check_shape("ForecastPredictor.predict(plans)",
+                {static_cast<long>(plans.rows), static_cast<long>(plans.cols)},
+                {{"B*H", static_cast<long>(rows)}, {"U", setpoints_}});
   if (quantiles_.rows < rows) quantiles_ = Matrix(rows, static_cast<Index>(outputs()) * levels_);
   View q = quantiles_.view().slice(0, rows);
   session_.predict_batch(q, plans, known_, batch);
@@ -118,7 +121,9 @@ void ForecastPredictor::mix(View median, View upper, const Matrix& levels) const
 }
 
 bool ForecastPredictor::gradient(View gradient, ConstView seed_median, ConstView seed_upper, ConstView plan) {
-  seed_ = Matrix(horizon_, static_cast<Index>(outputs()) * levels_);
+  seed_.rows = horizon_;
+  seed_.cols = static_cast<Index>(outputs()) * levels_;
+  seed_.values.assign(static_cast<std::size_t>(seed_.rows * seed_.cols), 0);
   for (Index t = 0; t < horizon_; ++t)
     for (int o = 0; o < outputs(); ++o) {
       const Mix& mix = mix_[static_cast<std::size_t>(o)];

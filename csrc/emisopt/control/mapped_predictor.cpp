@@ -133,7 +133,12 @@ bool MappedPredictor::gradient(View gradient, ConstView seed_median, ConstView s
     upper_ = median_;
   }
   base_.predict(median_, upper_, plan);
-  Matrix middle(steps, count), top(steps, count), direct(steps, setpoints());
+  Matrix &middle = seed_median_, &top = seed_upper_, &direct = direct_;
+  for (Matrix* m : {&middle, &top, &direct}) {
+    m->rows = steps;
+    m->cols = m == &direct ? setpoints() : count;
+    m->values.assign(static_cast<std::size_t>(m->rows * m->cols), 0);
+  }
   for (Index t = 0; t < steps; ++t) {
     const double *y = median_.row(t), *high = upper_.row(t), *u = plan.row(t), *d = disturbance(t);
     for (int j = 0; j < outputs(); ++j) {

@@ -42,6 +42,7 @@ class MappedPredictor : public Predictor {
   Predictor& base_;
   std::shared_ptr<const SizedMap> map_;
   Matrix median_, upper_, jac_median_, jac_upper_;
+  Matrix seed_median_, seed_upper_, direct_;  // of gradient()
   std::vector<double> seed_, q_, dy_, du_, at_, raises_, none_;
 };
 

@@ -75,10 +75,10 @@ double Moves::safe(int u) const {
   return std::isnan(s.safe) ? s.low + 0.5 * range(u) : s.safe;
 }
 
-void Moves::hold(std::vector<int> steps) {
+void Moves::hold(const std::vector<int>& steps) {
   if (!steps.empty())
     check_shape("Moves.hold", {static_cast<long>(steps.size())}, {{"U", static_cast<long>(setpoints())}});
-  held_ = std::move(steps);
+  held_ = steps;
 }
 
 Moves::Interval Moves::reach(int u, double before, int step) const {
@@ -106,7 +106,8 @@ void Moves::legalise(double* move, const double* before, int step) const {
 }
 
 bool Moves::legal(const double* move, const double* before, int step) const {
-  std::vector<double> anchor(before, before + setpoints());
+  std::vector<double>& anchor = anchor_;
+  anchor.assign(before, before + setpoints());
   for (int u = 0; u < setpoints(); ++u) {
     const Interval in = reach(u, before[u], step);
     if (!(move[u] >= in.low && move[u] <= in.high)) return false;
@@ -126,8 +127,10 @@ double Moves::cap(std::size_t k, const double* anchor) const {
 // the line to the anchor.
 void Moves::respect(double* move, const double* before, int step) const {
   const auto n = static_cast<std::size_t>(setpoints());
-  std::vector<Interval> box(n);
-  std::vector<double> anchor(n);
+  std::vector<Interval>& box = box_;
+  std::vector<double>& anchor = anchor_;
+  box.resize(n);
+  anchor.resize(n);
   for (std::size_t u = 0; u < n; ++u) {
     box[u] = reach(static_cast<int>(u), before[u], step);
     anchor[u] = std::clamp(before[u], box[u].low, box[u].high);
@@ -140,7 +143,8 @@ void Moves::respect(double* move, const double* before, int step) const {
   };
   for (int sweep = 0; sweep < kSweeps && broken(false); ++sweep)
     for (const Interlock& k : interlocks_) {
-      std::vector<char> stuck(n, 0);
+      std::vector<char>& stuck = stuck_;
+      stuck.assign(n, 0);
       const double goal = k.upper - kHair * (1 + std::abs(k.upper));
       for (std::size_t round = 0; round <= n; ++round) {
         const double beyond = sum(k, move) - goal;
@@ -173,7 +177,8 @@ void Moves::respect(double* move, const double* before, int step) const {
 
 bool Moves::quiet(double* move, const double* before) const {
   const auto n = static_cast<std::size_t>(setpoints());
-  std::vector<double> wanted(move, move + n);
+  std::vector<double>& wanted = wanted_;
+  wanted.assign(move, move + n);
   bool changed = false;
   const auto stay = [&](std::size_t u) {
     const Setpoint& s = list_[u];
@@ -198,7 +203,11 @@ bool Moves::quiet(double* move, const double* before) const {
 }
 
 void Moves::reachable(Matrix& low, Matrix& high, const double* applied) const {
-  low = high = Matrix(blocks(), setpoints());
+  for (Matrix* m : {&low, &high}) {
+    m->rows = blocks();
+    m->cols = setpoints();
+    m->values.resize(static_cast<std::size_t>(m->rows * m->cols));
+  }
   for (int u = 0; u < setpoints(); ++u) {
     Interval in{applied[u], applied[u]};
     for (int b = 0; b < blocks(); ++b) {

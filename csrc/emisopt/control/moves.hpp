@@ -34,7 +34,7 @@ class Moves {
   const std::vector<Interlock>& interlocks() const { return interlocks_; }
 
   /// For the tick that comes: setpoint u stays where it is for the first steps[u] steps. Empty: none does.
-  void hold(std::vector<int> steps);
+  void hold(const std::vector<int>& steps);
   bool held(int u, int step) const { return !held_.empty() && step < held_[static_cast<std::size_t>(u)]; }
 
   /// The values that one tick may lead to from `before`, at `step` of the plan.
@@ -75,6 +75,10 @@ class Moves {
   std::vector<int> held_;  // (U) or empty
   int horizon_;
   std::vector<int> start_, of_step_;
+  // Scratch (not shared between threads).
+  mutable std::vector<double> anchor_, wanted_;
+  mutable std::vector<Interval> box_;
+  mutable std::vector<char> stuck_;
 };
 
 }  // namespace emisopt

@@ -12,12 +12,16 @@ namespace {
 
 constexpr double kRankGap = 100;      // weight of a rank over the next: a trade of 1 % against all of it
 constexpr double kSufficient = 1e-4;  // Armijo's share of the predicted decrease
-constexpr int kTries = 4;             // trust regions tried per Jacobian
+constexpr double kGood = 0.7;         // shares of it: above, the trust region may grow;
+constexpr double kFair = 0.3;         // below, the step is bent back to the limits;
+constexpr double kPoor = 0.2;         // below, the trust region shrinks
+constexpr double kFloor = 1e-2;       // of the steepest slope: least curvature, per range, of the QPs
+constexpr int kTries = 8;             // trust regions tried per Jacobian
 constexpr int kNoisySteps = 8;        // per tick that are taken although they gain less than rounding
 constexpr double kRounding = 1e-6;    // relative, of forecasts in fp32 after some layers
+constexpr int kBends = 4;             // of one step
+constexpr double kBendsEnough = 0.5;  // of what is beyond the limits must go with each
 constexpr int kCorrections = 5;       // of a step that ends beyond limits, per Jacobian
-const std::vector<double> kAlphas = {1, 0.5, 0.25, 0.1};
-const std::vector<double> kCorrectionAlphas = {1, 0.5};
 
 double worst_excess(const PlanPoint& p) {
   return p.excess.empty() ? 0 : *std::max_element(p.excess.begin(), p.excess.end());
@@ -35,6 +39,12 @@ std::string first_missing(const Matrix& m) {
 
 double limit_penalty(double s) { return s > 0 ? s + 0.5 * kSlackL2 * s * s : 0; }
 
+void shape(Matrix& m, Index rows, Index cols, double fill) {
+  m.rows = rows;
+  m.cols = cols;
+  m.values.assign(static_cast<std::size_t>(rows * cols), fill);
+}
+
 Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& economics,
          const ControllerConfig& config, int outputs)
     : moves_(moves),
@@ -42,13 +52,11 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
       economics_(economics),
       config_(config),
       outputs_(outputs),
-      learnt_(block_steps(moves), 1 + static_cast<int>(limits.size())),
-      pressure_(limits.size()),
+      learnt_(n(), std::vector<double>(1 + limits.size(), 1.0)),
+      convex_(n()),
+      pressure_(1 + limits.size()),
       room_(static_cast<int>(limits.size()) * moves.horizon()),
-      qp_(std::make_unique<QpSolver>(
-          moves.blocks() * moves.setpoints(),
-          room_ + moves.blocks() * (moves.setpoints() + static_cast<int>(moves.interlocks().size())),
-          kQpOptions)) {
+      steady_qp_(moves.setpoints(), static_cast<int>(limits.size() + moves.interlocks().size()), kQpOptions) {
   std::set<int> distinct;
   for (const Limit& l : limits) distinct.insert(l.rank);
   for (const Limit& l : limits)
@@ -61,9 +69,28 @@ Sqp::Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& 
     for (int u = 0; u < moves.setpoints(); ++u)
       block_moves_.push_back({u, moves.block_start(b),
                               b + 1 < moves.blocks() ? moves.block_start(b + 1) - 1 : moves.horizon() - 1});
+  make_solvers(room_ + moves.blocks() * (moves.setpoints() + static_cast<int>(moves.interlocks().size())));
+  const auto size = static_cast<std::size_t>(n());
   model_.median = model_.upper = Matrix(Index{moves.horizon()} * outputs, n());
-  model_.gradient.resize(static_cast<std::size_t>(n()));
-  known_curvature_ = hessian_ = Matrix(n(), n());
+  model_.gradient.resize(size);
+  known_curvature_ = hessian_ = unused_ = tame_ = Matrix(n(), n());
+  last_x_.resize(size);
+  last_gradient_.resize(size);
+  by_step_.resize(size);
+  by_change_.resize(size);
+}
+
+void Sqp::make_solvers(int rows) {
+  QpOptions inner = kQpOptions;
+  inner.method = QpMethod::interior_point;
+  qp_ = std::make_unique<QpSolver>(n(), rows, kQpOptions);
+  inner_qp_ = std::make_unique<QpSolver>(n(), rows, inner);
+  same_qp_ = false;
+}
+
+PlanPoint& Sqp::spare(std::size_t i) {
+  if (pool_.size() <= i) pool_.resize(i + 1);
+  return pool_[i];
 }
 
 double Sqp::scale(const LimitRow& row) const {
@@ -132,96 +159,116 @@ double Sqp::noise(const PlanPoint& p, const SqpTick& tick, int level) const {
   return kRounding * m;
 }
 
-void Sqp::evaluate(std::vector<PlanPoint>& points, const SqpTick& tick) {
-  const Index h = moves_.horizon(), count = static_cast<Index>(points.size());
-  Matrix plans(count * h, moves_.setpoints()), median(count * h, outputs_, kMissing), upper = median;
-  for (Index k = 0; k < count; ++k) {
-    PlanPoint& p = points[static_cast<std::size_t>(k)];
+void Sqp::evaluate(PlanPoint* points, std::size_t count, const SqpTick& tick) {
+  const Index h = moves_.horizon(), rows = static_cast<Index>(count) * h;
+  shape(plans_, rows, moves_.setpoints());
+  shape(median_, rows, outputs_, kMissing);
+  shape(upper_of_, rows, outputs_, kMissing);
+  for (std::size_t k = 0; k < count; ++k) {
+    PlanPoint& p = points[k];
     moves_.legalise_blocks(p.x, tick.applied.data());  // rounding in x + alpha d
-    p.plan = Matrix(h, moves_.setpoints());
+    shape(p.plan, h, moves_.setpoints());
     moves_.expand(p.plan, p.x, tick.applied.data());
-    std::copy(p.plan.values.begin(), p.plan.values.end(), plans.row(k * h));
+    std::copy(p.plan.values.begin(), p.plan.values.end(), plans_.row(static_cast<Index>(k) * h));
   }
-  tick.predictor.predict_batch(median, upper, plans, static_cast<int>(count));
-  tick.bias.apply(median);
-  tick.bias.apply(upper);
-  for (Index k = 0; k < count; ++k) {
-    PlanPoint& p = points[static_cast<std::size_t>(k)];
-    p.median = p.upper = Matrix(h, outputs_);
-    std::copy_n(median.row(k * h), h * outputs_, p.median.row(0));
-    std::copy_n(upper.row(k * h), h * outputs_, p.upper.row(0));
+  tick.predictor.predict_batch(median_, upper_of_, plans_, static_cast<int>(count));
+  tick.bias.apply(median_);
+  tick.bias.apply(upper_of_);
+  for (std::size_t k = 0; k < count; ++k) {
+    PlanPoint& p = points[k];
+    shape(p.median, h, outputs_);
+    shape(p.upper, h, outputs_);
+    std::copy_n(median_.row(static_cast<Index>(k) * h), h * outputs_, p.median.row(0));
+    std::copy_n(upper_of_.row(static_cast<Index>(k) * h), h * outputs_, p.upper.row(0));
     measure(p, tick);
   }
 }
 
-PlanPoint Sqp::stepped(const PlanPoint& from, const std::vector<double>& d, double alpha) const {
-  PlanPoint p;
-  p.x = from.x;
+void Sqp::stepped(PlanPoint& to, const PlanPoint& from, const std::vector<double>& d) const {
+  to.x = from.x;
   for (std::size_t k = 0; k < d.size(); ++k)
-    p.x.values[k] += alpha * d[k] * moves_.range(static_cast<int>(k) % moves_.setpoints());
-  return p;
+    to.x.values[k] += d[k] * moves_.range(static_cast<int>(k) % moves_.setpoints());
 }
 
 // The full step bent back to the limits (Fletcher 1982): the same QP with the rows' true values at its end in
-// place of their linear forecast. Without it a step along a curved limit is halved at every iteration,
-// however close the optimum (Maratos 1978).
-bool Sqp::bend(PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust) {
-  if (!full.finite || tick.time.late()) return false;
-  std::vector<double> excess = full.excess;
-  bool needed = false;
-  for (std::size_t i = 0; i < excess.size(); ++i) {
-    const double slope = dense::dot(model_.rows.row(static_cast<Index>(i)), step.d.data(), n());
-    needed |= excess[i] > std::max(0.0, from.excess[i] + slope) + 1e-3 * config_.limit_margin;
-    excess[i] -= slope;
+// place of their linear forecast; and the bent step bent again while that takes enough of what is beyond the
+// limits away. Without it a step along a curved limit is cut at every iteration, however close the optimum
+// (Maratos 1978). The best of them by `level` lies in bent_; `gain`: what it gains over `from`.
+bool Sqp::bend(const PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step,
+               double trust, double& gain) {
+  const PlanPoint* at = &full;
+  bool any = false;
+  gain = -HUGE_VAL;
+  double beyond = HUGE_VAL;
+  for (int round = 0; round < kBends && at->finite && !tick.time.late(); ++round) {
+    excess_ = at->excess;
+    bool needed = false;
+    double left = 0;
+    for (std::size_t i = 0; i < excess_.size(); ++i) {
+      const double* row = model_.rows.row(static_cast<Index>(i));
+      double slope = 0;
+      for (Index k = 0; k < n(); ++k)
+        slope += row[k] *
+                 (at->x.values[static_cast<std::size_t>(k)] - from.x.values[static_cast<std::size_t>(k)]) /
+                 moves_.range(static_cast<int>(k) % moves_.setpoints());
+      const double promised = std::max(0.0, from.excess[i] + dense::dot(row, step.d.data(), n()));
+      needed |= excess_[i] > promised + 1e-3 * config_.limit_margin;
+      left += std::max(0.0, excess_[i] - promised);
+      excess_[i] -= slope;
+    }
+    if (!needed || !(left < kBendsEnough * beyond)) break;
+    beyond = left;
+    pose(from, excess_, trust);
+    const QpResult& r = solve_qp(tick);
+    if (!usable(r) || tick.time.late()) break;
+    stepped(candidate_, from, r.x);
+    evaluate(&candidate_, 1, tick);
+    const double gained = gain_of(candidate_, from, step.level);
+    if (gained > gain) {
+      gain = gained;
+      any = true;
+      std::swap(bent_, candidate_);
+      at = &bent_;
+      if (gain > kFair * step.predicted) break;
+    } else {
+      at = &candidate_;
+    }
   }
-  if (!needed) return false;
-  pose(from, excess, trust);
-  const QpResult& r = solve_qp(tick);
-  if (!usable(r) || tick.time.late()) return false;
-  std::vector<PlanPoint> bent = {stepped(from, r.x, 1)};
-  evaluate(bent, tick);
-  full = std::move(bent[0]);
-  return full.finite;
+  return any;
 }
 
-// Steps of 1, 1/2, ... in one batch, and the bent one if `trust` > 0; the best by merit becomes `current`.
-bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, const std::vector<double>& alphas,
-                 double trust, double& gained) {
-  std::vector<PlanPoint> candidates;
-  for (const double alpha : alphas) candidates.push_back(stepped(current, step.d, alpha));
-  evaluate(candidates, tick);
+// Of the merit, or of what `level` looks at.
+double Sqp::gain_of(const PlanPoint& p, const PlanPoint& from, int level) const {
+  return p.finite && keeps(p, from, level) ? score(from, level) - score(p, level) : -HUGE_VAL;
+}
+
+// The full step, and the bent one if `trust` > 0 and the full one falls short of its promise; the better one
+// becomes `current`, whose place trial_ takes. Else trial_ is the full step.
+bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, double trust, double& gained) {
+  stepped(trial_, current, step.d);
+  evaluate(&trial_, 1, tick);
   const int level = step.level;
-  const double now = score(current, level);
-  std::size_t best = alphas.size();
-  double best_merit = now;
-  for (std::size_t c = 0; c < alphas.size(); ++c) {
-    if (!candidates[c].finite || !keeps(candidates[c], current, level)) continue;
-    const double m = score(candidates[c], level);
-    if (m < best_merit && now - m >= kSufficient * alphas[c] * step.predicted) {
-      best = c;
-      best_merit = m;
-    }
-  }
-  if (trust > 0 && best != 0 && bend(candidates[0], current, tick, step, trust) &&
-      keeps(candidates[0], current, level)) {
-    const double m = score(candidates[0], level);
-    if (m < best_merit && now - m >= kSufficient * step.predicted) {
-      best = 0;
-      best_merit = m;
-    }
+  const double enough = std::max(kSufficient * step.predicted, 0.0);
+  gained = gain_of(trial_, current, level);
+  bool found = gained > 0 && gained >= enough;
+  double bent = 0;
+  if (trust > 0 && gained < kFair * step.predicted && bend(trial_, current, tick, step, trust, bent) &&
+      bent > 0 && bent >= enough && bent > gained) {
+    gained = bent;
+    found = true;
+    std::swap(trial_, bent_);
   }
   // Near the end a step promises less than the forecast's rounding: its value can no longer tell, the next
-  // point's gradient can. Such a step is taken in full if nothing but rounding speaks against it.
-  if (best == alphas.size() && noisy_steps_ < kNoisySteps && step.predicted <= noise(current, tick, level) &&
-      candidates[0].finite && keeps(candidates[0], current, level) &&
-      score(candidates[0], level) <= now + noise(current, tick, level)) {
-    best = 0;
-    best_merit = std::min(now, score(candidates[0], level));
+  // point's gradient can. Such a step is taken if nothing but rounding speaks against it.
+  if (!found && noisy_steps_ < kNoisySteps && step.predicted <= noise(current, tick, level) &&
+      trial_.finite && keeps(trial_, current, level) && gained >= -noise(current, tick, level)) {
+    gained = std::max(gained, 0.0);
+    found = true;
     ++noisy_steps_;
   }
-  if (best == alphas.size()) return false;
-  gained = now - best_merit;
-  current = std::move(candidates[best]);
+  if (!found) return false;
+  secant(current, trial_);
+  std::swap(current, trial_);
   return true;
 }
 
@@ -229,9 +276,10 @@ bool Sqp::search(PlanPoint& current, const SqpTick& tick, const Step& step, cons
 // attempt is enough: a new Jacobian tells more than a smaller step.
 Sqp::Tried Sqp::improve(PlanPoint& current, const SqpTick& tick, bool fresh, bool exact, double& trust,
                         SqpOutcome& out) {
-  Step step;
+  Step& step = step_;
   for (int attempt = 0; attempt < kTries; ++attempt) {
     if (tick.time.late()) return Tried::late;
+    convexify();
     const QpStatus status = quadratic(current, tick, trust, step);
     if (status == QpStatus::stopped) return Tried::late;
     if (status != QpStatus::optimal) {
@@ -246,31 +294,25 @@ Sqp::Tried Sqp::improve(PlanPoint& current, const SqpTick& tick, bool fresh, boo
     if (tick.time.late()) return Tried::late;
     double gained = 0, longest = 0;
     for (double d : step.d) longest = std::max(longest, std::abs(d));
-    if (fresh) {
-      // What the gradients were here; learn() weighs them by these multipliers.
-      last_gradient_ = model_.gradient;
-      last_rows_ = model_.rows;
-    }
-    multiplier_ = step.multiplier;
-    std::fill(pressure_.begin(), pressure_.end(), 0.0);
-    for (std::size_t i = 0; i < tick.rows.size(); ++i)
-      pressure_[static_cast<std::size_t>(tick.rows[i].limit)] += std::max(0.0, multiplier_[i]);
-    const bool found = search(current, tick, step, fresh ? kAlphas : kCorrectionAlphas, trust, gained);
+    weigh(tick, step.multiplier);
+    depart(current);
+    const bool found = search(current, tick, step, trust, gained);
     const bool froze = freeze(current, tick, step.d, trust, true);
     if (!found) {
       if (froze) continue;
       if (!fresh) return Tried::stuck;
-      trust = std::max(0.1 * longest, 1e-8);
-      levenberg_ = std::max(10 * levenberg_, floor_);
+      // A step that fails tells how the slopes change along it; the next one begins knowing that.
+      if (trial_.finite && exact && !tick.time.late() && lagrangian(defect_, trial_, tick))
+        learn(trial_, defect_);
+      trust = std::max(0.25 * longest, 1e-8);
       continue;
     }
-    if (fresh) has_last_ = true;
-    if (gained > 0.5 * step.predicted) {
-      levenberg_ = std::max(0.25 * levenberg_, floor_);
-      if (step.at_trust) trust = std::min(2 * trust, 1.0);
-    } else if (gained < 0.1 * step.predicted) {
-      trust = std::max(0.5 * longest, 1e-8);
-    }
+    has_last_ = exact;
+    const double ratio = step.predicted > 0 ? gained / step.predicted : 1;
+    if (ratio > kGood && longest > 0.99 * trust)
+      trust = std::min(2 * trust, 1.0);
+    else if (ratio < kPoor && step.predicted > noise(current, tick, step.level))
+      trust = std::max(0.5 * longest, 1e-6);
     return Tried::moved;
   }
   return Tried::stuck;
@@ -282,56 +324,64 @@ void Sqp::come_back(PlanPoint& current, const SqpTick& tick, double trust) {
   double worst = worst_excess(current);
   for (int round = 0; round < kCorrections && worst > config_.limit_margin && !tick.time.late(); ++round) {
     linearise(current, tick, false);
-    Step correction;
     double gained = 0;
-    if (quadratic(current, tick, trust, correction) != QpStatus::optimal || tick.time.late() ||
-        !search(current, tick, correction, kCorrectionAlphas, 0, gained))
-      break;
+    if (quadratic(current, tick, trust, correction_) != QpStatus::optimal || tick.time.late()) break;
+    bool found = search(current, tick, correction_, 0, gained);
+    if (!found && !tick.time.late()) {
+      for (double& d : correction_.d) d *= 0.5;
+      correction_.predicted *= 0.5;
+      found = search(current, tick, correction_, 0, gained);
+    }
+    if (!found) break;
     const double before_round = std::exchange(worst, worst_excess(current));
     if (worst > 0.9 * before_round) break;
   }
 }
 
 // From out.best: steps until the residual is small, nothing helps any more, or what may be spent is spent.
+// A Jacobian serves as long as its steps keep what they promise: values and the Lagrangian's gradient are
+// those of the point itself, so the steps lead to the optimum whatever Jacobian they are taken on.
 SqpOutcome::Stop Sqp::descend(const SqpTick& tick, bool prepared, SqpOutcome& out) {
   using Stop = SqpOutcome::Stop;
   PlanPoint& current = out.best;
   double trust = config_.trust, jacobian_seconds = 0;
-  levenberg_ = 0;
-  bool fresh = !prepared, adjoint = true;
-  int rounds = 0;
+  bool fresh = !prepared;
+  int age = 0;  // steps on the Jacobian in hand
   for (bool first = true;; first = false) {
-    if (!(first && prepared)) {
-      fresh = rounds == 0;
-      if (fresh) {
-        if (out.iterations >= config_.max_iterations) return Stop::iterations;
-        // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
-        if (!tick.time.fits(jacobian_seconds)) return Stop::deadline;
-        const double before = tick.time.elapsed();
-        if (!jacobian(current, tick.predictor, tick.bias, out.detail)) return Stop::jacobian_nan;
-        jacobian_seconds = std::max(0.0, tick.time.elapsed() - before);
-        ++out.iterations;
-      } else if (tick.time.late()) {
-        return Stop::deadline;
-      }
+    if (fresh) {
+      if (out.iterations >= config_.max_iterations) return Stop::iterations;
+      // A tile that will not fit is not begun: the last Jacobian tells what the next one takes.
+      if (!tick.time.fits(jacobian_seconds)) return Stop::deadline;
+      const double before = tick.time.elapsed();
+      if (!jacobian(current, tick.predictor, tick.bias, out.detail)) return Stop::jacobian_nan;
+      jacobian_seconds = std::max(0.0, tick.time.elapsed() - before);
+      ++out.iterations;
+      age = 0;
+    } else if (!first && tick.time.late()) {
+      return Stop::deadline;
     }
     const bool exact = linearise(current, tick, fresh);
     if (!fresh && !exact) {
-      adjoint = false;
+      backward_ = false;
       if (!first) {  // the predictor has no backward pass: back to what an old Jacobian is good for
-        rounds = 0;
         come_back(current, tick, trust);
+        fresh = true;
         continue;
       }
     }
     if (fresh || first) curvature(current, tick);
     double steepest = 0;
     for (double g : model_.gradient) steepest = std::max(steepest, std::abs(g));
-    floor_ = 1e-4 * std::max(steepest, 1e-6 * cost_scale_);
-    if (levenberg_ == 0) levenberg_ = floor_;
-    if (fresh) learn(current, tick);
+    floor_ = kFloor * std::max(steepest, 1e-6 * cost_scale_);
     stand_in_ = 0.5 * steepest / config_.trust;  // brings the steepest coordinate to the trust region
+    if (exact && has_last_) {
+      by_change_ = model_.gradient;
+      dense::add_transposed(by_change_.data(), model_.rows, multiplier_.data());
+      learn(current, by_change_);
+    }
+    has_last_ = false;
 
+    const bool between = backward_ && config_.adjoint_steps > 0;
     switch (improve(current, tick, fresh, exact, trust, out)) {
       case Tried::converged:
         return Stop::converged;
@@ -341,42 +391,65 @@ SqpOutcome::Stop Sqp::descend(const SqpTick& tick, bool prepared, SqpOutcome& ou
         return Stop::qp_failed;
       case Tried::stuck:
         if (fresh) return Stop::no_descent;
-        rounds = 0;
+        fresh = true;
         break;
       case Tried::moved:
         if (!fresh) ++out.adjoint;
-        if (fresh || first)
-          rounds = adjoint ? config_.adjoint_steps : 0;
-        else
-          --rounds;
-        if (!adjoint || config_.adjoint_steps == 0) come_back(current, tick, trust);
+        ++age;
+        if (!between) come_back(current, tick, trust);
+        fresh = !between || age > config_.adjoint_steps;
         break;
     }
   }
 }
 
-SqpOutcome Sqp::solve(const SqpTick& tick) {
+// What the multipliers of the last tick say one row on: the window that closed at step t + 1 closes at t.
+void Sqp::shift(std::span<const LimitRow> rows) {
+  if (multiplier_.size() != rows.size()) {
+    multiplier_.assign(rows.size(), 0);
+    start_y_.clear();
+    return;
+  }
+  for (std::size_t i = 0; i + 1 < rows.size(); ++i)
+    if (rows[i].limit == rows[i + 1].limit) {
+      multiplier_[i] = multiplier_[i + 1];
+      if (!start_y_.empty()) start_y_[i] = start_y_[i + 1];
+    }
+}
+
+SqpOutcome& Sqp::solve(const SqpTick& tick) {
   using Stop = SqpOutcome::Stop;
-  SqpOutcome out;
-  has_last_ = false;
-  shadow_ = {};
+  SqpOutcome& out = out_;
+  out.stop = Stop::iterations;
+  out.found = false;
+  out.solved = out.iterations = out.adjoint = 0;
+  out.kkt = kMissing;
+  out.detail.clear();
+  has_last_ = same_qp_ = false;
+  keep_start_ = true;
+  shadow_.bound.clear();
+  shadow_.limit.clear();
   const bool prepared = std::exchange(prepared_, false);
-  multiplier_.assign(tick.rows.size(), 0);
+  shift(tick.rows);
+  weigh(tick, multiplier_);
   moves_.reachable(low_, high_, tick.applied.data());
   try {
-    std::vector<PlanPoint> starts(tick.starts.size());
-    for (std::size_t k = 0; k < starts.size(); ++k) starts[k].x = tick.starts[k];
-    evaluate(starts, tick);
+    const std::size_t count = tick.starts.size();
+    spare(count - 1);
+    for (std::size_t k = 0; k < count; ++k) pool_[k].x = tick.starts[k];
+    evaluate(pool_.data(), count, tick);
     cost_scale_ = 0;
-    for (const PlanPoint& p : starts)
-      if (p.finite) cost_scale_ = std::max(cost_scale_, p.cost.size);
+    for (std::size_t k = 0; k < count; ++k)
+      if (pool_[k].finite) cost_scale_ = std::max(cost_scale_, pool_[k].cost.size);
     if (cost_scale_ == 0) cost_scale_ = 1;
+    learnt_.resize(0, cost_scale_);
     base_ = config_.slack_l1 > 0 ? config_.slack_l1 / std::pow(kRankGap, ranks_ - 1) : cost_scale_;
-    for (PlanPoint& p : starts) {
+    for (std::size_t k = 0; k < count; ++k) {
+      PlanPoint& p = pool_[k];
       if (!p.finite) {
         if (out.detail.empty()) out.detail = first_missing(all_finite(p.median) ? p.upper : p.median);
       } else if (!out.found || better(p, out.best)) {
-        out.best = std::move(p);
+        std::swap(out.best, p);
         out.found = true;
       }
     }

@@ -6,10 +6,12 @@
 //   sqp_explain.cpp  what the last of them says: prices, alternatives, the steady target
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "emisopt/control/bias.hpp"
+#include "emisopt/control/convex.hpp"
 #include "emisopt/control/curvature.hpp"
 #include "emisopt/control/economics.hpp"
 #include "emisopt/qp/qp.hpp"
@@ -52,8 +54,8 @@ struct SqpOutcome {
 struct SqpTick {
   Predictor& predictor;
   const std::vector<double>& applied;  // (U) finite
-  const std::vector<LimitRow>& rows;
-  const std::vector<Matrix>& starts;  // legal block values (blocks, U), at least one
+  std::span<const LimitRow> rows;
+  std::span<const Matrix> starts;  // legal block values (blocks, U), at least one
   const BiasFilter& bias;
   TimeBudget& time;
 };
@@ -68,23 +70,24 @@ inline const QpOptions kQpOptions{.max_iterations = 60, .tolerance = 1e-8};
 inline constexpr double kSlackL2 = 1e-3;  // phi(s) = s + kSlackL2/2 s^2
 
 bool all_finite(const Matrix& m);
-/// (blocks * U) how many steps each block value stands for: the metric of a sum over steps.
-std::vector<double> block_steps(const Moves& moves);
+/// m (rows, cols), cleared, on the memory that it has if that is enough.
+void shape(Matrix& m, Index rows, Index cols, double fill = 0);
 
 class Sqp {
  public:
   Sqp(const Moves& moves, const std::vector<Limit>& limits, const Economics& economics,
       const ControllerConfig& config, int outputs);
 
-  SqpOutcome solve(const SqpTick& tick);
+  /// The outcome lives here until the next call.
+  SqpOutcome& solve(const SqpTick& tick);
   /// The Jacobian at block values x (blocks, U), for the next solve(). False, and nothing prepared, when it
   /// is not finite or the predictor throws.
   bool prepare(Predictor& predictor, const Matrix& x, const std::vector<double>& applied,
                const BiasFilter& bias);
   void forget();  // curvature learnt so far, and what was prepared
 
-  /// The steady optimum of the last linear model, from the end of plan p (U); empty when there is none.
-  std::vector<double> steady_target(const PlanPoint& p, const std::vector<LimitRow>& rows);
+  /// target (U): the steady optimum of the last linear model, from the end of plan p; empty: there is none.
+  void steady_target(std::vector<double>& target, const PlanPoint& p, std::span<const LimitRow> rows);
   /// Prices of the last QP, dearest first.
   std::vector<Reason> reasons(const SqpTick& tick) const;
   /// The best plans by the last Jacobian with one setpoint held; with `move` (U), the best that begin with
@@ -110,7 +113,6 @@ class Sqp {
                            // merit of all together
     double predicted = 0;  // by how much, in the model
     double kkt = 0;
-    bool at_trust = false;
     bool verified = false;  // the QP's own check passed; else it missed by little
   };
   /// What is kept of the last QP, for those who ask why.
@@ -122,7 +124,7 @@ class Sqp {
   };
   enum class Tried { moved, converged, stuck, late, failed };
 
-  void evaluate(std::vector<PlanPoint>& points, const SqpTick& tick);
+  void evaluate(PlanPoint* points, std::size_t count, const SqpTick& tick);
   void measure(PlanPoint& p, const SqpTick& tick) const;
   double merit(const PlanPoint& p) const;
   double score(const PlanPoint& p, int level) const;
@@ -130,28 +132,39 @@ class Sqp {
   bool better(const PlanPoint& p, const PlanPoint& than) const;
   double noise(const PlanPoint& p, const SqpTick& tick, int level) const;
   double rank_tolerance() const { return 0.1 * config_.limit_margin + 1e-9; }
+  void make_solvers(int rows);
+  PlanPoint& spare(std::size_t i);
   bool jacobian(const PlanPoint& p, Predictor& predictor, const BiasFilter& bias, std::string& detail);
+  void limit_gradients(std::span<const LimitRow> rows);
   bool linearise(const PlanPoint& p, const SqpTick& tick, bool fresh);
+  void add_direct(std::vector<double>& g, const PlanPoint& p, const SqpTick& tick);
+  bool lagrangian(std::vector<double>& g, const PlanPoint& p, const SqpTick& tick);
   bool pull_back(std::vector<double>& g, const Matrix& dy, const PlanPoint& p, const SqpTick& tick,
                  const std::vector<double>& multiplier);
   bool confirm(const PlanPoint& p, const SqpTick& tick, Step& step);
   void curvature(const PlanPoint& p, const SqpTick& tick);
-  void learn(const PlanPoint& p, const SqpTick& tick);
+  void weigh(const SqpTick& tick, const std::vector<double>& multiplier);
+  void shift(std::span<const LimitRow> rows);
+  void depart(const PlanPoint& p);
+  void learn(const PlanPoint& p, const std::vector<double>& gradient);
+  void secant(const PlanPoint& from, const PlanPoint& to);
+  void convexify();
   void pose(const PlanPoint& p, const std::vector<double>& excess, double trust);
   QpStatus quadratic(const PlanPoint& p, const SqpTick& tick, double trust, Step& step);
   SqpOutcome::Stop descend(const SqpTick& tick, bool prepared, SqpOutcome& out);
   bool move_whole_bands(PlanPoint& p, const SqpTick& tick);
   bool freeze(const PlanPoint& p, const SqpTick& tick, const std::vector<double>& d, double trust,
               bool tried);
-  void predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step) const;
+  void predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step);
   void stationarity(const PlanPoint& p, const QpResult& r, double trust, Step& step);
   const QpResult& solve_qp(const SqpTick& tick);
   const QpResult& ask(const SqpTick& tick, ConstView hessian, const std::vector<double>& gradient);
   const QpResult* rank_by_rank(const SqpTick& tick);
-  PlanPoint stepped(const PlanPoint& from, const std::vector<double>& d, double alpha) const;
-  bool bend(PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust);
-  bool search(PlanPoint& current, const SqpTick& tick, const Step& step, const std::vector<double>& alphas,
-              double trust, double& gained);
+  void stepped(PlanPoint& to, const PlanPoint& from, const std::vector<double>& d) const;
+  bool bend(const PlanPoint& full, const PlanPoint& from, const SqpTick& tick, const Step& step, double trust,
+            double& gain);
+  double gain_of(const PlanPoint& p, const PlanPoint& from, int level) const;
+  bool search(PlanPoint& current, const SqpTick& tick, const Step& step, double trust, double& gained);
   Tried improve(PlanPoint& current, const SqpTick& tick, bool fresh, bool exact, double& trust,
                 SqpOutcome& out);
   void come_back(PlanPoint& current, const SqpTick& tick, double trust);
@@ -178,21 +191,40 @@ class Sqp {
   std::vector<PlanMove> block_moves_;  // (n) in the order of the block values
   Matrix known_curvature_, hessian_;   // (n,n)
   Curvature learnt_;                   // part 0: the cost's remainder; 1 + l: limit l
-  double stand_in_ = 0;                // diagonal while nothing is learnt of the cost
-  double levenberg_ = 0, floor_ = 0;
-  std::vector<double> last_x_, last_gradient_;  // (n): where and what the cost's gradient was
-  Matrix last_rows_;                            // (limit rows, n) there
-  std::vector<double> multiplier_;              // (limit rows) of the last QP
-  std::vector<double> pressure_;                // (limits) sums of them, kept from tick to tick
+  Convex convex_;
+  bool backward_ = true;  // the predictor offers backward passes, as far as is known
+  double stand_in_ = 0;   // diagonal while nothing is learnt of the cost and nothing can be between Jacobians
+  double floor_ = 0, steepest_ = 0;
+  std::vector<double> multiplier_;  // (limit rows) of the last QP, kept from tick to tick
+  std::vector<double> pressure_;    // (1 + limits) weights of learnt_'s parts: 1, sums of the multipliers
+  std::vector<double> last_x_, last_gradient_;  // (n) where a step began, the Lagrangian's gradient there
   bool has_last_ = false;
   Shadow shadow_;
 
   Matrix low_, high_;                           // (blocks, U) reachable
   std::vector<std::pair<int, int>> rate_rows_;  // (block, setpoint) pairs that have a rate
   int room_;                                    // soft rows that qp_ was made for
-  std::unique_ptr<QpSolver> qp_;
+  std::unique_ptr<QpSolver> qp_, inner_qp_;
+  QpSolver steady_qp_;
+  bool same_qp_ = false;                   // Hessian and rows are those of qp_'s last call
+  bool keep_start_ = true;                 // what is solved now may serve the next QP as a start
+  std::vector<double> start_y_, start_z_;  // multipliers of the last QP; empty: none
   Matrix qp_rows_;
   std::vector<double> lower_, upper_, row_lower_, row_upper_, l1_, l2_;
+
+  // Memory that a tick needs, made once.
+  SqpOutcome out_;
+  Step step_, correction_;
+  std::vector<PlanPoint> pool_;  // candidates; see spare()
+  PlanPoint trial_, bent_, candidate_;
+  Matrix plans_, median_, upper_of_;  // of a batch
+  Matrix dy_, du_, seed_median_, seed_upper_, pulled_, unused_, tame_;
+  Matrix s_, stack_, product_;  // of curvature()
+  std::vector<double> by_step_, by_change_, defect_, change_, excess_, asked_, left_;
+  Matrix steady_rows_, steady_hessian_;
+  std::vector<double> steady_gradient_, steady_low_, steady_high_, steady_lower_, steady_upper_, steady_l1_,
+      steady_l2_;
+  std::vector<int> steady_limits_;
 };
 
 }  // namespace emisopt

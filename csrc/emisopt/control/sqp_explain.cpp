@@ -17,24 +17,32 @@ constexpr double kTame = 1e-4;        // of the steepest slope, as curvature of 
 // min price' (y + G s) + ... over steady setpoints u + s, within bounds and interlocks (rates bind no steady
 // state), limits soft by rank at the level that the outputs settle at. G sums the answers of the last step
 // to all earlier moves: the gain, if the horizon is long enough to see it.
-std::vector<double> Sqp::steady_target(const PlanPoint& p, const std::vector<LimitRow>& rows) {
-  if (!p.finite || shadow_.bound.empty()) return {};
+void Sqp::steady_target(std::vector<double>& target, const PlanPoint& p, std::span<const LimitRow> rows) {
+  target.clear();
+  if (!p.finite || shadow_.bound.empty()) return;
   const int users = moves_.setpoints(), last = moves_.horizon() - 1, blocks = moves_.blocks();
   const auto gain = [&](const Matrix& from, int o, int u) {
     double sum = 0;
     for (int b = 0; b < blocks; ++b) sum += from(last * outputs_ + o, b * users + u);
     return sum;
   };
-  std::vector<int> asked;  // limits that this tick judges
+  std::vector<int>& asked = steady_limits_;  // limits that this tick judges
+  asked.clear();
   for (const LimitRow& row : rows)
     if (std::find(asked.begin(), asked.end(), row.limit) == asked.end()) asked.push_back(row.limit);
   const auto& locks = moves_.interlocks();
   const auto m = static_cast<Index>(asked.size() + locks.size());
   const auto size = static_cast<std::size_t>(users);
 
-  std::vector<double> g(size), low(size), high(size), lo(static_cast<std::size_t>(m), -HUGE_VAL),
-      hi(static_cast<std::size_t>(m)), l1(static_cast<std::size_t>(m), HUGE_VAL), l2(l1.size(), 0);
-  Matrix a(m, users), h(users, users);
+  std::vector<double>&g = steady_gradient_, &low = steady_low_, &high = steady_high_, &lo = steady_lower_,
+  &hi = steady_upper_, &l1 = steady_l1_, &l2 = steady_l2_;
+  Matrix &a = steady_rows_, &h = steady_hessian_;
+  for (auto* v : {&g, &low, &high}) v->assign(size, 0);
+  lo.assign(static_cast<std::size_t>(m), -HUGE_VAL);
+  for (auto* v : {&hi, &l2}) v->assign(lo.size(), 0);
+  l1.assign(lo.size(), HUGE_VAL);
+  shape(a, m, users);
+  shape(h, users, users);
   double steepest = 0;
   for (int u = 0; u < users; ++u) {
     const auto at = static_cast<std::size_t>(u);
@@ -73,18 +81,17 @@ std::vector<double> Sqp::steady_target(const PlanPoint& p, const std::vector<Lim
     }
     hi[static_cast<std::size_t>(row)] = std::max(0.0, locks[k].upper - now);
   }
-  QpSolver qp(users, static_cast<int>(m), kQpOptions);
-  const QpResult& r = qp.solve({.hessian = h,
-                                .gradient = g,
-                                .lower = low,
-                                .upper = high,
-                                .rows = a,
-                                .row_lower = lo,
-                                .row_upper = hi,
-                                .l1 = l1,
-                                .l2 = l2});
-  if (!usable(r)) return {};
-  std::vector<double> target(size);
+  const QpResult& r = steady_qp_.solve({.hessian = h,
+                                        .gradient = g,
+                                        .lower = low,
+                                        .upper = high,
+                                        .rows = a,
+                                        .row_lower = lo,
+                                        .row_upper = hi,
+                                        .l1 = l1,
+                                        .l2 = l2});
+  if (!usable(r)) return;
+  target.resize(size);
   for (int u = 0; u < users; ++u) {
     const auto at = static_cast<std::size_t>(u);
     const Setpoint& s = moves_.setpoint(u);
@@ -92,7 +99,6 @@ std::vector<double> Sqp::steady_target(const PlanPoint& p, const std::vector<Lim
                      ? p.x(blocks - 1, u)
                      : std::clamp(p.x(blocks - 1, u) + r.x[at] * moves_.range(u), s.low, s.high);
   }
-  return target;
 }
 
 std::vector<Reason> Sqp::reasons(const SqpTick& tick) const {
@@ -173,6 +179,7 @@ std::vector<PlanPoint> Sqp::alternatives(const PlanPoint& best, const SqpTick& t
   if (shadow_.bound.empty()) return points;
   moves_.reachable(low_, high_, tick.applied.data());
   linearise(best, tick, false);
+  keep_start_ = false;        // what is asked here leaves no trace in the ticks to come
   std::vector<double> first;  // the move asked about, legal
   if (!move.empty()) {
     first = move;
@@ -192,7 +199,8 @@ std::vector<PlanPoint> Sqp::alternatives(const PlanPoint& best, const SqpTick& t
         lower_[k] = upper_[k] = (to - best.x(b, u)) / moves_.range(u);
       }
     const QpResult& r = solve_qp(tick);
-    PlanPoint p = stepped(best, usable(r) ? r.x : std::vector<double>(static_cast<std::size_t>(n()), 0.0), 1);
+    PlanPoint p;
+    stepped(p, best, usable(r) ? r.x : std::vector<double>(static_cast<std::size_t>(n()), 0.0));
     if (only >= 0)
       for (int b = 0; b < moves_.blocks(); ++b) p.x(b, only) = tick.applied[static_cast<std::size_t>(only)];
     else
@@ -200,7 +208,8 @@ std::vector<PlanPoint> Sqp::alternatives(const PlanPoint& best, const SqpTick& t
     points.push_back(std::move(p));
     held.push_back(only);
   }
-  if (!points.empty()) evaluate(points, tick);
+  if (!points.empty()) evaluate(points.data(), points.size(), tick);
+  same_qp_ = false;
   return points;
 }
 

@@ -1,6 +1,7 @@
 // The quadratic programs of one point: their rows, their weights, and what their answers promise.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "emisopt/control/sqp.hpp"
 #include "emisopt/qp/dense.hpp"
@@ -31,18 +32,41 @@ bool usable(const QpResult& r) {
   return r.status == QpStatus::optimal || (ran_out && r.residual.worst() <= kUsable);
 }
 
+// Where Hessian and rows are those of the call before, from its working set; else from the last multipliers.
+// Near the optimum of degenerate problems the active set method may go round in circles: after more pivots
+// than rows could need the interior point method takes over.
 const QpResult& Sqp::ask(const SqpTick& tick, ConstView hessian, const std::vector<double>& gradient) {
-  const std::function<bool()> stop = [&] { return tick.time.late(); };
-  return qp_->solve({.hessian = hessian,
-                     .gradient = gradient,
-                     .lower = lower_,
-                     .upper = upper_,
-                     .rows = qp_rows_,
-                     .row_lower = row_lower_,
-                     .row_upper = row_upper_,
-                     .l1 = l1_,
-                     .l2 = l2_},
-                    &stop);
+  struct {
+    TimeBudget& time;
+    int left;
+    bool spent() const { return left < 0; }
+  } pivots{tick.time, 2 * static_cast<int>(gradient.size() + row_upper_.size())};
+  // One pointer each: a std::function holds that much without asking for memory.
+  const std::function<bool()> patience = [&pivots] { return --pivots.left < 0 || pivots.time.late(); };
+  const std::function<bool()> late = [&pivots] { return pivots.time.late(); };
+  const QpProblem problem{.hessian = hessian,
+                          .gradient = gradient,
+                          .lower = lower_,
+                          .upper = upper_,
+                          .rows = qp_rows_,
+                          .row_lower = row_lower_,
+                          .row_upper = row_upper_,
+                          .l1 = l1_,
+                          .l2 = l2_};
+  const bool start = start_y_.size() == row_upper_.size() && start_z_.size() == gradient.size();
+  const QpResult* r = &(same_qp_ ? qp_->feedback(problem, {}, {}, &patience)
+                        : start  ? qp_->solve_from(problem, start_y_, start_z_, &patience)
+                                 : qp_->solve(problem, &patience));
+  same_qp_ = usable(*r);
+  if (r->status == QpStatus::stopped && pivots.spent()) {
+    r = &inner_qp_->solve(problem, &late);
+    if (!usable(*r) && r->status != QpStatus::stopped) r = &qp_->solve(problem, &late);
+  }
+  if (usable(*r) && keep_start_) {
+    start_y_ = r->y;
+    start_z_ = r->z;
+  }
+  return *r;
 }
 
 const QpResult& Sqp::solve_qp(const SqpTick& tick) {
@@ -62,14 +86,8 @@ void Sqp::pose(const PlanPoint& p, const std::vector<double>& excess, double tru
                     rows = soft + rate_rows_.size() + locks;
   if (static_cast<int>(soft) > room_) {  // a permit may ask for more windows than there are steps
     room_ = static_cast<int>(2 * soft);
-    qp_ = std::make_unique<QpSolver>(n(), room_ + static_cast<int>(rate_rows_.size() + locks), kQpOptions);
+    make_solvers(room_ + static_cast<int>(rate_rows_.size() + locks));
   }
-  hessian_ = known_curvature_;
-  learnt_.add(hessian_, 0, 1);
-  for (std::size_t l = 0; l < pressure_.size(); ++l)
-    learnt_.add(hessian_, 1 + static_cast<int>(l), pressure_[l]);
-  for (Index k = 0; k < n(); ++k) hessian_(k, k) += levenberg_ + (learnt_.known(0) ? 0 : stand_in_);
-
   lower_.assign(size, 0);
   upper_.assign(size, 0);
   for (int b = 0; b < moves_.blocks(); ++b)
@@ -78,7 +96,7 @@ void Sqp::pose(const PlanPoint& p, const std::vector<double>& excess, double tru
       lower_[k] = std::max(-trust, std::min(0.0, (low_(b, u) - p.x(b, u)) / moves_.range(u)));
       upper_[k] = std::min(trust, std::max(0.0, (high_(b, u) - p.x(b, u)) / moves_.range(u)));
     }
-  qp_rows_ = Matrix(static_cast<Index>(rows), n());
+  shape(qp_rows_, static_cast<Index>(rows), n());
   row_lower_.assign(rows, -HUGE_VAL);
   row_upper_.assign(rows, HUGE_VAL);
   l1_.assign(rows, HUGE_VAL);
@@ -114,24 +132,27 @@ void Sqp::pose(const PlanPoint& p, const std::vector<double>& excess, double tru
 // last. Null when one of these QPs fails; then the weights have the word.
 const QpResult* Sqp::rank_by_rank(const SqpTick& tick) {
   const std::size_t soft = tick.rows.size();
-  const std::vector<double> asked = row_upper_;
-  Matrix tame(n(), n());
-  for (Index k = 0; k < n(); ++k) tame(k, k) = kRankCurvature;
-  const std::vector<double> nothing(static_cast<std::size_t>(n()), 0);
-  const auto give_up = [&]() -> const QpResult* {
-    row_upper_ = asked;
-    return nullptr;
+  asked_ = row_upper_;
+  for (Index k = 0; k < n(); ++k) tame_(k, k) = kRankCurvature;
+  change_.assign(static_cast<std::size_t>(n()), 0);
+  same_qp_ = false;
+  const bool kept = std::exchange(keep_start_, false);
+  const auto end = [&](const QpResult* r) {
+    if (!r) row_upper_ = asked_;
+    same_qp_ = false;
+    keep_start_ = kept;
+    return r;
   };
   for (std::size_t i = 0; i < soft; ++i) row_upper_[i] = HUGE_VAL;
   for (int rank = 0; rank < ranks_; ++rank) {
     for (std::size_t i = 0; i < soft; ++i) {
       const bool own = rank_of(tick.rows[i]) == rank;
-      if (own) row_upper_[i] = asked[i];
+      if (own) row_upper_[i] = asked_[i];
       l1_[i] = own ? 1 : HUGE_VAL;
       l2_[i] = own ? kSlackL2 : 0;
     }
-    const QpResult& r = ask(tick, tame, nothing);
-    if (!usable(r)) return give_up();
+    const QpResult& r = ask(tick, tame_, change_);
+    if (!usable(r)) return end(nullptr);
     for (std::size_t i = 0; i < soft; ++i)
       if (rank_of(tick.rows[i]) == rank) row_upper_[i] += std::max(0.0, r.slack[i]) + kRankHair;
   }
@@ -139,9 +160,9 @@ const QpResult* Sqp::rank_by_rank(const SqpTick& tick) {
     l1_[i] = HUGE_VAL;
     l2_[i] = 0;
   }
+  same_qp_ = false;
   const QpResult& r = ask(tick, hessian_, model_.gradient);
-  if (!usable(r)) return give_up();
-  return &r;
+  return end(usable(r) ? &r : nullptr);
 }
 
 // A first move that would be smaller than its dead-band is not made, nor one that was `tried` and did not
@@ -190,20 +211,19 @@ bool Sqp::move_whole_bands(PlanPoint& p, const SqpTick& tick) {
     }
   }
   if (bands.empty()) return false;
-  std::vector<PlanPoint> tried;
+  std::size_t tried = 0;
   const auto add = [&](const std::pair<int, double>& one, const std::pair<int, double>& other) {
-    if (tried.size() == kBandPlans) return;
-    PlanPoint q;
+    if (tried == kBandPlans) return;
+    PlanPoint& q = spare(tried++);
     q.x = p.x;
     q.x(0, one.first) = one.second;
     q.x(0, other.first) = other.second;
-    tried.push_back(std::move(q));
   };
   for (const auto& one : bands) add(one, one);
   for (std::size_t i = 0; i < bands.size(); ++i)
     for (std::size_t j = i + 1; j < bands.size(); ++j)
       if (bands[i].first != bands[j].first) add(bands[i], bands[j]);
-  evaluate(tried, tick);
+  evaluate(pool_.data(), tried, tick);
   // Limits before money: merit's weights are those of a choice that may be as small as it likes.
   const auto ahead = [&](const PlanPoint& q, const PlanPoint& than) {
     for (int rank = 0; rank < ranks_; ++rank)
@@ -212,7 +232,8 @@ bool Sqp::move_whole_bands(PlanPoint& p, const SqpTick& tick) {
     return 0;
   };
   const PlanPoint* best = &p;
-  for (const PlanPoint& q : tried) {
+  for (std::size_t i = 0; i < tried; ++i) {
+    const PlanPoint& q = pool_[i];
     if (!q.finite || ahead(q, p) <= 0) continue;
     const int by_limits = ahead(q, *best);
     if (by_limits > 0 || (by_limits == 0 && q.cost.total() < best->cost.total())) best = &q;
@@ -268,7 +289,7 @@ QpStatus Sqp::quadratic(const PlanPoint& p, const SqpTick& tick, double trust, S
 }
 
 // What the step promises: of the merit; rank by rank, of the first rank that it changes.
-void Sqp::predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step) const {
+void Sqp::predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, Step& step) {
   const std::size_t soft = tick.rows.size();
   if (!by_rank()) {
     double now = 0;
@@ -277,13 +298,13 @@ void Sqp::predict(const PlanPoint& p, const SqpTick& tick, const QpResult& r, St
     step.predicted = now - r.objective;
     return;
   }
-  std::vector<double> left(static_cast<std::size_t>(ranks_), 0);
+  left_.assign(static_cast<std::size_t>(ranks_), 0);
   for (std::size_t i = 0; i < soft; ++i)
-    left[static_cast<std::size_t>(rank_of(tick.rows[i]))] +=
+    left_[static_cast<std::size_t>(rank_of(tick.rows[i]))] +=
         limit_penalty(p.excess[i] + dense::dot(model_.rows.row(static_cast<Index>(i)), step.d.data(), n()));
   for (int rank = 0; rank < ranks_; ++rank) {
     const double gain = (p.penalty.empty() ? 0 : p.penalty[static_cast<std::size_t>(rank)]) -
-                        left[static_cast<std::size_t>(rank)];
+                        left_[static_cast<std::size_t>(rank)];
     if (gain <= rank_tolerance()) continue;
     step.level = rank;
     step.predicted = gain;
@@ -302,7 +323,6 @@ void Sqp::stationarity(const PlanPoint& p, const QpResult& r, double trust, Step
   const int users = moves_.setpoints();
   const std::size_t size = static_cast<std::size_t>(n()), soft = step.multiplier.size(),
                     rows = row_upper_.size();
-  step.at_trust = false;
   step.complementarity = 0;
   step.rest.assign(size, 0);
   shadow_.bound.assign(size, 0);
@@ -314,7 +334,6 @@ void Sqp::stationarity(const PlanPoint& p, const QpResult& r, double trust, Step
         r.z[k] > 0 ? (high_(b, u) - p.x(b, u)) / moves_.range(u) : (low_(b, u) - p.x(b, u)) / moves_.range(u);
     if (std::abs(bound) > trust) {
       rest += r.z[k];
-      step.at_trust |= std::abs(step.d[k]) > 0.99 * trust;
     } else {
       step.complementarity += std::abs(r.z[k] * bound);
       shadow_.bound[k] = r.z[k];

@@ -26,10 +26,14 @@ void expect(const char* where, ConstView view, const char* rows, Index r, const 
 }  // namespace
 
 struct ForecastSession::State {
-  // A program and the history whose keys and values it holds (0: none yet).
+  // The programs that read one program's weights and its keys and values of a history (0: of none yet).
+  struct Family {
+    Program<float>* head;
+    long history = 0;
+  };
   struct Compiled {
     std::unique_ptr<Program<float>> program;
-    long history = 0;
+    std::size_t family = 0;
   };
 
   ForecasterConfig config;
@@ -42,11 +46,14 @@ struct ForecastSession::State {
   int threads;
   kernels::Precision precision;
 
+  std::vector<Family> families;                   // one, and one more where inference is in 8 bits
   std::map<int, Compiled> infer;                  // by batch
   std::map<std::vector<int>, Compiled> jacobian;  // by levels
   std::map<std::vector<PlanMove>, Compiled> tangent;
   Compiled vjp;
   long history = 0;            // counts set_history
+  long ahead_history = 0;      // the one of vjp's last forward pass
+  std::vector<float> rows;     // (H, future_width) of the plan in hand
   std::vector<float> context;  // (history_tokens, history_width)
   ContextSummary summary;      // of that context
   double time0 = kMissing;     // of the first future row, s
@@ -59,8 +66,8 @@ struct ForecastSession::State {
   Index setpoints() const { return static_cast<Index>(layout.setpoints().size()); }
   Index disturbances() const { return static_cast<Index>(layout.disturbances().size()); }
 
-  std::unique_ptr<Program<float>> compile(Mode mode, int batch, std::vector<kernels::Seed> seeds,
-                                          std::vector<kernels::Direction> directions = {}) const {
+  void compile(Compiled& compiled, Mode mode, int batch, std::vector<kernels::Seed> seeds,
+               std::vector<kernels::Direction> directions = {}) {
     kernels::CompileOptions options;
     options.mode = mode;
     options.threads = threads;
@@ -70,22 +77,26 @@ struct ForecastSession::State {
     for (double level : config.quantiles) options.levels.push_back(static_cast<float>(level));
     auto program =
         kernels::compile(network, {batch, layout.history_tokens(), layout.horizon()}, options, isa);
+    std::size_t family = 0;
+    while (family < families.size() && !program->share(*families[family].head)) ++family;
+    if (family == families.size()) families.push_back({program.get()});
     program->load(theta.data());
-    return program;
+    compiled = {std::move(program), family};
   }
 
   Program<float>& ready(Compiled& compiled) {
-    if (compiled.history != history) {
-      std::copy(context.begin(), context.end(), compiled.program->history());
-      compiled.program->run_context();
-      compiled.history = history;
+    Family& family = families[compiled.family];
+    if (family.history != history) {
+      std::copy(context.begin(), context.end(), family.head->history());
+      family.head->run_context();
+      family.history = history;
     }
     return *compiled.program;
   }
 
   Program<float>& infer_program(int batch) {
     Compiled& compiled = infer[batch];
-    if (!compiled.program) compiled.program = compile(Mode::infer, batch, {});
+    if (!compiled.program) compile(compiled, Mode::infer, batch, {});
     return ready(compiled);
   }
 
@@ -95,14 +106,31 @@ struct ForecastSession::State {
       std::vector<kernels::Seed> seeds;
       for (int level : levels)
         for (Index o = 0; o < outputs(); ++o) seeds.push_back({static_cast<int>(o), level});
-      compiled.program = compile(Mode::jacobian, 1, std::move(seeds));
+      compile(compiled, Mode::jacobian, 1, std::move(seeds));
     }
     return ready(compiled);
   }
 
   Program<float>& vjp_program() {
-    if (!vjp.program) vjp.program = compile(Mode::vjp, 1, {});
+    if (!vjp.program) compile(vjp, Mode::vjp, 1, {});
     return ready(vjp);
+  }
+
+  float* row_buffer() {
+    rows.resize(static_cast<std::size_t>(horizon() * layout.future_width()));
+    return rows.data();
+  }
+
+  // The vjp program, its forward pass done at the future rows in `rows`: again only if the last was
+  // elsewhere.
+  Program<float>& ahead() {
+    Program<float>& program = vjp_program();
+    if (ahead_history == history && std::equal(rows.begin(), rows.end(), program.future())) return program;
+    std::copy(rows.begin(), rows.end(), program.future());
+    ahead_history = 0;
+    program.run_ahead();
+    ahead_history = history;
+    return program;
   }
 
   Program<float>& tangent_program(const std::vector<PlanMove>& moves) {
@@ -110,7 +138,7 @@ struct ForecastSession::State {
     if (!compiled.program) {
       std::vector<kernels::Direction> directions;
       for (const PlanMove& move : moves) directions.push_back({move.first, move.last});
-      compiled.program = compile(Mode::tangent, 1, {}, std::move(directions));
+      compile(compiled, Mode::tangent, 1, {}, std::move(directions));
     }
     return ready(compiled);
   }
@@ -183,18 +211,14 @@ void ForecastSession::set_weights(std::span<const float> theta) {
     throw InputError("ForecastSession.set_weights: expected finite weights, got NaN or infinity among them");
   s.theta.assign(theta.begin(), theta.end());
   const auto reload = [&](auto& programs) {
-    for (auto& [key, compiled] : programs) {
-      compiled.program->load(s.theta.data());
-      compiled.history = 0;
-    }
+    for (auto& [key, compiled] : programs) compiled.program->load(s.theta.data());
   };
   reload(s.infer);
   reload(s.jacobian);
-  if (s.vjp.program) {
-    s.vjp.program->load(s.theta.data());
-    s.vjp.history = 0;
-  }
+  if (s.vjp.program) s.vjp.program->load(s.theta.data());
   reload(s.tangent);
+  for (State::Family& family : s.families) family.history = 0;
+  s.ahead_history = 0;
 }
 
 void ForecastSession::set_history(const History& history, Index end, int hidden) {
@@ -258,8 +282,14 @@ void ForecastSession::predict_batch(View quantiles, ConstView plans, ConstView k
          s.outputs() * s.config.levels());
   expect("ForecastSession.predict_batch(plans)", plans, "B*H", batch * s.horizon(), "U", s.setpoints());
   s.expect_known("ForecastSession.predict_batch(known)", known);
-  Program<float>& program = s.infer_program(batch);
   const Index rows = s.horizon();
+  // Who asks for gradients asks for them where a forecast was: its activations are kept for the way back.
+  if (batch == 1 && s.vjp.program && s.precision == kernels::Precision::float32) {
+    s.fill_future(s.row_buffer(), &plans, known);
+    quantiles_to_physical(quantiles, s.ahead().quantiles(), s.layout, s.scaler, s.summary.anchor);
+    return;
+  }
+  Program<float>& program = s.infer_program(batch);
   for (int b = 0; b < batch; ++b) {
     const ConstView plan = plans.slice(b * rows, rows);
     s.fill_future(program.future() + b * rows * s.layout.future_width(), &plan, known);
@@ -294,13 +324,10 @@ void ForecastSession::gradient(View gradient, ConstView seed, ConstView plan, Co
   expect("ForecastSession.gradient(plan)", plan, "H", s.horizon(), "U", s.setpoints());
   s.expect_known("ForecastSession.gradient(known)", known);
   // The seed of a logarithmic scale depends on the answer, so the answer comes first.
-  Program<float>& forward = s.infer_program(1);
-  s.fill_future(forward.future(), &plan, known, &s.prior_slopes);
-  forward.run();
-  Program<float>& program = s.vjp_program();
-  std::copy_n(forward.future(), s.horizon() * s.layout.future_width(), program.future());
-  seed_to_network(program.seed(), seed, forward.quantiles(), s.layout, s.scaler, s.summary.anchor);
-  program.run();
+  s.fill_future(s.row_buffer(), &plan, known, &s.prior_slopes);
+  Program<float>& program = s.ahead();
+  seed_to_network(program.seed(), seed, program.quantiles(), s.layout, s.scaler, s.summary.anchor);
+  program.run_back();
   gradient_to_physical(gradient, program.future_gradient(), plan, s.layout, s.scaler,
                        s.prior.active() ? &s.prior_slopes : nullptr);
 }

@@ -50,8 +50,15 @@ int required_valid(int window, double min_valid) {
 }
 
 std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView past, int horizon) {
-  if (horizon < 1) throw InputError("limit_rows: expected horizon >= 1, got " + std::to_string(horizon));
   std::vector<LimitRow> rows;
+  rows.resize(limit_rows(rows, limits, past, horizon));
+  return rows;
+}
+
+std::size_t limit_rows(std::vector<LimitRow>& rows, const std::vector<Limit>& limits, ConstView past,
+                       int horizon) {
+  if (horizon < 1) throw InputError("limit_rows: expected horizon >= 1, got " + std::to_string(horizon));
+  std::size_t made = 0;
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const Limit& limit = limits[i];
     check_limit(limit, past.rows > 0 ? static_cast<int>(past.cols) : limit.output + 1);
@@ -59,7 +66,7 @@ std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView pas
 
     // Newest first: after k values, `known` holds the k newest past rows, so the windows are visited from
     // the last end_step (least past) to the first (most past) and written back in order of end_step.
-    const std::size_t begin = rows.size();
+    const std::size_t begin = made;
     Sum known;
     Index used = 0;
     for (int end = horizon - 1; end >= 0; --end) {
@@ -69,17 +76,17 @@ std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView pas
       const int future = end - first + 1;
       const int count = known.valid + future;
       if (count < needed) continue;
-      LimitRow row;
+      if (made == rows.size()) rows.emplace_back();
+      LimitRow& row = rows[made++];
       row.limit = static_cast<int>(i);
       row.end_step = end;
       row.first_step = first;
       row.coefficient.assign(static_cast<std::size_t>(future), 1.0 / count);
       row.rhs = limit.limit - known.total() / count;
-      rows.push_back(std::move(row));
     }
-    std::reverse(rows.begin() + static_cast<Index>(begin), rows.end());
+    std::reverse(rows.begin() + static_cast<Index>(begin), rows.begin() + static_cast<Index>(made));
   }
-  return rows;
+  return made;
 }
 
 void check_rows(const std::vector<LimitRow>& rows, std::size_t limits, int horizon) {

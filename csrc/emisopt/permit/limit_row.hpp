@@ -41,6 +41,9 @@ int required_valid(int window, double min_valid);
 /// of the mean, and so are the rows before the first. Future rows all count as valid. A window that stays
 /// below min_valid even so is not judged and yields no row. Throws InputError for a bad limit or horizon < 1.
 std::vector<LimitRow> limit_rows(const std::vector<Limit>& limits, ConstView past, int horizon);
+/// The same into the first of `rows`, on their memory; how many they are. What lies beyond is of no meaning.
+std::size_t limit_rows(std::vector<LimitRow>& rows, const std::vector<Limit>& limits, ConstView past,
+                       int horizon);
 
 /// Throws InputError for a row whose limit is none of `limits`, or whose steps leave [0, horizon).
 void check_rows(const std::vector<LimitRow>& rows, std::size_t limits, int horizon);

@@ -306,11 +306,11 @@ TEST(Controller, DeadlineStopsBetweenTilesOfWork) {
   ControllerConfig config = patient(50);
   config.deadline_s = 1;
   config.clock = [&] { return now; };
-  plant.on_call = [&] { now += 0.06; };  // a batch of 3 starts, a Jacobian, a batch of 4 steps: 0.48
+  plant.on_call = [&] { now += 0.1; };  // 2 starts, a Jacobian, a step, what bends it: 0.5
   Controller controller = standard(plant, config);
   const Decision d = controller.step(plant, kApplied, {});
   EXPECT_EQ(d.status, Status::feasible_deadline);
-  EXPECT_LE(d.seconds, 1 + 4 * 0.06);  // one tile beyond at most
+  EXPECT_LE(d.seconds, 1 + 2 * 0.1);  // one tile beyond at most
   EXPECT_GE(d.iterations, 1);
   EXPECT_LE(d.iterations, 3);
 }
@@ -442,7 +442,7 @@ TEST(Controller, OneIterationIsOptimalOnlyOnceItHasConverged) {
   Controller controller = standard(plant, patient(1));
   std::vector<double> applied = kApplied;
   Decision d = controller.step(plant, applied, {});
-  EXPECT_EQ(d.status, Status::feasible_deadline);
+  EXPECT_EQ(d.status, Status::feasible_deadline) << d.reason << d.kkt;
   EXPECT_GT(d.kkt, 1e-5);
   for (int t = 0; t < 30; ++t) {
     applied = d.move;

@@ -6,7 +6,9 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/control/controller.hpp"
+#include "emisopt/control/mapped_predictor.hpp"
 #include "model/toy_plant.hpp"
+#include "support/no_alloc.hpp"
 
 namespace emisopt {
 namespace {
@@ -202,6 +204,89 @@ TEST(ForecastPredictor, GradientIsTheJacobiansSumWithTheSeeds) {
       largest = std::max(largest, std::abs(sum));
     }
   EXPECT_GT(largest, 1e-3);
+}
+
+// A thousand ticks over a transformer, real-time and converged, prepared and not, limits that hold and limits
+// that cannot: after the first hundred the controller asks for no memory, and does the same again.
+TEST(ForecastPredictor, AThousandTicksAllocateNothing) {
+  const History history = toy::history(1300, 1);
+  const Forecaster forecaster = lively_forecaster(history);
+  const std::vector<Index> setpoint_tags = forecaster.layout.setpoints(),
+                           outputs = forecaster.layout.outputs();
+  std::vector<Setpoint> setpoints(2);
+  std::vector<Limit> limits(2);
+  for (std::size_t k = 0; k < 2; ++k) {
+    std::vector<double> u;
+    for (Index r = 0; r < history.rows(); ++r)
+      if (const double v = history.values(r, setpoint_tags[k]); std::isfinite(v)) u.push_back(v);
+    const auto [low, high] = std::minmax_element(u.begin(), u.end());
+    setpoints[k].name = k == 0 ? "a" : "b";
+    setpoints[k].low = *low;
+    setpoints[k].high = *high;
+    setpoints[k].rate = 0.1 * (*high - *low);
+    setpoints[k].price = 1;
+    setpoints[k].move_weight = 0.5;
+  }
+  // Limits near what the forecasts of middling plans say: they hold at times and cannot at others.
+  std::vector<double> said[2];
+  for (Index end = 100; end < 1200; end += 50) {
+    ForecastPredictor predictor(forecaster, {0.9, 0.9}, 1);
+    predictor.set_tick(history, end, {});
+    Matrix plan(4, 2), median(4, 2), upper(4, 2);
+    for (Index t = 0; t < 4; ++t)
+      for (std::size_t k = 0; k < 2; ++k)
+        plan(t, static_cast<Index>(k)) = 0.5 * (setpoints[k].low + setpoints[k].high);
+    predictor.predict(median, upper, plan);
+    for (Index k = 0; k < 2; ++k) said[k].push_back(upper(3, k));
+  }
+  for (std::size_t k = 0; k < 2; ++k) {
+    std::sort(said[k].begin(), said[k].end());
+    limits[k] = {.name = k == 0 ? "one" : "two",
+                 .output = static_cast<int>(k),
+                 .limit = said[k][said[k].size() * 3 / 4],
+                 .window = k == 0 ? 1 : 6,
+                 .rank = static_cast<int>(k) + 1,
+                 .quantile = 0.9};
+  }
+  for (const bool real_time : {true, false}) {
+    std::vector<double> log[2];
+    int statuses[3] = {0, 0, 0}, adjoint = 0;
+    for (std::vector<double>& run : log) {
+      ForecastPredictor predictor(forecaster, {0.9, 0.9}, 1);
+      ControllerConfig config;
+      config.blocks = 3;
+      config.max_iterations = real_time ? 1 : 20;
+      config.deadline_s = 100;
+      Controller controller(setpoints, limits, {nullptr, {1, 1}}, 4, 2, config);
+      Decision d;
+      Matrix past(12, 2);
+      std::vector<double> applied = {0.5 * (setpoints[0].low + setpoints[0].high), setpoints[1].low};
+      const int ticks = real_time ? 1100 : 400;
+      run.reserve(static_cast<std::size_t>(ticks) * 3);
+      for (int tick = 0; tick < ticks; ++tick) {
+        const Index end = 100 + tick;
+        predictor.set_tick(history, end, {});
+        for (Index r = 0; r < 12; ++r)
+          for (Index o = 0; o < 2; ++o)
+            past(r, o) = history.values(end - 12 + r, outputs[static_cast<std::size_t>(o)]);
+        const long before = test::allocations();
+        controller.step(d, predictor, applied, past);
+        controller.observe(d.median.row(0), past.row(11));
+        if (real_time && tick % 2 == 0) controller.prepare(predictor);
+        if (tick >= 100) ASSERT_EQ(test::allocations() - before, 0) << tick << " " << d.reason;
+        applied = d.move;
+        run.insert(run.end(), {d.move[0], d.move[1], d.kkt});
+        ASSERT_TRUE(is_ok(d.status)) << d.reason;
+        ++statuses[static_cast<int>(d.status)];
+        adjoint += d.adjoint;
+      }
+    }
+    for (std::size_t i = 0; i < log[0].size(); ++i)
+      ASSERT_TRUE(log[0][i] == log[1][i] || (std::isnan(log[0][i]) && std::isnan(log[1][i]))) << i;
+    EXPECT_GT(statuses[static_cast<int>(Status::limit_slacked)], 50);
+    EXPECT_GT(statuses[static_cast<int>(Status::optimal)], 50);
+    EXPECT_GT(adjoint, 300);
+  }
 }
 
 }  // namespace

@@ -307,6 +307,78 @@ TEST_P(EveryIsa, RunIsRefusedUntilTheContextFollowedTheWeights) {
   EXPECT_NO_THROW(train->run());
 }
 
+// All that reads one history reads one program's keys, values and packed weights, in any order of asking.
+TEST_P(EveryIsa, ProgramsThatShareGiveTheBitsOfTheirOwn) {
+  const std::vector<float> other = [&] {
+    std::vector<float> w = theta;
+    for (float& x : w) x *= 1.03f;
+    return w;
+  }();
+  const Mode modes[] = {Mode::infer, Mode::vjp, Mode::jacobian, Mode::tangent};
+  for (const Mode head_mode : modes)
+    for (const Mode mode : modes) {
+      auto head = make(head_mode, 1, 2), own = make(mode, 1, 1), shared = make(mode, 1, 1);
+      ASSERT_TRUE(shared->share(*head));
+      EXPECT_EQ(shared->history(), head->history());
+      for (const bool changed : {false, true}) {
+        const std::vector<float>& weights = changed ? other : theta;
+        for (auto* p : {head.get(), own.get(), shared.get()}) p->load(weights.data());
+        test::fill(head->history(), history_size, changed ? 8 : 1);
+        test::fill(own->history(), history_size, changed ? 8 : 1);
+        EXPECT_THROW(shared->run(), StateError);  // the context belongs to the weights before
+        head->run_context();
+        own->run_context();
+        if (mode == Mode::tangent)
+          for (auto* p : {own.get(), shared.get()}) test::fill(p->direction(), 7 * future_size, 5);
+        own->run();
+        shared->run();
+        EXPECT_TRUE(std::equal(own->quantiles(), own->quantiles() + quantile_size, shared->quantiles()));
+        if (mode == Mode::vjp)
+          EXPECT_TRUE(std::equal(own->future_gradient(), own->future_gradient() + future_size,
+                                 shared->future_gradient()));
+        if (mode == Mode::jacobian)
+          EXPECT_TRUE(std::equal(own->jacobian(), own->jacobian() + seeds() * kSteps * future_size,
+                                 shared->jacobian()));
+        if (mode == Mode::tangent)
+          EXPECT_TRUE(std::equal(own->tangent(), own->tangent() + 7 * quantile_size, shared->tangent()));
+      }
+    }
+}
+
+TEST_P(EveryIsa, WhatDoesNotFitIsNotShared) {
+  auto head = make(Mode::infer, 2, 1), train = make(Mode::train, 2, 1), same = make(Mode::infer, 2, 1);
+  EXPECT_FALSE(train->share(*head));
+  EXPECT_FALSE(head->share(*train));
+  EXPECT_FALSE(head->share(*head));
+  CompileOptions o;
+  o.levels = test::tiny_levels(c);
+  EXPECT_FALSE(compile(net, {1, kHistoryRows - 1, kSteps}, o, GetParam())->share(*head));
+  test::TinyConfig wide = c;
+  wide.feedforward += 4;
+  EXPECT_FALSE(compile(test::tiny_network(wide), {1, kHistoryRows, kSteps}, o, GetParam())->share(*head));
+  same->run();  // and nothing has changed
+}
+
+// The halves are the whole, a second seed costs a second half, and other modes have none.
+TEST_P(EveryIsa, ABackwardPassMayFollowLater) {
+  auto whole = make(Mode::vjp, 1, 1), halves = make(Mode::vjp, 1, 2);
+  whole->run();
+  halves->run_ahead();
+  EXPECT_TRUE(std::equal(whole->quantiles(), whole->quantiles() + quantile_size, halves->quantiles()));
+  for (const int seed : {3, 9}) {
+    for (auto* p : {whole.get(), halves.get()}) test::fill(p->seed(), quantile_size, seed);
+    whole->run();
+    halves->run_back();
+    EXPECT_TRUE(std::equal(whole->future_gradient(), whole->future_gradient() + future_size,
+                           halves->future_gradient()));
+  }
+  for (const Mode mode : {Mode::infer, Mode::jacobian}) {
+    EXPECT_THROW(make(mode, 1, 1)->run_ahead(), StateError);
+    EXPECT_THROW(make(mode, 1, 1)->run_back(), StateError);
+  }
+  EXPECT_THROW(make(Mode::vjp, 3, 1)->run_back(), StateError);
+}
+
 TEST_P(EveryIsa, EntriesWithoutWeightLeaveNoTrace) {
   auto p = make(Mode::train, 6, 2), q = make(Mode::train, 6, 2);
   for (std::size_t i = 0; i < 6 * target_size; i += 3) p->weight()[i] = q->weight()[i] = 0;

@@ -362,6 +362,68 @@ TEST_F(Session, EveryProgramFollowsANewHistory) {
   EXPECT_TRUE(toy::same_bits(j, expected));
 }
 
+// Programs share weights and history, and a forecast lends its activations to the gradient asked for next:
+// whatever was asked before, an answer has the bits of a session that was asked nothing else.
+TEST_F(Session, AnswersDoNotDependOnWhatWasAskedBefore) {
+  Matrix seed(kH, kO * kQ);
+  for (std::size_t i = 0; i < seed.values.size(); ++i)
+    seed.values[i] = 0.3 * static_cast<double>(i % 5) - 0.4;
+  const std::vector<PlanMove> moves = {{0, 0, 1}, {1, 2, 3}};
+  const auto answer = [&](ForecastSession& from, int question, const Matrix& at) {
+    Matrix out;
+    switch (question) {
+      case 0:
+        return predict(from, &at, known);
+      case 1:
+        out = Matrix(kH, kU);
+        from.gradient(out, seed, at, known);
+        return out;
+      case 2:
+        out = Matrix(kH * kO, kH * kU);
+        from.jacobian(out, at, known, {1});
+        return out;
+      case 3:
+        out = Matrix(kH * kO, 2);
+        from.sensitivities(out, at, known, moves, {2});
+        return out;
+      case 4:
+        out = Matrix(kH, kO * kQ);
+        from.predict_batch(out, at, known, 1);
+        return out;
+      default:
+        Matrix two(2 * kH, kU), both(2 * kH, kO * kQ);
+        for (Index t = 0; t < kH; ++t)
+          for (Index u = 0; u < kU; ++u) two(t, u) = at(t, u), two(kH + t, u) = plan(t, u);
+        from.predict_batch(both, two, known, 2);
+        return both;
+    }
+  };
+  Matrix elsewhere = plan;
+  for (double& v : elsewhere.values) v *= 1.02;
+  std::vector<float> weights = forecaster.theta;
+  for (float& w : weights) w *= 0.98f;
+  Rng rng(8);
+  Index end = 100;
+  bool changed = false;
+  for (int round = 0; round < 200; ++round) {
+    if (rng.below(6) == 0) {
+      end = 80 + static_cast<Index>(rng.below(40));
+      session.set_history(past, end);
+    }
+    if (rng.below(20) == 0) {
+      changed = !changed;
+      session.set_weights(changed ? weights : forecaster.theta);
+    }
+    const int question = static_cast<int>(rng.below(6));
+    const Matrix& at = rng.below(2) == 0 ? plan : elsewhere;
+    ForecastSession fresh(forecaster, kernels::isa_level(), 1);
+    if (changed) fresh.set_weights(weights);
+    fresh.set_history(past, end);
+    ASSERT_EQ(answer(session, question, at).values, answer(fresh, question, at).values)
+        << "round " << round << ", question " << question;
+  }
+}
+
 TEST_F(Session, OutlivesItsForecaster) {
   const Matrix before = predict(plan);
   std::fill(forecaster.theta.begin(), forecaster.theta.end(), 0.0f);
