@@ -71,9 +71,9 @@ CASES = {
 
 def forecaster_file(case: str, quick: bool) -> Path:
     """Fitted once on the documented experiment and kept."""
-    path = FOLDER / f"{case}-{'quick' if quick else 'full'}.safetensors"
+    rows, steps = (6000, 300) if quick else (EXPERIMENT_ROWS, 2500)
+    path = FOLDER / f"{case}-r{rows}-s{steps}.safetensors"
     if not path.exists():
-        rows, steps = (6000, 300) if quick else (EXPERIMENT_ROWS, 2500)
         history, tags = CASES[case].problem.make(EXPERIMENT_SEED).simulate_history(rows)
         train = rows - (600 if quick else HELD_ROWS)
         forecaster = forecaster_for_plants(steps)
