@@ -44,6 +44,9 @@ struct DenseTable {
   /// the triangle is then spoiled. Divisions are products with the reciprocal.      (Golub, Van Loan
   /// 2013, 4.2)
   int (*potrf)(double* k, long ldk, int n, double* work);
+  /// How many of a (n) are not zero (NaN is not), in `columns` (limit) the places of the first `limit`;
+  /// beyond `limit` it may stop counting.
+  int (*entries)(int* columns, int limit, const double* a, int n);
   /// x (n) = L^-1 x, and x = L'^-1 x. Pivots must be normal numbers: each is inverted once.
   void (*trsv)(double* x, const double* l, long ldl, int n);
   void (*trsv_transposed)(double* x, const double* l, long ldl, int n);
@@ -53,6 +56,11 @@ struct DenseTable {
   /// L L' + x x' by Givens rotations, in place; x (n) is destroyed. -1, or the row whose pivot is not finite.
   /// Squares of pivots and x must neither over- nor underflow.                 (Golub, Van Loan 2013, 6.5.4)
   int (*update)(double* l, long ldl, double* x, int n, double* work);
+  /// A row that is carried through others: for r = 0 .. count-1, with t = turns + 4 r,
+  ///   to_r, carry = t0 carry + t1 a_r, t2 carry + t3 a_r        (rows of cols)
+  /// `to` may be `a`, or lie before it. Strides may be negative.
+  void (*turn)(double* to, long ldt, double* carry, const double* a, long lda, const double* turns, int count,
+               int cols);
   /// L L' - x x'. False, and L untouched, when that is not positive definite to working precision. x (n) is
   /// destroyed. Rotations from the end, found from L^-1 x before anything is written (LINPACK's dchdd;
   /// Stewart 1979): backward stable, unlike hyperbolic rotations taken one by one.

@@ -22,10 +22,12 @@ const DenseTable kDense = {
     .syrk_transposed = syrk_transposed,
     .syrk = syrk,
     .potrf = potrf,
+    .entries = entries,
     .trsv = trsv,
     .trsv_transposed = trsv_transposed,
     .trsm = trsm,
     .trsm_transposed = trsm_transposed,
     .update = update,
+    .turn = turn,
     .downdate = downdate,
 };

@@ -171,3 +171,47 @@ bool downdate(double* l, long ldl, double* x, int n, double* work) {
   }
   return true;
 }
+
+// Columns side by side: kVectors chains at once, the last one of `tail` lanes.
+template <int kVectors>
+void turn_columns(double* to, long ldt, double* carry, const double* a, long lda, const double* turns,
+                  int count, int tail) {
+  const Mask m = first(tail);
+  auto get = [m](const double* p, int v) __attribute__((always_inline)) {
+    return v == kVectors - 1 ? load(p + v * kLanes, m) : load(p + v * kLanes);
+  };
+  auto put = [m](double* p, int v, V x) __attribute__((always_inline)) {
+    if (v == kVectors - 1)
+      store(p + v * kLanes, x, m);
+    else
+      store(p + v * kLanes, x);
+  };
+  V c[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) c[v] = get(carry, v);
+  for (int r = 0; r < count; ++r, to += ldt, a += lda, turns += 4) {
+    const V t0 = set(turns[0]), t1 = set(turns[1]), t2 = set(turns[2]), t3 = set(turns[3]);
+    V x[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) x[v] = get(a, v);  // all, before `to` is written over them
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      put(to, v, fma(t0, c[v], mul(t1, x[v])));
+      c[v] = fma(t2, c[v], mul(t3, x[v]));
+    }
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) put(carry, v, c[v]);
+}
+
+void turn(double* to, long ldt, double* carry, const double* a, long lda, const double* turns, int count,
+          int cols) {
+  for (int j = 0; j < cols;) {
+    const int vectors = least(4, vectors_of(cols - j));
+    const int tail = least(kLanes, cols - j - (vectors - 1) * kLanes);
+    using Columns = void (*)(double*, long, double*, const double*, long, const double*, int, int);
+    constexpr Columns kWidths[] = {turn_columns<1>, turn_columns<2>, turn_columns<3>, turn_columns<4>};
+    kWidths[vectors - 1](to + j, ldt, carry + j, a + j, lda, turns, count, tail);
+    j += vectors * kLanes;
+  }
+}

@@ -124,6 +124,23 @@ void gemv_transposed(double* y, const double* a, long lda, const double* x, int 
   for (; i < rows; ++i) add_rows<1>(y, a + i * lda, lda, x + i, cols);
 }
 
+// A word of lanes at a time: where entries lie differs from row to row, and no branch should depend on it.
+int entries(int* columns, int limit, const double* a, int n) {
+  int count = 0;
+  for (int from = 0; from < n && count <= limit; from += 64) {
+    unsigned long long lanes = 0;
+    const int end = least(64, n - from);
+    int j = 0;
+    for (; j + kLanes <= end; j += kLanes)
+      lanes |= static_cast<unsigned long long>(entry_lanes(load(a + from + j))) << j;
+    if (j < end)
+      lanes |= static_cast<unsigned long long>(entry_lanes(load(a + from + j, first(end - j)))) << j;
+    for (; lanes && count <= limit; lanes &= lanes - 1, ++count)
+      if (count < limit) columns[count] = from + __builtin_ctzll(lanes);
+  }
+  return count;
+}
+
 // Rows i .. i + kLanes - 1 left of the diagonal block serve twice: y_i += K_ij x_j and y_j += K_ij x_i.
 void symv(double* y, const double* k, long ldk, const double* x, int n) {
   for (int i = 0; i < n; i += kLanes) {

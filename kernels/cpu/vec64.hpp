@@ -26,6 +26,8 @@ inline V fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }    // a b + c
 inline V fnma(V a, V b, V c) { return _mm512_fnmadd_pd(a, b, c); }  // c - a b
 inline V fms(V a, V b, V c) { return _mm512_fmsub_pd(a, b, c); }    // a b - c
 inline V negate(V a) { return _mm512_xor_pd(a, _mm512_set1_pd(-0.0)); }
+// One bit per lane that is not zero; NaN is not.
+inline unsigned entry_lanes(V a) { return _mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_NEQ_UQ); }
 template <int kLane>
 inline V spread(V a) {  // lane kLane in every lane
   return _mm512_permutexvar_pd(_mm512_set1_epi64(kLane), a);
@@ -95,6 +97,9 @@ inline V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
 inline V fnma(V a, V b, V c) { return _mm256_fnmadd_pd(a, b, c); }
 inline V fms(V a, V b, V c) { return _mm256_fmsub_pd(a, b, c); }
 inline V negate(V a) { return _mm256_xor_pd(a, _mm256_set1_pd(-0.0)); }
+inline unsigned entry_lanes(V a) {
+  return static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_NEQ_UQ)));
+}
 template <int kLane>
 inline V spread(V a) {
   return _mm256_permute4x64_pd(a, kLane * 0x55);

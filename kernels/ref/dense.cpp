@@ -28,11 +28,13 @@ constexpr DenseTable kReference = {
     .syrk_transposed = ref::syrk_transposed<double>,
     .syrk = ref::syrk<double>,
     .potrf = ref::potrf<double>,
+    .entries = ref::entries<double>,
     .trsv = ref::trsv<double>,
     .trsv_transposed = ref::trsv_transposed<double>,
     .trsm = ref::trsm<double>,
     .trsm_transposed = ref::trsm_transposed<double>,
     .update = ref::update<double>,
+    .turn = ref::turn<double>,
     .downdate = ref::downdate<double>,
 };
 

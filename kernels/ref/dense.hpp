@@ -21,6 +21,28 @@ void gemv_transposed(T* y, const T* a, long lda, const T* x, int rows, int cols)
 }
 
 template <class T>
+void turn(T* to, long ldt, T* carry, const T* a, long lda, const T* turns, int count, int cols) {
+  for (int j = 0; j < cols; ++j)
+    for (int r = 0; r < count; ++r) {
+      const T* t = turns + 4 * r;
+      const T c = carry[j], x = a[r * lda + j];
+      to[r * ldt + j] = t[0] * c + t[1] * x;
+      carry[j] = t[2] * c + t[3] * x;
+    }
+}
+
+template <class T>
+int entries(int* columns, int limit, const T* a, int n) {
+  int count = 0;
+  for (int j = 0; j < n && count <= limit; ++j) {
+    if (a[j] == 0) continue;
+    if (count < limit) columns[count] = j;
+    ++count;
+  }
+  return count;
+}
+
+template <class T>
 void symv(T* y, const T* k, long ldk, const T* x, int n) {
   for (int i = 0; i < n; ++i) {
     T s = 0;

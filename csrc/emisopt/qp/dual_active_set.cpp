@@ -10,14 +10,13 @@ namespace emisopt::detail {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kDefinite = 1e-11;   // least pivot of H, relative to its diagonal
-constexpr double kDependent = 1e-10;  // least new part of a row that joins, squared and relative
-constexpr double kViolated = 1e-13;   // relative to x in the metric of diag(H)
-constexpr double kDoubtful = 1e4;     // up to so many times that, a contradiction may be rounding
-constexpr double kWorthwhile = 0.2;   // candidates are at least this share of the worst violation
-constexpr Index kInverseOrder = 48;   // up to this order L^-1 pays in a cold start
-constexpr signed char kIgnored = 4;
-constexpr int kIdle = 60;  // steps of length zero in a row: cycling
+constexpr double kCancelled = 1e-6;  // rest of a square below which its digits are asked for
+constexpr double kTidy = 0.05;       // of what counts as violated: the answer's members are that near
+constexpr double kClear = 100;       // times the error of members: certainly violated
+constexpr double kViolated = 1e-13;  // relative to x in the metric of diag(H)
+constexpr double kDoubtful = 1e4;    // up to so many times that, a contradiction may be rounding
+constexpr double kWorthwhile = 0.2;  // candidates are at least this share of the worst violation
+constexpr int kIdle = 60;            // steps of length zero in a row: cycling
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -28,12 +27,14 @@ int capacity_of(int n, int m) { return std::min(n + m, n + n / 2 + 32); }
 DualActiveSet::DualActiveSet(int max_variables, int max_rows)
     : metric_(max_variables, max_rows),
       factor_(capacity_of(max_variables, max_rows)),
+      ties_(max_variables),
       table_(kernels::dense_table()) {
   const auto n = at(max_variables), m = at(max_rows), w = at(factor_.capacity());
   for (auto* v : {&low_, &high_, &value_, &score_}) v->resize(m + n);
-  for (auto* v : {&l1_, &l2_, &y}) v->resize(m);
-  for (auto* v : {&x, &z, &origin_, &u_, &tmp_}) v->resize(n);
+  for (auto* v : {&l1_, &l2_, &y, &start_y}) v->resize(m);
+  for (auto* v : {&x, &z, &origin_, &u_, &tmp_, &tied_, &floor_, &start_z}) v->resize(n);
   state_.resize(m + n);
+  side_.resize(n);
   members_.resize(w * (n + 8));
   id_.resize(w);
   slot_.resize(w);
@@ -41,34 +42,14 @@ DualActiveSet::DualActiveSet(int max_variables, int max_rows)
     v->resize(w + 1);
 }
 
-bool DualActiveSet::load(const QpProblem& p, bool cold) {
+bool DualActiveSet::load(const QpProblem& p) {
   factor_.clear();
+  ties_.clear(0);
   std::fill(state_.begin(), state_.end(), 0);
   const Index n = p.hessian.rows;
   stride_ = n + (n % 64 == 0 ? 8 : 0);
-  return metric_.load(p, cold && n <= kInverseOrder, kDefinite);
-}
-
-void DualActiveSet::take_bounds(const QpProblem& p) {
-  const Index n = metric_.n, m = metric_.m;
-  std::copy_n(p.row_lower.begin(), m, low_.begin());
-  std::copy_n(p.row_upper.begin(), m, high_.begin());
-  if (p.lower.empty())
-    std::fill_n(low_.begin() + m, n, -kInf);
-  else
-    std::copy_n(p.lower.begin(), n, low_.begin() + m);
-  if (p.upper.empty())
-    std::fill_n(high_.begin() + m, n, kInf);
-  else
-    std::copy_n(p.upper.begin(), n, high_.begin() + m);
-  if (p.l1.empty())
-    std::fill_n(l1_.begin(), m, kInf);
-  else
-    std::copy_n(p.l1.begin(), m, l1_.begin());
-  if (p.l2.empty())
-    std::fill_n(l2_.begin(), m, 0.0);
-  else
-    std::copy_n(p.l2.begin(), m, l2_.begin());
+  metric_.take(p);
+  return metric_.factorise(p, kDefinite);
 }
 
 // Range of the multiplier of k in the set. Upper side: positive.
@@ -90,105 +71,55 @@ double DualActiveSet::bound(int i) const {
   return std::abs(side) == 2 ? b - (side > 0 ? l1_[at(k)] : -l1_[at(k)]) * open_[at(i)] : b;
 }
 
-void DualActiveSet::start(const QpProblem& p) {
-  const Index n = metric_.n;
-  for (Index j = 0; j < n; ++j) origin_[at(j)] = -p.gradient[at(j)];
-  if (held_ > 0)
-    for (Index i = 0; i < metric_.m; ++i)
-      if (std::abs(state_[at(i)]) == 3)
-        dense::axpy(origin_.data(), state_[at(i)] > 0 ? -l1_[at(i)] : l1_[at(i)], p.rows.row(i), n);
-  metric_.forward(origin_.data());
-}
-
 void DualActiveSet::products(const double* m, double* out) {
   const int count = factor_.size();
-  table_.gemv(scattered_.data(), members_.data(), stride_, m, count, static_cast<int>(metric_.n));
+  table_.gemv(scattered_.data(), members_.data(), stride_, m, count, static_cast<int>(metric_.d));
   for (int i = 0; i < count; ++i) out[i] = scattered_[at(slot_[at(i)])];
 }
 
 void DualActiveSet::shift_origin(const double* m, double amount) {
   products(m, product_.data());
-  dense::axpy(origin_.data(), -amount, m, metric_.n);
+  dense::axpy(origin_.data(), -amount, m, metric_.d);
   dense::axpy(right_.data(), -amount, product_.data(), factor_.size());
+  factor_.stale(0);
 }
 
-// The working set of given multipliers, in one block: rows, Gram matrix, factor.
-void DualActiveSet::open_set(std::span<const double> y0, std::span<const double> z0) {
-  const Index n = metric_.n, m = metric_.m;
-  std::fill_n(state_.begin(), m + n, 0);
-  held_ = 0;
-  int count = 0;
-  const int room = static_cast<int>(std::min<Index>(factor_.capacity(), m + n));
-  const auto enter = [&](int k, double lambda) {
-    const bool both = low_[at(k)] == high_[at(k)];
-    if (lambda == 0 && !both) return;
-    const int side = lambda >= 0 ? 1 : -1;
-    if (!both && !std::isfinite(side > 0 ? high_[at(k)] : low_[at(k)])) return;
-    bool beyond = false;
-    if (soft(k) && std::abs(lambda) >= l1_[at(k)] * (1 - 1e-9)) {
-      if (l2_[at(k)] == 0) {
-        state_[at(k)] = static_cast<signed char>(3 * side);
-        ++held_;
-        return;
-      }
-      beyond = true;
-    }
-    if (count == room) return;
-    id_[at(count)] = k;
-    state_[at(k)] = static_cast<signed char>(beyond ? 2 * side : side);
-    ranges(k, beyond, side, least_[at(count)], most_[at(count)]);
-    lambda_[at(count)] = std::clamp(lambda, least_[at(count)], most_[at(count)]);
-    open_[at(count)] = beyond ? 1 / l2_[at(k)] : 0;
-    ++count;
-  };
-  for (Index k = 0; k < m; ++k) enter(static_cast<int>(k), y0.empty() ? 0 : y0[at(k)]);
-  for (Index j = 0; j < n; ++j) enter(static_cast<int>(m + j), z0.empty() ? 0 : z0[at(j)]);
-
-  metric_.build(id_.data(), count);
+double DualActiveSet::remainder(const double* m, double square) {
+  const double rest = square - factor_.share(product_.data());
+  const int count = factor_.size(), d = static_cast<int>(metric_.d);
+  if (rest > kCancelled * square || count == 0) return rest;
+  // Mostly a combination of members: what is new, from the combination itself, and once more what the
+  // members have of that.
+  const double* share = factor_.combination();
+  double *left = u_.data(), kept = 0;
+  std::copy_n(m, d, left);
   for (int i = 0; i < count; ++i) {
-    slot_[at(i)] = i;
-    std::copy_n(metric_.row(id_[at(i)]), n, members_.data() + i * stride_);
+    scattered_[at(slot_[at(i)])] = -share[i];
+    kept += open_[at(i)] * share[i] * share[i];
   }
-  while (count > 0) {
-    View g = factor_.open(count);
-    factor_.gram(members_.data(), stride_, static_cast<int>(n));
-    for (int i = 0; i < count; ++i) {
-      square_[at(i)] = g(i, i);
-      g(i, i) += open_[at(i)];
-    }
-    const int bad = factor_.seal(kDependent);
-    if (bad < 0) break;
-    state_[at(id_[at(bad)])] = 0;  // it may come back by itself, if it is violated then
-    --count;
-    for (int i = bad; i < count; ++i) {
-      const auto to = at(i), from = at(i + 1);
-      id_[to] = id_[from];
-      lambda_[to] = lambda_[from];
-      least_[to] = least_[from];
-      most_[to] = most_[from];
-      open_[to] = open_[from];
-      std::copy_n(members_.data() + (i + 1) * stride_, n, members_.data() + i * stride_);
-    }
-  }
-  if (count == 0) factor_.clear();
+  table_.gemv_transposed(left, members_.data(), stride_, scattered_.data(), count, d);
+  products(left, target_.data());
+  for (int i = 0; i < count; ++i) target_[at(i)] -= open_[at(i)] * share[i];
+  const double squares = dense::dot(left, left, d) + kept;
+  return squares - factor_.add_share(target_.data());
 }
 
 void DualActiveSet::push(int k, double lambda, bool beyond, double square) {
   const int i = factor_.size() - 1, side = state_[at(k)];
   id_[at(i)] = k;
   slot_[at(i)] = i;
-  std::copy_n(metric_.row(k), metric_.n, members_.data() + i * stride_);
+  std::copy_n(metric_.row(k), metric_.d, members_.data() + i * stride_);
   open_[at(i)] = beyond ? 1 / l2_[at(k)] : 0;
   square_[at(i)] = square;
   ranges(k, beyond, side, least_[at(i)], most_[at(i)]);
   lambda_[at(i)] = lambda;
-  right_[at(i)] = dense::dot(metric_.row(k), origin_.data(), metric_.n) - bound(i);
+  right_[at(i)] = dense::dot(metric_.row(k), origin_.data(), metric_.d) + metric_.offset(k) - bound(i);
 }
 
 void DualActiveSet::remove(int i) {
   const int last = factor_.size() - 1, hole = slot_[at(i)];
   if (hole != last) {
-    std::copy_n(members_.data() + last * stride_, metric_.n, members_.data() + hole * stride_);
+    std::copy_n(members_.data() + last * stride_, metric_.d, members_.data() + hole * stride_);
     for (int j = 0; j <= last; ++j)
       if (slot_[at(j)] == last) slot_[at(j)] = hole;
   }
@@ -219,6 +150,7 @@ void DualActiveSet::event(int i, double limit) {
   if (std::abs(state_[at(k)]) == 2) {  // the slack closes
     if (factor_.lower(i, amount)) {
       right_[at(i)] -= limit * amount;
+      factor_.stale(i);
       open_[at(i)] = 0;
       state_[at(k)] = static_cast<signed char>(side);
     } else {
@@ -229,6 +161,7 @@ void DualActiveSet::event(int i, double limit) {
     open_[at(i)] = amount;
     state_[at(k)] = static_cast<signed char>(2 * side);
     right_[at(i)] += limit * amount;
+    factor_.stale(i);
   }
   ranges(k, open_[at(i)] > 0, side, least_[at(i)], most_[at(i)]);
 }
@@ -236,8 +169,7 @@ void DualActiveSet::event(int i, double limit) {
 bool DualActiveSet::settle() {
   for (;;) {
     const int count = factor_.size();
-    std::copy_n(right_.begin(), count, target_.begin());
-    factor_.solve(target_.data());
+    factor_.solve(target_.data(), right_.data());
     double step = 1;
     int blocking = -1;
     for (int i = 0; i < count; ++i) {
@@ -267,15 +199,16 @@ bool DualActiveSet::settle() {
 
 // Lets k join at the side that its state names; a constraint that depends on the set first pushes members to
 // the ends of their ranges.
-bool DualActiveSet::join(int k) {
+bool DualActiveSet::join(int k, bool known) {
   const double* m = metric_.row(k);
-  const double square = dense::dot(m, m, metric_.n);
+  const double square = dense::dot(m, m, metric_.d);
   const bool held = std::abs(state_[at(k)]) == 3;
   const int side = state_[at(k)] > 0 ? 1 : -1;
   double lambda = 0;
   if (held) {
     lambda = side * l1_[at(k)];
     shift_origin(m, -lambda);
+    known = true;
     --held_;
   }
   state_[at(k)] = static_cast<signed char>(side);
@@ -283,17 +216,16 @@ bool DualActiveSet::join(int k) {
   const bool opens =
       held && l2_[at(k)] > 0 && side * (value_[at(k)] - (side > 0 ? high_[at(k)] : low_[at(k)])) > 0;
   if (opens) {
-    products(m, product_.data());
     state_[at(k)] = static_cast<signed char>(2 * side);
-    if (factor_.append(product_.data(), square + 1 / l2_[at(k)], 1e-16))
-      return push(k, lambda, true, square), true;
+    if (factor_.join(remainder(m, square) + 1 / l2_[at(k)])) return push(k, lambda, true, square), true;
     pivots_ = max_pivots_ + 1;
     return true;
   }
   const double way = held ? -side : side;
-  for (;;) {
-    products(m, product_.data());
-    if (factor_.append(product_.data(), square, kDependent)) {
+  for (;; known = false) {
+    if (!known) products(m, product_.data());
+    const double rest = remainder(m, square);
+    if (rest > kDependent * square && factor_.join(rest)) {
       push(k, lambda, false, square);
       return true;
     }
@@ -304,7 +236,7 @@ bool DualActiveSet::join(int k) {
       return true;
     }
     double* share = target_.data();
-    factor_.meets(share);
+    std::copy_n(factor_.combination(), count, share);
     double step = held ? std::abs(lambda) : soft(k) ? l1_[at(k)] - std::abs(lambda) : kInf;
     int blocking = -1;
     const double size = std::sqrt(square);
@@ -351,7 +283,7 @@ bool DualActiveSet::join(int k) {
     if (l2_[at(k)] > 0) {
       const double open = 1 / l2_[at(k)];
       state_[at(k)] = static_cast<signed char>(2 * side);
-      if (factor_.append(product_.data(), square + open, 1e-16)) {
+      if (factor_.join(rest + open)) {
         push(k, lambda, true, square);
         return true;
       }
@@ -364,28 +296,38 @@ bool DualActiveSet::join(int k) {
 }
 
 void DualActiveSet::position() {
-  const Index n = metric_.n, m = metric_.m;
   const int count = factor_.size();
-  double* at_x = value_.data() + m;
-  std::copy_n(origin_.begin(), n, at_x);
+  double *at_x = value_.data() + metric_.m, *v = tied() ? tmp_.data() : at_x;
+  std::copy_n(origin_.begin(), metric_.d, v);
   for (int i = 0; i < count; ++i) scattered_[at(slot_[at(i)])] = -lambda_[at(i)];
-  table_.gemv_transposed(at_x, members_.data(), stride_, scattered_.data(), count, static_cast<int>(n));
-  metric_.backward(at_x);
+  table_.gemv_transposed(v, members_.data(), stride_, scattered_.data(), count, static_cast<int>(metric_.d));
+  metric_.backward(v);
+  metric_.expand(at_x, v);
 }
 
-int DualActiveSet::scan() {
+// Scores of all constraints at the present multipliers; returns the worst. least: what counts as violated;
+// off: the worst of the members, which solve() leaves near their bounds as its rounding has it.
+double DualActiveSet::scores(double& least, double& off) {
   const Index n = metric_.n, m = metric_.m, all = m + n;
   position();
   const double* at_x = value_.data() + m;
   metric_.values(value_.data(), at_x);
-  const double *weight = metric_.weight(), *diagonal = metric_.diagonal();
+  const double* diagonal = metric_.diagonal();
   double size = 0;
   for (Index j = 0; j < n; ++j) size += at_x[j] * at_x[j] * diagonal[j];
-  const double least =
-      kViolated * std::sqrt(size) + 1e-15 * std::sqrt(dense::dot(origin_.data(), origin_.data(), n));
+  least =
+      kViolated * std::sqrt(size) + 1e-15 * std::sqrt(dense::dot(origin_.data(), origin_.data(), metric_.d));
   for (Index k = 0; k < all; ++k)
-    score_[at(k)] = std::max(low_[at(k)] - value_[at(k)], value_[at(k)] - high_[at(k)]) * weight[k];
-  for (int i = 0; i < factor_.size(); ++i) score_[at(id_[at(i)])] = 0;
+    score_[at(k)] = std::max(low_[at(k)] - value_[at(k)], value_[at(k)] - high_[at(k)]);
+  off = 0;
+  for (int i = 0; i < factor_.size(); ++i) {
+    const int k = id_[at(i)];
+    product_[at(i)] = value_[at(k)] - bound(i) - open_[at(i)] * lambda_[at(i)];
+    off = std::max(off, product_[at(i)] * product_[at(i)] / square_[at(i)]);
+    score_[at(k)] = 0;
+  }
+  off = std::sqrt(off);
+  for (int t = 0; t < ties_.count(); ++t) score_[at(ties_.constraint(t))] = 0;
   if (ignored_)
     for (Index k = 0; k < all; ++k)
       if (state_[at(k)] == kIgnored) score_[at(k)] = 0;
@@ -393,15 +335,31 @@ int DualActiveSet::scan() {
     for (Index i = 0; i < m; ++i)
       if (std::abs(state_[at(i)]) == 3) {
         const double inside = state_[at(i)] > 0 ? high_[at(i)] - value_[at(i)] : value_[at(i)] - low_[at(i)];
-        score_[at(i)] = (l2_[at(i)] > 0 ? std::abs(inside) : inside) * weight[i];
+        score_[at(i)] = l2_[at(i)] > 0 ? std::abs(inside) : inside;
       }
   double worst = 0;
-  for (Index k = 0; k < all; ++k) worst = std::max(worst, score_[at(k)]);
+  for (Index k = 0; k < all; ++k)
+    if (score_[at(k)] > 0) worst = std::max(worst, score_[at(k)] *= metric_.weight(static_cast<int>(k)));
+  return worst;
+}
+
+int DualActiveSet::scan() {
+  double least = 0, off = 0, worst = 0;
+  for (int round = 0; round < 3; ++round) {
+    worst = scores(least, off);
+    const bool done = !(worst > least);
+    if (off <= (done ? kTidy : 1) * least || (!done && worst > kClear * off)) break;
+    // The members first: a violation of the size of their errors may be one that depends on them.
+    factor_.solve(product_.data());
+    dense::axpy(lambda_.data(), 1, product_.data(), factor_.size());
+    if (done) position();
+    if (done) break;
+  }
   if (!(worst > least)) return 0;
   doubt_ = kDoubtful * least;
-  double floor = std::max(least, kWorthwhile * worst);
+  const double floor = std::max(least, kWorthwhile * worst);
   int count = 0;
-  for (Index k = 0; k < all; ++k) {
+  for (Index k = 0; k < metric_.m + metric_.n; ++k) {
     const double score = score_[at(k)];
     if (!(score > floor)) continue;
     int place = std::min(count, kCandidates - 1);
@@ -417,24 +375,24 @@ int DualActiveSet::scan() {
 DualActiveSet::End DualActiveSet::iterate(int max_pivots, const std::function<bool()>* stop) {
   max_pivots_ = max_pivots;
   idle_ = 0;
-  const Index n = metric_.n;
+  const Index n = metric_.d;
   int list[kCandidates];
   for (;;) {
     if (!settle()) return multipliers(), End::pivots;
     if (stop && (*stop)()) return multipliers(), End::stopped;
     const int count = scan();
-    if (count == 0) return multipliers(), End::converged;
+    if (count == 0) return multipliers(true), End::converged;
     for (int c = 0; c < count; ++c) list[c] = candidates_[c].constraint;
     metric_.build(list, count);
     for (int c = 0; c < count; ++c) {
       const int k = list[c];
       if (c > 0) {  // still violated, after those before it have joined?
         products(metric_.row(k), product_.data());
-        const double value = dense::dot(metric_.row(k), origin_.data(), n) -
+        const double value = dense::dot(metric_.row(k), origin_.data(), n) + metric_.offset(k) -
                              dense::dot(product_.data(), lambda_.data(), factor_.size());
         const int state = state_[at(k)];
         if (state != 0 && std::abs(state) != 3) continue;
-        const double room = 0.01 * candidates_[c].score / metric_.weight()[k];
+        const double room = 0.01 * candidates_[c].score / metric_.weight(k);
         if (state == 0 && value >= low_[at(k)] - room && value <= high_[at(k)] + room) continue;
         if (state == 3 && value >= high_[at(k)] - room && l2_[at(k)] == 0) continue;
         if (state == -3 && value <= low_[at(k)] + room && l2_[at(k)] == 0) continue;
@@ -442,7 +400,7 @@ DualActiveSet::End DualActiveSet::iterate(int max_pivots, const std::function<bo
       }
       if (state_[at(k)] == 0) state_[at(k)] = value_[at(k)] > high_[at(k)] ? 1 : -1;
       ++pivots_;
-      if (!join(k)) return End::infeasible;
+      if (!join(k, c > 0)) return End::infeasible;
       if (pivots_ > max_pivots_ || !settle()) return multipliers(), End::pivots;
     }
   }

@@ -15,6 +15,7 @@ namespace emisopt {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kClean = 1e-4;          // of the tolerance: no refinement is worth its time
 constexpr double kInnerShare = 1e-3;     // of the tolerance, for a problem without its equalities
 constexpr Index kActiveSetOrder = 2048;  // cold starts up to here begin with the active set method
 
@@ -35,13 +36,13 @@ bool all_finite(ConstView m) {
   return (s0 + s1) + (s2 + s3) == 0;
 }
 
-// NaN, a lower bound of +inf or an upper bound of -inf cannot be meant.
+// NaN, a lower bound of +inf or an upper bound of -inf cannot be meant. No branch per entry: a solver that is
+// asked now and then has none predicted.
 bool bounds_usable(std::span<const double> low, std::span<const double> high) {
-  for (double v : low)
-    if (std::isnan(v) || v == kInf) return false;
-  for (double v : high)
-    if (std::isnan(v) || v == -kInf) return false;
-  return true;
+  int bad = 0;
+  for (double v : low) bad |= !(v < kInf);
+  for (double v : high) bad |= !(v > -kInf);
+  return bad == 0;
 }
 
 // Compares before it formats: check_shape builds its lists on the heap, which a solve must not touch.
@@ -76,13 +77,11 @@ void check(const QpProblem& p, int max_variables, int max_rows) {
 // All but the matrices: those are looked at when an answer does not verify, because an answer that does has
 // been multiplied with every entry.
 bool usable(const QpProblem& p) {
-  for (double v : p.gradient)
-    if (!std::isfinite(v)) return false;
-  for (double v : p.l1)
-    if (!(v > 0)) return false;
-  for (double v : p.l2)
-    if (!(v >= 0) || !std::isfinite(v)) return false;
-  return bounds_usable(p.lower, p.upper) && bounds_usable(p.row_lower, p.row_upper);
+  int bad = 0;
+  for (double v : p.gradient) bad |= !(std::abs(v) < kInf);
+  for (double v : p.l1) bad |= !(v > 0);
+  for (double v : p.l2) bad |= !(v >= 0) | !(v < kInf);
+  return bad == 0 && bounds_usable(p.lower, p.upper) && bounds_usable(p.row_lower, p.row_upper);
 }
 
 // Multipliers to start from; none, or of no use: a cold start.
@@ -90,11 +89,10 @@ bool usable_start(const QpProblem& p, std::span<const double> y, std::span<const
   if (y.empty() && z.empty()) return false;
   check_length("QpSolver.solve_from(y)", y.size(), p.rows.rows);
   check_length("QpSolver.solve_from(z)", z.size(), p.hessian.rows);
-  for (double v : y)
-    if (!std::isfinite(v)) return false;
-  for (double v : z)
-    if (!std::isfinite(v)) return false;
-  return true;
+  int bad = 0;
+  for (double v : y) bad |= !(std::abs(v) < kInf);
+  for (double v : z) bad |= !(std::abs(v) < kInf);
+  return bad == 0;
 }
 
 // In advance, by size alone: from a cold start the interior point method needs a number of factorisations
@@ -167,13 +165,17 @@ bool QpSolver::Workspace::begin(const QpProblem& p) {
   r.status = QpStatus::invalid;
   r.method = QpMethod::automatic;
   if (!usable(p)) return false;
+  int crossed = 0;
+  for (std::size_t j = 0; j < n && !p.lower.empty() && !p.upper.empty(); ++j)
+    crossed |= p.lower[j] > p.upper[j];
+  for (std::size_t i = 0; i < m; ++i) crossed |= p.row_lower[i] > p.row_upper[i];
+  if (!crossed) return true;
   for (std::size_t j = 0; j < n && !p.lower.empty() && !p.upper.empty(); ++j)
     if (p.lower[j] > p.upper[j])
       detail::note_violation(r.violated, static_cast<int>(m + j), p.lower[j] - p.upper[j]);
   for (std::size_t i = 0; i < m; ++i)
     if (p.row_lower[i] > p.row_upper[i])
       detail::note_violation(r.violated, static_cast<int>(i), p.row_lower[i] - p.row_upper[i]);
-  if (r.violated.empty()) return true;
   r.status = QpStatus::infeasible;
   return false;
 }
@@ -220,11 +222,12 @@ bool QpSolver::Workspace::judge(const QpProblem& p, detail::DualActiveSet::End e
     return result.status == QpStatus::infeasible;
   }
   result.status = end == End::stopped ? QpStatus::stopped : QpStatus::max_iterations;
-  // Weights of slacks far above the gradient cost digits: where anything binds, one refinement is always
-  // made.
-  if (end == End::converged && dual.binds()) dual.refine(p);
+  // Weights of slacks far above the gradient cost digits: one refinement is made while some can be had
+  // cheaply, more only where the answer would fail.
   take(p);
-  for (int k = 0; k < 2 && end == End::converged && !(result.residual.worst() <= options.tolerance); ++k) {
+  for (int k = 0; k < 3 && end == End::converged && dual.binds() &&
+                  !(result.residual.worst() <= (k == 0 ? kClean : 1) * options.tolerance);
+       ++k) {
     dual.refine(p);
     take(p);
   }
@@ -259,7 +262,7 @@ const QpResult& QpSolver::Workspace::fall_back(const QpProblem& p, bool tried_ac
     interior_point(p, stop);
     if (settled()) return r;
   }
-  if (!tried_active && options.method == QpMethod::automatic && dual.load(p, true)) {
+  if (!tried_active && options.method == QpMethod::automatic && dual.load(p)) {
     const QpStatus before = r.status;
     loaded = true;
     if (judge(p, dual.run(p, {}, {}, pivots(p), stop))) {
@@ -287,7 +290,7 @@ bool QpSolver::Workspace::prove(const QpProblem& p) {
   nearest.hessian = h;
   nearest.gradient = std::span<const double>(zero.data(), static_cast<std::size_t>(n));
   loaded = false;
-  if (!dual.load(nearest, true)) return false;
+  if (!dual.load(nearest)) return false;
   if (dual.run(nearest, {}, {}, pivots(p), nullptr) != detail::DualActiveSet::End::infeasible) return false;
   std::copy_n(dual.y.begin(), result.y.size(), proof_y.begin());
   std::copy_n(dual.z.begin(), result.z.size(), proof_z.begin());
@@ -340,9 +343,16 @@ const QpResult& QpSolver::Workspace::cold_or_warm(const QpProblem& p, std::span<
   loaded = false;
   const bool active = options.method == QpMethod::active_set ||
                       (options.method == QpMethod::automatic && (warm || chooses_active_set(p)));
-  if (active && dual.load(p, !warm)) {
+  detail::DualActiveSet::End end{};
+  if (active && warm && dual.run_tied(p, y, z, pivots(p), stop, end) && judge(p, end)) {
+    if (result.status == QpStatus::infeasible) infeasible(p, stop);
+    return result;
+  }
+  if (active && dual.load(p)) {
     loaded = true;
-    if (judge(p, dual.run(p, y, z, pivots(p), stop))) {
+    if (judge(p, warm ? dual.run(p, {dual.start_y.data(), p.row_lower.size()},
+                                 {dual.start_z.data(), p.gradient.size()}, pivots(p), stop)
+                      : dual.run(p, {}, {}, pivots(p), stop))) {
       if (result.status == QpStatus::infeasible) infeasible(p, stop);
       return result;
     }
@@ -446,7 +456,7 @@ bool QpSolver::Workspace::reduced(const QpProblem& p, const std::function<bool()
 bool QpSolver::prepare(const QpProblem& p) {
   Workspace& w = *work_;
   w.loaded = false;
-  if (!w.begin(p) || !w.dual.load(p, false)) return false;
+  if (!w.begin(p) || !w.dual.load(p)) return false;
   w.dual.prebuild();
   return w.loaded = true;
 }
@@ -454,6 +464,11 @@ bool QpSolver::prepare(const QpProblem& p) {
 const QpResult& QpSolver::feedback(const QpProblem& p, std::span<const double> y, std::span<const double> z,
                                    const std::function<bool()>* stop) {
   Workspace& w = *work_;
+  if (!w.loaded && w.dual.tied() && w.dual.fits(p) && y.empty() && z.empty()) {
+    w.kept_y.assign(w.dual.y.begin(), w.dual.y.begin() + p.rows.rows);
+    w.kept_z.assign(w.dual.z.begin(), w.dual.z.begin() + p.hessian.rows);
+    return solve_from(p, w.kept_y, w.kept_z, stop);
+  }
   if (!w.loaded || !w.dual.fits(p)) return solve_from(p, y, z, stop);
   if (!w.begin(p)) return w.result;
   const bool named = usable_start(p, y, z);

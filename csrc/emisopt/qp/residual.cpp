@@ -13,6 +13,7 @@ namespace {
 using detail::next_entry;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kLittle = 1e-4;      // of what is enough: not worth a sharper bound
 constexpr double kNegligible = 1e-3;  // share of the objective below which a force counts as that share
 
 double at(std::span<const double> v, Index i, double absent) {
@@ -226,64 +227,63 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
   return r;
 }
 
-// The same from products with H and the rows alone, every size replaced by a smaller one: never below
-// exact().
+// An upper bound of exact() from products with H and the rows alone: every size is replaced by a smaller one,
+// by the cheapest first and only where that says more than `little` by one that costs more.
 QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const double> y,
-                 std::span<const double> z, std::span<double> memory) {
+                 std::span<const double> z, std::span<double> memory, double little) {
   const Index n = p.hessian.rows, m = p.rows.rows;
-  double *force = memory.data(), *reach = force + n, *part = reach + n, *value = part + n;
-  dense::multiply(force, p.hessian, x.data());
+  double *force = memory.data(), *curvature = force + n, *determined = curvature + n, *value = determined + n;
+  dense::multiply(curvature, p.hessian, x.data());
   dense::multiply(value, p.rows, x.data());
 
-  double terms = 0, boxed = 0, logs = 0;
-  int open = 0;
   const auto box = [&](Index j) {
     return std::max(std::abs(at(p.lower, j, -kInf)), std::abs(at(p.upper, j, kInf)));
   };
+  double energy = sizes_of_equalities(p, x, determined);
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);
     const double g = std::abs(p.gradient[k]), h = p.hessian(j, j), side = box(j);
-    terms += (g + 0.5 * std::abs(force[j])) * std::abs(x[k]);
-    const double step = std::min(side, h > 0 ? g / h : kInf);
-    if (side < kInf) {
-      boxed = std::max(boxed, g * step);
-    } else if (g * step > 0 && step < kInf) {
-      logs += std::log(g * step);
-      ++open;
-    }
+    force[j] = (g + 0.5 * std::abs(curvature[j])) * std::abs(x[k]);
+    if (side < kInf) energy = std::max(energy, g * std::min(side, h > 0 ? g / h : kInf));
   }
-  double energy =
-      together(std::max({terms, boxed, sizes_of_equalities(p, x, part)}), open ? std::exp(logs / open) : 0);
+  double terms = 0;
+  for (Index j = 0; j < n; ++j) terms += force[j];
+  energy = std::max(energy, terms);  // of a Newton step without a box, which may count too: nothing
   const double negligible =
       kNegligible * energy;  // over reach it rises with the energy, so this is below exact()'s
   const double floor = energy > 0 ? energy : 1;
-
-  QpResidual r;
-  double gap = 0;
-  bool nan = false;
-  for (Index j = 0; j < n; ++j) {
+  const auto reach = [&, energy](Index j) {
     const auto k = static_cast<std::size_t>(j);
     const double g = std::abs(p.gradient[k]), h = p.hessian(j, j);
     double step = std::min(box(j), h > 0 ? std::max(g / h, std::sqrt(energy / h)) : kInf);
     if (g > 0) step = std::min(step, energy / g);
-    const double size = std::max({std::abs(x[k]), step < kInf ? step : 0, part[j]});
-    reach[j] = size > 0 ? size : 1;
-  }
+    const double size = std::max({std::abs(x[k]), step < kInf ? step : 0, determined[j]});
+    return size > 0 ? size : 1;
+  };
+
+  QpResidual r;
+  double gap = 0;
+  bool nan = false;
   for (Index i = 0; i < m; ++i) {
     const auto k = static_cast<std::size_t>(i);
-    const double low = p.row_lower[k], high = p.row_upper[k], l1 = at(p.l1, i, kInf), l2 = at(p.l2, i, 0);
+    const double low = p.row_lower[k], high = p.row_upper[k];
     const double below = low - value[i], above = value[i] - high;
     nan |= !(std::abs(value[i]) < kInf);
     if (y[k] == 0 && below <= 0 && above <= 0) continue;
+    const double l1 = at(p.l1, i, kInf), l2 = at(p.l2, i, 0);
     const Side sides[] = {{std::max(0.0, -y[k]), -below, l1, l2}, {std::max(0.0, y[k]), -above, l1, l2}};
     for (const Side& side : sides) {
       double relative = side.violation();
       if (relative > 0) {
-        double size = 0;
-        for (Index j = 0; j < n; ++j) size += std::abs(p.rows(i, j)) * reach[j];
-        if (size == 0) size = size_of_empty_row(p);
+        double size = std::abs(value[i]);
         for (double b : {low, high})
           if (std::abs(b) < kInf) size = std::max(size, std::abs(b));
+        if (!(relative <= little * size)) {
+          double terms_of_row = 0;
+          for (Index j = 0; j < n; ++j)
+            if (p.rows(i, j) != 0) terms_of_row += std::abs(p.rows(i, j)) * reach(j);
+          size = std::max(size, terms_of_row == 0 ? size_of_empty_row(p) : terms_of_row);
+        }
         relative /= size;
       }
       if (!side.soft() || relative < side.penalty_gap() / floor)
@@ -296,21 +296,29 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     }
   }
 
-  for (Index j = 0; j < n; ++j) part[j] = std::abs(force[j]);  // of the curvature's terms, at least this
-  for (Index j = 0; j < n; ++j)
-    force[j] += p.gradient[static_cast<std::size_t>(j)] + z[static_cast<std::size_t>(j)];
-  for (Index i = 0; i < m; ++i) add_row(force, part, p.rows.row(i), y[static_cast<std::size_t>(i)], n);
   for (Index j = 0; j < n; ++j) {
     const auto k = static_cast<std::size_t>(j);
-    const double size =
-        std::max({std::abs(p.gradient[k]), 0.5 * part[j], std::abs(z[k]), negligible / reach[j]});
-    if (force[j] != 0) r.dual = std::max(r.dual, size > 0 ? std::abs(force[j]) / size : kInf);
-    nan |= !(std::abs(force[j]) < kInf);
+    force[j] = curvature[j] + p.gradient[k] + z[k];
+  }
+  for (Index i = 0, end; i < m; i = end + 1) {  // rows that push, neighbours together
+    for (end = i; end < m && y[static_cast<std::size_t>(end)] != 0;) ++end;
+    if (end > i) dense::add_transposed(force, {p.rows.row(i), end - i, n, p.rows.stride}, y.data() + i);
+  }
+  for (Index j = 0; j < n; ++j) {
+    const auto k = static_cast<std::size_t>(j);
+    double size = std::max({std::abs(p.gradient[k]), 0.5 * std::abs(curvature[j]), std::abs(z[k])});
+    const double off = std::abs(force[j]);
+    nan |= !(off < kInf);
+    if (off > 0) {
+      if (!(off <= little * size)) size = std::max(size, negligible / reach(j));
+      r.dual = std::max(r.dual, size > 0 ? off / size : kInf);
+    }
     const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
+    if (z[k] == 0 && x[k] >= low && x[k] <= high) continue;
     const Side sides[] = {{std::max(0.0, -z[k]), x[k] - low, kInf, 0},
                           {std::max(0.0, z[k]), high - x[k], kInf, 0}};
     for (const Side& side : sides) {
-      r.primal = std::max(r.primal, side.violation() / reach[j]);
+      if (side.violation() > 0) r.primal = std::max(r.primal, side.violation() / reach(j));
       gap += side.room_gap();
       r.dual = std::max(r.dual, side.excess());
     }
@@ -330,7 +338,7 @@ double QpResidual::worst() const {
 QpResidual qp_residual(const QpProblem& p, std::span<const double> x, std::span<const double> y,
                        std::span<const double> z, std::span<double> memory, double enough, double hopeless) {
   if (memory.size() >= qp_residual_memory(p.hessian.rows, p.rows.rows)) {
-    const QpResidual bound = quick(p, x, y, z, memory);
+    const QpResidual bound = quick(p, x, y, z, memory, kLittle * enough);
     if (bound.worst() <= enough || bound.worst() >= hopeless) return bound;
   }
   return exact(p, x, y, z, memory);

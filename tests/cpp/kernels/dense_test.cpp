@@ -148,6 +148,31 @@ Result everything(const DenseTable& t, Shape s, long pad, test::Place place) {
   keep(sides);
   t.trsm_transposed(sides_back.data(), sides_back.stride(), l.data(), l.stride(), n, k);
   keep(sides_back);
+  // a row carried down, carried up, and down with the others moving one column to the left
+  Placed turned(tall, n, k, k + pad, place), carry(numbers(static_cast<std::size_t>(k), 11), 1, k, k, place);
+  Placed turns(numbers(static_cast<std::size_t>(4 * n), 12), 1, 4 * n, 4 * n, place);
+  const long stride = turned.stride();
+  double* first = turned.data();
+  t.turn(first, stride, carry.data(), first, stride, turns.data(), n, k);
+  keep(turned);
+  if (n > 0) {
+    double* last = first + (n - 1) * stride;
+    t.turn(last, -stride, carry.data(), last, -stride, turns.data(), n, k);
+    if (k > 1)
+      t.turn(first, stride, carry.data() + 1, first + stride + 1, stride, turns.data(), n - 1, k - 1);
+  }
+  keep(turned);
+  keep(carry);
+  for (const int apart : {1, 5}) {  // dense, and mostly 0
+    Numbers few(w);
+    for (int i = 0; i < k; ++i)
+      if (i % apart != 0) few[static_cast<std::size_t>(i)] = i % 2 ? 0.0 : -0.0;
+    Placed entries(few, 1, k, k, place);
+    int columns[4] = {-1, -1, -1, -1};
+    const int count = t.entries(columns, 4, entries.data(), k);
+    out.push_back(
+        {1.0 * std::min(count, 5), 1.0 * columns[0], 1.0 * columns[1], 1.0 * columns[2], 1.0 * columns[3]});
+  }
   // L L' + x x', and back; the change is large beside K
   Placed taken(Numbers(x.values()), 1, n, n, place);
   EXPECT_EQ(t.update(l.data(), l.stride(), x.data(), n, work.data()), -1) << "n " << n;
@@ -307,6 +332,14 @@ TEST_P(DenseLevels, NamesThePivotThatFails) {
         k[static_cast<std::size_t>(bad) * n + bad] = value;
         EXPECT_EQ(table().potrf(k.data(), n, n, work.data()), bad) << "n " << n << ", pivot " << value;
       }
+}
+
+TEST_P(DenseLevels, NanIsAnEntry) {
+  Numbers a(19, 0.0);
+  a[17] = std::numeric_limits<double>::quiet_NaN();
+  int columns[2] = {-1, -1};
+  EXPECT_EQ(table().entries(columns, 2, a.data(), 19), 1);
+  EXPECT_EQ(columns[0], 17);
 }
 
 TEST_P(DenseLevels, ADowndateThatCannotBeLeavesTheFactorAsItWas) {

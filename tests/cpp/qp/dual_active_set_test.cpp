@@ -117,6 +117,84 @@ TEST(DualActiveSet, FeedbackNeverTrustsMatricesThatChangedUnderIt) {
   EXPECT_EQ(cold.feedback(c.problem()).status, QpStatus::optimal);
 }
 
+// Moves with rates and bounds, most of which bind, and rows over all of them, hard and soft.
+QpCase rates_case(Rng& rng, int n, int rows) {
+  QpCase c(n, n - 1 + rows);
+  for (int j = 0; j < n; ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    for (int k = 0; k < n; ++k) c.hessian(j, k) = (j == k ? 1.5 : 0) + 0.3 * std::cos(0.7 * (j - k));
+    c.gradient[at] = 6 * std::sin(0.4 * j + rng.uniform(0, 6)) + rng.normal();
+    c.lower[at] = -1;
+    c.upper[at] = 1;
+    if (j > 0) {
+      c.rows(j - 1, j) = 1;
+      c.rows(j - 1, j - 1) = rng.uniform() < 0.2 ? -1.3 : -1;
+      c.row_lower[at - 1] = -0.2;
+      c.row_upper[at - 1] = 0.2;
+    }
+  }
+  for (int i = n - 1; i < n - 1 + rows; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    for (int j = 0; j < n; ++j) c.rows(i, j) = rng.normal();
+    c.row_upper[at] = rng.uniform(0.2, 2);
+    if (rng.uniform() < 0.7) c.l1[at] = rng.uniform(0.1, 5), c.l2[at] = rng.uniform() < 0.5 ? 0.5 : 0;
+  }
+  return c;
+}
+
+TEST(DualActiveSet, BoundsAndRatesOfAStartMayAllBeWrong) {
+  Rng rng(37);
+  QpSolver warm(24, 30, kActive), cold(24, 30, kActive);
+  long few = 0, none = 0;
+  for (int round = 0; round < 300; ++round) {
+    QpCase c = rates_case(rng, 24, 6);
+    const QpResult first = cold.solve(c.problem());
+    ASSERT_EQ(first.status, QpStatus::optimal) << "round " << round;
+    std::vector<double> y = first.y, z = first.z;
+    const int kind = round % 4;
+    if (kind == 0) {  // the next sample
+      for (double& g : c.gradient) g += 0.1 * rng.normal();
+    } else {  // a jump; all sides, or some, or those of another problem
+      for (double& g : c.gradient) g = 5 * rng.normal();
+      for (auto* v : {&y, &z})
+        for (double& m : *v)
+          if (kind == 1 || (kind == 2 && rng.uniform() < 0.4)) m = rng.normal();
+    }
+    const QpResult& a = cold.solve(c.problem());
+    const QpResult& b = warm.solve_from(c.problem(), y, z);
+    ASSERT_EQ(a.status, QpStatus::optimal) << "round " << round;
+    ASSERT_EQ(b.status, QpStatus::optimal) << "round " << round;
+    ASSERT_EQ(b.method, QpMethod::active_set) << "round " << round;
+    EXPECT_NEAR(a.objective, b.objective, 1e-8 * (1 + std::abs(a.objective))) << "round " << round;
+    EXPECT_LT(qp_residual(c.problem(), b.x, b.y, b.z).worst(), 1e-10) << "round " << round;
+    if (kind == 0) few += b.iterations, none += a.iterations;
+    const QpResult kept = b;  // without multipliers: from the last answer's
+    const QpResult& again = warm.feedback(c.problem());
+    ASSERT_EQ(again.status, QpStatus::optimal) << "round " << round;
+    EXPECT_NEAR(again.objective, kept.objective, 1e-8 * (1 + std::abs(kept.objective))) << "round " << round;
+  }
+  EXPECT_LT(4 * few, none);
+}
+
+TEST(DualActiveSet, ContradictingTiesAreLetGoAndARealContradictionIsProved) {
+  Rng rng(38);
+  QpSolver solver(24, 30, kActive);
+  int proved = 0;
+  for (int round = 0; round < 100; ++round) {
+    QpCase c = rates_case(rng, 24, 6);
+    const QpResult first = solver.solve(c.problem());
+    c.lower[0] = c.upper[0] = -1;
+    const bool hopeless = round % 2 == 0;  // 0.2 a step from -1: at best 0.2 after 6
+    c.rows(0, 0) = c.rows(1, 1) = c.rows(2, 2) = c.rows(3, 3) = c.rows(4, 4) = c.rows(5, 5) = -1;
+    c.lower[6] = hopeless ? 0.5 : 0.15;
+    for (std::size_t i = 23; i < c.l1.size(); ++i) c.l1[i] = std::min(c.l1[i], 5.0);
+    const QpResult& r = solver.solve_from(c.problem(), first.y, first.z);
+    ASSERT_EQ(r.status, hopeless ? QpStatus::infeasible : QpStatus::optimal) << "round " << round;
+    proved += hopeless && !r.violated.empty();
+  }
+  EXPECT_EQ(proved, 50);
+}
+
 TEST(DualActiveSet, UselessStartsAreColdStarts) {
   Rng rng(36);
   const QpCase c = known_case(rng, 10, 8, 12);
