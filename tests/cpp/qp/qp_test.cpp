@@ -381,6 +381,14 @@ TEST(Qp, SolveDoesNotAllocate) {
     stages.row_lower[static_cast<std::size_t>(i)] = stages.row_upper[static_cast<std::size_t>(i)] = 1;
   }
   cases.push_back(stages);
+  QpCase bounded(30, 12);  // a start of which most is held as equalities
+  for (Index j = 0; j < 30; ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    bounded.hessian(j, j) = 1;
+    bounded.gradient[at] = j < 25 ? 3 : 0.5;
+    bounded.lower[at] = -1;
+  }
+  cases.insert(cases.begin(), bounded);
   QpSolver interior(30, 50, {.method = QpMethod::interior_point});
   std::vector<double> y, z;
   y.reserve(50);
@@ -392,6 +400,7 @@ TEST(Qp, SolveDoesNotAllocate) {
     y.assign(r.y.begin(), r.y.end());
     z.assign(r.z.begin(), r.z.end());
     solver.solve_from(c.problem(), y, z);
+    solver.feedback(c.problem());
     solver.prepare(c.problem());
     solver.feedback(c.problem());
     solver.feedback(c.problem(), y, z);
