@@ -376,7 +376,7 @@ bool QpSolver::Workspace::proximal(const QpProblem& p, const std::function<bool(
   if (!(largest > 0)) return false;
   for (Index j = 0; j < n; ++j) h(j, j) += kProximal * (h(j, j) > 0 ? h(j, j) : largest);
   near.hessian = h;
-  if (!dual.load(near, true)) return false;
+  if (!dual.load(near)) return false;
   result.method = QpMethod::active_set;
   near.gradient = std::span<const double>(shifted.data(), static_cast<std::size_t>(n));
   std::copy_n(p.gradient.begin(), n, shifted.begin());
