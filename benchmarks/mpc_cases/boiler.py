@@ -50,6 +50,7 @@ def runs(
     out: Records = {}
     for policy in policies:
         own = settings.key if policy in (OURS, SPOT, IPOPT) else "-"
+        own += f"-p{settings.permit:g}" if case == "boiler-60d" and policy == OURS else ""
         length = "" if rows is None else f"-{rows}"
         out[policy] = [
             remembered(

@@ -44,6 +44,7 @@ class Settings:
     co: float = 0.86
     slip: float = 0.85
     margin: float = 0.007  # also for the analysers' drift, which no forecast of their readings knows
+    permit: float = 0.02  # margin of the permit's rules beside it
     bias_gain: float = 0.03
     trust: float = 0.1
     blocks: int = 6
@@ -176,6 +177,7 @@ def mpc(scenario: Scenario, forecaster: Forecaster, settings: Settings, **more: 
         bias="additive",
         bias_gain=settings.bias_gain,
         limit_margin=settings.margin,
+        permit_margin=settings.permit,
         quantile=settings.quantile,
         trust=settings.trust,
         blocks=settings.blocks,

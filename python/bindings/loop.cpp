@@ -248,7 +248,8 @@ void bind_loop(py::module_& m) {
       [](const Forecaster& forecaster, const std::vector<Limit>& limits, const ControllerConfig& config,
          const Envelope& envelope, double move_weight, int threads, std::string name, double nox_fee,
          const std::optional<ConformalBackoff>& conformal, const std::optional<Permit>& permit,
-         std::vector<double> quantiles, const py::object& solver) -> std::unique_ptr<Policy> {
+         std::vector<double> quantiles, double permit_margin,
+         const py::object& solver) -> std::unique_ptr<Policy> {
         MpcConfig mpc;
         mpc.controller = config;
         mpc.envelope = envelope;
@@ -257,6 +258,7 @@ void bind_loop(py::module_& m) {
         mpc.conformal = conformal;
         mpc.permit = permit;
         mpc.quantiles = std::move(quantiles);
+        mpc.permit_margin = permit_margin;
         if (!solver.is_none()) mpc.solver = plan_solver(solver, forecaster.config.horizon);
         return std::make_unique<MpcPolicy>(forecaster, limits, Prices{.nox_fee_eur_per_kg = nox_fee}, mpc,
                                            std::move(name));
@@ -264,7 +266,7 @@ void bind_loop(py::module_& m) {
       "forecaster"_a, "limits"_a, py::kw_only(), "config"_a, "envelope"_a,
       "move_weight"_a = MpcConfig{}.move_weight, "threads"_a = 0, "name"_a = "MPC", "nox_fee"_a = 0.0,
       "conformal"_a = py::none(), "permit"_a = py::none(), "quantiles"_a = std::vector<double>(),
-      "solver"_a = py::none(), "The forecaster and the controller as a policy.");
+      "permit_margin"_a = 0.0, "solver"_a = py::none(), "The forecaster and the controller as a policy.");
   py::class_<BoundScenario>(m, "Scenario", "A closed-loop scenario of one seed, warmed up.")
       .def(py::init([](const std::string& name, std::uint64_t seed, std::optional<std::uint64_t> plant_seed,
                        std::optional<Index> rows, double nox_fee) {

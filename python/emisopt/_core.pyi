@@ -3520,7 +3520,7 @@ def molar_mass(pollutant: str) -> float:
     """
 def monitor_availability(operating: numpy.typing.NDArray[numpy.bool], assured: numpy.typing.NDArray[numpy.bool], operating_hours: typing.SupportsInt | typing.SupportsIndex, oldest_hours: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
     ...
-def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC', nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0, conformal: ConformalBackoff | None = None, permit: Permit | None = None, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], solver: typing.Any = None) -> Policy:
+def mpc_policy(forecaster: Forecaster, limits: collections.abc.Sequence[Limit], *, config: ControllerConfig, envelope: Envelope, move_weight: typing.SupportsFloat | typing.SupportsIndex = 60.0, threads: typing.SupportsInt | typing.SupportsIndex = 0, name: str = 'MPC', nox_fee: typing.SupportsFloat | typing.SupportsIndex = 0.0, conformal: ConformalBackoff | None = None, permit: Permit | None = None, quantiles: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], permit_margin: typing.SupportsFloat | typing.SupportsIndex = 0.0, solver: typing.Any = None) -> Policy:
     """
     The forecaster and the controller as a policy.
     """

@@ -106,6 +106,7 @@ class Scenario:
         limits: Sequence[_core.Limit] | None = None,
         conformal: ConformalBackoff | None = None,
         permit: bool = True,
+        permit_margin: float = 0.0,
         solver: Callable[..., NDArray[np.float64]] | None = None,
     ) -> _core.Policy:
         """The forecaster and the controller; parameters as in :class:`emisopt.Controller`.
@@ -117,6 +118,7 @@ class Scenario:
         limits : in place of the scenario's own
         conformal : back-off that learns, from this state on (a copy is taken); see :func:`backoff_for`
         permit : False leaves the scenario's permit out
+        permit_margin : share of each of its limits kept free beside `limit_margin`
         solver : another optimiser in the controller's place, for comparisons: called with (predictor, applied
             (U,), coefficient (m, H), rhs (m,), limit (m,), bias (O,)), it returns a plan (H, U)
         """
@@ -143,6 +145,7 @@ class Scenario:
             permit=self.permit if permit else None,
             solver=solver,
             quantiles=self.quantiles(quantile),
+            permit_margin=permit_margin,
         )
 
     def run(self, policy: _core.Policy, progress: Progress | None = None) -> Run:

@@ -58,6 +58,9 @@ MpcPolicy::MpcPolicy(const Forecaster& forecaster, std::vector<Limit> limits, co
       backoff_(config.conformal),
       gate_(static_cast<int>(outputs_.size()), config.spike_width) {
   for (const Limit& l : limits_) window_ = std::max(window_, l.window);
+  if (!(config_.permit_margin >= 0 && config_.permit_margin < 1))
+    throw InputError("MpcPolicy(permit_margin): expected a share in [0, 1), got " +
+                     std::to_string(config_.permit_margin));
   if (config_.solver && config_.controller.bias == ControllerConfig::Bias::multiplicative)
     throw InputError("MpcPolicy(solver): expected an additive bias or none, got a multiplicative one");
   if (!backoff_) return;
@@ -118,7 +121,10 @@ std::vector<LimitRow> MpcPolicy::rows(const History& history, PlantState state, 
                          : PlantState::on);
   }
   pushed_ = history.rows();
-  append_rows(rows, permit_->rows(horizon_), static_cast<int>(own_));
+  std::vector<LimitRow> permits = permit_->rows(horizon_);
+  for (LimitRow& row : permits)
+    row.rhs -= config_.permit_margin * std::abs(permit_->limits()[static_cast<std::size_t>(row.limit)].limit);
+  append_rows(rows, permits, static_cast<int>(own_));
   return rows;
 }
 

@@ -34,7 +34,8 @@ struct MpcConfig {
   /// Rules that are held beside the limits.
   std::optional<Permit> permit;
   ComingOptions permit_options;
-  PlanSolver solver;  // empty: the controller itself; with one, its bias is additive or none
+  double permit_margin = 0;  // share of each rule's limit kept free: the end of a long window has no recourse
+  PlanSolver solver;         // empty: the controller itself; with one, its bias is additive or none
 };
 
 class MpcPolicy final : public Policy {

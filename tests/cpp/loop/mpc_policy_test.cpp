@@ -198,6 +198,39 @@ TEST(MpcPolicy, APermitIsHeldBesideTheLimits) {
   EXPECT_NE(broken.actions[2].reason.find("NOx 24 h"), std::string::npos) << broken.actions[2].reason;
 }
 
+TEST(MpcPolicy, APermitsMarginIsTakenOffItsRowsAlone) {
+  Scenario s = boiler_60d(805);
+  const auto first_rows = [&](double margin) {
+    MpcConfig c = config();
+    c.controller.bias = ControllerConfig::Bias::none;
+    c.permit = s.permit;
+    c.permit_margin = margin;
+    std::vector<LimitRow> seen;
+    c.solver = [&](Predictor& predictor, const std::vector<double>& applied,
+                   const std::vector<LimitRow>& rows, const std::vector<double>&) {
+      seen = rows;
+      Matrix plan(predictor.horizon(), predictor.setpoints());
+      for (Index t = 0; t < plan.rows; ++t) std::copy(applied.begin(), applied.end(), plan.row(t));
+      return plan;
+    };
+    MpcPolicy policy(tiny(), s.limits, s.prices, c);
+    run_closed_loop(start_scenario(s), policy, rows(1));
+    return seen;
+  };
+  const std::vector<LimitRow> without = first_rows(0), with = first_rows(0.1);
+  const PermitWatch watch(*s.permit, boiler_tags());
+  ASSERT_EQ(without.size(), with.size());
+  ASSERT_GT(without.size(), 12u);  // slip, a row a step, and more
+  for (std::size_t i = 0; i < with.size(); ++i) {
+    const auto limit = static_cast<std::size_t>(with[i].limit);
+    const double taken = limit == 0 ? 0 : 0.1 * watch.limits()[limit - 1].limit;  // 0: slip, not the permit's
+    EXPECT_NEAR(without[i].rhs - with[i].rhs, taken, 1e-9) << i;
+  }
+  MpcConfig c = config();
+  c.permit_margin = -0.1;
+  EXPECT_THROW(MpcPolicy(tiny(), s.limits, s.prices, c), InputError);
+}
+
 TEST(MpcPolicy, AnotherSolverStandsInTheControllersPlace) {
   const Scenario s = boiler_48h(801);
   MpcConfig c = config();
