@@ -57,13 +57,13 @@ def rows_of(case: Case, quick: bool, peers: Sequence[str]) -> list[Row]:
           f"in {time.perf_counter() - begin:.0f} s", flush=True)  # fmt: skip
     chosen = list(ticks(stated, frame, QUICK_TICKS if quick else TICKS, case.apart))
     return [
-        *_contest(case, stated, chosen, quick, peers),
+        *_contest(case, stated, chosen, peers, quick),
         *([] if case.apart else _real_time(case, stated, frame, quick)),
     ]
 
 
 def _contest(
-    case: Case, stated: Statement, chosen: list[Tick], quick: bool, peers: Sequence[str]
+    case: Case, stated: Statement, chosen: list[Tick], peers: Sequence[str], quick: bool = False
 ) -> list[Row]:
     try:
         import casadi
