@@ -99,7 +99,7 @@ LoopLog run_closed_loop(const LoopStart& start, Policy& policy, const LoopOption
     log.time.push_back(history.time.back() + tags.period);
     history.append(row.data(), log.time.back());
     log.actions.push_back(std::move(action));
-    log.state.push_back(state = plant->state());
+    log.state.push_back(state = plant->operation());
     if (options.progress && !options.progress(r + 1, options.rows)) break;
   }
   for (Matrix* m : {&log.setpoints, &log.measured, &log.truth, &log.disturbances}) {

@@ -110,7 +110,7 @@ std::vector<LimitRow> OraclePolicy::rows(const std::vector<double>& newest) {
   const std::vector<Limit> own(limits_.begin(), limits_.begin() + static_cast<Index>(own_));
   std::vector<LimitRow> rows = limit_rows(own, past_, config_.horizon);
   if (!permit_) return rows;
-  permit_->push(kEpoch + plant_->time(), newest.data(), plant_->state());
+  permit_->push(kEpoch + plant_->time(), newest.data(), plant_->operation());
   append_rows(rows, permit_->rows(config_.horizon), static_cast<int>(own_));
   return rows;
 }

@@ -223,7 +223,7 @@ void Boiler::advance(const double* setpoints) {
   for (int u = 0; u < kSetpoints; ++u) commanded_[static_cast<std::size_t>(u)] = setpoints[u];
 }
 
-PlantState Boiler::state() const {
+PlantState Boiler::operation() const {
   const double middle = time_ - 0.5 * kPeriod;
   return surroundings_.off(middle)        ? PlantState::off
          : surroundings_.starting(middle) ? PlantState::startup
@@ -256,7 +256,7 @@ void Boiler::measure(double* row) {
   y[kSlip] = i.slip.read(seen_[kSlip], number, f, dust);
   y[kEfficiency] = i.efficiency.read(seen_[kEfficiency], number, f);
   y[kNh3Flow] = i.nh3_flow.read(seen_[kNh3Flow], number, f);
-  if (state() == PlantState::off) {  // whatever a hanging analyser shows
+  if (operation() == PlantState::off) {  // whatever a hanging analyser shows
     for (const auto which : {kLoad, kNoxIn, kO2, kTfe}) d[which] = kMissing;
     std::fill_n(y, int{kOutputs}, kMissing);
   }

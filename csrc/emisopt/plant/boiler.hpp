@@ -101,7 +101,7 @@ class Boiler final : public Plant {
   void schedule(double* known, int rows) const override;
   double time() const override { return time_; }
   /// A row in which the unit stood still has neither outputs nor disturbances (NaN) but outside air and belt.
-  PlantState state() const override;
+  PlantState operation() const override;
   bool off_next() const override { return surroundings_.off(time_ + 0.5 * boiler::kPeriod); }
 
   /// Disturbances as they will truly be in the next rows: load MW, ambient degC, grade on the belt; the other

@@ -27,7 +27,7 @@ class Plant {
   virtual void schedule(double* known, int rows) const = 0;
   virtual double time() const = 0;  // seconds since the start of the simulation
   /// What the unit did in the row just ended, and whether it stands still in the next one.
-  virtual PlantState state() const { return PlantState::on; }
+  virtual PlantState operation() const { return PlantState::on; }
   virtual bool off_next() const { return false; }
 };
 
