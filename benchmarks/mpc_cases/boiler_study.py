@@ -62,9 +62,10 @@ class Settings:
 
     @property
     def key(self) -> str:
+        kind = "conformal" if self.conformal else "plain"
         return (
-            f"{self.network}-q{self.nox:g}-{self.co:g}-{self.slip:g}-m{self.margin:g}-b{self.bias_gain:g}-t{self.trust:g}"
-            f"-k{self.blocks}-i{self.iterations}-{'conformal' if self.conformal else 'plain'}"
+            f"{self.network}-q{self.nox:g}-{self.co:g}-{self.slip:g}-m{self.margin:g}"
+            f"-b{self.bias_gain:g}-t{self.trust:g}-k{self.blocks}-i{self.iterations}-{kind}"
         )
 
 

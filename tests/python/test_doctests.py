@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 MODULES = (
-    "beside", "climatology", "combination", "_ensemble_rules", "ensemble", "online",
+    "backoff", "beside", "climatology", "combination", "_ensemble_rules", "ensemble", "online",
     "backtest", "config", "control", "forecaster", "loop", "metrics", "objective", "plants", "risk",
     "_ode_plants", "study",
     "compliance._rows", "compliance.audit", "compliance.conversion", "compliance.rata",
