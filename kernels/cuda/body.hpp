@@ -40,6 +40,9 @@ class CudaProgram final : public Program<float> {
   float* hidden_weight() override { return host_.hidden_weight; }
   void run_context() override;
   void run() override;
+  bool share(Program<float>&) override { return false; }  // a program's memory on the device is its own
+  void run_ahead() override;
+  void run_back() override;
   Slots<float> slots() override {
     return train() ? Slots<float>{1, plan_.ops.parameter_count(), host_.gradient, window_parts_.data()}
                    : Slots<float>{};
@@ -101,6 +104,10 @@ class CudaProgram final : public Program<float> {
   void to_host(float* Buffers::* what, std::size_t count);
   void all_inputs();
   void pass();
+  void ahead();
+  void back();
+  void expect_ready() const;
+  void expect_halves(const char* where) const;
   void finish(const char* where);
   /// Runs `work` as a graph that is captured when first asked for.
   void in_graph(Graph& graph, const std::function<void()>& work);
@@ -111,7 +118,7 @@ class CudaProgram final : public Program<float> {
   Plan plan_;
   CompileOptions options_;
   Stream stream_;
-  Graph graph_, context_graph_;
+  Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;
   float* theta_ = nullptr;

@@ -188,19 +188,25 @@ void CudaProgram::all_inputs() {
 
 // Everything that a run does on the device.
 void CudaProgram::pass() {
-  const OpList& ops = plan_.ops;
-  all_inputs();
-  for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n) forward(plan_.nodes[n]);
-  to_host(&Buffers::quantiles, size(kFuture, ops.quantiles));
-  if (plan_.hidden) to_host(&Buffers::hidden, size(kFuture, ops.hidden));
+  ahead();
   if (train()) {
-    zero(device_buffers_.gradient, ops.parameter_count());
+    zero(device_buffers_.gradient, plan_.ops.parameter_count());
     losses();
   }
-  if (plan_.mode != Mode::infer)
-    for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
-  to_host(&Buffers::gradient, ops.parameter_count());
-  if (plan_.mode == Mode::vjp) to_host(&Buffers::future_gradient, size(kFuture, ops.future));
+  if (plan_.mode != Mode::infer) back();
+}
+
+void CudaProgram::ahead() {
+  all_inputs();
+  for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n) forward(plan_.nodes[n]);
+  to_host(&Buffers::quantiles, size(kFuture, plan_.ops.quantiles));
+  if (plan_.hidden) to_host(&Buffers::hidden, size(kFuture, plan_.ops.hidden));
+}
+
+void CudaProgram::back() {
+  for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
+  to_host(&Buffers::gradient, plan_.ops.parameter_count());
+  to_host(&Buffers::future_gradient, size(kFuture, plan_.ops.future));
   if (train())
     expect(cudaMemcpyAsync(host_.losses, device_buffers_.losses,
                            kLossParts * at(plan_.shapes.batch) * sizeof(double), cudaMemcpyDeviceToHost,
@@ -249,13 +255,38 @@ void CudaProgram::run() {
     join_slots();
     return;
   }
-  if (!cached_)
-    throw StateError(
-        loaded_ ? "Program.run: expected the history's keys and values under the weights loaded last, got "
-                  "none; call run_context() after each load()"
-                : "Program.run: expected weights, none came yet; call load() first");
+  expect_ready();
   in_graph(graph_, [this] { pass(); });
   finish("Program.run");
+}
+
+void CudaProgram::expect_ready() const {
+  if (cached_) return;
+  throw StateError(
+      loaded_ ? "Program.run: expected the history's keys and values under the weights loaded last, got "
+                "none; call run_context() after each load()"
+              : "Program.run: expected weights, none came yet; call load() first");
+}
+
+void CudaProgram::expect_halves(const char* where) const {
+  expect_ready();
+  if (plan_.mode != Mode::vjp || plan_.shapes.batch != 1)
+    throw StateError(std::string(where) + ": expected a vjp program of one plan, got another one");
+}
+
+void CudaProgram::run_ahead() {
+  expect_halves("Program.run_ahead");
+  in_graph(ahead_graph_, [this] { ahead(); });
+  finish("Program.run_ahead");
+}
+
+void CudaProgram::run_back() {
+  expect_halves("Program.run_back");
+  in_graph(back_graph_, [this] {
+    to_device(&Buffers::seed, size(kFuture, plan_.ops.quantiles));
+    back();
+  });
+  finish("Program.run_back");
 }
 
 void CudaProgram::run_slots(int first, int last) {

@@ -112,6 +112,21 @@ TEST(CudaProgram, ForecastsAndGradientsAreThoseOfTheCpu) {
   });
 }
 
+TEST(CudaProgram, HalvesOfAGradientAreTheWhole) {
+  const OpList net = tiny_network({});
+  Pair both(net, {1, 7, 5}, with([](auto& o) { o.mode = Mode::vjp; }));
+  both.run(tiny_weights<float>(net));
+  const auto whole = copy(both.gpu->future_gradient(), both.in);
+  std::vector<float> seed(both.gpu->seed(), both.gpu->seed() + both.out);
+  both.gpu->run_ahead();
+  std::fill_n(both.gpu->seed(), both.out, 0.0f);
+  both.gpu->run_back();
+  EXPECT_EQ(copy(both.gpu->future_gradient(), both.in), std::vector<float>(both.in, 0.0f));
+  std::copy(seed.begin(), seed.end(), both.gpu->seed());
+  both.gpu->run_back();
+  EXPECT_EQ(copy(both.gpu->future_gradient(), both.in), whole);
+}
+
 void expect_same_training(const OpList& net, const Shapes& shapes, const CompileOptions& options) {
   Pair both(net, shapes, options);
   both.run(tiny_weights<float>(net));
