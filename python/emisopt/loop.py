@@ -101,6 +101,7 @@ class Scenario:
         max_iterations: int = 1,
         adjoint_steps: int = 0,
         trust: float = 0.1,
+        move_weight: float = 60.0,
         threads: int = 0,
         quantile: float | Mapping[str, float] | None = None,
         limits: Sequence[_core.Limit] | None = None,
@@ -114,6 +115,7 @@ class Scenario:
         One Jacobian a tick and a tight trust region: the search then stays near what the history knows.
         `limit_margin` is the share of each limit kept free for what the forecaster does not foresee.
 
+        move_weight : EUR per (move / range)^2: at 60 a move of a tenth of the range costs 0.6 EUR
         quantile : that limits and permit are held by, one for all or by output; None: as each says
         limits : in place of the scenario's own
         conformal : back-off that learns, from this state on (a copy is taken); see :func:`backoff_for`
@@ -138,6 +140,7 @@ class Scenario:
             self.limits if limits is None else list(limits),
             config=config,
             envelope=_core.Envelope() if envelope is None else envelope,
+            move_weight=move_weight,
             threads=threads,
             name=name,
             nox_fee=self.core.nox_fee,
