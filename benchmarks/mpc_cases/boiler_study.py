@@ -32,7 +32,7 @@ ENGINE = 2  # of what a cached run is the result of; raised when plant, oracle o
 
 @dataclass(frozen=True)
 class Settings:
-    """All that is chosen, the same in every scenario; tuned on seeds 920 to 937 of boiler-48h and its fee only."""
+    """All that is chosen, the same in every scenario; tuned on seeds 920 to 937 of boiler-48h and its fee."""
 
     years: int = 8  # of history, the catalyst renewed before each
     days: int = 240  # of each year
