@@ -6,10 +6,12 @@
 #include "emisopt/qp/dense.hpp"
 #include "emisopt/qp/entries.hpp"
 #include "emisopt/qp/qp.hpp"
+#include "emisopt/qp/residual_side.hpp"
 
 namespace emisopt {
 namespace {
 
+using detail::CheckedSide;
 using detail::next_entry;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -120,22 +122,6 @@ double size_of_empty_row(const QpProblem& p) {
   return size > 0 ? size : 1;
 }
 
-// One side of a row or bound: multiplier >= 0, distance = room left (negative: violated), soft weights.
-struct Side {
-  double multiplier, distance, l1, l2;
-  bool soft() const { return std::isfinite(l1); }
-  double violation() const { return std::max(0.0, -distance); }
-  double room_gap() const { return std::isfinite(distance) ? multiplier * std::max(0.0, distance) : 0; }
-  double penalty_gap() const {
-    return soft() ? std::abs(l1 + l2 * violation() - multiplier) * violation() : 0;
-  }
-  // By how much the multiplier leaves its range, relative; a multiplier on an absent side is plainly wrong.
-  double excess() const {
-    if (!std::isfinite(distance)) return multiplier > 0 ? 1 : 0;
-    return soft() ? std::max(0.0, multiplier - l1 - l2 * violation()) / l1 : 0;
-  }
-};
-
 // force (n) += y a, part (n) += |y a|; a NaN in y passes.
 void add_row(double* force, double* part, const double* a, double y, Index n) {
   if (y == 0) return;
@@ -182,11 +168,12 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
                  high = p.row_upper[static_cast<std::size_t>(i)];
     const double l1 = at(p.l1, i, kInf), l2 = at(p.l2, i, 0);
     const double yi = y[static_cast<std::size_t>(i)];
-    const Side below{std::max(0.0, -yi), value - low, l1, l2}, above{std::max(0.0, yi), high - value, l1, l2};
+    const CheckedSide below{std::max(0.0, -yi), value - low, l1, l2},
+        above{std::max(0.0, yi), high - value, l1, l2};
     if (size == 0) size = size_of_empty_row(p);
     if (std::isfinite(low)) size = std::max(size, std::abs(low));
     if (std::isfinite(high)) size = std::max(size, std::abs(high));
-    for (const Side& side : {below, above}) {
+    for (const CheckedSide& side : {below, above}) {
       // A violated soft row may be read as slack that costs, or as a row that holds up to rounding; the
       // answer stands if it stands either way. Without the second, rounding times a huge weight would decide.
       const double relative = side.violation() / size, paid = side.penalty_gap() / floor;
@@ -214,8 +201,8 @@ QpResidual exact(const QpProblem& p, std::span<const double> x, std::span<const 
     nan |= std::isnan(force);
 
     const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
-    for (const Side& side :
-         {Side{std::max(0.0, -zj), xj - low, kInf, 0}, Side{std::max(0.0, zj), high - xj, kInf, 0}}) {
+    for (const CheckedSide& side : {CheckedSide{std::max(0.0, -zj), xj - low, kInf, 0},
+                                    CheckedSide{std::max(0.0, zj), high - xj, kInf, 0}}) {
       r.primal = std::max(r.primal, side.violation() / reach);
       gap += side.room_gap();
       r.dual = std::max(r.dual, side.excess());
@@ -271,8 +258,9 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     nan |= !(std::abs(value[i]) < kInf);
     if (y[k] == 0 && below <= 0 && above <= 0) continue;
     const double l1 = at(p.l1, i, kInf), l2 = at(p.l2, i, 0);
-    const Side sides[] = {{std::max(0.0, -y[k]), -below, l1, l2}, {std::max(0.0, y[k]), -above, l1, l2}};
-    for (const Side& side : sides) {
+    const CheckedSide sides[] = {{std::max(0.0, -y[k]), -below, l1, l2},
+                                 {std::max(0.0, y[k]), -above, l1, l2}};
+    for (const CheckedSide& side : sides) {
       double relative = side.violation();
       if (relative > 0) {
         double size = std::abs(value[i]);
@@ -315,9 +303,9 @@ QpResidual quick(const QpProblem& p, std::span<const double> x, std::span<const 
     }
     const double low = at(p.lower, j, -kInf), high = at(p.upper, j, kInf);
     if (z[k] == 0 && x[k] >= low && x[k] <= high) continue;
-    const Side sides[] = {{std::max(0.0, -z[k]), x[k] - low, kInf, 0},
-                          {std::max(0.0, z[k]), high - x[k], kInf, 0}};
-    for (const Side& side : sides) {
+    const CheckedSide sides[] = {{std::max(0.0, -z[k]), x[k] - low, kInf, 0},
+                                 {std::max(0.0, z[k]), high - x[k], kInf, 0}};
+    for (const CheckedSide& side : sides) {
       if (side.violation() > 0) r.primal = std::max(r.primal, side.violation() / reach(j));
       gap += side.room_gap();
       r.dual = std::max(r.dual, side.excess());

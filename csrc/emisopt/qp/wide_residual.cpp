@@ -6,10 +6,13 @@
 #include <utility>
 
 #include "emisopt/qp/dense.hpp"
+#include "emisopt/qp/residual_side.hpp"
 #include "emisopt/qp/wide.hpp"
 
 namespace emisopt {
 namespace {
+
+using detail::CheckedSide;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNegligible = 1e-3;  // share of the objective below which a force counts as that share
@@ -122,21 +125,6 @@ double row_size(const WideProblem& p, Index i, const Parts& a, bool full) {
   return size > 0 ? size : 1;
 }
 
-// One side: multiplier >= 0, room left (negative: violated), soft weights.
-struct Side {
-  double multiplier, distance, l1, l2;
-  bool soft() const { return std::isfinite(l1); }
-  double violation() const { return std::max(0.0, -distance); }
-  double room_gap() const { return std::isfinite(distance) ? multiplier * std::max(0.0, distance) : 0; }
-  double penalty_gap() const {
-    return soft() ? std::abs(l1 + l2 * violation() - multiplier) * violation() : 0;
-  }
-  double excess() const {
-    if (!std::isfinite(distance)) return multiplier > 0 ? 1 : 0;
-    return soft() ? std::max(0.0, multiplier - l1 - l2 * violation()) / l1 : 0;
-  }
-};
-
 }  // namespace
 
 QpResidual wide_residual(const WideProblem& p, std::span<const double> x, std::span<const double> y,
@@ -182,8 +170,8 @@ QpResidual wide_residual(const WideProblem& p, std::span<const double> x, std::s
     const double low = p.row_lower[at(i)], high = p.row_upper[at(i)], yi = y[at(i)];
     const double l1 = side(p.l1, i, kInf), l2 = side(p.l2, i, 0), value = a.value[i];
     nan |= !(std::abs(value) < kInf);
-    for (const Side& s :
-         {Side{std::max(0.0, -yi), value - low, l1, l2}, Side{std::max(0.0, yi), high - value, l1, l2}}) {
+    for (const CheckedSide& s : {CheckedSide{std::max(0.0, -yi), value - low, l1, l2},
+                                 CheckedSide{std::max(0.0, yi), high - value, l1, l2}}) {
       double relative = s.violation();
       if (relative > 0) {
         const double known = row_size(p, i, a, false);
@@ -205,8 +193,8 @@ QpResidual wide_residual(const WideProblem& p, std::span<const double> x, std::s
     const double size = std::max({std::abs(g), parts, std::abs(zj), negligible / a.reach[j]});
     if (force != 0) r.dual = std::max(r.dual, size > 0 ? std::abs(force) / size : kInf);
     nan |= !(std::abs(force) < kInf);
-    for (const Side& s : {Side{std::max(0.0, -zj), xj - side(p.lower, j, -kInf), kInf, 0},
-                          Side{std::max(0.0, zj), side(p.upper, j, kInf) - xj, kInf, 0}}) {
+    for (const CheckedSide& s : {CheckedSide{std::max(0.0, -zj), xj - side(p.lower, j, -kInf), kInf, 0},
+                                 CheckedSide{std::max(0.0, zj), side(p.upper, j, kInf) - xj, kInf, 0}}) {
       r.primal = std::max(r.primal, s.violation() / a.reach[j]);
       gap += s.room_gap();
       r.dual = std::max(r.dual, s.excess());
