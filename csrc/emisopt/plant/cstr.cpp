@@ -20,16 +20,6 @@ constexpr double kSecondsPerHour = 3600, kCelsius = 273.15;
 constexpr double kFeed0 = 14.19, kHeat0 = -1113.5;  // the main operating point
 enum Influence { kFouling = 2 };                    // behind the two measured ones of the feed
 
-Tag tag(std::string name, std::string unit, Role role, double low, double high, double rate = kMissing) {
-  Tag t;
-  t.name = std::move(name);
-  t.unit = std::move(unit);
-  t.role = role;
-  t.low = low;
-  t.high = high;
-  t.rate = rate;
-  return t;
-}
 double scaled(double value, double factor) { return factor * value; }
 }  // namespace
 
@@ -40,11 +30,16 @@ TagMap cstr_tags() {
   m.synthetic = true;
   m.period = 60;
   m.tags = {
-      tag("feed", "1/h", Role::setpoint, 3, 35, 3),    tag("heat", "kJ/h", Role::setpoint, -9000, 0, 1000),
-      tag("c_in", "mol/l", Role::disturbance, 3, 7),   tag("t_in", "degC", Role::disturbance, 60, 150),
-      tag("c_a", "mol/l", Role::disturbance, 0, 7),    tag("t_jacket", "degC", Role::disturbance, 0, 200),
-      tag("product", "mol/h", Role::quality, 0, 1000), tag("by_c", "mol/h", Role::quality, 0, 1000),
-      tag("by_d", "kg/h", Role::emission, 0, 70),      tag("t_reactor", "degC", Role::quality, 0, 200),
+      plain_tag("feed", "1/h", Role::setpoint, 3, 35, 3),
+      plain_tag("heat", "kJ/h", Role::setpoint, -9000, 0, 1000),
+      plain_tag("c_in", "mol/l", Role::disturbance, 3, 7),
+      plain_tag("t_in", "degC", Role::disturbance, 60, 150),
+      plain_tag("c_a", "mol/l", Role::disturbance, 0, 7),
+      plain_tag("t_jacket", "degC", Role::disturbance, 0, 200),
+      plain_tag("product", "mol/h", Role::quality, 0, 1000),
+      plain_tag("by_c", "mol/h", Role::quality, 0, 1000),
+      plain_tag("by_d", "kg/h", Role::emission, 0, 70),
+      plain_tag("t_reactor", "degC", Role::quality, 0, 200),
   };
   return m;
 }

@@ -9,6 +9,17 @@
 #include "emisopt/base/text.hpp"
 
 namespace emisopt {
+
+Tag plain_tag(std::string name, std::string unit, Role role, double low, double high, double rate) {
+  Tag t;
+  t.name = std::move(name);
+  t.unit = std::move(unit);
+  t.role = role;
+  t.low = low;
+  t.high = high;
+  t.rate = rate;
+  return t;
+}
 namespace {
 constexpr std::uint64_t kInfluenceStream = 40, kNoiseStream = 90;
 constexpr std::size_t kMostInfluences = 8;

@@ -3,12 +3,16 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "emisopt/plant/plant.hpp"
 #include "emisopt/plant/surroundings.hpp"
 
 namespace emisopt {
+
+/// A tag with a range and, for setpoints, a rate; all else as Tag has it.
+Tag plain_tag(std::string name, std::string unit, Role role, double low, double high, double rate = kMissing);
 
 /// X states, U setpoints, D disturbances, O outputs; W unmeasured influences stand behind the disturbances.
 class OdePlant : public Plant {

@@ -15,16 +15,6 @@ constexpr double kGravity = 981;                                  // cm/s2
 constexpr double kRainMean = 2.5;                                 // cm3/s into tank 2; not in the paper
 enum Influence { kRain, kWear1, kWear2 };
 
-Tag tag(std::string name, std::string unit, Role role, double low, double high, double rate = kMissing) {
-  Tag t;
-  t.name = std::move(name);
-  t.unit = std::move(unit);
-  t.role = role;
-  t.low = low;
-  t.high = high;
-  t.rate = rate;
-  return t;
-}
 }  // namespace
 
 TagMap quadruple_tank_tags() {
@@ -34,11 +24,16 @@ TagMap quadruple_tank_tags() {
   m.synthetic = true;
   m.period = 15;
   m.tags = {
-      tag("pump_1", "V", Role::setpoint, 0.5, 6, 0.6),   tag("pump_2", "V", Role::setpoint, 0.5, 6, 0.6),
-      tag("inflow", "cm3/s", Role::disturbance, -5, 50), tag("level_3", "cm", Role::disturbance, -1, 40),
-      tag("level_4", "cm", Role::disturbance, -1, 40),   tag("supply", "cm3/s", Role::quality, 0, 60),
-      tag("discharge", "g/s", Role::emission, 0, 60),    tag("power", "V2", Role::quality, 0, 100),
-      tag("level_1", "cm", Role::quality, 0, 60),        tag("level_2", "cm", Role::quality, 0, 60),
+      plain_tag("pump_1", "V", Role::setpoint, 0.5, 6, 0.6),
+      plain_tag("pump_2", "V", Role::setpoint, 0.5, 6, 0.6),
+      plain_tag("inflow", "cm3/s", Role::disturbance, -5, 50),
+      plain_tag("level_3", "cm", Role::disturbance, -1, 40),
+      plain_tag("level_4", "cm", Role::disturbance, -1, 40),
+      plain_tag("supply", "cm3/s", Role::quality, 0, 60),
+      plain_tag("discharge", "g/s", Role::emission, 0, 60),
+      plain_tag("power", "V2", Role::quality, 0, 100),
+      plain_tag("level_1", "cm", Role::quality, 0, 60),
+      plain_tag("level_2", "cm", Role::quality, 0, 60),
   };
   return m;
 }
