@@ -27,7 +27,7 @@ from emisopt.tags import TagMap
 
 HISTORY_SEED = 11
 HELD_DAYS = 10
-ENGINE = 2  # of what a cached run is the result of; raised when plant, oracle or judgement change
+ENGINE = 3  # of what a cached run is the result of; raised when plant, controller, oracle or judgement change
 
 
 @dataclass(frozen=True)

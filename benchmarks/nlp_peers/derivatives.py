@@ -7,6 +7,7 @@ merit_slope(v, mu) -> (merit with phi smoothed over mu, its gradient), by one ba
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from emisopt import _core
 PROBES = 5  # calls by which the way to a Jacobian is chosen
 
 
-class Counted:
+class Counted(ABC):
     """Remembers the last point, as an optimiser asks for value and slope of one point in turn."""
 
     def __init__(self, stated: Statement) -> None:
@@ -50,11 +51,13 @@ class Counted:
             self.calls["slope"] += 1
         return self._slope[1], self._slope[2]
 
+    @abstractmethod
     def _evaluate(self, v: Floats) -> tuple[float, Floats]:
-        raise NotImplementedError
+        """Money and excess at the plan."""
 
+    @abstractmethod
     def _slopes(self, v: Floats) -> tuple[Floats, Floats]:
-        raise NotImplementedError
+        """Their gradient and Jacobian."""
 
 
 class EngineDerivatives(Counted):

@@ -63,7 +63,7 @@ def test_serial_and_parallel_runs_give_the_same_bits_in_the_order_of_the_cases()
 
 
 def test_dask_gives_the_same_bits():
-    pytest.importorskip("distributed")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'emisopt[dask]'")
     serial = run_study(noisy, RUNS, backend="serial", progress=False)
     same(serial, run_study(noisy, RUNS, backend="dask", workers=1, progress=False))
 
