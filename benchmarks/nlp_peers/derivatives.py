@@ -106,8 +106,9 @@ class TorchDerivatives(Counted):
         self.value = self.eager.money_and_excess
         self.forward = torch.func.jacfwd(self.plain.money_and_excess)
         if compiled:
-            self.value = torch.compile(self.plain.money_and_excess)
-            self.forward = torch.compile(self.forward)
+            # Shapes of its own for each case: a second case must not make them symbolic, which jacfwd cannot bear.
+            self.value = torch.compile(self.plain.money_and_excess, dynamic=False)
+            self.forward = torch.compile(self.forward, dynamic=False)
 
     def set_tick(self, prefix: Prefix, tick: Tick) -> None:
         for model in (self.eager, self.plain):
