@@ -106,7 +106,7 @@ class TorchDerivatives(Counted):
         self.value = self.eager.money_and_excess
         self.forward = torch.func.jacfwd(self.plain.money_and_excess)
         if compiled:
-            # Shapes of its own for each case: a second case must not make them symbolic, which jacfwd cannot bear.
+            # A second case in one process would make shapes symbolic, which jacfwd does not bear.
             self.value = torch.compile(self.plain.money_and_excess, dynamic=False)
             self.forward = torch.compile(self.forward, dynamic=False)
 
