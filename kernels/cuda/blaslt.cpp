@@ -113,11 +113,12 @@ class Described {
   const Api& api_;
 };
 
-void nothing() {}  // an address in this library
+[[maybe_unused]] void nothing() {}  // an address in this library
 
 std::vector<std::string> places() {
   if (const auto named = os::env("EMISOPT_CUBLASLT"); named && !named->empty()) return {*named};
   std::vector<std::string> all;
+#ifndef EMISOPT_CUDA_ON_HOST  // the executor's memory is no GPU's: there only what is named
   Dl_info info{};
   if (dladdr(reinterpret_cast<const void*>(&nothing), &info) && info.dli_fname) {
     const auto site = std::filesystem::path(info.dli_fname).parent_path().parent_path();
@@ -127,6 +128,7 @@ std::vector<std::string> places() {
     }
   }
   all.insert(all.end(), {"libcublasLt.so.13", "libcublasLt.so.12"});
+#endif
   return all;
 }
 
@@ -135,14 +137,19 @@ std::vector<std::string> places() {
 const BlasLt& BlasLt::instance() {
   static const std::unique_ptr<const BlasLt> the = [] {
     std::unique_ptr<const BlasLt> library;
-    for (const std::string& path : places()) {
+    const bool refused = os::env("EMISOPT_CUDA_PRODUCTS").value_or("") == "own";
+    for (const std::string& path : refused ? std::vector<std::string>{} : places()) {
       library = std::make_unique<const BlasLt>(path);
       if (library->refusal().empty()) break;
     }
-    return library;
+    return library ? std::move(library) : std::make_unique<const BlasLt>();
   }();
   return *the;
 }
+
+BlasLt::BlasLt()
+    : api_(nullptr, [](Api* api) { delete api; }),
+      refusal_("cuBLASLt is not asked for; our own kernels work") {}
 
 BlasLt::BlasLt(const std::string& path) : api_(nullptr, [](Api* api) { delete api; }) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: it keeps threads and handles

@@ -52,6 +52,8 @@ class BlasLt {
   static const BlasLt& instance();
   /// One file. Never throws: refusal() says what is wrong with it.
   explicit BlasLt(const std::string& path);
+  /// None: refusal() is never empty.
+  BlasLt();
   BlasLt(const BlasLt&) = delete;
   BlasLt& operator=(const BlasLt&) = delete;
 
@@ -76,6 +78,12 @@ class BlasLt {
   void* handle_ = nullptr;
   std::string refusal_, version_;
 };
+
+/// EMISOPT_CUDA_PRODUCTS: "measured" - compile() times the candidates; "own" - our kernels only; else, also
+/// when it is not set, cuBLASLt's own first without a measurement, so that the bits are the same in every
+/// process.
+bool measures_products();
+constexpr std::size_t kWorkspaceBytes = std::size_t(32) << 20;  // what NVIDIA advises for sm_90
 
 /// Chosen once per product, boundaries and workspace, and remembered for the process. deterministic:
 /// cuBLASLt's own first, else ours, without a measurement, so that every run and machine of a kind does the

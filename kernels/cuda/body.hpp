@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/cuda/blaslt.hpp"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
@@ -16,7 +17,7 @@ inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 class CudaProgram final : public Program<float> {
  public:
-  CudaProgram(Plan plan, const CompileOptions& options);
+  CudaProgram(Plan plan, const CompileOptions& options, const BlasLt& library);
 
   void load(const float* theta) override;
   float* history() override { return host_.history; }
@@ -93,6 +94,12 @@ class CudaProgram final : public Program<float> {
   /// A linear op's weight, its correction added.
   const float* matrix(const Op& op) const { return op.lora_a < 0 ? parameter(op.w) : corrected_[at(op.w)]; }
 
+  /// products.cpp: c = or += a b + bias, and c = or += aᵀ b over all rows, by cuBLASLt or our kernels.
+  void product(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid g,
+               int n, int k, bool accumulate);
+  void product_over_rows(float* c, View<const float> a, View<const float> b, Grid g, int k, int n,
+                         bool accumulate);
+  void by_library_or(const BlasProduct& p, const BlasOperands& o, const std::function<void()>& own);
   void add_corrections();
   Attention<float> attention(const Node& node) const;
   void forward(const Node& node);
@@ -118,6 +125,9 @@ class CudaProgram final : public Program<float> {
   Plan plan_;
   CompileOptions options_;
   Stream stream_;
+  const BlasLt& library_;
+  Workspace workspace_;
+  const bool measures_ = measures_products();  // read once: a program keeps its mind
   Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;

@@ -45,7 +45,7 @@ void CudaProgram::forward(const Node& node) {
   const View<float> x = value(part, o.x), y = value(part, o.y);
   switch (o.kind) {
     case OpKind::linear:
-      gemm(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false, stream_);
+      product(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false);
       break;
     case OpKind::rmsnorm:
       rmsnorm_forward<float>(y, saved_[index_of(node)], x, parameter(o.w), g, x_width, o.eps, stream_);
@@ -141,8 +141,8 @@ void CudaProgram::linear_backward(const Node& node, View<float> dx, View<const f
   const Grid g = grid(node.part);
   const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
   const View<const float> x = value(node.part, o.x);
-  if (dx.data) gemm(dx, dy, matrix(o), true, nullptr, g, x_width, y_width, !node.x.assign, stream_);
-  if (float* dw = weight_slope(o.w)) gemm_over_rows(dw, scratch_, x, dy, g, x_width, y_width, true, stream_);
+  if (dx.data) product(dx, dy, matrix(o), true, nullptr, g, x_width, y_width, !node.x.assign);
+  if (float* dw = weight_slope(o.w)) product_over_rows(dw, x, dy, g, x_width, y_width, true);
   if (train() && plan_.adapts(o)) correction_slopes(o, g, x, dy);
   if (float* db = weight_slope(o.b)) column_sum(db, scratch_, dy, g, y_width, true, stream_);
 }

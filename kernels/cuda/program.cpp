@@ -12,8 +12,11 @@
 
 namespace emisopt::kernels::cuda {
 
-CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
-    : plan_(std::move(plan)), options_(options), window_parts_(train() ? at(plan_.shapes.batch) : 0) {
+CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt& library)
+    : plan_(std::move(plan)),
+      options_(options),
+      library_(library),
+      window_parts_(train() ? at(plan_.shapes.batch) : 0) {
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
     lay_out(pinned_, host_);
@@ -37,6 +40,11 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
   }
   // These copies and the zeros went to the default stream, which the program's own does not wait for.
   expect(cudaDeviceSynchronize(), "compile for CUDA");
+  if (measures_ && library_.refusal().empty()) {  // before any capture, where nothing can be timed
+    for (const Node& node : plan_.nodes) forward(node);
+    for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
+    expect(cudaStreamSynchronize(stream_), "compile for CUDA");
+  }
 }
 
 void CudaProgram::lay_out(Block& block, Buffers& b) {
@@ -119,6 +127,7 @@ void CudaProgram::lay_out_values() {
     }
   }
   scratch_ = device_.take<float>(scratch);
+  if (library_.refusal().empty()) workspace_ = {device_.take<std::byte>(kWorkspaceBytes), kWorkspaceBytes};
   dots_ = device_.take<float>(dots);
   whole_slope_ = device_.take<float>(whole);
   if (!train()) return;
@@ -344,11 +353,11 @@ void refuse_what_is_missing(const Plan& plan, const CompileOptions& options) {
 }  // namespace
 
 std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
-                                        const CompileOptions& options) {
+                                        const CompileOptions& options, const BlasLt* library) {
   validate(ops, shapes, options);
   Plan plan = make_plan(ops, shapes, options);
   refuse_what_is_missing(plan, options);
-  return std::make_unique<CudaProgram>(std::move(plan), options);
+  return std::make_unique<CudaProgram>(std::move(plan), options, library ? *library : BlasLt::instance());
 }
 
 }  // namespace emisopt::kernels::cuda

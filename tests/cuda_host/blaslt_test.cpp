@@ -4,7 +4,9 @@
 
 #include "cuda_host/support.hpp"
 #include "emisopt/base/error.hpp"
+#include "kernels/cuda/program.hpp"
 #include "kernels/ref/gemm.hpp"
+#include "support/tiny_network.hpp"
 
 #ifndef EMISOPT_ON_DEVICE
 
@@ -184,6 +186,65 @@ TEST(BlasLt, TheQuickerOneIsChosenOnceAndRemembered) {
   const BlasLt absent("/nowhere");
   EXPECT_TRUE(choose(2, false, absent).own);
   EXPECT_TRUE(choose(2, true, absent).own);
+}
+
+// A whole program with the library and without: forecasts, plan gradients and training, captured in a graph.
+void expect_same_program(kernels::Mode mode, const BlasLt& library) {
+  using namespace kernels;
+  const test::TinyConfig config;
+  const OpList net = test::tiny_network(config);
+  CompileOptions options;
+  options.mode = mode;
+  if (mode == Mode::train) options.levels = test::tiny_levels(config);
+  const BlasLt none;
+  const Shapes shapes{2, 5, 4};
+  std::vector<std::vector<float>> results;
+  for (const BlasLt* used : {&none, &library}) {
+    const auto program = kernels::cuda::compile(net, shapes, options, used);
+    const auto width = [&](int id) { return count(1, net.values[static_cast<std::size_t>(id)].width); };
+    const std::size_t out = 8 * width(net.quantiles), in = 8 * width(net.future);
+    test::fill(program->history(), (mode == Mode::train ? 10 : 5) * width(net.history), 2);
+    test::fill(program->future(), in, 3);
+    if (program->seed()) test::fill(program->seed(), out, 4);
+    if (mode == Mode::train) {
+      test::fill(program->target(), count(8, net.outputs), 5);
+      std::fill_n(program->weight(), count(8, net.outputs), 1.0f);
+    }
+    program->load(test::tiny_weights<float>(net).data());
+    for (int run = 0; run < 2; ++run) {
+      program->run_context();
+      program->run();
+    }
+    results.emplace_back(program->quantiles(), program->quantiles() + out);
+    if (mode == Mode::vjp) results.emplace_back(program->future_gradient(), program->future_gradient() + in);
+    if (mode == Mode::train)
+      results.emplace_back(program->gradient(), program->gradient() + net.parameter_count());
+  }
+  const std::size_t each = results.size() / 2;
+  for (std::size_t i = 0; i < each; ++i)
+    expect_near(results[each + i], std::vector<double>(results[i].begin(), results[i].end()), 1e-5,
+                "result " + std::to_string(i));
+}
+
+int library_runs = 0;
+
+TEST(BlasLt, ProgramsGiveTheSameWithIt) {
+  EXPECT_EQ(stand_in().refusal(), "");
+  const Clock clock;
+  clock.set([](std::function<void()> work) {
+    cuda_host::do_or_capture([work = std::move(work)] {
+      ++library_runs;
+      work();
+    });
+  });
+  for (const kernels::Mode mode : {kernels::Mode::infer, kernels::Mode::vjp, kernels::Mode::train}) {
+    library_runs = 0;
+    expect_same_program(mode, stand_in());
+    EXPECT_GT(library_runs, 8);
+  }
+  setenv("EMISOPT_CUDA_PRODUCTS", "measured", 1);
+  expect_same_program(kernels::Mode::infer, stand_in());  // each candidate and ours 25 times: the smallest
+  unsetenv("EMISOPT_CUDA_PRODUCTS");
 }
 
 }  // namespace
