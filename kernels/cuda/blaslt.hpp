@@ -83,7 +83,7 @@ class BlasLt {
 /// when it is not set, cuBLASLt's own first without a measurement, so that the bits are the same in every
 /// process.
 bool measures_products();
-constexpr std::size_t kWorkspaceBytes = std::size_t(32) << 20;  // what NVIDIA advises for sm_90
+std::size_t workspace_bytes();  // that a program sets aside
 
 /// Chosen once per product, boundaries and workspace, and remembered for the process. deterministic:
 /// cuBLASLt's own first, else ours, without a measurement, so that every run and machine of a kind does the

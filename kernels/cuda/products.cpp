@@ -6,6 +6,14 @@ namespace emisopt::kernels::cuda {
 
 bool measures_products() { return os::env("EMISOPT_CUDA_PRODUCTS").value_or("") == "measured"; }
 
+std::size_t workspace_bytes() {
+#ifdef EMISOPT_CUDA_ON_HOST
+  return 64 << 10;  // the executor keeps 48 bytes of notes for each
+#else
+  return 32 << 20;  // what NVIDIA advises for sm_90
+#endif
+}
+
 // With measurement, compile() goes through all products once, so that a capture, in which nothing can be
 // timed, finds each choice made.
 void CudaProgram::by_library_or(const BlasProduct& p, const BlasOperands& o,

@@ -127,7 +127,8 @@ void CudaProgram::lay_out_values() {
     }
   }
   scratch_ = device_.take<float>(scratch);
-  if (library_.refusal().empty()) workspace_ = {device_.take<std::byte>(kWorkspaceBytes), kWorkspaceBytes};
+  if (library_.refusal().empty())
+    workspace_ = {device_.take<std::byte>(workspace_bytes()), workspace_bytes()};
   dots_ = device_.take<float>(dots);
   whole_slope_ = device_.take<float>(whole);
   if (!train()) return;
