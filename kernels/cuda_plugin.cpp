@@ -98,23 +98,42 @@ std::string cuda_refusal() {
   return why ? why : "";
 }
 
-std::unique_ptr<Program<float>> compile_by_plugin(const OpList& ops, const Shapes& shapes,
-                                                  const CompileOptions& options) {
+namespace {
+
+struct Report {
+  bool input = false;
+  std::string text;
+  static void fail(void* context, bool input, const char* text) {
+    *static_cast<Report*>(context) = {input, text};
+  }
+  [[noreturn]] void raise() const {
+    if (input) throw InputError(text);
+    throw StateError(text);
+  }
+};
+
+void expect_gpu() {
   if (const std::string why = cuda_refusal(); !why.empty())
     throw StateError("device 'cuda': expected a GPU that can be used, got none: " + why);
-  struct Report {
-    bool input = false;
-    std::string text;
-  } report;
-  Program<float>* program = opened().plugin->compile(ops, shapes, options, &report,
-                                                     [](void* context, bool input, const char* text) {
-                                                       auto* r = static_cast<Report*>(context);
-                                                       r->input = input;
-                                                       r->text = text;
-                                                     });
-  if (program) return std::unique_ptr<Program<float>>(program);
-  if (report.input) throw InputError(report.text);
-  throw StateError(report.text);
+}
+
+}  // namespace
+
+std::unique_ptr<Program<float>> compile_by_plugin(const OpList& ops, const Shapes& shapes,
+                                                  const CompileOptions& options) {
+  expect_gpu();
+  Report report;
+  if (Program<float>* made = opened().plugin->compile(ops, shapes, options, &report, &Report::fail))
+    return std::unique_ptr<Program<float>>(made);
+  report.raise();
+}
+
+std::unique_ptr<Group> join_group(const GroupOptions& options) {
+  expect_gpu();
+  Report report;
+  if (Group* made = opened().plugin->join(options, &report, &Report::fail))
+    return std::unique_ptr<Group>(made);
+  report.raise();
 }
 
 }  // namespace emisopt::kernels

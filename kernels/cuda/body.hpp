@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/cuda/collective.hpp"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
@@ -99,6 +100,7 @@ class CudaProgram final : public Program<float> {
   void backward(const Node& node);
   void linear_backward(const Node& node, View<float> dx, View<const float> dy);
   void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
+  void weight_sums();
   void losses();
   void to_device(float* Buffers::* what, std::size_t count);
   void to_host(float* Buffers::* what, std::size_t count);
@@ -106,6 +108,9 @@ class CudaProgram final : public Program<float> {
   void pass();
   void ahead();
   void back();
+  void slopes();
+  void answers();
+  void shared_pass();
   void expect_ready() const;
   void expect_halves(const char* where) const;
   void finish(const char* where);
@@ -118,6 +123,7 @@ class CudaProgram final : public Program<float> {
   Plan plan_;
   CompileOptions options_;
   Stream stream_;
+  NcclGroup* group_ = nullptr;  // train: processes that share the batch
   Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;

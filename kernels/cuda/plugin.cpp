@@ -5,6 +5,7 @@
 #include <string>
 
 #include "emisopt/base/error.hpp"
+#include "kernels/cuda/collective.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
 #include "kernels/cuda_plugin.hpp"
@@ -60,23 +61,36 @@ const char* refusal() {
   return why.empty() ? nullptr : why.c_str();
 }
 
-Program<float>* compile_for_cuda(const OpList& ops, const Shapes& shapes, const CompileOptions& options,
-                                 void* context, void (*fail)(void*, bool, const char*)) {
+using Fail = void (*)(void*, bool, const char*);
+
+// Nothing is thrown across the border: what went wrong is told to `fail`, and null comes back.
+template <class F>
+auto told(const char* what, void* context, Fail fail, F make) -> decltype(make()) {
   try {
-    return cuda::compile(ops, shapes, options).release();
+    return make();
   } catch (const InputError& error) {
     fail(context, true, error.what());
   } catch (const std::exception& error) {
     fail(context, false, error.what());
   } catch (...) {
-    fail(context, false, "compile for CUDA: an error of unknown kind");
+    fail(context, false, (std::string(what) + ": an error of unknown kind").c_str());
   }
   return nullptr;
+}
+
+Program<float>* compile_for_cuda(const OpList& ops, const Shapes& shapes, const CompileOptions& options,
+                                 void* context, Fail fail) {
+  return told("compile for CUDA", context, fail,
+              [&] { return cuda::compile(ops, shapes, options).release(); });
+}
+
+Group* join(const GroupOptions& options, void* context, Fail fail) {
+  return told("join_group", context, fail, [&]() -> Group* { return new cuda::NcclGroup(options); });
 }
 
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) const emisopt::kernels::CudaPlugin* emisopt_cuda_plugin() {
-  static const CudaPlugin plugin{kCudaPluginAbi, EMISOPT_BACKEND_SOURCES, &refusal, &compile_for_cuda};
+  static const CudaPlugin plugin{kCudaPluginAbi, EMISOPT_BACKEND_SOURCES, &refusal, &compile_for_cuda, &join};
   return &plugin;
 }

@@ -170,6 +170,10 @@ cudaError_t cudaGetDeviceCount(int* count) {
   *count = fault.devices;
   return cudaSuccess;
 }
+cudaError_t cudaSetDevice(int device) {
+  return device >= 0 && device < fault.devices ? cudaSuccess : remember(cudaErrorInvalidDevice);
+}
+cudaError_t cudaStreamQuery(cudaStream_t) { return lost; }
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;

@@ -7,6 +7,6 @@
 
 extern "C" __attribute__((visibility("default"))) const emisopt::kernels::CudaPlugin* emisopt_cuda_plugin() {
   static const emisopt::kernels::CudaPlugin plugin{STRANGE_ABI, EMISOPT_BACKEND_SOURCES,
-                                                   [] { return "never asked"; }, nullptr};
+                                                   [] { return "never asked"; }, nullptr, nullptr};
   return &plugin;
 }
