@@ -128,10 +128,10 @@ class NCCLReducer(Processes):
     Notes
     -----
     Read are rank, processes and rank on this machine, of torchrun (RANK, WORLD_SIZE, LOCAL_RANK), mpirun
-    (OMPI_COMM_WORLD_...) or srun (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID), and MASTER_ADDR and MASTER_PORT:
+    (OMPI_COMM_WORLD_...) or srun (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID), MASTER_ADDR and MASTER_PORT:
     where rank 0 listens until all have met. Under torchrun, whose own store keeps that port, it is the next
-    one; NCCL_COMM_ID=HOST:PORT says another. Pass it to `fit(device="cuda", processes=...)`: each GPU works on
-    its share of every batch, which must divide evenly. Gradients are added rank by rank, so all processes
+    one; NCCL_COMM_ID=HOST:PORT says another. Pass it to `fit(device="cuda", processes=...)`: each GPU works
+    on its share of every batch, which must divide evenly. Gradients are added rank by rank, so all processes
     have the same weights, and the same in every run; not the bits of one process, whose sums are in another
     order.
 
@@ -163,8 +163,8 @@ class NCCLReducer(Processes):
                 value = int(environment[name])
             except KeyError:
                 raise _core.InputError(
-                    f"NCCLReducer: expected {name} in the environment, got none; start with torchrun, mpirun or "
-                    "srun"
+                    f"NCCLReducer: expected {name} in the environment, got none; start with torchrun, "
+                    "mpirun or srun"
                 ) from None
             except ValueError:
                 value = least - 1
