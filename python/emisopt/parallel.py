@@ -21,7 +21,7 @@ from emisopt._nvidia import find_library
 
 __all__ = ["MPIReducer", "NCCLReducer", "Processes"]
 
-# What launchers tell a process: torchrun, Open MPI's mpirun, SLURM's srun. One launcher's names only are read.
+# What launchers tell a process: torchrun, Open MPI's mpirun, SLURM's srun.
 _LAUNCHERS = (
     ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK"),
     ("mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),

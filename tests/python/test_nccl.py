@@ -1,201 +1,150 @@
-"""One training shared among processes: each works out its part of every batch, all end with the same bits.
-
-Every process holds the same history and calls :meth:`emisopt.Forecaster.fit` with the same settings and a
-`processes` that says which of them it is and how arrays are added up over all of them. The engine sums a
-batch in at most 8 slots, in a fixed order; the slots are shared out, and each entry that is exchanged comes
-from one process while the others give -0.0. So the sum is exact in any order, and the weights are, bit for
-bit, those that one process finds with the whole batch.
-"""
-
-from __future__ import annotations
+"""Two processes train on the executor's GPU, summing by a stand-in of NCCL (NCCLReducer)."""
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import pytest
 
-from emisopt import _core
-from emisopt._nvidia import find_library
+import emisopt
+from emisopt.parallel import NCCLReducer
 
-__all__ = ["MPIReducer", "NCCLReducer", "Processes"]
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "build/dev/tests/cuda_host"
+PLUGIN, NCCL = FOLDER / "libemisopt_cuda_on_host.so", FOLDER / "libemisopt_nccl_stand_in.so"
 
-# What launchers tell a process: torchrun, Open MPI's mpirun, SLURM's srun.
-_LAUNCHERS = (
-    ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK"),
-    ("mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
-    ("srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+CHILD = """
+import sys
+import numpy as np
+import emisopt
+from emisopt.parallel import NCCLReducer
+
+out, library, timeout = sys.argv[1:]
+processes = NCCLReducer(timeout=float(timeout), library=library) if library else None
+rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
+f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=10, batch=4, warmup=3, seed=3,
+                       validate_every=5)
+rank = processes.rank if processes else 0
+f.fit(rows, tags=tags, validation_rows=30, progress=False, device="cuda", processes=processes,
+      resume=f"{out}.{rank}.state", save_every=0)
+np.save(f"{out}.{rank}.npy", np.append(np.asarray(f.core_.theta), f.training_["validation"]))
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built() -> None:
+    if not (PLUGIN.is_file() and NCCL.is_file()):
+        reason = f"no {PLUGIN.name}: the C++ tests were not built, or no CUDA toolkit's headers are here"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def start(
+    folder: Path, rank: int, size: int = 2, timeout: float = 30, library: Path | str = NCCL, **more: str
+) -> subprocess.Popen[str]:
+    launcher = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": 0, "MASTER_ADDR": "127.0.0.1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder / "run"), str(library), str(timeout)],
+        env={
+            **os.environ,
+            **{name: str(value) for name, value in launcher.items()},
+            "MASTER_PORT": "29500",
+            "EMISOPT_CUDA_PLUGIN": str(PLUGIN),
+            "EMISOPT_NCCL_STAND_IN_DIR": str(folder),
+            **more,
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def errors(*children: subprocess.Popen[str]) -> list[str]:
+    """The last line that each wrote before it failed; "" where it did not."""
+    texts = [child.communicate(timeout=60)[1] for child in children]
+    return [t.strip().splitlines()[-1] if c.returncode else "" for c, t in zip(children, texts, strict=True)]
+
+
+def test_two_gpus_train_to_the_weights_of_one(tmp_path: Path) -> None:
+    assert errors(start(tmp_path, 0), start(tmp_path, 1)) == ["", ""]
+    first, second = (np.load(tmp_path / f"run.{rank}.npy") for rank in range(2))
+    assert first.tobytes() == second.tobytes()
+    assert (tmp_path / "run.0.state").is_file()
+    assert not (tmp_path / "run.1.state").exists()  # only rank 0 writes
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    assert errors(start(alone, 0, library="")) == [""]
+    np.testing.assert_allclose(first, np.load(alone / "run.0.npy"), rtol=0, atol=1e-4)
+    again = tmp_path / "again"
+    again.mkdir()
+    assert errors(start(again, 0), start(again, 1)) == ["", ""]
+    assert np.load(again / "run.0.npy").tobytes() == first.tobytes()
+
+
+def test_a_process_that_dies_ends_the_others_in_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    waits = start(tmp_path, 0, timeout=3)
+    dies = start(tmp_path, 1, timeout=3, EMISOPT_CUDA_HOST_FAULT="launch=300")
+    told = errors(waits, dies)
+    assert time.monotonic() - began < 30
+    assert "StateError: NCCL: process 0 of 2" in told[0] and "waited 3 s" in told[0]
+    assert "the GPU was lost" in told[1]
+    assert (tmp_path / "run.0.state").is_file()
+
+
+@pytest.mark.slow
+def test_who_does_not_come_is_waited_for_no_longer_than_said(tmp_path: Path) -> None:
+    (told,) = errors(start(tmp_path, 0, timeout=1))
+    assert "meeting: waited 1 s" in told
+
+
+@pytest.mark.slow
+def test_other_sizes_and_an_old_library_are_refused(tmp_path: Path) -> None:
+    three = start(tmp_path, 1, size=3, timeout=5)
+    told = errors(start(tmp_path, 0, timeout=5), three)
+    assert any("invalid usage" in text for text in told) and all(told)
+    (old,) = errors(start(tmp_path, 0, EMISOPT_NCCL_STAND_IN_VERSION="21000"))
+    assert "is NCCL 21000, expected 2.18.1 or newer" in old and "emisopt[cuda13]" in old
+    (none,) = errors(start(tmp_path, 0, library=tmp_path / "no.so"))
+    assert "does not load" in none and "emisopt[cuda13]" in none
+
+
+GOOD = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
+
+
+def test_each_launcher_is_read() -> None:
+    assert NCCLReducer.read(GOOD) == (1, 2, 1, "node1:29500")
+    assert NCCLReducer.read({**GOOD, "TORCHELASTIC_USE_AGENT_STORE": "True"})[3] == "node1:29501"
+    assert NCCLReducer.read({**GOOD, "MASTER_ADDR": "fe80::1"})[3] == "[fe80::1]:29500"
+    assert NCCLReducer.read({**GOOD, "NCCL_COMM_ID": "other:1"})[3] == "other:1"
+    where = {"MASTER_ADDR": "n", "MASTER_PORT": "1"}
+    mpi = {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
+    assert NCCLReducer.read({**where, **mpi}) == (3, 4, 1, "n:1")
+    srun = {"SLURM_PROCID": "2", "SLURM_NTASKS": "3", "SLURM_LOCALID": "0"}
+    assert NCCLReducer.read({**where, **srun}) == (2, 3, 0, "n:1")
+    assert NCCLReducer.read({**GOOD, **srun})[:2] == (1, 2)  # torchrun within an allocation
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"])
+def test_a_variable_that_is_missing_is_named(name: str) -> None:
+    with pytest.raises(emisopt.InputError, match=f"expected {name} in the environment"):
+        NCCLReducer.read({n: v for n, v in GOOD.items() if n != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"RANK": "2"}, r"RANK to be 0..1, got '2'"),
+        ({"RANK": "one"}, r"RANK to be 0..1, got 'one'"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE"),
+        ({"LOCAL_RANK": "-1"}, "LOCAL_RANK"),
+        ({"MASTER_PORT": "70000"}, "MASTER_PORT"),
+        ({"OMPI_COMM_WORLD_RANK": "0"}, "OMPI_COMM_WORLD_RANK to agree with RANK=1"),
+    ],
 )
-
-
-class Processes:
-    """Which process this is, and how an array is summed over all of them.
-
-    Parameters
-    ----------
-    rank : this process, 0..size - 1. Rank 0 shows the bar and writes the state file.
-    size : processes that take part, 1..8
-    reduce : called with a contiguous 1-d array, float32 or float64, that is a view of the trainer's memory:
-        it must hold the sum over all processes when the call returns, and must not be kept. Every process
-        calls it equally often, with arrays of equal length.
-
-    Raises
-    ------
-    InputError : rank or size do not fit, or `reduce` cannot be called.
-
-    See Also
-    --------
-    NCCLReducer : processes with a GPU each
-
-    Examples
-    --------
-    One process by itself:
-
-    >>> from emisopt.parallel import Processes
-    >>> Processes(0, 1, lambda array: None)
-    Processes(rank=0, size=1)
-    """
-
-    def __init__(self, rank: int, size: int, reduce: Callable[[NDArray[np.floating[Any]]], object]) -> None:
-        if not isinstance(size, int) or size < 1:
-            raise _core.InputError(f"Processes(size): expected a number of processes from 1 on, got {size!r}")
-        if not isinstance(rank, int) or not 0 <= rank < size:
-            raise _core.InputError(f"Processes(rank): expected 0..{size - 1}, got {rank!r}")
-        if not callable(reduce):
-            raise _core.InputError(
-                f"Processes(reduce): expected a function of an array, got {type(reduce).__name__}"
-            )
-        self.rank = rank
-        self.size = size
-        self.reduce = reduce
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(rank={self.rank}, size={self.size})"
-
-
-class MPIReducer(Processes):
-    """The processes of an MPI communicator.
-
-    Parameters
-    ----------
-    comm : an mpi4py communicator; None: `MPI.COMM_WORLD`
-
-    Raises
-    ------
-    ImportError : mpi4py is not installed (`pip install emisopt[mpi]` brings it, and Open MPI as a wheel).
-
-    Notes
-    -----
-    Start the script as `mpiexec -n 2 python -m mpi4py script.py`: with `-m mpi4py` an error in one process
-    ends the others, which would else wait for it forever. Give each process its share of the cores
-    (`Forecaster(threads=...)` or EMISOPT_THREADS).
-
-    References
-    ----------
-    Dalcin, Fang 2021: mpi4py. Status update after 12 years of development.
-    """
-
-    def __init__(self, comm: Any = None) -> None:
-        try:
-            from mpi4py import MPI
-        except ImportError as error:
-            raise ImportError(
-                "MPIReducer needs mpi4py and an MPI library; `pip install emisopt[mpi]` brings both"
-            ) from error
-        comm = MPI.COMM_WORLD if comm is None else comm
-        super().__init__(
-            comm.Get_rank(),
-            comm.Get_size(),
-            lambda array: comm.Allreduce(MPI.IN_PLACE, array, op=MPI.SUM),
-        )
-        self.comm = comm
-
-
-class NCCLReducer(Processes):
-    """Processes with a GPU each, started by torchrun, mpirun or srun; sums go from GPU to GPU by NCCL.
-
-    Parameters
-    ----------
-    timeout : seconds that a call waits for the other processes before all give up
-    library : path of `libnccl.so.2`; None: that of `pip install emisopt[cuda13]`, else the system's
-
-    Raises
-    ------
-    InputError : a variable is missing, no whole number, or contradicts another one.
-    StateError : no GPU, no NCCL, or the others did not come in time.
-
-    Notes
-    -----
-    Read are rank, processes and rank on this machine, of torchrun (RANK, WORLD_SIZE, LOCAL_RANK), mpirun
-    (OMPI_COMM_WORLD_...) or srun (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID), and MASTER_ADDR and MASTER_PORT:
-    where rank 0 listens until all have met. Under torchrun, whose own store keeps that port, it is the next
-    one; NCCL_COMM_ID=HOST:PORT says another. Pass it to `fit(device="cuda", processes=...)`: each GPU works on
-    its share of every batch, which must divide evenly. Gradients are added rank by rank, so all processes
-    have the same weights, and the same in every run; not the bits of one process, whose sums are in another
-    order.
-
-    Examples
-    --------
-    >>> from emisopt.parallel import NCCLReducer
-    >>> NCCLReducer.read({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "node1", "MASTER_PORT": "29500"})
-    (1, 2, 1, 'node1:29500')
-    """
-
-    def __init__(self, *, timeout: float = 120.0, library: str | None = None) -> None:
-        rank, size, local, address = self.read(os.environ)
-        self.group = _core.join_group(
-            rank=rank,
-            size=size,
-            local_rank=local,
-            address=address,
-            library=find_library("NCCL") if library is None else library,
-            seconds=timeout,
-        )
-        super().__init__(rank, size, self.group.sum)
-
-    @staticmethod
-    def read(environment: Mapping[str, str]) -> tuple[int, int, int, str]:
-        """Rank, processes, rank on this machine and "HOST:PORT" from a launcher's variables."""
-
-        def number(name: str, least: int, most: int) -> int:
-            try:
-                value = int(environment[name])
-            except KeyError:
-                raise _core.InputError(
-                    f"NCCLReducer: expected {name} in the environment, got none; start with torchrun, mpirun or "
-                    "srun"
-                ) from None
-            except ValueError:
-                value = least - 1
-            if not least <= value <= most:
-                raise _core.InputError(
-                    f"NCCLReducer: expected {name} to be {least}..{most}, got {environment[name]!r}"
-                )
-            return value
-
-        found = [names for names in _LAUNCHERS if names[1] in environment]
-        _, rank_name, size_name, local_name = found[0] if found else _LAUNCHERS[0]
-        size = number(size_name, 1, 1 << 20)
-        rank = number(rank_name, 0, size - 1)
-        local = number(local_name, 0, rank) if local_name in environment else rank
-        for other, other_rank, other_size, _ in found[1:]:
-            if other == "srun":  # also set within an allocation whose processes mpirun or torchrun started
-                continue
-            for name, mine in ((other_rank, rank), (other_size, size)):
-                if name in environment and environment[name] != str(mine):
-                    raise _core.InputError(
-                        f"NCCLReducer: expected {name} to agree with {rank_name}={rank} and "
-                        f"{size_name}={size}, got {environment[name]!r}"
-                    )
-        if environment.get("NCCL_COMM_ID"):
-            return rank, size, local, environment["NCCL_COMM_ID"]
-        host = environment.get("MASTER_ADDR", "")
-        if not host:
-            raise _core.InputError(
-                "NCCLReducer: expected MASTER_ADDR in the environment, the machine of rank 0, got none"
-            )
-        port = number("MASTER_PORT", 1, 65534)
-        if environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-            port += 1
-        return rank, size, local, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def test_variables_that_do_not_fit_are_named(change: dict[str, str], expected: str) -> None:
+    with pytest.raises(emisopt.InputError, match=expected):
+        NCCLReducer.read({**GOOD, **change})
