@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cuda/blaslt.hpp"
+#include "kernels/cuda/collective.hpp"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
@@ -106,6 +107,7 @@ class CudaProgram final : public Program<float> {
   void backward(const Node& node);
   void linear_backward(const Node& node, View<float> dx, View<const float> dy);
   void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
+  void weight_sums();
   void losses();
   void to_device(float* Buffers::* what, std::size_t count);
   void to_host(float* Buffers::* what, std::size_t count);
@@ -113,6 +115,9 @@ class CudaProgram final : public Program<float> {
   void pass();
   void ahead();
   void back();
+  void slopes();
+  void answers();
+  void shared_pass();
   void expect_ready() const;
   void expect_halves(const char* where) const;
   void finish(const char* where);
@@ -128,6 +133,7 @@ class CudaProgram final : public Program<float> {
   const BlasLt& library_;
   Workspace workspace_;
   const bool measures_ = measures_products();  // read once: a program keeps its mind
+  NcclGroup* group_ = nullptr;  // train: processes that share the batch
   Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;

@@ -157,6 +157,16 @@ void CudaProgram::correction_slopes(const Op& o, Grid g, View<const float> x, Vi
     gemm_over_rows(db, scratch_, {parameter(o.lora_a), 0}, {whole_slope_, 0}, {1, k}, rank, n, true, stream_);
 }
 
+// The loss's denominators.
+void CudaProgram::weight_sums() {
+  const Buffers& b = device_buffers_;
+  const long steps = grid(kFuture).count();
+  positive_sum(weight_sum_, b.weight, steps * plan_.ops.outputs, stream_);
+  if (b.teacher)
+    positive_sum(teacher_sum_, b.teacher_weight, steps * plan_.width(plan_.ops.quantiles), stream_);
+  if (plan_.hidden) positive_sum(hidden_sum_, b.hidden_weight, steps, stream_);
+}
+
 // Values of the loss by window, and where its gradient enters the network.
 void CudaProgram::losses() {
   const OpList& ops = plan_.ops;
@@ -176,13 +186,11 @@ void CudaProgram::losses() {
                          options_.level_weights.empty() ? nullptr : level_weights_,
                          1 / level_weight};
   const int scale_count = static_cast<int>(options_.scales.size());
-  positive_sum(weight_sum_, b.weight, g.count() * ops.outputs, stream_);
   label_loss(dq, part(kLabel), b.quantiles, b.target, b.weight, weight_sum_, g, label, stream_);
   if (options_.multiscale > 0)
     pooled_distance(dq, part(kMultiscale), b.quantiles, b.target, b.weight, weight_sum_, g,
                     {scales_, scale_count, ops.outputs, out, ops.middle, ops.levels},
                     static_cast<double>(options_.multiscale), stream_);
-  if (b.teacher) positive_sum(teacher_sum_, b.teacher_weight, g.count() * out, stream_);
   if (options_.distill > 0)
     squared_distance(dq, part(kDistill), b.quantiles, b.teacher, b.teacher_weight, teacher_sum_,
                      {g.windows, g.rows * out}, 1, static_cast<double>(options_.distill), stream_);
@@ -193,7 +201,6 @@ void CudaProgram::losses() {
   if (!plan_.hidden) return;
   float* dh = slope_[kFuture][at(ops.hidden)];
   zero(dh, size(kFuture, ops.hidden));
-  positive_sum(hidden_sum_, b.hidden_weight, g.count(), stream_);
   squared_distance(dh, part(kHidden), b.hidden, b.hidden_target, b.hidden_weight, hidden_sum_, g,
                    plan_.width(ops.hidden), static_cast<double>(options_.hidden), stream_);
 }
