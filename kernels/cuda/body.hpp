@@ -133,7 +133,7 @@ class CudaProgram final : public Program<float> {
   const BlasLt& library_;
   Workspace workspace_;
   const bool measures_ = measures_products();  // read once: a program keeps its mind
-  NcclGroup* group_ = nullptr;  // train: processes that share the batch
+  NcclGroup* group_ = nullptr;                 // train: processes that share the batch
   Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;
