@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/many.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
 #include "kernels/plan.hpp"
@@ -24,9 +25,9 @@ class CudaProgram final : public Program<float> {
   const float* quantiles() override { return host_.quantiles; }
   float* seed() override { return host_.seed; }
   const float* future_gradient() override { return host_.future_gradient; }
-  const float* jacobian() override { return nullptr; }
-  float* direction() override { return nullptr; }
-  const float* tangent() override { return nullptr; }
+  const float* jacobian() override { return host_.jacobian; }
+  float* direction() override { return host_.direction; }
+  const float* tangent() override { return host_.tangent; }
   float* target() override { return host_.target; }
   float* weight() override { return host_.weight; }
   const float* gradient() override { return host_.gradient; }
@@ -49,7 +50,9 @@ class CudaProgram final : public Program<float> {
   }
   void run_slots(int first, int last) override;
   void join_slots() override;
-  Cost cost() const override { return {plan_.flop(0), device_.bytes()}; }
+  Cost cost() const override {
+    return {plan_.flop(static_cast<int>(options_.seeds.size())), device_.bytes()};
+  }
   Isa isa() const override { return Isa::cuda; }
 
  private:
@@ -57,6 +60,7 @@ class CudaProgram final : public Program<float> {
   struct Buffers {
     float *history = nullptr, *future = nullptr, *quantiles = nullptr, *seed = nullptr,
           *future_gradient = nullptr;
+    float *jacobian = nullptr, *direction = nullptr, *tangent = nullptr;
     float *target = nullptr, *weight = nullptr, *gradient = nullptr, *teacher = nullptr,
           *teacher_weight = nullptr;
     float *hidden = nullptr, *hidden_target = nullptr, *hidden_weight = nullptr;
@@ -65,6 +69,7 @@ class CudaProgram final : public Program<float> {
   enum { kLabel, kMultiscale, kDistill, kDistillMultiscale, kHidden, kLossParts };
 
   bool train() const { return plan_.mode == Mode::train; }
+  bool many() const { return plan_.mode == Mode::jacobian || plan_.mode == Mode::tangent; }
   int rows(Part part) const { return plan_.rows(part); }
   int windows(Part part) const { return part == kHistory && !train() ? 1 : plan_.shapes.batch; }
   Grid grid(Part part) const { return {windows(part), rows(part)}; }
@@ -100,6 +105,19 @@ class CudaProgram final : public Program<float> {
   void linear_backward(const Node& node, View<float> dx, View<const float> dy);
   void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
   void losses();
+  // passes_many.cpp
+  std::size_t many_inputs() const;   // scalars of direction()
+  std::size_t many_outputs() const;  // of jacobian() or tangent()
+  void lay_out_many();
+  void fill_many();
+  void run_many();
+  void backward_many(const Node& node, const ManyChunk& chunk);
+  void tangent_many(const Node& node, const ManyChunk& chunk);
+  float* many_value(int id) const {
+    const int slot = many_.slot[at(id)];
+    return slot < 0 ? nullptr : many_slots_[at(slot)];
+  }
+  const int* indices(std::size_t begin) const { return indices_ + begin; }
   void to_device(float* Buffers::* what, std::size_t count);
   void to_host(float* Buffers::* what, std::size_t count);
   void all_inputs();
@@ -131,6 +149,10 @@ class CudaProgram final : public Program<float> {
   float *taus_ = nullptr, *level_weights_ = nullptr;
   int* scales_ = nullptr;
   double *weight_sum_ = nullptr, *teacher_sum_ = nullptr, *hidden_sum_ = nullptr;
+  ManyPlan many_;                                  // jacobian, tangent
+  int* indices_ = nullptr;                         // its indices
+  std::vector<float*> many_slots_, maps_, own_p_;  // by slot; by node: attention linearised
+  float* spread_ = nullptr;
   std::vector<LossParts> window_parts_;
   LossParts parts_;
   double loss_ = 0;

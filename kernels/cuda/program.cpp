@@ -11,9 +11,17 @@
 #include "kernels/cuda/body.hpp"
 
 namespace emisopt::kernels::cuda {
+namespace {
+
+// Gradients or tangents that go through a product together: enough to fill a large GPU at widths of 64 and
+// more, few enough to leave its memory to others.
+constexpr int kRowsInHand = 8192;
+
+}  // namespace
 
 CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
     : plan_(std::move(plan)), options_(options), window_parts_(train() ? at(plan_.shapes.batch) : 0) {
+  if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
     lay_out(pinned_, host_);
@@ -25,6 +33,7 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
     device_.allocate();
   }
   fill_rope_tables();
+  fill_many();
   const auto copy = [&](auto* to, const auto& from) {
     if (!from.empty())
       expect(cudaMemcpy(to, from.data(), from.size() * sizeof(from[0]), cudaMemcpyHostToDevice),
@@ -50,6 +59,11 @@ void CudaProgram::lay_out(Block& block, Buffers& b) {
   if (plan_.mode == Mode::vjp) {
     b.seed = block.take<float>(out);
     b.future_gradient = block.take<float>(size(kFuture, ops.future));
+  }
+  if (plan_.mode == Mode::jacobian) b.jacobian = block.take<float>(many_outputs());
+  if (plan_.mode == Mode::tangent) {
+    b.direction = block.take<float>(many_inputs());
+    b.tangent = block.take<float>(many_outputs());
   }
   if (!train()) return;
   b.target = block.take<float>(steps * at(ops.outputs));
@@ -81,7 +95,7 @@ void CudaProgram::lay_out_values() {
       const bool own = id == ops.history || id == ops.future || id == ops.quantiles ||
                        (id == ops.hidden && plan_.hidden && part == kFuture);
       if (state.live && !own) value_[part][at(id)] = device_.take<float>(size(part, id));
-      if (state.gradient) slope_[part][at(id)] = device_.take<float>(size(part, id));
+      if (state.gradient && !many()) slope_[part][at(id)] = device_.take<float>(size(part, id));
     }
   }
   Buffers& b = device_buffers_;
@@ -121,6 +135,7 @@ void CudaProgram::lay_out_values() {
   scratch_ = device_.take<float>(scratch);
   dots_ = device_.take<float>(dots);
   whole_slope_ = device_.take<float>(whole);
+  if (many()) lay_out_many();
   if (!train()) return;
   taus_ = device_.take<float>(options_.levels.size());
   level_weights_ = device_.take<float>(options_.level_weights.size());
@@ -178,6 +193,7 @@ void CudaProgram::all_inputs() {
   if (train() && ops.history >= 0) to_device(&Buffers::history, size(kHistory, ops.history));
   to_device(&Buffers::future, size(kFuture, ops.future));
   to_device(&Buffers::seed, out);
+  if (plan_.mode == Mode::tangent) to_device(&Buffers::direction, many_inputs());
   to_device(&Buffers::target, steps * at(ops.outputs));
   to_device(&Buffers::weight, steps * at(ops.outputs));
   to_device(&Buffers::teacher, out);
@@ -193,7 +209,10 @@ void CudaProgram::pass() {
     zero(device_buffers_.gradient, plan_.ops.parameter_count());
     losses();
   }
-  if (plan_.mode != Mode::infer) back();
+  if (many())
+    run_many();
+  else if (plan_.mode != Mode::infer)
+    back();
 }
 
 void CudaProgram::ahead() {
@@ -323,9 +342,6 @@ namespace {
 
 // What only the CPU does, said before anything is allocated.
 void refuse_what_is_missing(const Plan& plan, const CompileOptions& options) {
-  if (plan.mode == Mode::jacobian || plan.mode == Mode::tangent)
-    throw InputError(
-        "compile for CUDA: expected mode infer, vjp or train, got jacobian or tangent; the CPU has them");
   if (options.precision != Precision::float32)
     throw InputError("compile for CUDA: expected precision float32, got int8; the CPU has it");
   for (const Node& node : plan.nodes) {
