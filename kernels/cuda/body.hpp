@@ -20,7 +20,7 @@ class CudaProgram final : public Program<float> {
   CudaProgram(Plan plan, const CompileOptions& options);
 
   void load(const float* theta) override;
-  float* history() override { return host_.history; }
+  float* history() override { return source_ ? source_->history() : host_.history; }
   float* future() override { return host_.future; }
   const float* quantiles() override { return host_.quantiles; }
   float* seed() override { return host_.seed; }
@@ -41,7 +41,7 @@ class CudaProgram final : public Program<float> {
   float* hidden_weight() override { return host_.hidden_weight; }
   void run_context() override;
   void run() override;
-  bool share(Program<float>&) override { return false; }  // a program's memory on the device is its own
+  bool share(Program<float>& other) override;
   void run_ahead() override;
   void run_back() override;
   Slots<float> slots() override {
@@ -51,7 +51,7 @@ class CudaProgram final : public Program<float> {
   void run_slots(int first, int last) override;
   void join_slots() override;
   Cost cost() const override {
-    return {plan_.flop(static_cast<int>(options_.seeds.size())), device_.bytes()};
+    return {plan_.flop(static_cast<int>(options_.seeds.size())), device_.bytes() + weights_.bytes()};
   }
   Isa isa() const override { return Isa::cuda; }
 
@@ -83,6 +83,7 @@ class CudaProgram final : public Program<float> {
 
   void lay_out(Block& block, Buffers& b);
   void lay_out_values();
+  void lay_out_weights();
   void fill_rope_tables();
   View<float> value(Part part, int id) const {
     return {value_[part][at(id)], static_cast<long>(rows(part)) * plan_.width(id)};
@@ -138,9 +139,10 @@ class CudaProgram final : public Program<float> {
   Stream stream_;
   Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
+  Block weights_{Block::Where::device}, staging_{Block::Where::pinned};  // empty where the source's are read
   Buffers host_, device_buffers_;
   float* theta_ = nullptr;
-  float* staged_theta_ = nullptr;                      // pinned
+  float* staged_theta_ = nullptr;                      // in staging_
   std::vector<float*> corrected_;                      // by parameter: weights with a correction
   std::vector<float*> cosine_, sine_;                  // by op: (history + future, head_dim / 2)
   std::vector<float*> saved_;                          // by node: rstd, log sum exp
@@ -157,6 +159,8 @@ class CudaProgram final : public Program<float> {
   LossParts parts_;
   double loss_ = 0;
   bool loaded_ = false, cached_ = false;
+  CudaProgram* source_ = nullptr;  // whose weights and history are read in place of ours
+  bool is_source_ = false;
 };
 
 }  // namespace emisopt::kernels::cuda

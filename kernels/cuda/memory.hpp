@@ -31,8 +31,10 @@ struct Stream {
 struct Graph {
   cudaGraphExec_t value = nullptr;
   Graph() = default;
-  ~Graph() {
+  ~Graph() { forget(); }
+  void forget() {
     if (value) cudaGraphExecDestroy(value);
+    value = nullptr;
   }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
@@ -43,9 +45,7 @@ class Block {
  public:
   enum class Where { device, pinned };
   explicit Block(Where where) : where_(where) {}
-  ~Block() {
-    if (memory_) where_ == Where::device ? cudaFree(memory_) : cudaFreeHost(memory_);
-  }
+  ~Block() { release(); }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
@@ -69,6 +69,11 @@ class Block {
       expect(cudaMallocHost(&memory_, bytes_), where);
       std::memset(memory_, 0, bytes_);
     }
+  }
+  void release() {
+    if (memory_) where_ == Where::device ? cudaFree(memory_) : cudaFreeHost(memory_);
+    memory_ = nullptr;
+    used_ = bytes_ = 0;
   }
   std::size_t bytes() const { return bytes_; }
 

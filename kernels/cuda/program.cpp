@@ -26,11 +26,10 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
   for (const bool measure : {true, false}) {
     lay_out(pinned_, host_);
     lay_out(device_, device_buffers_);
-    staged_theta_ = pinned_.take<float>(plan_.ops.parameter_count());
+    lay_out_weights();
     lay_out_values();
     if (!measure) break;
-    pinned_.allocate();
-    device_.allocate();
+    for (Block* block : {&pinned_, &device_, &weights_, &staging_}) block->allocate();
   }
   fill_rope_tables();
   fill_many();
@@ -80,10 +79,19 @@ void CudaProgram::lay_out(Block& block, Buffers& b) {
   }
 }
 
+void CudaProgram::lay_out_weights() {
+  theta_ = weights_.take<float>(plan_.ops.parameter_count());
+  staged_theta_ = staging_.take<float>(plan_.ops.parameter_count());
+  corrected_.assign(plan_.ops.parameters.size(), nullptr);
+  for (const Node& node : plan_.nodes) {
+    const Op& o = op(node);
+    if (o.kind == OpKind::linear && o.lora_a >= 0 && !corrected_[at(o.w)])
+      corrected_[at(o.w)] = weights_.take<float>(plan_.ops.parameters[at(o.w)].size());
+  }
+}
+
 void CudaProgram::lay_out_values() {
   const OpList& ops = plan_.ops;
-  theta_ = device_.take<float>(ops.parameter_count());
-  corrected_.assign(ops.parameters.size(), nullptr);
   cosine_.assign(ops.ops.size(), nullptr);
   sine_.assign(ops.ops.size(), nullptr);
   saved_.assign(plan_.nodes.size(), nullptr);
@@ -121,8 +129,6 @@ void CudaProgram::lay_out_values() {
       dots = std::max(dots, count * at(o.heads));
     }
     if (o.kind == OpKind::linear) {
-      if (o.lora_a >= 0 && !corrected_[at(o.w)])
-        corrected_[at(o.w)] = device_.take<float>(plan_.ops.parameters[at(o.w)].size());
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
       if (o.lora_a >= 0 && train()) whole = std::max(whole, at(k) * at(n));
     }
@@ -163,12 +169,36 @@ void CudaProgram::fill_rope_tables() {
   }
 }
 
+// Graphs keep the addresses that they were captured with, so they are captured anew. What other programs read
+// here stays where it is: a program that is a source cannot become a reader.
+bool CudaProgram::share(Program<float>& other) {
+  auto* source = dynamic_cast<CudaProgram*>(&other);
+  if (source && source->source_) source = source->source_;
+  if (!source || source == this || is_source_ || !same_history(plan_, source->plan_)) return false;
+  expect(cudaStreamSynchronize(stream_), "Program.share");
+  expect(cudaStreamSynchronize(source->stream_), "Program.share");
+  source_ = source;
+  source->is_source_ = true;
+  theta_ = source->theta_;
+  corrected_ = source->corrected_;
+  value_[kHistory] = source->value_[kHistory];
+  for (Graph* graph : {&graph_, &context_graph_, &ahead_graph_, &back_graph_}) graph->forget();
+  weights_.release();
+  staging_.release();
+  return true;
+}
+
 void CudaProgram::load(const float* theta) {
+  if (source_) {  // reads what the source loads, so that weights and cached history stay of one kind
+    loaded_ = true;
+    return;
+  }
   const std::size_t bytes = plan_.ops.parameter_count() * sizeof(float);
   expect(cudaStreamSynchronize(stream_), "Program.load");  // the copy before may still read
   std::memcpy(staged_theta_, theta, bytes);
   expect(cudaMemcpyAsync(theta_, staged_theta_, bytes, cudaMemcpyHostToDevice, stream_), "Program.load");
   add_corrections();
+  if (is_source_) expect(cudaStreamSynchronize(stream_), "Program.load");  // others read on streams of theirs
   loaded_ = true;
   cached_ = train() || rows(kHistory) == 0;
 }
@@ -258,6 +288,7 @@ void CudaProgram::finish(const char* where) {
 }
 
 void CudaProgram::run_context() {
+  if (source_) return source_->run_context();
   if (!loaded_) throw StateError("Program.run_context: expected weights, none came yet; call load() first");
   if (train() || rows(kHistory) == 0) return;
   in_graph(context_graph_, [this] {
@@ -280,7 +311,7 @@ void CudaProgram::run() {
 }
 
 void CudaProgram::expect_ready() const {
-  if (cached_) return;
+  if (loaded_ && (source_ ? source_->cached_ : cached_)) return;
   throw StateError(
       loaded_ ? "Program.run: expected the history's keys and values under the weights loaded last, got "
                 "none; call run_context() after each load()"
