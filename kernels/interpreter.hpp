@@ -159,7 +159,6 @@ class Interpreter final : public Program<T> {
   void tangent(const Node& node, const Gradients& tangents, const Reverse& at, const Member& member);
 
   // modes.inl
-  bool fits(const Interpreter& other) const;
   bool has_context() const { return plan_.mode != Mode::train && rows(kHistory) > 0; }
   void context(Member& member);
   void expect_ready() const;

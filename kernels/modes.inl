@@ -38,30 +38,12 @@ void Interpreter<T>::call(void (Interpreter::*work)(Member&), bool step) {
         &call);
 }
 
-// The same nodes in the same places, so that what one of them cached is where the other looks for it.
-template <class T>
-bool Interpreter<T>::fits(const Interpreter& other) const {
-  if (plan_.mode == Mode::train || other.plan_.mode == Mode::train || &kernels_ != &other.kernels_ ||
-      rows(kHistory) != other.rows(kHistory) || plan_.nodes.size() != other.plan_.nodes.size() ||
-      plan_.ops.values.size() != other.plan_.ops.values.size() ||
-      plan_.ops.parameter_count() != other.plan_.ops.parameter_count())
-    return false;
-  for (std::size_t n = 0; n < plan_.nodes.size(); ++n) {
-    const Node &mine = plan_.nodes[n], &its = other.plan_.nodes[n];
-    const Op &a = plan_.op(mine), &b = other.plan_.op(its);
-    if (mine.op != its.op || mine.part != its.part || mine.int8 != its.int8 || a.kind != b.kind ||
-        a.x != b.x || a.y != b.y || a.w != b.w || a.heads != b.heads || a.kv_heads != b.kv_heads ||
-        a.head_dim != b.head_dim || plan_.width(a.x) != other.plan_.width(b.x))
-      return false;
-  }
-  return true;
-}
-
 template <class T>
 bool Interpreter<T>::share(Program<T>& other) {
   auto* source = dynamic_cast<Interpreter*>(&other);
   if (source && source->source_) source = source->source_;
-  if (!source || source == this || !fits(*source)) return false;
+  if (!source || source == this || &kernels_ != &source->kernels_ || !same_history(plan_, source->plan_))
+    return false;
   source_ = source;
   for (std::size_t id = 0; id < packed_.size(); ++id)
     if (packed_[id] && source->packed_[id]) packed_[id] = source->packed_[id];

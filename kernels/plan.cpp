@@ -206,6 +206,23 @@ Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& op
   return plan;
 }
 
+bool same_history(const Plan& a, const Plan& b) {
+  if (a.mode == Mode::train || b.mode == Mode::train || a.rows(kHistory) != b.rows(kHistory) ||
+      a.nodes.size() != b.nodes.size() || a.ops.values.size() != b.ops.values.size() ||
+      a.ops.parameter_count() != b.ops.parameter_count())
+    return false;
+  for (std::size_t n = 0; n < a.nodes.size(); ++n) {
+    const Node &mine = a.nodes[n], &its = b.nodes[n];
+    const Op &x = a.op(mine), &y = b.op(its);
+    if (mine.op != its.op || mine.part != its.part || mine.int8 != its.int8 || x.kind != y.kind ||
+        x.x != y.x || x.x2 != y.x2 || x.y != y.y || x.w != y.w || x.b != y.b || x.lora_a != y.lora_a ||
+        x.lora_b != y.lora_b || x.eps != y.eps || x.rope_base != y.rope_base || x.heads != y.heads || x.kv_heads != y.kv_heads ||
+        x.head_dim != y.head_dim || a.width(x.x) != b.width(y.x))
+      return false;
+  }
+  return true;
+}
+
 bool Plan::has_past(const Node& node) const {
   return op(node).kind == OpKind::attention && node.part == kFuture && rows(kHistory) > 0 &&
          covers(value(op(node).x).rows, kHistory);

@@ -86,6 +86,10 @@ void validate(const OpList& ops, const Shapes& shapes, const CompileOptions& opt
 /// Drops what the outputs do not depend on and settles the backward flows. All arguments must be valid.
 Plan make_plan(const OpList& ops, const Shapes& shapes, const CompileOptions& options);
 
+/// Whether what one plan's history makes is where the other looks for it: the same nodes in the same places,
+/// neither of train mode. Modes and batches may differ.
+bool same_history(const Plan& a, const Plan& b);
+
 /// "op 7 (attention)", for messages.
 std::string describe(const OpList& ops, std::size_t op);
 const char* to_string(OpKind);

@@ -8,6 +8,7 @@
 #include "kernels/cuda/blaslt.hpp"
 #include "kernels/cuda/collective.hpp"
 #include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/many.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
 #include "kernels/plan.hpp"
@@ -21,14 +22,14 @@ class CudaProgram final : public Program<float> {
   CudaProgram(Plan plan, const CompileOptions& options, const BlasLt& library);
 
   void load(const float* theta) override;
-  float* history() override { return host_.history; }
+  float* history() override { return source_ ? source_->history() : host_.history; }
   float* future() override { return host_.future; }
   const float* quantiles() override { return host_.quantiles; }
   float* seed() override { return host_.seed; }
   const float* future_gradient() override { return host_.future_gradient; }
-  const float* jacobian() override { return nullptr; }
-  float* direction() override { return nullptr; }
-  const float* tangent() override { return nullptr; }
+  const float* jacobian() override { return host_.jacobian; }
+  float* direction() override { return host_.direction; }
+  const float* tangent() override { return host_.tangent; }
   float* target() override { return host_.target; }
   float* weight() override { return host_.weight; }
   const float* gradient() override { return host_.gradient; }
@@ -42,7 +43,7 @@ class CudaProgram final : public Program<float> {
   float* hidden_weight() override { return host_.hidden_weight; }
   void run_context() override;
   void run() override;
-  bool share(Program<float>&) override { return false; }  // a program's memory on the device is its own
+  bool share(Program<float>& other) override;
   void run_ahead() override;
   void run_back() override;
   Slots<float> slots() override {
@@ -51,7 +52,9 @@ class CudaProgram final : public Program<float> {
   }
   void run_slots(int first, int last) override;
   void join_slots() override;
-  Cost cost() const override { return {plan_.flop(0), device_.bytes()}; }
+  Cost cost() const override {
+    return {plan_.flop(static_cast<int>(options_.seeds.size())), device_.bytes() + weights_.bytes()};
+  }
   Isa isa() const override { return Isa::cuda; }
 
  private:
@@ -59,6 +62,7 @@ class CudaProgram final : public Program<float> {
   struct Buffers {
     float *history = nullptr, *future = nullptr, *quantiles = nullptr, *seed = nullptr,
           *future_gradient = nullptr;
+    float *jacobian = nullptr, *direction = nullptr, *tangent = nullptr;
     float *target = nullptr, *weight = nullptr, *gradient = nullptr, *teacher = nullptr,
           *teacher_weight = nullptr;
     float *hidden = nullptr, *hidden_target = nullptr, *hidden_weight = nullptr;
@@ -67,6 +71,7 @@ class CudaProgram final : public Program<float> {
   enum { kLabel, kMultiscale, kDistill, kDistillMultiscale, kHidden, kLossParts };
 
   bool train() const { return plan_.mode == Mode::train; }
+  bool many() const { return plan_.mode == Mode::jacobian || plan_.mode == Mode::tangent; }
   int rows(Part part) const { return plan_.rows(part); }
   int windows(Part part) const { return part == kHistory && !train() ? 1 : plan_.shapes.batch; }
   Grid grid(Part part) const { return {windows(part), rows(part)}; }
@@ -80,6 +85,7 @@ class CudaProgram final : public Program<float> {
 
   void lay_out(Block& block, Buffers& b);
   void lay_out_values();
+  void lay_out_weights();
   void fill_rope_tables();
   View<float> value(Part part, int id) const {
     return {value_[part][at(id)], static_cast<long>(rows(part)) * plan_.width(id)};
@@ -109,6 +115,19 @@ class CudaProgram final : public Program<float> {
   void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
   void weight_sums();
   void losses();
+  // passes_many.cpp
+  std::size_t many_inputs() const;   // scalars of direction()
+  std::size_t many_outputs() const;  // of jacobian() or tangent()
+  void lay_out_many();
+  void fill_many();
+  void run_many();
+  void backward_many(const Node& node, const ManyChunk& chunk);
+  void tangent_many(const Node& node, const ManyChunk& chunk);
+  float* many_value(int id) const {
+    const int slot = many_.slot[at(id)];
+    return slot < 0 ? nullptr : many_slots_[at(slot)];
+  }
+  const int* indices(std::size_t begin) const { return indices_ + begin; }
   void to_device(float* Buffers::* what, std::size_t count);
   void to_host(float* Buffers::* what, std::size_t count);
   void all_inputs();
@@ -136,9 +155,10 @@ class CudaProgram final : public Program<float> {
   NcclGroup* group_ = nullptr;                 // train: processes that share the batch
   Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
+  Block weights_{Block::Where::device}, staging_{Block::Where::pinned};  // empty where the source's are read
   Buffers host_, device_buffers_;
   float* theta_ = nullptr;
-  float* staged_theta_ = nullptr;                      // pinned
+  float* staged_theta_ = nullptr;                      // in staging_
   std::vector<float*> corrected_;                      // by parameter: weights with a correction
   std::vector<float*> cosine_, sine_;                  // by op: (history + future, head_dim / 2)
   std::vector<float*> saved_;                          // by node: rstd, log sum exp
@@ -147,10 +167,16 @@ class CudaProgram final : public Program<float> {
   float *taus_ = nullptr, *level_weights_ = nullptr;
   int* scales_ = nullptr;
   double *weight_sum_ = nullptr, *teacher_sum_ = nullptr, *hidden_sum_ = nullptr;
+  ManyPlan many_;                                  // jacobian, tangent
+  int* indices_ = nullptr;                         // its indices
+  std::vector<float*> many_slots_, maps_, own_p_;  // by slot; by node: attention linearised
+  float* spread_ = nullptr;
   std::vector<LossParts> window_parts_;
   LossParts parts_;
   double loss_ = 0;
   bool loaded_ = false, cached_ = false;
+  CudaProgram* source_ = nullptr;  // whose weights and history are read in place of ours
+  bool is_source_ = false;
 };
 
 }  // namespace emisopt::kernels::cuda

@@ -32,8 +32,10 @@ struct Stream {
 struct Graph {
   cudaGraphExec_t value = nullptr;
   Graph() = default;
-  ~Graph() {
+  ~Graph() { forget(); }
+  void forget() {
     if (value) cudaGraphExecDestroy(value);
+    value = nullptr;
   }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
@@ -44,9 +46,7 @@ class Block {
  public:
   enum class Where { device, pinned };
   explicit Block(Where where) : where_(where) {}
-  ~Block() {
-    if (memory_) where_ == Where::device ? cudaFree(memory_) : cudaFreeHost(memory_);
-  }
+  ~Block() { release(); }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
@@ -67,6 +67,11 @@ class Block {
       expect_memory(cudaMallocHost(&memory_, bytes_), bytes_, false);
       std::memset(memory_, 0, bytes_);
     }
+  }
+  void release() {
+    if (memory_) where_ == Where::device ? cudaFree(memory_) : cudaFreeHost(memory_);
+    memory_ = nullptr;
+    used_ = bytes_ = 0;
   }
   std::size_t bytes() const { return bytes_; }
 

@@ -11,27 +11,35 @@
 #include "kernels/cuda/body.hpp"
 
 namespace emisopt::kernels::cuda {
+namespace {
+
+// Gradients or tangents that go through a product together: enough to fill a large GPU at widths of 64 and
+// more, few enough to leave its memory to others.
+constexpr int kRowsInHand = 8192;
+
+}  // namespace
 
 CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt& library)
     : plan_(std::move(plan)),
       options_(options),
       library_(library),
       window_parts_(train() ? at(plan_.shapes.batch) : 0) {
+  if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
     lay_out(pinned_, host_);
     lay_out(device_, device_buffers_);
-    staged_theta_ = pinned_.take<float>(plan_.ops.parameter_count());
+    lay_out_weights();
     lay_out_values();
     if (!measure) break;
-    pinned_.allocate();
-    device_.allocate();
+    for (Block* block : {&pinned_, &device_, &weights_, &staging_}) block->allocate();
   }
   fill_rope_tables();
   if (options_.group && train()) {
     group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
     group_->reserve(plan_.ops.parameter_count() * sizeof(float));
   }
+  fill_many();
   const auto copy = [&](auto* to, const auto& from) {
     if (!from.empty())
       expect(cudaMemcpy(to, from.data(), from.size() * sizeof(from[0]), cudaMemcpyHostToDevice),
@@ -63,6 +71,11 @@ void CudaProgram::lay_out(Block& block, Buffers& b) {
     b.seed = block.take<float>(out);
     b.future_gradient = block.take<float>(size(kFuture, ops.future));
   }
+  if (plan_.mode == Mode::jacobian) b.jacobian = block.take<float>(many_outputs());
+  if (plan_.mode == Mode::tangent) {
+    b.direction = block.take<float>(many_inputs());
+    b.tangent = block.take<float>(many_outputs());
+  }
   if (!train()) return;
   b.target = block.take<float>(steps * at(ops.outputs));
   b.weight = block.take<float>(steps * at(ops.outputs));
@@ -78,10 +91,19 @@ void CudaProgram::lay_out(Block& block, Buffers& b) {
   }
 }
 
+void CudaProgram::lay_out_weights() {
+  theta_ = weights_.take<float>(plan_.ops.parameter_count());
+  staged_theta_ = staging_.take<float>(plan_.ops.parameter_count());
+  corrected_.assign(plan_.ops.parameters.size(), nullptr);
+  for (const Node& node : plan_.nodes) {
+    const Op& o = op(node);
+    if (o.kind == OpKind::linear && o.lora_a >= 0 && !corrected_[at(o.w)])
+      corrected_[at(o.w)] = weights_.take<float>(plan_.ops.parameters[at(o.w)].size());
+  }
+}
+
 void CudaProgram::lay_out_values() {
   const OpList& ops = plan_.ops;
-  theta_ = device_.take<float>(ops.parameter_count());
-  corrected_.assign(ops.parameters.size(), nullptr);
   cosine_.assign(ops.ops.size(), nullptr);
   sine_.assign(ops.ops.size(), nullptr);
   saved_.assign(plan_.nodes.size(), nullptr);
@@ -93,7 +115,7 @@ void CudaProgram::lay_out_values() {
       const bool own = id == ops.history || id == ops.future || id == ops.quantiles ||
                        (id == ops.hidden && plan_.hidden && part == kFuture);
       if (state.live && !own) value_[part][at(id)] = device_.take<float>(size(part, id));
-      if (state.gradient) slope_[part][at(id)] = device_.take<float>(size(part, id));
+      if (state.gradient && !many()) slope_[part][at(id)] = device_.take<float>(size(part, id));
     }
   }
   Buffers& b = device_buffers_;
@@ -119,8 +141,6 @@ void CudaProgram::lay_out_values() {
       dots = std::max(dots, count * at(o.heads));
     }
     if (o.kind == OpKind::linear) {
-      if (o.lora_a >= 0 && !corrected_[at(o.w)])
-        corrected_[at(o.w)] = device_.take<float>(plan_.ops.parameters[at(o.w)].size());
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
       if (o.lora_a >= 0 && train()) whole = std::max(whole, at(k) * at(n));
     }
@@ -135,6 +155,7 @@ void CudaProgram::lay_out_values() {
     workspace_ = {device_.take<std::byte>(workspace_bytes()), workspace_bytes()};
   dots_ = device_.take<float>(dots);
   whole_slope_ = device_.take<float>(whole);
+  if (many()) lay_out_many();
   if (!train()) return;
   taus_ = device_.take<float>(options_.levels.size());
   level_weights_ = device_.take<float>(options_.level_weights.size());
@@ -162,12 +183,36 @@ void CudaProgram::fill_rope_tables() {
   }
 }
 
+// Graphs keep the addresses that they were captured with, so they are captured anew. What other programs read
+// here stays where it is: a program that is a source cannot become a reader.
+bool CudaProgram::share(Program<float>& other) {
+  auto* source = dynamic_cast<CudaProgram*>(&other);
+  if (source && source->source_) source = source->source_;
+  if (!source || source == this || is_source_ || !same_history(plan_, source->plan_)) return false;
+  expect(cudaStreamSynchronize(stream_), "Program.share");
+  expect(cudaStreamSynchronize(source->stream_), "Program.share");
+  source_ = source;
+  source->is_source_ = true;
+  theta_ = source->theta_;
+  corrected_ = source->corrected_;
+  value_[kHistory] = source->value_[kHistory];
+  for (Graph* graph : {&graph_, &context_graph_, &ahead_graph_, &back_graph_}) graph->forget();
+  weights_.release();
+  staging_.release();
+  return true;
+}
+
 void CudaProgram::load(const float* theta) {
+  if (source_) {  // reads what the source loads, so that weights and cached history stay of one kind
+    loaded_ = true;
+    return;
+  }
   const std::size_t bytes = plan_.ops.parameter_count() * sizeof(float);
   expect(cudaStreamSynchronize(stream_), "Program.load");  // the copy before may still read
   std::memcpy(staged_theta_, theta, bytes);
   expect(cudaMemcpyAsync(theta_, staged_theta_, bytes, cudaMemcpyHostToDevice, stream_), "Program.load");
   add_corrections();
+  if (is_source_) expect(cudaStreamSynchronize(stream_), "Program.load");  // others read on streams of theirs
   loaded_ = true;
   cached_ = train() || rows(kHistory) == 0;
 }
@@ -192,6 +237,7 @@ void CudaProgram::all_inputs() {
   if (train() && ops.history >= 0) to_device(&Buffers::history, size(kHistory, ops.history));
   to_device(&Buffers::future, size(kFuture, ops.future));
   to_device(&Buffers::seed, out);
+  if (plan_.mode == Mode::tangent) to_device(&Buffers::direction, many_inputs());
   to_device(&Buffers::target, steps * at(ops.outputs));
   to_device(&Buffers::weight, steps * at(ops.outputs));
   to_device(&Buffers::teacher, out);
@@ -208,7 +254,10 @@ void CudaProgram::pass() {
     weight_sums();
     losses();
   }
-  if (plan_.mode != Mode::infer) back();
+  if (many())
+    run_many();
+  else if (plan_.mode != Mode::infer)
+    back();
 }
 
 void CudaProgram::ahead() {
@@ -279,6 +328,7 @@ void CudaProgram::finish(const char* where) {
 }
 
 void CudaProgram::run_context() {
+  if (source_) return source_->run_context();
   if (!loaded_) throw StateError("Program.run_context: expected weights, none came yet; call load() first");
   if (train() || rows(kHistory) == 0) return;
   in_graph(context_graph_, [this] {
@@ -301,7 +351,7 @@ void CudaProgram::run() {
 }
 
 void CudaProgram::expect_ready() const {
-  if (cached_) return;
+  if (loaded_ && (source_ ? source_->cached_ : cached_)) return;
   throw StateError(
       loaded_ ? "Program.run: expected the history's keys and values under the weights loaded last, got "
                 "none; call run_context() after each load()"
@@ -368,9 +418,6 @@ namespace {
 
 // What only the CPU does, said before anything is allocated.
 void refuse_what_is_missing(const Plan& plan, const CompileOptions& options) {
-  if (plan.mode == Mode::jacobian || plan.mode == Mode::tangent)
-    throw InputError(
-        "compile for CUDA: expected mode infer, vjp or train, got jacobian or tangent; the CPU has them");
   if (options.precision != Precision::float32)
     throw InputError("compile for CUDA: expected precision float32, got int8; the CPU has it");
   for (const Node& node : plan.nodes) {

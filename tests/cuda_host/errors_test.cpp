@@ -37,10 +37,15 @@ TEST(CudaErrors, OutOfMemorySaysWhatWasAskedWhatThereIsAndWhatHelps) {
   const Whole whole;
   const OpList net = tiny_network({});
   const std::size_t bytes = cuda::compile(net, {3, 4, 3}, {})->cost().bytes;
-  inject({.allocation = 1});
-  expect_says(message([&] { cuda::compile(net, {3, 4, 3}, {}); }),
-              {"out of memory on the GPU", ("asked for " + std::to_string(bytes)).c_str(),
-               "free are 5242880 of 7340032", "a smaller batch"});
+  std::size_t asked = 0;
+  for (const int nth : {1, 2}) {  // the activations' block, then the weights'
+    inject({.allocation = nth});
+    const std::string text = message([&] { cuda::compile(net, {3, 4, 3}, {}); });
+    expect_says(text,
+                {"out of memory on the GPU", "asked for ", "free are 5242880 of 7340032", "a smaller batch"});
+    asked += std::stoull(text.substr(text.find("asked for ") + 10));
+  }
+  EXPECT_EQ(asked, bytes) << "together what cost() says";
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
   EXPECT_NE(cuda::compile(net, {3, 4, 3}, {}), nullptr);  // the next allocation has its memory
   EXPECT_EQ(cuda::lost_device(), "");

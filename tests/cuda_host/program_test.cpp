@@ -246,11 +246,6 @@ std::string message(F f) {
 TEST(CudaProgram, SaysWhatItDoesNotDo) {
   const OpList net = tiny_network({});
   EXPECT_NE(message([&] {
-              cuda::compile(net, {1, 4, 3},
-                            with([](auto& o) { o.mode = Mode::jacobian, o.seeds = {{0, 1}}; }));
-            }).find("the CPU has them"),
-            std::string::npos);
-  EXPECT_NE(message([&] {
               cuda::compile(net, {1, 4, 3}, with([](auto& o) { o.precision = Precision::int8; }));
             }).find("got int8"),
             std::string::npos);
