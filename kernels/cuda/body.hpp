@@ -49,10 +49,12 @@ class CudaProgram final : public Program<float> {
   }
   void run_slots(int first, int last) override;
   void join_slots() override;
+  std::unique_ptr<Training> training(const TrainingOptions& options) override;
   Cost cost() const override { return {plan_.flop(0), device_.bytes()}; }
   Isa isa() const override { return Isa::cuda; }
 
  private:
+  friend class CudaTraining;  // optimiser.cpp
   /// What the caller reads and writes, and its twin on the device. Null: the mode has none.
   struct Buffers {
     float *history = nullptr, *future = nullptr, *quantiles = nullptr, *seed = nullptr,
@@ -117,8 +119,9 @@ class CudaProgram final : public Program<float> {
 
   Plan plan_;
   CompileOptions options_;
-  Stream stream_;
-  Graph graph_, context_graph_, ahead_graph_, back_graph_;
+  Stream own_stream_;
+  cudaStream_t stream_ = own_stream_;  // that work is put on; a Training captures its steps on others
+  Graph graph_, other_graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;
   float* theta_ = nullptr;
@@ -135,6 +138,8 @@ class CudaProgram final : public Program<float> {
   LossParts parts_;
   double loss_ = 0;
   bool loaded_ = false, cached_ = false;
+  std::uint64_t loads_ = 0;  // so far
+  int set_ = 0;              // of inputs that the buffers show: a Training has two
 };
 
 }  // namespace emisopt::kernels::cuda

@@ -155,6 +155,7 @@ void CudaProgram::load(const float* theta) {
   expect(cudaMemcpyAsync(theta_, staged_theta_, bytes, cudaMemcpyHostToDevice, stream_), "Program.load");
   add_corrections();
   loaded_ = true;
+  ++loads_;
   cached_ = train() || rows(kHistory) == 0;
 }
 
@@ -296,7 +297,7 @@ void CudaProgram::run_slots(int first, int last) {
                      std::to_string(train() ? 1 : 0) + ", got " + std::to_string(first) + ".." +
                      std::to_string(last));
   if (first == last) return;
-  in_graph(graph_, [this] { pass(); });
+  in_graph(set_ == 0 ? graph_ : other_graph_, [this] { pass(); });
   finish("Program.run");
   const int batch = plan_.shapes.batch;
   const double* l = host_.losses;
