@@ -15,7 +15,9 @@ using test::fill;
 using test::tiny_network;
 using test::tiny_weights;
 
-const Shapes kShapes{4, 7, 5};
+// Small where every access is looked at.
+Shapes shapes_of() { return is_slow() ? Shapes{2, 3, 2} : Shapes{4, 7, 5}; }
+OpList network() { return tiny_network({.layers = is_slow() ? 1 : 2}); }
 
 CompileOptions options_of() {
   CompileOptions options;
@@ -27,11 +29,11 @@ CompileOptions options_of() {
 // The batch of a step: all that the program reads.
 void fill_batch(Program<float>& p, const OpList& net, int step) {
   const auto seed = static_cast<std::uint64_t>(10 * (step % 7));
-  const auto rows = static_cast<std::size_t>(kShapes.batch * kShapes.future_tokens);
+  const auto rows = static_cast<std::size_t>(shapes_of().batch * shapes_of().future_tokens);
   const auto width = [&](int id) {
     return static_cast<std::size_t>(net.values[static_cast<std::size_t>(id)].width);
   };
-  fill(p.history(), static_cast<std::size_t>(kShapes.batch * kShapes.history_tokens) * width(net.history),
+  fill(p.history(), static_cast<std::size_t>(shapes_of().batch * shapes_of().history_tokens) * width(net.history),
        seed + 1);
   fill(p.future(), rows * width(net.future), seed + 2);
   fill(p.target(), rows * static_cast<std::size_t>(net.outputs), seed + 3);
@@ -64,14 +66,14 @@ std::vector<double> train_on_device(Program<float>& p, Training& training, const
 }
 
 Arrays device_run(const OpList& net, const TrainingOptions& options, int steps, int broken = 0) {
-  const auto p = cuda::compile(net, kShapes, options_of());
+  const auto p = cuda::compile(net, shapes_of(), options_of());
   Arrays a(tiny_weights<float>(net));
   const auto training = p->training(options);
   training->put(a.in());
   train_on_device(*p, *training, net, 0, broken);
   if (broken > 0) {  // another program goes on from what this one left
     training->get(a.out());
-    const auto other = cuda::compile(net, kShapes, options_of());
+    const auto other = cuda::compile(net, shapes_of(), options_of());
     const auto rest = other->training(options);
     rest->put(a.in());
     train_on_device(*other, *rest, net, broken, steps);
@@ -85,10 +87,10 @@ Arrays device_run(const OpList& net, const TrainingOptions& options, int steps, 
 
 // What the project promises: 200 steps, fp32, within 1e-4.
 TEST(CudaTraining, TwoHundredStepsEndWhereTheCpuDoes) {
-  const OpList net = tiny_network({});
+  const OpList net = network();
   const std::size_t n = net.parameter_count();
-  const auto gpu = cuda::compile(net, kShapes, options_of());
-  const auto cpu = kernels::compile(net, kShapes, options_of(), Isa::ref);
+  const auto gpu = cuda::compile(net, shapes_of(), options_of());
+  const auto cpu = kernels::compile(net, shapes_of(), options_of(), Isa::ref);
   std::vector<float> anchor = tiny_weights<float>(net, 5), pull(n, 0.5f), mask(n, 1.0f);
   std::fill_n(mask.begin(), n / 3, 0.0f);
   TrainingOptions options;
@@ -121,7 +123,7 @@ TEST(CudaTraining, TwoHundredStepsEndWhereTheCpuDoes) {
 }
 
 TEST(CudaTraining, TheBitsDoNotDependOnTheOrderNorOnAResumption) {
-  const OpList net = tiny_network({});
+  const OpList net = network();
   TrainingOptions options;
   options.average = true;
   const Arrays expected = device_run(net, options, 7);
@@ -132,7 +134,7 @@ TEST(CudaTraining, TheBitsDoNotDependOnTheOrderNorOnAResumption) {
 }
 
 TEST(CudaTraining, WeightsThatDoNotTrainStayBitwiseAsTheyAre) {
-  const OpList net = tiny_network({});
+  const OpList net = network();
   TrainingOptions options;
   options.decay = 0.1f;
   options.trainable.assign(net.parameters.size(), 0);
@@ -151,10 +153,10 @@ TEST(CudaTraining, WeightsThatDoNotTrainStayBitwiseAsTheyAre) {
 }
 
 TEST(CudaTraining, AValidationBetweenStepsLeavesTheRunAsItIs) {
-  const OpList net = tiny_network({});
+  const OpList net = network();
   const Arrays expected = device_run(net, {}, 6);
   in_every_order([&] {
-    const auto p = cuda::compile(net, kShapes, options_of());
+    const auto p = cuda::compile(net, shapes_of(), options_of());
     Arrays a(tiny_weights<float>(net));
     const auto training = p->training({});
     training->put(a.in());
@@ -164,7 +166,7 @@ TEST(CudaTraining, AValidationBetweenStepsLeavesTheRunAsItIs) {
       p->load(tiny_weights<float>(net, 9).data());
       p->run();
       const double loss = p->loss();
-      const auto cpu = kernels::compile(net, kShapes, options_of(), Isa::ref);
+      const auto cpu = kernels::compile(net, shapes_of(), options_of(), Isa::ref);
       fill_batch(*cpu, net, 5);
       cpu->load(tiny_weights<float>(net, 9).data());
       cpu->run();
@@ -176,9 +178,9 @@ TEST(CudaTraining, AValidationBetweenStepsLeavesTheRunAsItIs) {
 }
 
 TEST(CudaTraining, ALossThatIsNotFiniteStopsTheRunWithItsWeights) {
-  const OpList net = tiny_network({});
+  const OpList net = network();
   in_every_order([&] {
-    const auto p = cuda::compile(net, kShapes, options_of());
+    const auto p = cuda::compile(net, shapes_of(), options_of());
     Arrays a(tiny_weights<float>(net)), good = a;
     const auto training = p->training({});
     training->put(a.in());
@@ -197,8 +199,8 @@ TEST(CudaTraining, ALossThatIsNotFiniteStopsTheRunWithItsWeights) {
 }
 
 TEST(CudaTraining, SaysWhatIsOutOfTurn) {
-  const OpList net = tiny_network({});
-  const auto p = cuda::compile(net, kShapes, options_of());
+  const OpList net = network();
+  const auto p = cuda::compile(net, shapes_of(), options_of());
   TrainingOptions pull;
   pull.ewc = 1;
   EXPECT_THROW(p->training(pull), InputError);
@@ -217,8 +219,8 @@ TEST(CudaTraining, SaysWhatIsOutOfTurn) {
 
 #ifndef EMISOPT_ON_DEVICE
 TEST(CudaTraining, AStepIsOneGraphAndAllocatesNothing) {
-  const OpList net = tiny_network({});
-  const auto p = cuda::compile(net, kShapes, options_of());
+  const OpList net = network();
+  const auto p = cuda::compile(net, shapes_of(), options_of());
   const auto training = p->training({});
   training->put(Arrays(tiny_weights<float>(net)).in());
   train_on_device(*p, *training, net, 0, 2);  // each set's graph is captured once
