@@ -199,8 +199,8 @@ class Training {
   virtual void put(const TrainingArrays<const float>& arrays) = 0;
   virtual void get(const TrainingArrays<float>& arrays) = 0;
   /// Puts a step in line for the batch that now stands in the program's buffers, which from then on show the
-  /// next batch's (history(), future(), target() ... are to be asked for again, and all of it written). `keep`
-  /// is the share of the average that stays. Throws StateError when two steps are in flight already.
+  /// next batch's (history(), future(), target() ... are to be asked for again, and all of it written).
+  /// `keep` is the share of the average that stays. Throws StateError when two steps are in flight already.
   virtual void step(float rate, float keep, std::int64_t step) = 0;
   virtual int in_flight() const = 0;
   /// Waits for the oldest step in flight.

@@ -160,8 +160,8 @@ void pooled_distance(float* dx, double* window_loss, const float* x, const float
 /// Sum of squares of x (count) to *sum, in double and a fixed order; partial: scratch (norm_blocks(count)).
 void squared_norm(double* sum, double* partial, const float* x, long count, cudaStream_t stream);
 int norm_blocks(long count);
-/// What a step came to, on the device: nobody has to look at it in between. `stopped` is set by the first step
-/// that is not finite, and never cleared by one.
+/// What a step came to, on the device: nobody has to look at it in between. `stopped` is set by the first
+/// step that is not finite, and never cleared by one.
 struct StepVerdict {
   double loss, norm, parts[5];
   float clip;  // the gradient is multiplied by this
@@ -187,7 +187,8 @@ struct UpdateArrays {  // (count) each; null: mask 1, no pull, all move, no copy
   const unsigned char* moves;  // 0: this weight stays bitwise as it is
   float *working, *shadow;     // working: what the next forward pass reads
 };
-/// The one pass of AdamW, L2-SP and EWC of backend.hpp, and the average; nothing when the verdict says stopped.
+/// The one pass of AdamW, L2-SP and EWC of backend.hpp, and the average; nothing when the verdict says
+/// stopped.
 void update(const UpdateArrays& arrays, std::size_t count, const UpdateStep* step, const StepVerdict* verdict,
             cudaStream_t stream);
 

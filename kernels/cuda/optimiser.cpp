@@ -1,9 +1,10 @@
 // A training run on the device: weights, moments and their average stay there, a step is one graph.
 //
-// Two sets of inputs, each with a stream, a graph and events of its own. While the step of one set computes, the
-// host fills the other's pinned buffers and its graph copies them: only then does it wait for the step before
-// (`done`, an external event of the graph). The numbers that change from step to step lie in a small buffer that
-// travels with the batch, so a graph is made once.
+// Two sets of inputs, each with a stream, a graph and events of its own. While the step of one set computes,
+// the host fills the other's pinned buffers and its graph copies them: only then does it wait for the step
+// before
+// (`done`, an external event of the graph). The numbers that change from step to step lie in a small buffer
+// that travels with the batch, so a graph is made once.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -52,7 +53,7 @@ class CudaTraining final : public Training {
   StepVerdict* verdict_ = nullptr;
   std::array<Set, 2> sets_;
   int next_ = 0, in_flight_ = 0;
-  std::uint64_t loads_ = 0;   // of the program, when its weights were last ours
+  std::uint64_t loads_ = 0;  // of the program, when its weights were last ours
   bool is_current_ = false;  // the program's weights are ours
 };
 
@@ -169,8 +170,7 @@ void CudaTraining::put(const TrainingArrays<const float>& arrays) {
 void CudaTraining::get(const TrainingArrays<float>& arrays) {
   expect_idle("get");
   const auto copy = [&](float* to, const float* from) {
-    if (to)
-      expect(cudaMemcpy(to, from, count_ * sizeof(float), cudaMemcpyDeviceToHost), "Training.get");
+    if (to) expect(cudaMemcpy(to, from, count_ * sizeof(float), cudaMemcpyDeviceToHost), "Training.get");
   };
   copy(arrays.theta, theta_);
   copy(arrays.m, m_);
@@ -207,7 +207,8 @@ void CudaTraining::pass(Set& set) {
 }
 
 void CudaTraining::step(float rate, float keep, std::int64_t step) {
-  if (in_flight_ == 2) throw StateError("Training.step: expected at most one step in flight, got two; call finish()");
+  if (in_flight_ == 2)
+    throw StateError("Training.step: expected at most one step in flight, got two; call finish()");
   CudaProgram& p = program_;
   Set& set = sets_[at(next_)];
   AdamW adam;
@@ -234,7 +235,8 @@ void CudaTraining::step(float rate, float keep, std::int64_t step) {
 }
 
 TrainingStep CudaTraining::finish() {
-  if (in_flight_ == 0) throw StateError("Training.finish: expected a step in flight, got none; call step() first");
+  if (in_flight_ == 0)
+    throw StateError("Training.finish: expected a step in flight, got none; call step() first");
   const Set& set = sets_[at(in_flight_ == 2 ? next_ : 1 - next_)];
   expect(cudaEventSynchronize(set.done), "Training.finish");
   expect(cudaGetLastError(), "Training.finish");

@@ -5,8 +5,8 @@
 //
 // Two accesses of one byte, one of them a write, are in order when a barrier lies between them: __syncthreads
 // for threads of a block, __syncwarp (no shuffle: they promise no order of memory) for lanes of a warp,
-// nothing within a launch for threads of different blocks. Atomics clash with plain accesses only. Launches and
-// copies are in order when their streams, events or the host say so (streams.cpp).
+// nothing within a launch for threads of different blocks. Atomics clash with plain accesses only. Launches
+// and copies are in order when their streams, events or the host say so (streams.cpp).
 #include <algorithm>
 #include <cstdio>
 
@@ -138,7 +138,8 @@ void check_copy(const void* memory, std::size_t bytes, bool write) {
   if (first + bytes > region->bytes) refuse(first + bytes, "access out of bounds");
   for (std::size_t i = first; i < first + bytes; ++i) {
     Cell& cell = region->cells[i];
-    if (!now.is_before(cell.write.epoch)) refuse(i, write ? "race (write after write)" : "race (read after write)");
+    if (!now.is_before(cell.write.epoch))
+      refuse(i, write ? "race (write after write)" : "race (read after write)");
     if (write && !(now.is_before(cell.read[0].epoch) && now.is_before(cell.read[1].epoch)))
       refuse(i, "race (write after read)");
     const Mark own{now.epoch, 0, 0, false};

@@ -33,7 +33,8 @@ void fill_batch(Program<float>& p, const OpList& net, int step) {
   const auto width = [&](int id) {
     return static_cast<std::size_t>(net.values[static_cast<std::size_t>(id)].width);
   };
-  fill(p.history(), static_cast<std::size_t>(shapes_of().batch * shapes_of().history_tokens) * width(net.history),
+  fill(p.history(),
+       static_cast<std::size_t>(shapes_of().batch * shapes_of().history_tokens) * width(net.history),
        seed + 1);
   fill(p.future(), rows * width(net.future), seed + 2);
   fill(p.target(), rows * static_cast<std::size_t>(net.outputs), seed + 3);
@@ -50,7 +51,9 @@ struct Arrays {
 };
 
 float rate_of(int step) { return 1e-3f / static_cast<float>(1 + step % 3); }
-float keep_of(int step) { return std::min(0.9f, (1.0f + static_cast<float>(step)) / (10.0f + static_cast<float>(step))); }
+float keep_of(int step) {
+  return std::min(0.9f, (1.0f + static_cast<float>(step)) / (10.0f + static_cast<float>(step)));
+}
 
 // Steps `first` .. `last` - 1 with one step in flight while the next batch is written; losses by step.
 std::vector<double> train_on_device(Program<float>& p, Training& training, const OpList& net, int first,
@@ -111,8 +114,8 @@ TEST(CudaTraining, TwoHundredStepsEndWhereTheCpuDoes) {
     o.rate = rate_of(step), o.decay = options.decay, o.ewc = options.ewc, o.step = step + 1;
     const double norm = std::sqrt(squared_norm(cpu->gradient(), n));
     o.clip_scale = norm > 1 ? static_cast<float>(1 / norm) : 1.0f;
-    adamw(b.theta.data(), b.m.data(), b.v.data(), cpu->gradient(), mask.data(), anchor.data(), pull.data(), n, o,
-          Isa::ref);
+    adamw(b.theta.data(), b.m.data(), b.v.data(), cpu->gradient(), mask.data(), anchor.data(), pull.data(), n,
+          o, Isa::ref);
     for (std::size_t i = 0; i < n; ++i)
       b.shadow[i] = keep_of(step) * b.shadow[i] + (1 - keep_of(step)) * b.theta[i];
   }

@@ -1,9 +1,9 @@
-// Streams, events and graphs of the executor. What is put on a stream becomes an operation with the operations
-// that it must wait for: those before it on its stream, those of an event waited for, what the host had waited
-// for when it asked. Ascending order does each at once; descending does nothing before somebody waits, and then
-// the newest that may run; random is in between. So a missing event gives wrong values in one order or another,
-// and, where every access is watched, a race: two operations that touch a byte, one of them writing, must be in
-// order (State::is_before).
+// Streams, events and graphs of the executor. What is put on a stream becomes an operation with the
+// operations that it must wait for: those before it on its stream, those of an event waited for, what the
+// host had waited for when it asked. Ascending order does each at once; descending does nothing before
+// somebody waits, and then the newest that may run; random is in between. So a missing event gives wrong
+// values in one order or another, and, where every access is watched, a race: two operations that touch a
+// byte, one of them writing, must be in order (State::is_before).
 //
 // The default stream (null) does its work at once and waits for no other.
 #include <cuda_runtime_api.h>
@@ -282,8 +282,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   }
   if (flags) return invalid();
   if (event->capture) {
-    if (stream->capture && stream->capture != event->capture)
-      return remember(cudaErrorStreamCaptureMerge);
+    if (stream->capture && stream->capture != event->capture) return remember(cudaErrorStreamCaptureMerge);
     if (!stream->capture) stream->frontier.clear();
     stream->capture = event->capture;  // a stream that waits for a captured event joins
     for (const std::size_t n : event->frontier)

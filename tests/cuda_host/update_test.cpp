@@ -33,16 +33,16 @@ TEST(Update, IsTheReferencesForEverySetOfArrays) {
         const double clip = 0.5;
         const Device<double> losses(std::vector<double>(10, 0.25));
         const Device<kernels::cuda::StepVerdict> verdict(std::vector<kernels::cuda::StepVerdict>(1));
-        kernels::cuda::verdict(verdict.data(), losses.data(), 2, {{1, 0, 2, 0, 0}}, norm2.data(), clip, nullptr);
+        kernels::cuda::verdict(verdict.data(), losses.data(), 2, {{1, 0, 2, 0, 0}}, norm2.data(), clip,
+                               nullptr);
         EXPECT_EQ(verdict.values()[0].loss, 1.5);
         const Device<kernels::cuda::UpdateStep> step(
             std::vector<kernels::cuda::UpdateStep>{kernels::cuda::update_step(o, 0.75f)});
         const Device<float> working(n), shadow(as<float>(theta));
-        kernels::cuda::update(
-            {theta_.data(), m_.data(), v_.data(), g_.data(), arrays > 0 ? mask_.data() : nullptr,
-             arrays > 1 ? anchor_.data() : nullptr, arrays > 2 ? fisher_.data() : nullptr, nullptr,
-             working.data(), shadow.data()},
-            n, step.data(), verdict.data(), nullptr);
+        kernels::cuda::update({theta_.data(), m_.data(), v_.data(), g_.data(),
+                               arrays > 0 ? mask_.data() : nullptr, arrays > 1 ? anchor_.data() : nullptr,
+                               arrays > 2 ? fisher_.data() : nullptr, nullptr, working.data(), shadow.data()},
+                              n, step.data(), verdict.data(), nullptr);
         const std::vector<double> before = theta;
         const double t1 = 1 - std::pow(static_cast<double>(o.beta1), 7),
                      t2 = 1 - std::pow(static_cast<double>(o.beta2), 7);
@@ -75,8 +75,8 @@ TEST(Update, AStepThatIsNotFiniteChangesNothingNorDoesAnyAfterIt) {
   for (const double loss : {std::nan(""), 1.0}) {
     const Device<double> losses(std::vector<double>(5, loss));
     kernels::cuda::verdict(verdict.data(), losses.data(), 1, {{1, 0, 0, 0, 0}}, norm2.data(), 0, nullptr);
-    kernels::cuda::update({theta.data(), m.data(), v.data(), gradient.data(), nullptr, nullptr, nullptr, nullptr,
-                           nullptr, nullptr},
+    kernels::cuda::update({theta.data(), m.data(), v.data(), gradient.data(), nullptr, nullptr, nullptr,
+                           nullptr, nullptr, nullptr},
                           ones.size(), step.data(), verdict.data(), nullptr);
     EXPECT_EQ(verdict.values()[0].stopped, 1);
     EXPECT_EQ(theta.values(), ones);

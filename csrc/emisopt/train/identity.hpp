@@ -5,8 +5,8 @@
 
 namespace emisopt {
 
-/// The settings of `config`, and hashes of the tags, the first weights, the network and rows before `end` of the
-/// history.
+/// The settings of `config`, and hashes of the tags, the first weights, the network and rows before `end` of
+/// the history.
 RunIdentity identity_of(const Forecaster& forecaster, const History& history, const TrainConfig& config,
                         Index end);
 

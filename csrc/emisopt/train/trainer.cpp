@@ -119,8 +119,9 @@ class Run {
   kernels::LossParts parts() const { return training_ ? last_.parts : program_->loss_parts(); }
   const SharedProgram& shared() const { return *shared_; }
 
-  /// One step. False, and no weight changed, when loss or gradient is not finite. On a device the next step is
-  /// put in line, too, where `go_on` allows it: then is_ahead(), and the weights are not those of state.step.
+  /// One step. False, and no weight changed, when loss or gradient is not finite. On a device the next step
+  /// is put in line, too, where `go_on` allows it: then is_ahead(), and the weights are not those of
+  /// state.step.
   bool step(double& loss, bool go_on) {
     if (training_) return step_on_device(loss, go_on);
     const int step = state.step;
@@ -310,7 +311,7 @@ class Run {
   std::unique_ptr<kernels::Program<float>> program_;
   std::optional<SharedProgram> shared_;
   SharedProgram::Widths widths_;
-  double norm_ = 0;  // of the last gradient
+  double norm_ = 0;                              // of the last gradient
   std::unique_ptr<kernels::Training> training_;  // where weights and optimiser stay on the device
   kernels::TrainingStep last_;
   int fetched_ = -1;  // the step whose weights `state` holds; -1: the device has none yet
