@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/cuda/blaslt.hpp"
+#include "kernels/cuda/collective.hpp"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
@@ -16,7 +18,7 @@ inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 class CudaProgram final : public Program<float> {
  public:
-  CudaProgram(Plan plan, const CompileOptions& options);
+  CudaProgram(Plan plan, const CompileOptions& options, const BlasLt& library);
 
   void load(const float* theta) override;
   float* history() override { return host_.history; }
@@ -95,12 +97,19 @@ class CudaProgram final : public Program<float> {
   /// A linear op's weight, its correction added.
   const float* matrix(const Op& op) const { return op.lora_a < 0 ? parameter(op.w) : corrected_[at(op.w)]; }
 
+  /// products.cpp: c = or += a b + bias, and c = or += aᵀ b over all rows, by cuBLASLt or our kernels.
+  void product(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid g,
+               int n, int k, bool accumulate);
+  void product_over_rows(float* c, View<const float> a, View<const float> b, Grid g, int k, int n,
+                         bool accumulate);
+  void by_library_or(const BlasProduct& p, const BlasOperands& o, const std::function<void()>& own);
   void add_corrections();
   Attention<float> attention(const Node& node) const;
   void forward(const Node& node);
   void backward(const Node& node);
   void linear_backward(const Node& node, View<float> dx, View<const float> dy);
   void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
+  void weight_sums();
   void losses();
   void to_device(float* Buffers::* what, std::size_t count);
   void to_host(float* Buffers::* what, std::size_t count);
@@ -108,6 +117,9 @@ class CudaProgram final : public Program<float> {
   void pass();
   void ahead();
   void back();
+  void slopes();
+  void answers();
+  void shared_pass();
   void expect_ready() const;
   void expect_halves(const char* where) const;
   void finish(const char* where);
@@ -121,6 +133,10 @@ class CudaProgram final : public Program<float> {
   CompileOptions options_;
   Stream own_stream_;
   cudaStream_t stream_ = own_stream_;  // that work is put on; a Training captures its steps on others
+  const BlasLt& library_;
+  Workspace workspace_;
+  const bool measures_ = measures_products();  // read once: a program keeps its mind
+  NcclGroup* group_ = nullptr;                 // train: processes that share the batch
   Graph graph_, other_graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Buffers host_, device_buffers_;

@@ -190,8 +190,9 @@ void CudaTraining::pass(Set& set) {
   p.add_corrections();
   for (const Node& node : p.plan_.nodes) p.forward(node);
   p.zero(p.device_buffers_.gradient, count_);
+  p.weight_sums();
   p.losses();
-  for (const int n : p.plan_.reverse) p.backward(p.plan_.nodes[at(n)]);
+  p.slopes();
   const auto d = [](float x) { return static_cast<double>(x); };
   const CompileOptions& o = p.options_;
   const LossWeights weights{
@@ -247,6 +248,7 @@ TrainingStep CudaTraining::finish() {
 
 std::unique_ptr<Training> CudaProgram::training(const TrainingOptions& options) {
   if (!train()) throw StateError("Program.training: expected a train program, got another one");
+  if (group_) return nullptr;  // several graphs per step, with sums over the processes in between
   return std::make_unique<CudaTraining>(*this, options);
 }
 

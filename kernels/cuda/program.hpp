@@ -17,8 +17,10 @@ class DeviceError : public StateError {
 /// to the device, works, copies results back and waits, all in one graph. slots(): one, as a GPU sums a batch
 /// in an order of its own that does not depend on anything. Throws InputError for a bad network (as
 /// kernels::compile) and for what only the CPU does (jacobian, tangent, int8, more keys than
-/// attention_refusal allows), DeviceError for the GPU's own reasons.
+/// attention_refusal allows), DeviceError for the GPU's own reasons. Products go to `library`, null:
+/// BlasLt::instance(), as products.cpp says; it must outlive the program.
+class BlasLt;
 std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
-                                        const CompileOptions& options);
+                                        const CompileOptions& options, const BlasLt* library = nullptr);
 
 }  // namespace emisopt::kernels::cuda

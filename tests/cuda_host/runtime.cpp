@@ -24,6 +24,25 @@ bool exhausted = false;
 cudaError_t last_error = cudaSuccess;
 std::map<const void*, std::size_t> limits;
 
+// From the environment for tests of the plugin, which know no more of it than its file.
+Fault fault_from_environment() {
+  Fault f;
+  const char* text = std::getenv("EMISOPT_CUDA_HOST_FAULT");
+  const auto number = [&](const char* name, int otherwise) {
+    const char* found = text ? std::strstr(text, name) : nullptr;
+    return found ? std::atoi(found + std::strlen(name)) : otherwise;
+  };
+  f.allocation = number("allocation=", f.allocation);
+  f.launch = number("launch=", f.launch);
+  f.error = static_cast<cudaError_t>(number("error=", f.error));
+  f.driver = number("driver=", f.driver);
+  f.devices = number("devices=", f.devices);
+  f.capability = number("capability=", f.capability);
+  return f;
+}
+Fault fault = fault_from_environment();
+cudaError_t lost = cudaSuccess;  // sticky: what every call answers once the device is gone
+
 std::size_t rounded(std::size_t bytes) { return (bytes + kGuard - 1) / kGuard * kGuard; }
 
 // Freeing waits for the device; called by destructors, so what goes wrong is an error, not a Failure.
@@ -44,7 +63,16 @@ std::vector<std::unique_ptr<Region>>::iterator find(const void* address) {
 }  // namespace
 
 void exhaust_memory(bool now) { exhausted = now; }
+void inject(const Fault& next) {
+  fault = next;
+  lost = last_error = cudaSuccess;
+}
+bool device_answers() {
+  if (fault.launch > 0 && --fault.launch == 0) lost = fault.error;
+  return lost == cudaSuccess;
+}
 
+cudaError_t lost_device() { return lost; }
 cudaError_t remember(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
   return error;
@@ -106,9 +134,11 @@ using namespace emisopt::cuda_host;
 extern "C" {
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  if (lost) return lost;
   if (is_capturing()) return remember(cudaErrorStreamCaptureUnsupported);
   ++runtime_counts().allocations;
-  *memory = exhausted ? nullptr : allocate_guarded(bytes);
+  const bool fails = fault.allocation > 0 && --fault.allocation == 0;
+  *memory = exhausted || fails ? nullptr : allocate_guarded(bytes);
   if (!*memory) return remember(cudaErrorMemoryAllocation);
   auto region = std::make_unique<Region>();
   region->begin = static_cast<const char*>(*memory);
@@ -132,12 +162,47 @@ cudaError_t cudaFree(void* memory) {
   return ended;
 }
 
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = fault.driver;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = 0;
+  if (fault.driver / 1000 < CUDART_VERSION / 1000) return remember(cudaErrorInsufficientDriver);
+  if (fault.devices == 0) return remember(cudaErrorNoDevice);
+  if (lost) return lost;
+  *count = fault.devices;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+  return device >= 0 && device < fault.devices ? cudaSuccess : remember(cudaErrorInvalidDevice);
+}
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int device) {
+  if (device < 0 || device >= fault.devices) return remember(cudaErrorInvalidDevice);
+  if (what == cudaDevAttrComputeCapabilityMajor)
+    *value = fault.capability / 10;
+  else if (what == cudaDevAttrComputeCapabilityMinor)
+    *value = fault.capability % 10;
+  else
+    return remember(cudaErrorInvalidValue);
+  return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  if (lost) return lost;
+  *free = 5u << 20, *total = 7u << 20;
   return cudaSuccess;
 }
 
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+  if (lost) return lost;
   if (is_capturing()) return remember(cudaErrorStreamCaptureUnsupported);
   ++runtime_counts().allocations;
   *memory = exhausted ? nullptr : std::aligned_alloc(kGuard, rounded(bytes));
@@ -150,14 +215,17 @@ cudaError_t cudaFreeHost(void* memory) {
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
+  if (lost) return lost;
   if (bytes) std::memmove(to, from, bytes);
   mark_written(to, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  if (lost) return lost;
   if (!stream) return cudaMemcpy(to, from, bytes, kind);
   do_or_capture(stream, [=] {
+    if (lost) return;
     check_copy(from, bytes, false);
     if (bytes) std::memmove(to, from, bytes);
     check_copy(to, bytes, true);
@@ -165,13 +233,16 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   return cudaSuccess;
 }
 cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
+  if (lost) return lost;
   if (bytes) std::memset(memory, value, bytes);
   mark_written(memory, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
+  if (lost) return lost;
   if (!stream) return cudaMemset(memory, value, bytes);
   do_or_capture(stream, [=] {
+    if (lost) return;
     if (bytes) std::memset(memory, value, bytes);
     check_copy(memory, bytes, true);
   });
@@ -185,17 +256,45 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   return cudaSuccess;
 }
 
-cudaError_t cudaPeekAtLastError() { return last_error; }
+cudaError_t cudaPeekAtLastError() { return lost ? lost : last_error; }
 cudaError_t cudaGetLastError() {
   const cudaError_t error = last_error;
   last_error = cudaSuccess;
-  return error;
+  return lost ? lost : error;
 }
 const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaErrorMemoryAllocation ? "out of memory"
-         : error == cudaSuccess             ? "no error"
-         : error == cudaErrorLaunchFailure  ? "unspecified launch failure"
-                                            : "invalid argument";
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorLaunchFailure:
+      return "unspecified launch failure";
+    case cudaErrorIllegalAddress:
+      return "an illegal memory access was encountered";
+    case cudaErrorECCUncorrectable:
+      return "uncorrectable ECC error encountered";
+    case cudaErrorInsufficientDriver:
+      return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice:
+      return "no CUDA-capable device is detected";
+    default:
+      return "invalid argument";
+  }
+}
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorIllegalAddress:
+      return "cudaErrorIllegalAddress";
+    case cudaErrorECCUncorrectable:
+      return "cudaErrorECCUncorrectable";
+    default:
+      return "cudaErrorInvalidValue";
+  }
 }
 
 }  // extern "C"

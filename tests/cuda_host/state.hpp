@@ -63,6 +63,7 @@ struct State {
 State& state();
 
 cudaError_t remember(cudaError_t error);
+cudaError_t lost_device();  // what every call answers once the device is gone
 /// Does all that is on streams.
 void wait_for_everything();
 bool is_capturing();

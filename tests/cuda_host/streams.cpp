@@ -233,8 +233,18 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {  // its work goes on
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  if (!stream) return cudaSuccess;
+  if (!stream) return lost_device();
   if (stream->capture) return remember(cudaErrorStreamCaptureUnsupported);
+  wait_for(stream->last);
+  return lost_device();
+}
+cudaError_t cudaStreamQuery(cudaStream_t stream) {  // asking again and again comes to an end
+  if (!stream) return lost_device();
+  if (stream->capture) return remember(cudaErrorStreamCaptureUnsupported);
+  if (Ptr next = stream->last.empty() ? nullptr : choose(stream->last)) run_one(std::move(next));
+  if (lost_device()) return lost_device();
+  for (const Ptr& p : stream->last)
+    if (!p->done) return cudaErrorNotReady;
   wait_for(stream->last);
   return cudaSuccess;
 }
@@ -242,7 +252,7 @@ cudaError_t cudaDeviceSynchronize() {
   if (is_capturing()) return remember(cudaErrorStreamCaptureUnsupported);
   ++runtime_counts().waits;
   wait_for_everything();
-  return cudaSuccess;
+  return lost_device();
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -297,10 +307,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->capture) return remember(cudaErrorCapturedEvent);
   wait_for(event->last);
-  return cudaSuccess;
+  return lost_device();
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (lost_device()) return lost_device();
   if (!stream || stream->capture) return remember(cudaErrorIllegalState);
   stream->capture = &(new CUgraph_st)->capture;
   stream->origin = true;
@@ -336,6 +347,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* runnable, cudaGraph_t graph, u
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t runnable, cudaStream_t stream) {
+  if (lost_device()) return lost_device();
   if (!stream || stream->capture) return invalid();
   ++runtime_counts().graphs;
   std::vector<Ptr> made;
