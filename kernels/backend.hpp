@@ -180,6 +180,48 @@ struct Cost {
   std::size_t bytes = 0;  // arena
 };
 
+// ---- training where the program is ----------------------------------------------------------------------
+
+/// What stays the same over a run's steps. Arrays are (parameter_count), read once, and may be null as in
+/// adamw().
+struct TrainingOptions {
+  float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, decay = 0;
+  float l2sp = 0, ewc = 0;  // need `anchor`; ewc also `fisher`
+  double clip = 0;          // norm of the whole gradient, 0: off
+  bool average = false;     // keeps a moving average of the weights; else the weights before the last step
+  const float *decay_mask = nullptr, *anchor = nullptr, *fisher = nullptr;
+  std::vector<char> trainable;  // as CompileOptions.trainable
+};
+/// A run's weights, Adam's moments, and the average or, without one, the weights one step ago; all
+/// (parameter_count) and the host's.
+template <class T>
+struct TrainingArrays {
+  T *theta = nullptr, *m = nullptr, *v = nullptr, *shadow = nullptr;
+};
+/// What one step made.
+struct TrainingStep {
+  double loss = 0, norm = 0;  // of the gradient, before it is clipped
+  LossParts parts;
+  bool finite = true;  // loss and norm are; if not, this step and all after it have changed no weight
+};
+
+/// A training run whose weights and optimiser stay on the device of its program: a batch in, a step, and
+/// nothing comes back but the loss. Steps are only put in line; up to two are in flight.
+class Training {
+ public:
+  virtual ~Training() = default;
+  /// Between steps only: no step may be in flight.
+  virtual void put(const TrainingArrays<const float>& arrays) = 0;
+  virtual void get(const TrainingArrays<float>& arrays) = 0;
+  /// Puts a step in line for the batch that now stands in the program's buffers, which from then on show the
+  /// next batch's (history(), future(), target() ... are to be asked for again, and all of it written).
+  /// `keep` is the share of the average that stays. Throws StateError when two steps are in flight already.
+  virtual void step(float rate, float keep, std::int64_t step) = 0;
+  virtual int in_flight() const = 0;
+  /// Waits for the oldest step in flight.
+  virtual TrainingStep finish() = 0;
+};
+
 /// T is float for every backend; double for ref only (gradient checks).
 /// Buffers are views of the arena, valid for the life of the program.
 template <class T>
@@ -240,6 +282,10 @@ class Program {
   virtual Slots<T> slots() = 0;
   virtual void run_slots(int first, int last) = 0;
   virtual void join_slots() = 0;
+  /// train: keeps weights and optimiser with the program; the Training must not outlive it. Null where the
+  /// caller does that (adamw() below): on the CPU, and with processes in a group. load() and run() may be
+  /// called in between while no step is in flight (a validation), and leave the Training as it is.
+  virtual std::unique_ptr<Training> training(const TrainingOptions&) { return nullptr; }
   virtual Cost cost() const = 0;
   /// The level whose instructions run.
   virtual Isa isa() const = 0;

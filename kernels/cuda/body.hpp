@@ -55,9 +55,11 @@ class CudaProgram final : public Program<float> {
   Cost cost() const override {
     return {plan_.flop(static_cast<int>(options_.seeds.size())), device_.bytes() + weights_.bytes()};
   }
+  std::unique_ptr<Training> training(const TrainingOptions& options) override;
   Isa isa() const override { return Isa::cuda; }
 
  private:
+  friend class CudaTraining;  // optimiser.cpp
   /// What the caller reads and writes, and its twin on the device. Null: the mode has none.
   struct Buffers {
     float *history = nullptr, *future = nullptr, *quantiles = nullptr, *seed = nullptr,
@@ -148,12 +150,13 @@ class CudaProgram final : public Program<float> {
 
   Plan plan_;
   CompileOptions options_;
-  Stream stream_;
+  Stream own_stream_;
+  cudaStream_t stream_ = own_stream_;  // that work is put on; a Training captures its steps on others
   const BlasLt& library_;
   Workspace workspace_;
   const bool measures_ = measures_products();  // read once: a program keeps its mind
   NcclGroup* group_ = nullptr;                 // train: processes that share the batch
-  Graph graph_, context_graph_, ahead_graph_, back_graph_;
+  Graph graph_, other_graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Block weights_{Block::Where::device}, staging_{Block::Where::pinned};  // empty where the source's are read
   Buffers host_, device_buffers_;
@@ -177,6 +180,8 @@ class CudaProgram final : public Program<float> {
   bool loaded_ = false, cached_ = false;
   CudaProgram* source_ = nullptr;  // whose weights and history are read in place of ours
   bool is_source_ = false;
+  std::uint64_t loads_ = 0;  // so far
+  int set_ = 0;              // of inputs that the buffers show: a Training has two
 };
 
 }  // namespace emisopt::kernels::cuda

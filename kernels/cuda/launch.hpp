@@ -176,11 +176,36 @@ void pooled_distance(float* dx, double* window_loss, const float* x, const float
 /// Sum of squares of x (count) to *sum, in double and a fixed order; partial: scratch (norm_blocks(count)).
 void squared_norm(double* sum, double* partial, const float* x, long count, cudaStream_t stream);
 int norm_blocks(long count);
-/// The one pass of AdamW, L2-SP and EWC of backend.hpp. The gradient is clipped to the norm `clip` by *norm2,
-/// its squared norm on the device (null: options.clip_scale is used), so that no host has to look at it in
-/// between.
-void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask,
-           const float* anchor, const float* fisher, std::size_t count, const AdamW& options,
-           const double* norm2, float clip, cudaStream_t stream);
+/// What a step came to, on the device: nobody has to look at it in between. `stopped` is set by the first
+/// step that is not finite, and never cleared by one.
+struct StepVerdict {
+  double loss, norm, parts[5];
+  float clip;  // the gradient is multiplied by this
+  int stopped;
+};
+/// Coefficients of the loss's parts, as they lie in `losses` (kParts, windows).
+struct LossWeights {
+  static constexpr int kParts = 5;
+  double of[kParts];
+};
+void verdict(StepVerdict* verdict, const double* losses, int windows, const LossWeights& weights,
+             const double* norm2, double clip, cudaStream_t stream);
+
+/// The numbers of one step; on the device, as they change from step to step while the graph stays.
+struct UpdateStep {
+  float l2sp, ewc, beta1, beta2, eps, step_size, root_scale, shrink;  // as kernels/table.hpp, AdamWStep
+  float keep;  // of the average; below 0: shadow gets the weights as they were
+};
+UpdateStep update_step(const AdamW& options, float keep);
+struct UpdateArrays {  // (count) each; null: mask 1, no pull, all move, no copy, no shadow
+  float *theta, *m, *v;
+  const float *gradient, *mask, *anchor, *fisher;
+  const unsigned char* moves;  // 0: this weight stays bitwise as it is
+  float *working, *shadow;     // working: what the next forward pass reads
+};
+/// The one pass of AdamW, L2-SP and EWC of backend.hpp, and the average; nothing when the verdict says
+/// stopped.
+void update(const UpdateArrays& arrays, std::size_t count, const UpdateStep* step, const StepVerdict* verdict,
+            cudaStream_t stream);
 
 }  // namespace emisopt::kernels::cuda

@@ -28,6 +28,16 @@ struct Stream {
   operator cudaStream_t() const { return value; }
 };
 
+/// A point of a stream that others can wait for.
+struct Event {
+  cudaEvent_t value = nullptr;
+  Event() { expect(cudaEventCreateWithFlags(&value, cudaEventDisableTiming), "compile for CUDA"); }
+  ~Event() { cudaEventDestroy(value); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  operator cudaEvent_t() const { return value; }
+};
+
 /// What was captured from a stream, ready to run; null until then.
 struct Graph {
   cudaGraphExec_t value = nullptr;

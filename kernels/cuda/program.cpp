@@ -214,6 +214,7 @@ void CudaProgram::load(const float* theta) {
   add_corrections();
   if (is_source_) expect(cudaStreamSynchronize(stream_), "Program.load");  // others read on streams of theirs
   loaded_ = true;
+  ++loads_;
   cached_ = train() || rows(kHistory) == 0;
 }
 
@@ -389,7 +390,7 @@ void CudaProgram::run_slots(int first, int last) {
   if (group_)
     shared_pass();
   else
-    in_graph(graph_, [this] { pass(); });
+    in_graph(set_ == 0 ? graph_ : other_graph_, [this] { pass(); });
   finish("Program.run");
   const int batch = plan_.shapes.batch;
   const double* l = host_.losses;

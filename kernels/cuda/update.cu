@@ -11,10 +11,6 @@ constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * kLanes;
 constexpr long kPerBlock = 32L * kThreads;  // scalars whose squares one block adds up: fixed, so the bits are
 
-struct Step {  // as kernels/table.hpp, AdamWStep
-  float clip, l2sp, ewc, beta1, beta2, eps, step_size, root_scale, shrink;
-};
-
 __global__ void __launch_bounds__(kThreads) squares_kernel(double* partial, const float* x, long count) {
   __shared__ double warps[kWarps];
   const long begin = static_cast<long>(blockIdx.x) * kPerBlock;
@@ -34,23 +30,46 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(double* sum, const double
   if (threadIdx.x == 0) *sum = own;
 }
 
+// The loss by its parts, whether all is finite, and what the gradient is multiplied by. One block.
 __global__ void __launch_bounds__(kThreads)
-    adamw_kernel(float* theta, float* m, float* v, const float* gradient, const float* mask,
-                 const float* anchor, const float* fisher, long count, Step s, const double* norm2,
-                 float clip) {
-  const long i = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
-  if (i >= count) return;
-  if (norm2) {
-    const float norm = static_cast<float>(sqrt(*norm2));
-    s.clip = norm > clip ? clip / norm : 1.0f;
+    verdict_kernel(StepVerdict* verdict, const double* losses, int windows, LossWeights weights,
+                   const double* norm2, double clip) {
+  __shared__ double warps[kWarps];
+  double loss = 0;
+  for (int part = 0; part < LossWeights::kParts; ++part) {
+    double own = 0;
+    for (int w = static_cast<int>(threadIdx.x); w < windows; w += kThreads)
+      own += losses[static_cast<long>(part) * windows + w];
+    own = block_sum(own, warps, kWarps);
+    if (threadIdx.x == 0) verdict->parts[part] = own;
+    if (weights.of[part] != 0) loss += weights.of[part] * own;
   }
-  const float old = theta[i];
-  float g = gradient[i] * s.clip;
-  if (anchor) g += (s.l2sp + (fisher ? s.ewc * fisher[i] : 0.0f)) * (old - anchor[i]);
-  m[i] = s.beta1 * m[i] + (1.0f - s.beta1) * g;
-  v[i] = s.beta2 * v[i] + (1.0f - s.beta2) * g * g;
-  const float shrink = s.shrink * (mask ? mask[i] : 1.0f);
-  theta[i] = old - (s.step_size * m[i] / (sqrtf(v[i]) * s.root_scale + s.eps) + shrink * old);
+  if (threadIdx.x != 0) return;
+  const double norm = sqrt(*norm2);
+  verdict->loss = loss;
+  verdict->norm = norm;
+  verdict->clip = clip > 0 && norm > clip ? static_cast<float>(clip / norm) : 1.0f;
+  const bool finite = loss - loss == 0 && norm - norm == 0;
+  if (!finite) verdict->stopped = 1;  // and stays so
+}
+
+__global__ void __launch_bounds__(kThreads)
+    update_kernel(UpdateArrays a, long count, const UpdateStep* step, const StepVerdict* verdict) {
+  const long i = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= count || verdict->stopped || (a.moves && !a.moves[i])) return;
+  const UpdateStep s = *step;
+  const float old = a.theta[i];
+  float g = a.gradient[i] * verdict->clip;
+  if (a.anchor) g += (s.l2sp + (a.fisher ? s.ewc * a.fisher[i] : 0.0f)) * (old - a.anchor[i]);
+  const float m = s.beta1 * a.m[i] + (1.0f - s.beta1) * g;
+  const float v = s.beta2 * a.v[i] + (1.0f - s.beta2) * g * g;
+  a.m[i] = m;
+  a.v[i] = v;
+  const float shrink = s.shrink * (a.mask ? a.mask[i] : 1.0f);
+  const float now = old - (s.step_size * m / (sqrtf(v) * s.root_scale + s.eps) + shrink * old);
+  a.theta[i] = now;
+  if (a.working) a.working[i] = now;
+  if (a.shadow) a.shadow[i] = s.keep >= 0 ? s.keep * a.shadow[i] + (1.0f - s.keep) * now : old;
 }
 
 }  // namespace
@@ -64,25 +83,31 @@ void squared_norm(double* sum, double* partial, const float* x, long count, cuda
   EMISOPT_LAUNCH(sum_kernel, 1, kThreads, 0, stream, sum, partial, blocks);
 }
 
-void adamw(float* theta, float* m, float* v, const float* gradient, const float* decay_mask,
-           const float* anchor, const float* fisher, std::size_t count, const AdamW& o, const double* norm2,
-           float clip, cudaStream_t stream) {
-  if (count == 0) return;
+void verdict(StepVerdict* verdict, const double* losses, int windows, const LossWeights& weights,
+             const double* norm2, double clip, cudaStream_t stream) {
+  EMISOPT_LAUNCH(verdict_kernel, 1, kThreads, 0, stream, verdict, losses, windows, weights, norm2, clip);
+}
+
+UpdateStep update_step(const AdamW& o, float keep) {
   const double t = static_cast<double>(o.step);
   const double left1 = 1 - std::pow(static_cast<double>(o.beta1), t);
   const double left2 = 1 - std::pow(static_cast<double>(o.beta2), t);
-  const Step step{o.clip_scale,
-                  2 * o.l2sp,
-                  o.ewc,
-                  o.beta1,
-                  o.beta2,
-                  o.eps,
-                  static_cast<float>(static_cast<double>(o.rate) / left1),
-                  static_cast<float>(1 / std::sqrt(left2)),
-                  o.rate * o.decay};
+  return {2 * o.l2sp,
+          o.ewc,
+          o.beta1,
+          o.beta2,
+          o.eps,
+          static_cast<float>(static_cast<double>(o.rate) / left1),
+          static_cast<float>(1 / std::sqrt(left2)),
+          o.rate * o.decay,
+          keep};
+}
+
+void update(const UpdateArrays& arrays, std::size_t count, const UpdateStep* step, const StepVerdict* verdict,
+            cudaStream_t stream) {
+  if (count == 0) return;
   const long n = static_cast<long>(count);
-  EMISOPT_LAUNCH(adamw_kernel, blocks_of(n, kThreads), kThreads, 0, stream, theta, m, v, gradient, decay_mask,
-                 anchor, fisher, n, step, norm2, clip);
+  EMISOPT_LAUNCH(update_kernel, blocks_of(n, kThreads), kThreads, 0, stream, arrays, n, step, verdict);
 }
 
 }  // namespace emisopt::kernels::cuda

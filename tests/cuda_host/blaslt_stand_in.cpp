@@ -39,8 +39,8 @@ struct Heuristic {
   float waves;
   int reserved[4];
 };
-using Defer = void (*)(std::function<void()>);
-Defer defer = [](std::function<void()> work) { work(); };
+using Defer = void (*)(void* stream, std::function<void()>);
+Defer defer = [](void*, std::function<void()> work) { work(); };
 int handle;
 
 template <class T>
@@ -168,7 +168,7 @@ int cublasLtMatmulAlgoGetHeuristic(void* own, void* descriptor, void* a, void* b
 int cublasLtMatmul(void* own, void* descriptor, const void* alpha, const void* a, void* a_layout,
                    const void* b, void* b_layout, const void* beta, const void* c, void* c_layout, void* d,
                    void* d_layout, const std::uint64_t* algorithm, void* workspace, std::size_t bytes,
-                   cudaStream_t) {
+                   cudaStream_t stream) {
   const auto& how = *static_cast<Descriptor*>(descriptor);
   const auto &la = *static_cast<Layout*>(a_layout), &lb = *static_cast<Layout*>(b_layout),
              &lc = *static_cast<Layout*>(c_layout);
@@ -186,7 +186,7 @@ int cublasLtMatmul(void* own, void* descriptor, const void* alpha, const void* a
   if (how.epilogue == 4 && !is_on(how.bias, 4)) return kInvalid;
   const float one = *static_cast<const float*>(alpha), keep = *static_cast<const float*>(beta);
   const std::uint64_t id = algorithm[1];
-  defer([=] {
+  defer(stream, [=] {
     for (std::int64_t j = 0; j < mnk[1]; ++j)
       for (std::int64_t i = 0; i < mnk[0]; ++i) {
         float sum = 0;

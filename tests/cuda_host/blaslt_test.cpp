@@ -138,20 +138,20 @@ TEST(BlasLt, OthersAreRefusedByName) {
 // A clock on which each kind of work takes what the test says.
 double clock_now = 0;
 double now() { return clock_now; }
-using Defer = void (*)(std::function<void()>);
+using Defer = void (*)(void* stream, std::function<void()>);
 double library_takes = 0;
 
 struct Clock {
   Clock() {
     void* opened = dlopen(BLASLT_STAND_IN, RTLD_NOW | RTLD_NOLOAD);
     set = reinterpret_cast<void (*)(Defer)>(dlsym(opened, "emisopt_stand_in_defer"));
-    set([](std::function<void()> work) {
+    set([](void*, std::function<void()> work) {
       clock_now += library_takes;
       work();
     });
   }
   ~Clock() {
-    set([](std::function<void()> work) { work(); });
+    set([](void*, std::function<void()> work) { work(); });
   }
   void (*set)(Defer);
 };
@@ -231,8 +231,8 @@ int library_runs = 0;
 TEST(BlasLt, ProgramsGiveTheSameWithIt) {
   EXPECT_EQ(stand_in().refusal(), "");
   const Clock clock;
-  clock.set([](std::function<void()> work) {
-    cuda_host::do_or_capture([work = std::move(work)] {
+  clock.set([](void* stream, std::function<void()> work) {
+    cuda_host::do_or_capture(static_cast<cudaStream_t>(stream), [work = std::move(work)] {
       ++library_runs;
       work();
     });

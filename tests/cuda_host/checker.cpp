@@ -5,7 +5,8 @@
 //
 // Two accesses of one byte, one of them a write, are in order when a barrier lies between them: __syncthreads
 // for threads of a block, __syncwarp (no shuffle: they promise no order of memory) for lanes of a warp,
-// nothing within a launch for threads of different blocks. Atomics clash with plain accesses only.
+// nothing within a launch for threads of different blocks. Atomics clash with plain accesses only. Launches
+// and copies are in order when their streams, events or the host say so (streams.cpp).
 #include <algorithm>
 #include <cstdio>
 
@@ -32,7 +33,9 @@ Mark own_mark(bool atomic) {
 bool is_unordered(const Mark& m, const Region& region) {
   const State& now = state();
   const std::uint32_t own = own_key();
-  if (m.epoch < (region.shared ? now.block_epoch : now.launch_epoch) || m.by == own) return false;
+  if (region.shared && m.epoch < now.block_epoch) return false;
+  if (!region.shared && m.epoch < now.launch_epoch) return !now.is_before(m.epoch);
+  if (m.by == own) return false;
   if (m.by / kMaxThreads != own / kMaxThreads) return !region.shared;
   if (m.epoch != now.epoch) return false;
   const bool same_warp = m.by / kWarp == own / kWarp;
@@ -102,6 +105,50 @@ void check(const void* address, std::size_t bytes, const Access& a) {
 }
 
 }  // namespace
+
+bool State::is_before(std::uint32_t earlier) const {
+  if (!operation_clock) return true;  // the default stream's
+  const auto after = std::upper_bound(operations.begin(), operations.end(), earlier,
+                                      [](std::uint32_t e, const Begun& b) { return e < b.epoch; });
+  if (after == operations.begin()) return true;  // before every operation
+  const Begun& by = *std::prev(after);
+  return by.place == 0 || (by.chain < operation_clock->size() && (*operation_clock)[by.chain] >= by.place);
+}
+
+void State::begin_operation() {
+  if (!checked) return;
+  if (operation_clock)
+    operations.push_back({epoch, (*operation_clock)[operation_chain], operation_chain});
+  else
+    operations.push_back({epoch, 0, 0});  // the default stream's are before all that come later
+}
+
+void check_copy(const void* memory, std::size_t bytes, bool write) {
+  State& now = state();
+  if (!now.checked || bytes == 0) return;
+  Region* region = region_of(memory);
+  if (!region) return;  // the host's
+  now.launch_epoch = ++now.epoch;
+  now.begin_operation();
+  const auto first = static_cast<std::size_t>(static_cast<const char*>(memory) - region->begin);
+  const auto refuse = [&](std::size_t i, const char* what) {
+    throw Failure(std::string("copy or fill: ") + what + " in " + region->name + ", byte " +
+                  std::to_string(i) + " of " + std::to_string(region->bytes));
+  };
+  if (first + bytes > region->bytes) refuse(first + bytes, "access out of bounds");
+  for (std::size_t i = first; i < first + bytes; ++i) {
+    Cell& cell = region->cells[i];
+    if (!now.is_before(cell.write.epoch))
+      refuse(i, write ? "race (write after write)" : "race (read after write)");
+    if (write && !(now.is_before(cell.read[0].epoch) && now.is_before(cell.read[1].epoch)))
+      refuse(i, "race (write after read)");
+    const Mark own{now.epoch, 0, 0, false};
+    if (write)
+      cell.write = own;
+    else
+      cell.read[now.is_before(cell.read[0].epoch) ? 0 : 1] = own;
+  }
+}
 
 void mark_written(const void* address, std::size_t bytes) {
   if (!state().checked) return;

@@ -21,6 +21,13 @@ State& state() {
   return the;
 }
 
+std::uint64_t next_random(std::uint64_t& s) {  // SplitMix64 (Steele, Lea, Flood 2014)
+  std::uint64_t z = (s += 0x9E3779B97F4A7C15ull);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+
 namespace {
 
 enum class At : std::uint8_t { ready, barrier, collective, exited };
@@ -49,13 +56,6 @@ struct Scheduler {
 Scheduler& scheduler() {
   static Scheduler the;
   return the;
-}
-
-std::uint64_t next_random(std::uint64_t& s) {  // SplitMix64 (Steele, Lea, Flood 2014)
-  std::uint64_t z = (s += 0x9E3779B97F4A7C15ull);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-  return z ^ (z >> 31);
 }
 
 void put_in_order(std::vector<int>& turns) {
@@ -201,6 +201,7 @@ void set_schedule(Schedule schedule) {
   scheduler().schedule = schedule;
   scheduler().random = schedule.seed;
 }
+Schedule schedule() { return scheduler().schedule; }
 Counts counts() { return scheduler().counts; }
 bool is_checked() { return state().checked; }
 int lane() { return state().thread % kWarp; }
@@ -263,6 +264,7 @@ void launch(const Launch& what, const std::function<void()>& body) {
   gridDim = what.grid;
   ++s.counts.launches;
   now.launch_epoch = ++now.epoch;
+  now.begin_operation();
   std::vector<int> blocks(static_cast<std::size_t>(1ul * what.grid.x * what.grid.y * what.grid.z));
   put_in_order(blocks);
   for (const int b : blocks) {

@@ -41,15 +41,15 @@ struct Launch {
 /// Runs `body` once per thread. Throws Failure.
 void launch(const Launch& what, const std::function<void()>& body);
 
-/// Does the work now, or, between cudaStreamBeginCapture and EndCapture, makes it a part of the graph.
-void do_or_capture(std::function<void()> work);
+/// Puts the work on the stream, or, where the stream is being captured, into the graph (streams.cpp).
+void do_or_capture(cudaStream_t stream, std::function<void()> work);
 /// Arguments are evaluated and converted once, as a GPU copies them once; each thread gets them by value.
 template <class... P, class... A>
 void launch_kernel(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes,
-                   cudaStream_t, const A&... arguments) {
+                   cudaStream_t stream, const A&... arguments) {
   const std::tuple<P...> copied(arguments...);
   const Launch what{name, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes};
-  do_or_capture([=] { launch(what, [&] { std::apply(kernel, copied); }); });
+  do_or_capture(stream, [=] { launch(what, [&] { std::apply(kernel, copied); }); });
 }
 
 /// What has happened since the process began.
@@ -57,6 +57,11 @@ struct Counts {
   std::uint64_t launches = 0, threads = 0, switches = 0;
 };
 Counts counts();
+struct RuntimeCounts {
+  std::uint64_t graphs = 0, allocations = 0;  // graphs launched; of device and pinned memory
+  std::uint64_t waits = 0;                    // of the host for streams, events or the device
+};
+RuntimeCounts& runtime_counts();
 /// Whether loads and stores of kernels are watched (they were compiled with -fsanitize=thread).
 bool is_checked();
 /// The next cudaMalloc and all after it fail as if memory were exhausted, until called with false.

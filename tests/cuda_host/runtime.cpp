@@ -1,11 +1,10 @@
 // Stand-ins for the part of the CUDA run-time API that the backend calls: memory with guard zones and poison,
-// and streams on which everything has already happened.
+// copies, errors. Streams, events and graphs: streams.cpp.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <map>
 #include <new>
 
@@ -21,16 +20,9 @@ namespace {
 
 constexpr std::size_t kStaticShared = 48 * 1024, kMaxShared = 227 * 1024;  // of sm_80 (163 KiB) and sm_90
 
-using Work = std::vector<std::function<void()>>;
-Work* captured = nullptr;  // of the capture in progress
 bool exhausted = false;
 cudaError_t last_error = cudaSuccess;
 std::map<const void*, std::size_t> limits;
-
-cudaError_t remember(cudaError_t error) {
-  if (error != cudaSuccess) last_error = error;
-  return error;
-}
 
 // From the environment for tests of the plugin, which know no more of it than its file.
 Fault fault_from_environment() {
@@ -53,6 +45,16 @@ cudaError_t lost = cudaSuccess;  // sticky: what every call answers once the dev
 
 std::size_t rounded(std::size_t bytes) { return (bytes + kGuard - 1) / kGuard * kGuard; }
 
+// Freeing waits for the device; called by destructors, so what goes wrong is an error, not a Failure.
+cudaError_t end_all_work() {
+  try {
+    wait_for_everything();
+  } catch (const Failure&) {
+    return remember(cudaErrorLaunchFailure);
+  }
+  return cudaSuccess;
+}
+
 std::vector<std::unique_ptr<Region>>::iterator find(const void* address) {
   auto& all = state().global;
   return std::find_if(all.begin(), all.end(), [&](const auto& r) { return r->begin == address; });
@@ -70,11 +72,14 @@ bool device_answers() {
   return lost == cudaSuccess;
 }
 
-void do_or_capture(std::function<void()> work) {
-  if (captured)
-    captured->push_back(std::move(work));
-  else
-    work();
+cudaError_t lost_device() { return lost; }
+cudaError_t remember(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+RuntimeCounts& runtime_counts() {
+  static RuntimeCounts the;
+  return the;
 }
 
 std::size_t shared_limit(const void* function) {
@@ -130,6 +135,8 @@ extern "C" {
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   if (lost) return lost;
+  if (is_capturing()) return remember(cudaErrorStreamCaptureUnsupported);
+  ++runtime_counts().allocations;
   const bool fails = fault.allocation > 0 && --fault.allocation == 0;
   *memory = exhausted || fails ? nullptr : allocate_guarded(bytes);
   if (!*memory) return remember(cudaErrorMemoryAllocation);
@@ -147,11 +154,12 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
 
 cudaError_t cudaFree(void* memory) {
   if (!memory) return cudaSuccess;
+  const cudaError_t ended = end_all_work();
   const auto found = find(memory);
   if (found == state().global.end()) return remember(cudaErrorInvalidValue);
   free_guarded(static_cast<char*>(memory), (*found)->bytes);
   state().global.erase(found);
-  return cudaSuccess;
+  return ended;
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
@@ -173,7 +181,6 @@ cudaError_t cudaGetDeviceCount(int* count) {
 cudaError_t cudaSetDevice(int device) {
   return device >= 0 && device < fault.devices ? cudaSuccess : remember(cudaErrorInvalidDevice);
 }
-cudaError_t cudaStreamQuery(cudaStream_t) { return lost; }
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
@@ -195,12 +202,16 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+  if (lost) return lost;
+  if (is_capturing()) return remember(cudaErrorStreamCaptureUnsupported);
+  ++runtime_counts().allocations;
   *memory = exhausted ? nullptr : std::aligned_alloc(kGuard, rounded(bytes));
   return *memory ? cudaSuccess : remember(cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFreeHost(void* memory) {
+  const cudaError_t ended = memory ? end_all_work() : cudaSuccess;
   std::free(memory);
-  return cudaSuccess;
+  return ended;
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
@@ -210,9 +221,15 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t) {
+                            cudaStream_t stream) {
   if (lost) return lost;
-  do_or_capture([=] { cudaMemcpy(to, from, bytes, kind); });
+  if (!stream) return cudaMemcpy(to, from, bytes, kind);
+  do_or_capture(stream, [=] {
+    if (lost) return;
+    check_copy(from, bytes, false);
+    if (bytes) std::memmove(to, from, bytes);
+    check_copy(to, bytes, true);
+  });
   return cudaSuccess;
 }
 cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
@@ -221,38 +238,14 @@ cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
   mark_written(memory, bytes);
   return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
+cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
   if (lost) return lost;
-  do_or_capture([=] { cudaMemset(memory, value, bytes); });
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
-  if (lost) return lost;
-  if (captured) return remember(cudaErrorIllegalState);
-  captured = new Work;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
-  *graph = reinterpret_cast<cudaGraph_t>(captured);
-  captured = nullptr;
-  return *graph ? cudaSuccess : remember(cudaErrorIllegalState);
-}
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* runnable, cudaGraph_t graph, unsigned long long) {
-  *runnable = reinterpret_cast<cudaGraphExec_t>(new Work(*reinterpret_cast<Work*>(graph)));
-  return cudaSuccess;
-}
-cudaError_t cudaGraphLaunch(cudaGraphExec_t runnable, cudaStream_t) {
-  if (lost) return lost;
-  for (const auto& work : *reinterpret_cast<Work*>(runnable)) work();
-  return cudaSuccess;
-}
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  delete reinterpret_cast<Work*>(graph);
-  return cudaSuccess;
-}
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t runnable) {
-  delete reinterpret_cast<Work*>(runnable);
+  if (!stream) return cudaMemset(memory, value, bytes);
+  do_or_capture(stream, [=] {
+    if (lost) return;
+    if (bytes) std::memset(memory, value, bytes);
+    check_copy(memory, bytes, true);
+  });
   return cudaSuccess;
 }
 
@@ -263,13 +256,6 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return lost; }
-cudaError_t cudaDeviceSynchronize() { return lost; }
 cudaError_t cudaPeekAtLastError() { return lost ? lost : last_error; }
 cudaError_t cudaGetLastError() {
   const cudaError_t error = last_error;
@@ -282,6 +268,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "no error";
     case cudaErrorMemoryAllocation:
       return "out of memory";
+    case cudaErrorLaunchFailure:
+      return "unspecified launch failure";
     case cudaErrorIllegalAddress:
       return "an illegal memory access was encountered";
     case cudaErrorECCUncorrectable:

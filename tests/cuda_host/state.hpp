@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cuda_host/executor.hpp"
+
 namespace emisopt::cuda_host {
 
 constexpr int kWarp = 32, kMaxThreads = 1024;
@@ -44,8 +46,31 @@ struct State {
   bool checked = false;
   Region dynamic_shared, static_shared;
   std::vector<std::unique_ptr<Region>> global;  // sorted by address
+
+  // Of the operation that runs (streams.cpp): where it stands, and what it is known to come after.
+  std::size_t operation_chain = 0;
+  const std::vector<std::uint32_t>* operation_clock = nullptr;  // null: none, the host itself
+  struct Begun {
+    std::uint32_t epoch, place;
+    std::size_t chain;
+  };
+  std::vector<Begun> operations;  // rising epochs; where loads and stores are watched
+  /// Whether what was done in an earlier epoch is known to be over now.
+  bool is_before(std::uint32_t earlier) const;
+  /// The operation that runs begins to touch memory.
+  void begin_operation();
 };
 State& state();
+
+cudaError_t remember(cudaError_t error);
+cudaError_t lost_device();  // what every call answers once the device is gone
+/// Does all that is on streams.
+void wait_for_everything();
+bool is_capturing();
+Schedule schedule();
+std::uint64_t next_random(std::uint64_t& s);
+/// A copy on a stream reads or writes; throws Failure for a race with another operation.
+void check_copy(const void* memory, std::size_t bytes, bool write);
 
 /// Bytes beside an allocation that nobody may touch, and the pattern in them.
 constexpr std::size_t kGuard = 256;

@@ -31,10 +31,19 @@ TEST(Update, IsTheReferencesForEverySetOfArrays) {
         for (const double g : gradient) squares += g * g;
         EXPECT_NEAR(norm2.values()[0], squares, 1e-11 * squares);
         const double clip = 0.5;
-        kernels::cuda::adamw(theta_.data(), m_.data(), v_.data(), g_.data(),
-                             arrays > 0 ? mask_.data() : nullptr, arrays > 1 ? anchor_.data() : nullptr,
-                             arrays > 2 ? fisher_.data() : nullptr, n, o, norm2.data(),
-                             static_cast<float>(clip), nullptr);
+        const Device<double> losses(std::vector<double>(10, 0.25));
+        const Device<kernels::cuda::StepVerdict> verdict(std::vector<kernels::cuda::StepVerdict>(1));
+        kernels::cuda::verdict(verdict.data(), losses.data(), 2, {{1, 0, 2, 0, 0}}, norm2.data(), clip,
+                               nullptr);
+        EXPECT_EQ(verdict.values()[0].loss, 1.5);
+        const Device<kernels::cuda::UpdateStep> step(
+            std::vector<kernels::cuda::UpdateStep>{kernels::cuda::update_step(o, 0.75f)});
+        const Device<float> working(n), shadow(as<float>(theta));
+        kernels::cuda::update({theta_.data(), m_.data(), v_.data(), g_.data(),
+                               arrays > 0 ? mask_.data() : nullptr, arrays > 1 ? anchor_.data() : nullptr,
+                               arrays > 2 ? fisher_.data() : nullptr, nullptr, working.data(), shadow.data()},
+                              n, step.data(), verdict.data(), nullptr);
+        const std::vector<double> before = theta;
         const double t1 = 1 - std::pow(static_cast<double>(o.beta1), 7),
                      t2 = 1 - std::pow(static_cast<double>(o.beta2), 7);
         kernels::AdamWStep s{};
@@ -46,10 +55,33 @@ TEST(Update, IsTheReferencesForEverySetOfArrays) {
                                     arrays > 0 ? mask.data() : nullptr, arrays > 1 ? anchor.data() : nullptr,
                                     arrays > 2 ? fisher.data() : nullptr, static_cast<long>(n), s);
         expect_near(theta_.values(), theta, 1e-6, "theta");
+        EXPECT_EQ(working.values(), theta_.values());
+        std::vector<double> average(n);
+        for (std::size_t i = 0; i < n; ++i) average[i] = 0.75 * before[i] + 0.25 * theta[i];
+        expect_near(shadow.values(), average, 1e-6, "average");
         expect_near(m_.values(), m, 1e-6, "m");
         expect_near(v_.values(), v, 1e-6, "v");
       }
   });
+}
+
+TEST(Update, AStepThatIsNotFiniteChangesNothingNorDoesAnyAfterIt) {
+  const std::vector<float> ones(40, 1.0f);
+  const Device<float> theta(ones), m(ones), v(ones), gradient(ones);
+  const Device<kernels::cuda::StepVerdict> verdict(std::vector<kernels::cuda::StepVerdict>(1));
+  const Device<kernels::cuda::UpdateStep> step(
+      std::vector<kernels::cuda::UpdateStep>{kernels::cuda::update_step({}, -1)});
+  const Device<double> norm2(std::vector<double>{40});
+  for (const double loss : {std::nan(""), 1.0}) {
+    const Device<double> losses(std::vector<double>(5, loss));
+    kernels::cuda::verdict(verdict.data(), losses.data(), 1, {{1, 0, 0, 0, 0}}, norm2.data(), 0, nullptr);
+    kernels::cuda::update({theta.data(), m.data(), v.data(), gradient.data(), nullptr, nullptr, nullptr,
+                           nullptr, nullptr, nullptr},
+                          ones.size(), step.data(), verdict.data(), nullptr);
+    EXPECT_EQ(verdict.values()[0].stopped, 1);
+    EXPECT_EQ(theta.values(), ones);
+    EXPECT_EQ(m.values(), ones);
+  }
 }
 
 }  // namespace

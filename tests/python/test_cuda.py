@@ -91,6 +91,51 @@ def test_a_run_goes_on_where_it_began_and_nowhere_else(plugin: str, tmp_path: Pa
     assert "device" in elsewhere.stderr.splitlines()[-1]
 
 
+KILLED = """
+import json, os, sys
+import emisopt
+from emisopt import _training
+
+state, last = sys.argv[1] or None, int(sys.argv[2])
+if last:
+    seen = 0
+
+    class Bar(_training.TrainBar):
+        def update(self, report):
+            global seen
+            seen += 1
+            if seen == last:
+                os._exit(9)
+
+    _training.TrainBar = Bar
+rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
+f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=12, batch=4, warmup=3, seed=3)
+f.fit(rows, tags=tags, progress=False, device="cuda", validation_rows=60, resume=state, save_every=0)
+print(json.dumps([f.predict(rows).to_numpy().ravel().tolist(), f.training_["loss"], f.training_["steps"]]))
+"""
+
+
+def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(plugin: str, tmp_path: Path) -> None:
+    def fit(resume: str, last: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", KILLED, resume, str(last)],
+            env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    whole = fit("", 0)  # with the next step in line all the time
+    assert whole.returncode == 0, whole.stderr
+    state = str(tmp_path / "state.safetensors")
+    assert fit(state, 5).returncode == 9
+    rest = fit(state, 0)
+    assert rest.returncode == 0, rest.stderr
+    assert json.loads(rest.stdout) == json.loads(whole.stdout)
+    assert json.loads(rest.stdout)[2] == 12
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [(None, "which is not there"), (b"no library", "does not load")],

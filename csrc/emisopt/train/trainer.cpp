@@ -14,6 +14,7 @@
 #include "emisopt/base/text.hpp"
 #include "emisopt/features/windows.hpp"
 #include "emisopt/model/projection.hpp"
+#include "emisopt/train/identity.hpp"
 #include "emisopt/train/windows.hpp"
 
 namespace emisopt {
@@ -96,6 +97,16 @@ class Run {
         network_, {share, forecaster.layout.history_tokens(), forecaster.config.horizon}, options,
         config.device == kernels::Device::cuda ? kernels::Isa::cuda : kernels::isa_level());
     shared_.emplace(*program_, config.batch, processes);
+    kernels::TrainingOptions on_device;
+    on_device.decay = static_cast<float>(config.decay);
+    on_device.ewc = static_cast<float>(2 * config.l2sp);  // ewc / 2 times held_ is the coefficient per weight
+    on_device.clip = config.clip;
+    on_device.average = config.average > 0;
+    on_device.decay_mask = mask_.data();
+    on_device.anchor = anchor_.empty() ? nullptr : anchor_.data();
+    on_device.fisher = held_.empty() ? nullptr : held_.data();
+    on_device.trainable = options.trainable;
+    training_ = program_->training(on_device);
     const auto labels = static_cast<std::size_t>(forecaster.config.horizon * network_.outputs);
     widths_ = {labels, labels * static_cast<std::size_t>(network_.levels),
                static_cast<std::size_t>(forecaster.config.horizon)};
@@ -107,17 +118,16 @@ class Run {
   const std::vector<float>& average() const { return config_.average > 0 ? state.average : state.theta; }
   const std::vector<float>& last_good() const { return config_.average > 0 ? state.average : state.before; }
   std::size_t window_count() const { return origins_.size(); }
-  kernels::LossParts parts() const { return program_->loss_parts(); }
+  kernels::LossParts parts() const { return training_ ? last_.parts : program_->loss_parts(); }
   const SharedProgram& shared() const { return *shared_; }
 
-  /// One step. False, and no weight changed, when loss or gradient is not finite.
-  bool step(double& loss) {
+  /// One step. False, and no weight changed, when loss or gradient is not finite. On a device the next step
+  /// is put in line, too, where `go_on` allows it: then is_ahead(), and the weights are not those of
+  /// state.step.
+  bool step(double& loss, bool go_on) {
+    if (training_) return step_on_device(loss, go_on);
     const int step = state.step;
-    const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan,
-                                    config_.gain_shift,  config_.slope_shift, config_.max_delay};
-    for (int slot = shared_->first(); slot < shared_->last(); ++slot)
-      windows_.fill(*program_, shared_->row(slot), origin_of(step, slot), augmentation, config_.seed,
-                    stream(step, slot) + 1);
+    fill_batch(step);
     program_->load(state.theta.data());
     shared_->run(widths_);
     loss = program_->loss();
@@ -133,8 +143,7 @@ class Run {
         config_.clip > 0 && norm_ > config_.clip ? static_cast<float>(config_.clip / norm_) : 1.0f;
     adam.step = step + 1;
     adam.threads = config_.threads > 0 ? config_.threads : kernels::default_threads();
-    // Slow only once there is something to average: the first steps would else stay in it for long.
-    const auto keep = static_cast<float>(std::min(config_.average, (1.0 + step) / (10.0 + step)));
+    const float keep = keep_at(step);
     for (const kernels::Range& range : ranges_) {
       const std::size_t at = range.offset;
       kernels::adamw(state.theta.data() + at, state.m.data() + at, state.v.data() + at,
@@ -147,6 +156,16 @@ class Run {
     }
     ++state.step;
     return true;
+  }
+
+  bool is_ahead() const { return training_ && training_->in_flight() > 0; }
+  /// Brings the weights of the last step into `state`; not while is_ahead().
+  void fetch() {
+    if (!training_ || fetched_ == state.step || fetched_ < 0) return;
+    std::vector<float>& shadow = config_.average > 0 ? state.average : state.before;
+    shadow.resize(state.theta.size());
+    training_->get({state.theta.data(), state.m.data(), state.v.data(), shadow.data()});
+    fetched_ = state.step;
   }
 
   /// Loss of the averaged weights on the held-out windows, unshifted.
@@ -177,7 +196,14 @@ class Run {
   }
 
   /// Which of the last step's windows gave a loss or gradient that is not finite, in one line.
-  std::string trouble(double loss) const {
+  std::string trouble(double loss) {
+    if (training_) {  // once more, where each window's part can be seen: no weight has changed
+      while (training_->in_flight() > 0) training_->finish();
+      fetch();
+      fill_batch(state.step);
+      program_->load(state.theta.data());
+      program_->run();
+    }
     std::string text = "step " + std::to_string(state.step + 1) + ": ";
     text += std::isfinite(loss) ? "the gradient is not finite" : "the loss is " + number_text(loss);
     int guilty = 0, first = -1;
@@ -235,6 +261,36 @@ class Run {
     const auto pick = Rng(config_.seed, stream(step, slot)).below(static_cast<std::int64_t>(origins_.size()));
     return origins_[static_cast<std::size_t>(pick)];
   }
+  void fill_batch(int step) {
+    const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan,
+                                    config_.gain_shift,  config_.slope_shift, config_.max_delay};
+    for (int slot = shared_->first(); slot < shared_->last(); ++slot)
+      windows_.fill(*program_, shared_->row(slot), origin_of(step, slot), augmentation, config_.seed,
+                    stream(step, slot) + 1);
+  }
+  // Slow only once there is something to average: the first steps would else stay in it for long.
+  float keep_at(int step) const {
+    return static_cast<float>(std::min(config_.average, (1.0 + step) / (10.0 + step)));
+  }
+  void put_in_line(int step) {
+    fill_batch(step);
+    training_->step(static_cast<float>(rate_at(config_, step)), keep_at(step), step + 1);
+  }
+  bool step_on_device(double& loss, bool go_on) {
+    if (fetched_ < 0) {  // the weights of the start, or of the file gone on from
+      const std::vector<float>& shadow =
+          config_.average > 0 || state.before.empty() ? state.average : state.before;
+      training_->put({state.theta.data(), state.m.data(), state.v.data(), shadow.data()});
+      fetched_ = state.step;
+    }
+    if (!is_ahead()) put_in_line(state.step);
+    if (go_on) put_in_line(state.step + 1);  // while the device works on the other
+    last_ = training_->finish();
+    loss = last_.loss;
+    if (!last_.finite) return false;
+    ++state.step;
+    return true;
+  }
   bool finite(int slot) const {
     const auto all = [&](const float* x, Index count) {
       const Index row = shared_->row(slot);
@@ -261,7 +317,10 @@ class Run {
   std::unique_ptr<kernels::Program<float>> program_;
   std::optional<SharedProgram> shared_;
   SharedProgram::Widths widths_;
-  double norm_ = 0;  // of the last gradient
+  double norm_ = 0;                              // of the last gradient
+  std::unique_ptr<kernels::Training> training_;  // where weights and optimiser stay on the device
+  kernels::TrainingStep last_;
+  int fetched_ = -1;  // the step whose weights `state` holds; -1: the device has none yet
 };
 
 void check_history(const Forecaster& forecaster, const History& history) {
@@ -284,51 +343,6 @@ void check_sizes(const Forecaster& forecaster, const TrainConfig& config) {
   if (!config.level_weights.empty() && config.level_weights.size() != sizes.quantiles.size())
     throw InputError("TrainConfig.level_weights: expected " + std::to_string(sizes.quantiles.size()) +
                      " weights, one per quantile level, got " + std::to_string(config.level_weights.size()));
-}
-
-// What the run's weights depend on beside its settings.
-RunIdentity identity_of(const Forecaster& forecaster, const History& history, const TrainConfig& config,
-                        Index end) {
-  RunIdentity id = config.identity();
-  const auto hash = [](auto... parts) {
-    Sha256 sha;
-    (sha.update(parts), ...);
-    return sha.hex();
-  };
-  const auto bytes = [](const auto* x, std::size_t count) {
-    return std::string_view(reinterpret_cast<const char*>(x), count * sizeof(*x));
-  };
-  id["tags"] = hash(std::string_view(forecaster.tags.to_json()));
-  id["initial weights"] = hash(bytes(forecaster.theta.data(), forecaster.theta.size()));
-  std::string sizes;
-  const auto put = [&](const std::string& part) { sizes.append(part).append(1, ' '); };
-  for (const kernels::Parameter& p : forecaster.network.parameters) {
-    put(p.name);
-    for (const int length : p.shape) put(std::to_string(length));
-  }
-  for (const double level : forecaster.config.quantiles) put(number_text(level));
-  for (const TagScale& s : forecaster.scaler.tags)
-    for (const double number : {s.mean, s.sd, s.offset}) put(number_text(number));
-  for (const int size : {forecaster.config.context, forecaster.config.horizon, forecaster.config.patch,
-                         forecaster.config.season})
-    put(std::to_string(size));
-  put(number_text(forecaster.config.anchor_tau));
-  if (forecaster.prior) put(forecaster.prior->to_json().write());
-  id["network, scales or prior"] = hash(std::string_view(sizes));
-  const auto rows = static_cast<std::size_t>(end);
-  Sha256 data;
-  std::vector<double> row(static_cast<std::size_t>(history.columns()));
-  for (Index r = 0; r < end; ++r) {
-    for (Index c = 0; c < history.columns(); ++c) {
-      const double y = history.values(r, c);
-      row[static_cast<std::size_t>(c)] = std::isnan(y) ? kMissing : y;  // one NaN for all
-    }
-    data.update(bytes(row.data(), row.size()));
-  }
-  data.update(bytes(history.time.data(), history.time.empty() ? 0 : rows));
-  data.update(bytes(history.gap.data(), history.gap.empty() ? 0 : rows));
-  id["history"] = data.hex();
-  return id;
 }
 
 void set_note(Forecaster& forecaster, const std::string& key, const std::string& value) {
@@ -406,11 +420,13 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
   double saved = start;
   const auto save = [&] {
     if (file.path.empty() || !run.shared().writes_files()) return;
+    run.fetch();
     state.seconds = spent + os::monotonic_s() - start;
     state.save(file.path, identity);
     saved = os::monotonic_s();
   };
   const auto validate = [&] {
+    run.fetch();
     state.validated = state.step;
     state.validation = run.validation_loss();
     ++state.waited;
@@ -420,9 +436,14 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
     state.best = run.average();
     state.waited = 0;
   };
+  const auto is_due = [&](int step) {
+    return (run.validates() && step % config.validate_every == 0) || step == config.steps ||
+           (file.every_steps > 0 && step % file.every_steps == 0);
+  };
+  bool stop = false, time_to_save = false;
   while (state.step < config.steps && !state.done && !result.stopped) {
     double loss = 0;
-    if (!run.step(loss)) {
+    if (!run.step(loss, !stop && !time_to_save && !is_due(state.step + 1))) {
       result.diverged = true;
       result.trouble = run.trouble(loss);
       break;
@@ -443,12 +464,17 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
     report.seconds = spent + here;
     report.windows_per_second = static_cast<double>(step - result.resumed) * config.batch / here;
     report.seconds_left = here * (config.steps - step) / (step - result.resumed);
-    result.stopped = run.shared().any(progress && !progress(report));
+    stop = run.shared().any(progress && !progress(report)) || stop;
+    time_to_save = time_to_save || (!file.path.empty() && os::monotonic_s() - saved >= file.every_seconds);
+    if (run.is_ahead()) continue;  // what looks at the weights waits for the step in line
+    result.stopped = stop;
     if (config.patience > 0 && state.waited >= config.patience) state.done = true;
     if (step == config.steps) state.done = true;
     const bool by_steps = file.every_steps > 0 && step % file.every_steps == 0;
-    if (result.stopped || state.done || by_steps || os::monotonic_s() - saved >= file.every_seconds) save();
+    if (result.stopped || state.done || by_steps || time_to_save) save();
+    time_to_save = false;
   }
+  run.fetch();
   result.steps = state.step;
   if (result.diverged && result.steps == 0)
     throw Error(
