@@ -51,6 +51,20 @@ void TrainConfig::validate() const {
   expect(threads >= 0, "threads", "0 or more", threads);
 }
 
+void TrainConfig::validate_for(const Forecaster& forecaster) const {
+  const ForecasterConfig& sizes = forecaster.config;
+  const auto below = [](const char* field, int value, const char* what, int limit) {
+    if (value > limit)
+      throw InputError(std::string("TrainConfig.") + field + ": expected at most " + std::to_string(limit) +
+                       " rows (" + what + "), got " + std::to_string(value));
+  };
+  below("max_delay", max_delay, "one less than the context", sizes.context - 1);
+  below("min_horizon", min_horizon, "the horizon", sizes.horizon);
+  if (!level_weights.empty() && level_weights.size() != sizes.quantiles.size())
+    throw InputError("TrainConfig.level_weights: expected " + std::to_string(sizes.quantiles.size()) +
+                     " weights, one per quantile level, got " + std::to_string(level_weights.size()));
+}
+
 RunIdentity TrainConfig::identity() const {
   RunIdentity id;
   const auto number = [&](const char* name, double value) { id[name] = number_text(value); };

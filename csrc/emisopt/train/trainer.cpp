@@ -331,20 +331,6 @@ void check_history(const Forecaster& forecaster, const History& history) {
         "train(history): expected the tag map that the forecaster was made for, got another one");
 }
 
-void check_sizes(const Forecaster& forecaster, const TrainConfig& config) {
-  const ForecasterConfig& sizes = forecaster.config;
-  const auto below = [](const char* field, int value, const char* what, int limit) {
-    if (value > limit)
-      throw InputError(std::string("TrainConfig.") + field + ": expected at most " + std::to_string(limit) +
-                       " rows (" + what + "), got " + std::to_string(value));
-  };
-  below("max_delay", config.max_delay, "one less than the context", sizes.context - 1);
-  below("min_horizon", config.min_horizon, "the horizon", sizes.horizon);
-  if (!config.level_weights.empty() && config.level_weights.size() != sizes.quantiles.size())
-    throw InputError("TrainConfig.level_weights: expected " + std::to_string(sizes.quantiles.size()) +
-                     " weights, one per quantile level, got " + std::to_string(config.level_weights.size()));
-}
-
 void set_note(Forecaster& forecaster, const std::string& key, const std::string& value) {
   for (auto& [name, text] : forecaster.notes)
     if (name == key) {
@@ -373,7 +359,7 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
                   const Processes* processes) {
   config.validate();
   check_history(forecaster, history);
-  check_sizes(forecaster, config);
+  config.validate_for(forecaster);
   if (distillation) {
     distillation->validate();
     distillation->teacher->validate(forecaster);

@@ -44,6 +44,7 @@ struct TrainConfig {
   kernels::Device device = kernels::Device::cpu;  // cuda: forward and backward passes there
   std::uint64_t seed = 0;                         // of the windows and shifts
   void validate() const;  // throws InputError "TrainConfig.field: expected ..., got ..."
+  void validate_for(const Forecaster& forecaster) const;  // likewise, what depends on its sizes
   /// Every setting that decides the weights, as text by name; not the threads.
   RunIdentity identity() const;
 };
