@@ -134,6 +134,18 @@ struct Shapes {
 /// so that levels round alike.
 enum class Precision : std::uint8_t { float32, int8 };
 
+/// Processes with a GPU each that share a training; join_group() makes one. No call waits for the others
+/// beyond the time limit; then it throws StateError, as does every later one.
+class Group {
+ public:
+  virtual ~Group() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// x (count), memory of the host, becomes its sum over the processes, added up rank by rank.
+  virtual void sum(float* x, std::size_t count) = 0;
+  virtual void sum(double* x, std::size_t count) = 0;
+};
+
 struct CompileOptions {
   Mode mode = Mode::infer;
   Precision precision = Precision::float32;
@@ -151,6 +163,9 @@ struct CompileOptions {
   std::vector<Seed> seeds;            // jacobian mode: rows are seeds x future step
   std::vector<Direction> directions;  // tangent mode
   int threads = 0;                    // 0: EMISOPT_THREADS, else the machine's
+  /// train, cuda: shapes.batch windows are this process's share; the loss's denominators, gradient() and
+  /// loss() are those of all processes' windows. Must outlive the program. Null: this process alone.
+  Group* group = nullptr;
 };
 
 /// cuda is no level of the CPU: isa_available() does not list it, compile() takes it where cuda_refusal() is
@@ -242,6 +257,17 @@ int default_threads();
 /// Empty where programs can be compiled for CUDA; else why not and what helps, in one line. The first call
 /// opens the plugin: EMISOPT_CUDA_PLUGIN, else libemisopt_cuda.so beside this library.
 std::string cuda_refusal();
+
+struct GroupOptions {
+  int rank = 0, size = 1;
+  int local_rank = 0;    // on this machine: which GPU, unless only one is visible
+  std::string address;   // HOST:PORT where rank 0 can listen
+  std::string library;   // path of libnccl.so.2; empty: the system's
+  double seconds = 120;  // that a call waits for the others
+};
+/// Meets the other processes, by NCCL. Throws StateError with cuda_refusal(), without NCCL, and when the
+/// others do not come; InputError for a rank that does not fit.
+std::unique_ptr<Group> join_group(const GroupOptions& options);
 
 /// Throws InputError when the OpList is malformed (unknown value, width mismatch), naming the op; for
 /// Isa::cuda StateError with cuda_refusal(), and for what only the CPU does (docs/cuda.md).

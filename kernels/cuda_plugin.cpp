@@ -1,13 +1,16 @@
 #include "kernels/cuda_plugin.hpp"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "emisopt/base/error.hpp"
 
 #if defined(__linux__)
 #include <dlfcn.h>
+#include <elf.h>
 #endif
 
 namespace emisopt::kernels {
@@ -28,6 +31,28 @@ std::filesystem::path own_folder() {
   return std::filesystem::path(info.dli_fname).parent_path();
 }
 
+// Whether the file ends before its own tables say: dlopen would map it, and the process end by SIGBUS.
+bool is_torn(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  std::ifstream file(path, std::ios::binary);
+  Elf64_Ehdr head{};
+  file.read(reinterpret_cast<char*>(&head), sizeof head);
+  if (size > 0 && std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return false;  // dlopen says what it is
+  if (error || !file) return true;
+  if (head.e_shoff + std::uintmax_t{head.e_shentsize} * head.e_shnum > size) return true;
+  for (int i = 0; i < head.e_phnum; ++i) {
+    Elf64_Phdr part{};
+    file.seekg(static_cast<std::streamoff>(head.e_phoff + std::uintmax_t{head.e_phentsize} * i));
+    if (!file.read(reinterpret_cast<char*>(&part), sizeof part)) return true;
+    if (part.p_offset > size || part.p_filesz > size - part.p_offset) return true;
+  }
+  return false;
+}
+
+constexpr const char* kAnew =
+    "; build both anew: pip install --force-reinstall --no-deps . -Ccmake.define.EMISOPT_CUDA=ON";
+
 Opened open_plugin() {
   const char* named = std::getenv("EMISOPT_CUDA_PLUGIN");
   const std::filesystem::path path = named && *named ? std::filesystem::path(named) : own_folder() / kFile;
@@ -36,8 +61,9 @@ Opened open_plugin() {
     if (named && *named)
       return {nullptr, "EMISOPT_CUDA_PLUGIN names '" + path.string() + "', which is not there"};
     return {nullptr, std::string("this build has no CUDA backend (") + kFile +
-                         "); where nvcc is, install with -Ccmake.define.EMISOPT_CUDA=ON (docs/cuda.md)"};
+                         "); where nvcc is: pip install . -Ccmake.define.EMISOPT_CUDA=ON (docs/cuda.md)"};
   }
+  if (is_torn(path)) return {nullptr, path.string() + " is torn, it ends too early" + kAnew};
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: programs hold its code
   if (!library) {
     const char* text = dlerror();
@@ -46,8 +72,12 @@ Opened open_plugin() {
   const auto entry = reinterpret_cast<const CudaPlugin* (*)()>(dlsym(library, "emisopt_cuda_plugin"));
   if (!entry) return {nullptr, path.string() + " is no CUDA backend of emisopt"};
   const CudaPlugin* plugin = entry();
-  if (plugin->abi != kCudaPluginAbi || std::string(plugin->sources) != EMISOPT_BACKEND_SOURCES)
-    return {nullptr, path.string() + " belongs to another version of emisopt; install both anew"};
+  if (plugin->abi != kCudaPluginAbi)
+    return {nullptr, path.string() + " has the plugin interface " + std::to_string(plugin->abi) +
+                         ", expected " + std::to_string(kCudaPluginAbi) + kAnew};
+  if (std::string(plugin->sources) != EMISOPT_BACKEND_SOURCES)
+    return {nullptr, path.string() + " belongs to emisopt " + plugin->sources + ", expected " +
+                         EMISOPT_BACKEND_SOURCES + kAnew};
   return {plugin, ""};
 }
 #else
@@ -68,23 +98,42 @@ std::string cuda_refusal() {
   return why ? why : "";
 }
 
-std::unique_ptr<Program<float>> compile_by_plugin(const OpList& ops, const Shapes& shapes,
-                                                  const CompileOptions& options) {
+namespace {
+
+struct Report {
+  bool input = false;
+  std::string text;
+  static void fail(void* context, bool input, const char* text) {
+    *static_cast<Report*>(context) = {input, text};
+  }
+  [[noreturn]] void raise() const {
+    if (input) throw InputError(text);
+    throw StateError(text);
+  }
+};
+
+void expect_gpu() {
   if (const std::string why = cuda_refusal(); !why.empty())
     throw StateError("device 'cuda': expected a GPU that can be used, got none: " + why);
-  struct Report {
-    bool input = false;
-    std::string text;
-  } report;
-  Program<float>* program = opened().plugin->compile(ops, shapes, options, &report,
-                                                     [](void* context, bool input, const char* text) {
-                                                       auto* r = static_cast<Report*>(context);
-                                                       r->input = input;
-                                                       r->text = text;
-                                                     });
-  if (program) return std::unique_ptr<Program<float>>(program);
-  if (report.input) throw InputError(report.text);
-  throw StateError(report.text);
+}
+
+}  // namespace
+
+std::unique_ptr<Program<float>> compile_by_plugin(const OpList& ops, const Shapes& shapes,
+                                                  const CompileOptions& options) {
+  expect_gpu();
+  Report report;
+  if (Program<float>* made = opened().plugin->compile(ops, shapes, options, &report, &Report::fail))
+    return std::unique_ptr<Program<float>>(made);
+  report.raise();
+}
+
+std::unique_ptr<Group> join_group(const GroupOptions& options) {
+  expect_gpu();
+  Report report;
+  if (Group* made = opened().plugin->join(options, &report, &Report::fail))
+    return std::unique_ptr<Group>(made);
+  report.raise();
 }
 
 }  // namespace emisopt::kernels

@@ -18,8 +18,10 @@ struct CudaPlugin {
   /// Null on error; then fail(context, bad input?, text) has been called once. Nothing is thrown.
   Program<float>* (*compile)(const OpList& ops, const Shapes& shapes, const CompileOptions& options,
                              void* context, void (*fail)(void* context, bool input, const char* text));
+  Group* (*join)(const GroupOptions& options, void* context,
+                 void (*fail)(void* context, bool input, const char* text));
 };
-inline constexpr std::uint32_t kCudaPluginAbi = 1;
+inline constexpr std::uint32_t kCudaPluginAbi = 2;
 
 /// Throws StateError with cuda_refusal(), or what the plugin reports.
 std::unique_ptr<Program<float>> compile_by_plugin(const OpList& ops, const Shapes& shapes,

@@ -216,8 +216,8 @@ bool same_history(const Plan& a, const Plan& b) {
     const Op &x = a.op(mine), &y = b.op(its);
     if (mine.op != its.op || mine.part != its.part || mine.int8 != its.int8 || x.kind != y.kind ||
         x.x != y.x || x.x2 != y.x2 || x.y != y.y || x.w != y.w || x.b != y.b || x.lora_a != y.lora_a ||
-        x.lora_b != y.lora_b || x.eps != y.eps || x.rope_base != y.rope_base || x.heads != y.heads || x.kv_heads != y.kv_heads ||
-        x.head_dim != y.head_dim || a.width(x.x) != b.width(y.x))
+        x.lora_b != y.lora_b || x.eps != y.eps || x.rope_base != y.rope_base || x.heads != y.heads ||
+        x.kv_heads != y.kv_heads || x.head_dim != y.head_dim || a.width(x.x) != b.width(y.x))
       return false;
   }
   return true;

@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/cuda/blaslt.hpp"
+#include "kernels/cuda/collective.hpp"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/many.hpp"
 #include "kernels/cuda/memory.hpp"
@@ -18,7 +20,7 @@ inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 class CudaProgram final : public Program<float> {
  public:
-  CudaProgram(Plan plan, const CompileOptions& options);
+  CudaProgram(Plan plan, const CompileOptions& options, const BlasLt& library);
 
   void load(const float* theta) override;
   float* history() override { return source_ ? source_->history() : host_.history; }
@@ -100,6 +102,12 @@ class CudaProgram final : public Program<float> {
   /// A linear op's weight, its correction added.
   const float* matrix(const Op& op) const { return op.lora_a < 0 ? parameter(op.w) : corrected_[at(op.w)]; }
 
+  /// products.cpp: c = or += a b + bias, and c = or += aᵀ b over all rows, by cuBLASLt or our kernels.
+  void product(View<float> c, View<const float> a, const float* b, bool turned, const float* bias, Grid g,
+               int n, int k, bool accumulate);
+  void product_over_rows(float* c, View<const float> a, View<const float> b, Grid g, int k, int n,
+                         bool accumulate);
+  void by_library_or(const BlasProduct& p, const BlasOperands& o, const std::function<void()>& own);
   void add_corrections();
   void pack_weights();
   void linear_int8(const Node& node);
@@ -108,6 +116,7 @@ class CudaProgram final : public Program<float> {
   void backward(const Node& node);
   void linear_backward(const Node& node, View<float> dx, View<const float> dy);
   void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
+  void weight_sums();
   void losses();
   // passes_many.cpp
   std::size_t many_inputs() const;   // scalars of direction()
@@ -128,6 +137,9 @@ class CudaProgram final : public Program<float> {
   void pass();
   void ahead();
   void back();
+  void slopes();
+  void answers();
+  void shared_pass();
   void expect_ready() const;
   void expect_halves(const char* where) const;
   void finish(const char* where);
@@ -140,6 +152,10 @@ class CudaProgram final : public Program<float> {
   Plan plan_;
   CompileOptions options_;
   Stream stream_;
+  const BlasLt& library_;
+  Workspace workspace_;
+  const bool measures_ = measures_products();  // read once: a program keeps its mind
+  NcclGroup* group_ = nullptr;                 // train: processes that share the batch
   Graph graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Block weights_{Block::Where::device}, staging_{Block::Where::pinned};  // empty where the source's are read

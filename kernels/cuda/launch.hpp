@@ -119,6 +119,22 @@ std::size_t gemm_partials(Grid grid, int k, int n);
 void column_sum(float* sum, float* partial, View<const float> x, Grid grid, int n, bool accumulate,
                 cudaStream_t stream);
 
+// ---- gemm_bf16.cu -------------------------------------------------------------------------------------
+// The same products on tensor cores: operands float or __nv_bfloat16, fp32 ones rounded to bf16 as they are
+// read; sums in fp32. Operands on boundaries of 16 bytes with widths that are multiples of 8 (fp32: 4) are
+// read 16 bytes at a time; any other works.
+
+/// As gemm(); c float or bf16 (+= then rounds anew).
+template <class C, class A, class B>
+void gemm_bf16(View<C> c, View<const A> a, const B* b, bool turned, const float* bias, Grid grid, int n,
+               int k, bool accumulate, cudaStream_t stream);
+/// As gemm_over_rows(); partial: scratch of gemm_bf16_partials(grid, k, n) scalars. The shares follow from
+/// the shapes alone, and are added in order.
+template <class A, class B>
+void gemm_bf16_over_rows(float* c, float* partial, View<const A> a, View<const B> b, Grid grid, int k, int n,
+                         bool accumulate, cudaStream_t stream);
+std::size_t gemm_bf16_partials(Grid grid, int k, int n);
+
 // ---- loss.cu ------------------------------------------------------------------------------------------
 
 /// As ref::LossArgs; taus and level_weights lie on the device.

@@ -11,11 +11,12 @@
 
 namespace emisopt::kernels::cuda {
 
-inline void expect(cudaError_t error, const std::string& where) {
-  if (error == cudaSuccess) return;
-  cudaGetLastError();  // a failed allocation must not be reported a second time
-  throw DeviceError(where + ": the GPU answers '" + cudaGetErrorString(error) + "'");
-}
+/// Throws DeviceError with what the GPU answers; a device that is gone for good is remembered.
+void expect(cudaError_t error, const std::string& where);
+/// The same of an allocation: how much was asked for, how much there is, and what helps.
+void expect_memory(cudaError_t error, std::size_t bytes, bool device);
+/// Why this process has lost its GPU; empty: it has not.
+std::string lost_device();
 
 /// A stream of the program's own; it waits for no other.
 struct Stream {
@@ -59,14 +60,11 @@ class Block {
   void allocate() {
     bytes_ = used_ + kAlign;
     used_ = 0;
-    const std::string where =
-        "compile for CUDA: " + std::to_string(bytes_ >> 20) + " MiB of " +
-        (where_ == Where::device ? "GPU memory; a smaller batch needs less" : "pinned memory");
     if (where_ == Where::device) {
-      expect(cudaMalloc(&memory_, bytes_), where);
-      expect(cudaMemset(memory_, 0, bytes_), where);
+      expect_memory(cudaMalloc(&memory_, bytes_), bytes_, true);
+      expect(cudaMemset(memory_, 0, bytes_), "compile for CUDA");
     } else {
-      expect(cudaMallocHost(&memory_, bytes_), where);
+      expect_memory(cudaMallocHost(&memory_, bytes_), bytes_, false);
       std::memset(memory_, 0, bytes_);
     }
   }

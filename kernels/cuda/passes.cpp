@@ -63,11 +63,10 @@ void CudaProgram::forward(const Node& node) {
   const View<float> x = value(part, o.x), y = value(part, o.y);
   switch (o.kind) {
     case OpKind::linear:
-      if (node.int8) {
+      if (node.int8)
         linear_int8(node);
-        break;
-      }
-      gemm(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false, stream_);
+      else
+        product(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false);
       break;
     case OpKind::rmsnorm:
       rmsnorm_forward<float>(y, saved_[index_of(node)], x, parameter(o.w), g, x_width, o.eps, stream_);
@@ -163,8 +162,8 @@ void CudaProgram::linear_backward(const Node& node, View<float> dx, View<const f
   const Grid g = grid(node.part);
   const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
   const View<const float> x = value(node.part, o.x);
-  if (dx.data) gemm(dx, dy, matrix(o), true, nullptr, g, x_width, y_width, !node.x.assign, stream_);
-  if (float* dw = weight_slope(o.w)) gemm_over_rows(dw, scratch_, x, dy, g, x_width, y_width, true, stream_);
+  if (dx.data) product(dx, dy, matrix(o), true, nullptr, g, x_width, y_width, !node.x.assign);
+  if (float* dw = weight_slope(o.w)) product_over_rows(dw, x, dy, g, x_width, y_width, true);
   if (train() && plan_.adapts(o)) correction_slopes(o, g, x, dy);
   if (float* db = weight_slope(o.b)) column_sum(db, scratch_, dy, g, y_width, true, stream_);
 }
@@ -177,6 +176,16 @@ void CudaProgram::correction_slopes(const Op& o, Grid g, View<const float> x, Vi
     gemm({da, 0}, {whole_slope_, 0}, parameter(o.lora_b), true, nullptr, {1, k}, rank, n, true, stream_);
   if (float* db = weight_slope(o.lora_b))
     gemm_over_rows(db, scratch_, {parameter(o.lora_a), 0}, {whole_slope_, 0}, {1, k}, rank, n, true, stream_);
+}
+
+// The loss's denominators.
+void CudaProgram::weight_sums() {
+  const Buffers& b = device_buffers_;
+  const long steps = grid(kFuture).count();
+  positive_sum(weight_sum_, b.weight, steps * plan_.ops.outputs, stream_);
+  if (b.teacher)
+    positive_sum(teacher_sum_, b.teacher_weight, steps * plan_.width(plan_.ops.quantiles), stream_);
+  if (plan_.hidden) positive_sum(hidden_sum_, b.hidden_weight, steps, stream_);
 }
 
 // Values of the loss by window, and where its gradient enters the network.
@@ -198,13 +207,11 @@ void CudaProgram::losses() {
                          options_.level_weights.empty() ? nullptr : level_weights_,
                          1 / level_weight};
   const int scale_count = static_cast<int>(options_.scales.size());
-  positive_sum(weight_sum_, b.weight, g.count() * ops.outputs, stream_);
   label_loss(dq, part(kLabel), b.quantiles, b.target, b.weight, weight_sum_, g, label, stream_);
   if (options_.multiscale > 0)
     pooled_distance(dq, part(kMultiscale), b.quantiles, b.target, b.weight, weight_sum_, g,
                     {scales_, scale_count, ops.outputs, out, ops.middle, ops.levels},
                     static_cast<double>(options_.multiscale), stream_);
-  if (b.teacher) positive_sum(teacher_sum_, b.teacher_weight, g.count() * out, stream_);
   if (options_.distill > 0)
     squared_distance(dq, part(kDistill), b.quantiles, b.teacher, b.teacher_weight, teacher_sum_,
                      {g.windows, g.rows * out}, 1, static_cast<double>(options_.distill), stream_);
@@ -215,7 +222,6 @@ void CudaProgram::losses() {
   if (!plan_.hidden) return;
   float* dh = slope_[kFuture][at(ops.hidden)];
   zero(dh, size(kFuture, ops.hidden));
-  positive_sum(hidden_sum_, b.hidden_weight, g.count(), stream_);
   squared_distance(dh, part(kHidden), b.hidden, b.hidden_target, b.hidden_weight, hidden_sum_, g,
                    plan_.width(ops.hidden), static_cast<double>(options_.hidden), stream_);
 }

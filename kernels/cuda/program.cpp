@@ -19,8 +19,11 @@ constexpr int kRowsInHand = 8192;
 
 }  // namespace
 
-CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
-    : plan_(std::move(plan)), options_(options), window_parts_(train() ? at(plan_.shapes.batch) : 0) {
+CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt& library)
+    : plan_(std::move(plan)),
+      options_(options),
+      library_(library),
+      window_parts_(train() ? at(plan_.shapes.batch) : 0) {
   if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
@@ -33,6 +36,10 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
   }
   fill_rope_tables();
   fill_many();
+  if (options_.group && train()) {
+    group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
+    group_->reserve(plan_.ops.parameter_count() * sizeof(float));
+  }
   const auto copy = [&](auto* to, const auto& from) {
     if (!from.empty())
       expect(cudaMemcpy(to, from.data(), from.size() * sizeof(from[0]), cudaMemcpyHostToDevice),
@@ -45,6 +52,13 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options)
   }
   // These copies and the zeros went to the default stream, which the program's own does not wait for.
   expect(cudaDeviceSynchronize(), "compile for CUDA");
+  if (measures_ && library_.refusal().empty()) {  // before any capture, where nothing can be timed
+    for (const Node& node : plan_.nodes) forward(node);
+    if (many()) run_many();
+    for (const int n : plan_.reverse)
+      if (!many()) backward(plan_.nodes[at(n)]);
+    expect(cudaStreamSynchronize(stream_), "compile for CUDA");
+  }
 }
 
 void CudaProgram::lay_out(Block& block, Buffers& b) {
@@ -147,6 +161,8 @@ void CudaProgram::lay_out_values() {
     }
   }
   scratch_ = device_.take<float>(scratch);
+  if (library_.refusal().empty())
+    workspace_ = {device_.take<std::byte>(workspace_bytes()), workspace_bytes()};
   dots_ = device_.take<float>(dots);
   whole_slope_ = device_.take<float>(whole);
   rounded_rows_ = device_.take<std::int32_t>(rounded);
@@ -156,9 +172,9 @@ void CudaProgram::lay_out_values() {
   taus_ = device_.take<float>(options_.levels.size());
   level_weights_ = device_.take<float>(options_.level_weights.size());
   scales_ = device_.take<int>(options_.scales.size());
-  weight_sum_ = device_.take<double>(1);
-  teacher_sum_ = device_.take<double>(1);
-  hidden_sum_ = device_.take<double>(1);
+  weight_sum_ = device_.take<double>(3);  // side by side: summed over processes at once
+  teacher_sum_ = weight_sum_ + 1;
+  hidden_sum_ = weight_sum_ + 2;
 }
 
 void CudaProgram::fill_rope_tables() {
@@ -249,6 +265,7 @@ void CudaProgram::pass() {
   ahead();
   if (train()) {
     zero(device_buffers_.gradient, plan_.ops.parameter_count());
+    weight_sums();
     losses();
   }
   if (many())
@@ -265,7 +282,32 @@ void CudaProgram::ahead() {
 }
 
 void CudaProgram::back() {
+  slopes();
+  answers();
+}
+
+void CudaProgram::slopes() {
   for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
+}
+
+// A step with others: between the passes and before the gradient is used, their sums.
+void CudaProgram::shared_pass() {
+  in_graph(ahead_graph_, [this] {
+    ahead();
+    zero(device_buffers_.gradient, plan_.ops.parameter_count());
+    weight_sums();
+  });
+  group_->sum_on_device(weight_sum_, 3, stream_);
+  in_graph(graph_, [this] {
+    losses();
+    slopes();
+  });
+  group_->sum_on_device(device_buffers_.gradient, plan_.ops.parameter_count(), stream_);
+  in_graph(back_graph_, [this] { answers(); });
+  group_->wait(stream_);
+}
+
+void CudaProgram::answers() {
   to_host(&Buffers::gradient, plan_.ops.parameter_count());
   to_host(&Buffers::future_gradient, size(kFuture, plan_.ops.future));
   if (train())
@@ -358,7 +400,10 @@ void CudaProgram::run_slots(int first, int last) {
                      std::to_string(train() ? 1 : 0) + ", got " + std::to_string(first) + ".." +
                      std::to_string(last));
   if (first == last) return;
-  in_graph(graph_, [this] { pass(); });
+  if (group_)
+    shared_pass();
+  else
+    in_graph(graph_, [this] { pass(); });
   finish("Program.run");
   const int batch = plan_.shapes.batch;
   const double* l = host_.losses;
@@ -376,6 +421,8 @@ void CudaProgram::join_slots() {
     parts_.distill_multiscale += w.distill_multiscale;
     parts_.hidden += w.hidden;
   }
+  static_assert(sizeof(LossParts) == kLossParts * sizeof(double));
+  if (group_) group_->sum(&parts_.label, kLossParts);
   const auto d = [](float x) { return static_cast<double>(x); };
   loss_ = parts_.label + d(options_.multiscale) * parts_.multiscale + d(options_.distill) * parts_.distill +
           d(options_.distill_multiscale) * parts_.distill_multiscale + d(options_.hidden) * parts_.hidden;
@@ -401,11 +448,11 @@ void refuse_what_is_missing(const Plan& plan) {
 }  // namespace
 
 std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
-                                        const CompileOptions& options) {
+                                        const CompileOptions& options, const BlasLt* library) {
   validate(ops, shapes, options);
   Plan plan = make_plan(ops, shapes, options);
   refuse_what_is_missing(plan);
-  return std::make_unique<CudaProgram>(std::move(plan), options);
+  return std::make_unique<CudaProgram>(std::move(plan), options, library ? *library : BlasLt::instance());
 }
 
 }  // namespace emisopt::kernels::cuda

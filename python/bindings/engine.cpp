@@ -125,6 +125,36 @@ void bind_engine(py::module_& m) {
       .value("cuda", Device::cuda);
   m.def("cuda_refusal", &cuda_refusal,
         "Empty where device \"cuda\" can be used; else why not and what helps, in one line.");
+  py::class_<Group>(m, "Group", "Processes with a GPU each that share a training, over NCCL.")
+      .def_property_readonly("rank", &Group::rank, "This process.")
+      .def_property_readonly("size", &Group::size, "Processes that take part.")
+      .def(
+          "sum",
+          [](Group& self, ArrayF x) {
+            float* data = x.mutable_data();
+            const auto count = static_cast<std::size_t>(x.size());
+            py::gil_scoped_release nogil;
+            self.sum(data, count);
+          },
+          "x"_a.noconvert(), "Sums a float32 array over the processes, in place.")
+      .def(
+          "sum",
+          [](Group& self, Array x) {
+            double* data = x.mutable_data();
+            const auto count = static_cast<std::size_t>(x.size());
+            py::gil_scoped_release nogil;
+            self.sum(data, count);
+          },
+          "x"_a.noconvert(), "Sums a float64 array over the processes, in place.");
+  m.def(
+      "join_group",
+      [](int rank, int size, int local_rank, std::string address, std::string library, double seconds) {
+        const GroupOptions options{rank, size, local_rank, std::move(address), std::move(library), seconds};
+        py::gil_scoped_release nogil;
+        return join_group(options);
+      },
+      py::kw_only(), "rank"_a, "size"_a, "local_rank"_a, "address"_a, "library"_a, "seconds"_a,
+      "Meets the other processes; `library` is libnccl.so.2, empty: the system's.");
   py::enum_<Precision>(m, "Precision", "Of the products inside the layers.")
       .value("float32", Precision::float32)
       .value("int8", Precision::int8);

@@ -159,13 +159,14 @@ void bind_train(py::module_& m) {
       [](Forecaster& forecaster, const History& history, const TrainConfig& config, py::object progress,
          std::string state, int save_every, double save_seconds, const TeacherForecasts* teacher,
          double distill, double distill_multiscale, double hidden, std::string tap,
-         const std::optional<std::vector<float>>& held, int rank, int size, py::object reduce) {
+         const std::optional<std::vector<float>>& held, int rank, int size, py::object reduce,
+         kernels::Group* group) {
         Reporter report(std::move(progress));
         const TrainFile file{std::move(state), save_every, save_seconds};
         const Distillation distillation{teacher, distill, distill_multiscale, hidden, std::move(tap)};
         const bool several = !reduce.is_none();
         Processes processes;
-        if (several) processes = {rank, size, summing<float>(reduce), summing<double>(reduce)};
+        if (several) processes = {rank, size, summing<float>(reduce), summing<double>(reduce), group};
         TrainResult result;
         {
           py::gil_scoped_release nogil;
@@ -179,7 +180,7 @@ void bind_train(py::module_& m) {
       "save_every"_a = TrainFile{}.every_steps, "save_seconds"_a = TrainFile{}.every_seconds,
       "teacher"_a = py::none(), "distill"_a = Distillation{}.distill, "distill_multiscale"_a = 0.0,
       "hidden"_a = 0.0, "tap"_a = "", "held"_a = py::none(), "rank"_a = 0, "size"_a = 1,
-      "reduce"_a = py::none(),
+      "reduce"_a = py::none(), "group"_a = py::none(),
       "Trains in place; reduce(array) sums a float array over `size` processes, in place; `state` names a "
       "file to keep the run's state in and to go on from; "
       "progress(TrainProgress) may return False to stop. Returns (TrainResult, "

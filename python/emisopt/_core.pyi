@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalBackoff', 'ConformalCorrector', 'ConformalPredictor', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'Device', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PermitSummary', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'backoff_quantiles', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cuda_refusal', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'permit_limits', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'spot_limits_60d', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'weak_fans', 'with_fresh_weights', 'with_lora', 'write_archive']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalBackoff', 'ConformalCorrector', 'ConformalPredictor', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'Device', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'Group', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PermitSummary', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'backoff_quantiles', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cuda_refusal', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'join_group', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'permit_limits', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'spot_limits_60d', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'weak_fans', 'with_fresh_weights', 'with_lora', 'write_archive']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -130,6 +130,30 @@ class Device:
     @property
     def value(self) -> int:
         ...
+class Group:
+    """
+    Processes with a GPU each that share a training, over NCCL.
+    """
+    @typing.overload
+    def sum(self, x: numpy.typing.NDArray[numpy.float32]) -> None:
+        """
+        Sums a float32 array over the processes, in place.
+        """
+    @typing.overload
+    def sum(self, x: numpy.typing.NDArray[numpy.float64]) -> None:
+        """
+        Sums a float64 array over the processes, in place.
+        """
+    @property
+    def rank(self) -> int:
+        """
+        This process.
+        """
+    @property
+    def size(self) -> int:
+        """
+        Processes that take part.
+        """
 class Precision:
     """
     Of the products inside the layers.
@@ -3585,6 +3609,10 @@ def isa_level() -> Isa:
     """
 def jensen_shannon_distance(p: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], q: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> float:
     ...
+def join_group(*, rank: typing.SupportsInt | typing.SupportsIndex, size: typing.SupportsInt | typing.SupportsIndex, local_rank: typing.SupportsInt | typing.SupportsIndex, address: str, library: str, seconds: typing.SupportsFloat | typing.SupportsIndex) -> Group:
+    """
+    Meets the other processes; `library` is libnccl.so.2, empty: the system's.
+    """
 def judge(statistics: collections.abc.Mapping[str, typing.SupportsFloat | typing.SupportsIndex], limits: collections.abc.Sequence[AcceptanceLimit], allow_unverified: bool) -> list[tuple[float, bool]]:
     """
     -> (value, met) of each limit.
@@ -3738,7 +3766,7 @@ def tail_weights(tail: str, levels: collections.abc.Sequence[typing.SupportsFloa
     """
     Weights of quantile levels within the pinball loss: all, upper, lower or both.
     """
-def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '', held: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] | None = None, rank: typing.SupportsInt | typing.SupportsIndex = 0, size: typing.SupportsInt | typing.SupportsIndex = 1, reduce: typing.Any = None) -> tuple[TrainResult, bool]:
+def train(forecaster: Forecaster, history: History, config: TrainConfig, progress: typing.Any = None, *, state: str = '', save_every: typing.SupportsInt | typing.SupportsIndex = 0, save_seconds: typing.SupportsFloat | typing.SupportsIndex = 60.0, teacher: TeacherForecasts = None, distill: typing.SupportsFloat | typing.SupportsIndex = 10.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, tap: str = '', held: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] | None = None, rank: typing.SupportsInt | typing.SupportsIndex = 0, size: typing.SupportsInt | typing.SupportsIndex = 1, reduce: typing.Any = None, group: Group = None) -> tuple[TrainResult, bool]:
     """
     Trains in place; reduce(array) sums a float array over `size` processes, in place; `state` names a file to keep the run's state in and to go on from; progress(TrainProgress) may return False to stop. Returns (TrainResult, interrupted): Ctrl-C stops with the best weights so far instead of raising.
     """

@@ -119,6 +119,7 @@ def run(
                 f"got {type(processes).__name__}"
             )
         distillation.update(rank=processes.rank, size=processes.size, reduce=processes.reduce)
+        distillation.update(group=getattr(processes, "group", None))
         progress = progress and processes.rank == 0
     with TrainBar("training", show=progress) as bar:
         result, interrupted = _core.train(

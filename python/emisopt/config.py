@@ -7,7 +7,7 @@ import platform
 import sys
 from importlib import metadata
 
-from emisopt import _core
+from emisopt import _core, _nvidia
 
 __all__ = ["Config", "show_config"]
 
@@ -63,6 +63,8 @@ def show_config() -> Config:
     config["threads"] = _threads()
     why = _core.cuda_refusal()
     config["device"] = f"cpu; cuda cannot be used: {why}" if why else 'cpu; fit(device="cuda") can be used'
+    for library in _nvidia.LIBRARIES:
+        config[library] = _nvidia.describe(library)
     for library in _LIBRARIES:
         try:
             config[library] = metadata.version(library)

@@ -9,15 +9,24 @@ bit, those that one process finds with the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emisopt import _core
+from emisopt._nvidia import find_library
 
-__all__ = ["MPIReducer", "Processes"]
+__all__ = ["MPIReducer", "NCCLReducer", "Processes"]
+
+# What launchers tell a process: torchrun, Open MPI's mpirun, SLURM's srun.
+_LAUNCHERS = (
+    ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    ("mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    ("srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+)
 
 
 class Processes:
@@ -35,15 +44,12 @@ class Processes:
     ------
     InputError : rank or size do not fit, or `reduce` cannot be called.
 
+    See Also
+    --------
+    NCCLReducer : processes with a GPU each
+
     Examples
     --------
-    NCCL, through CuPy (Dask and Ray pass arrays in the same way)::
-
-        def reduce(array):
-            there = cupy.asarray(array)
-            communicator.allReduce(there.data.ptr, there.data.ptr, there.size, dtype, NCCL_SUM, stream)
-            array[:] = there.get()
-
     One process by itself:
 
     >>> from emisopt.parallel import Processes
@@ -104,3 +110,92 @@ class MPIReducer(Processes):
             lambda array: comm.Allreduce(MPI.IN_PLACE, array, op=MPI.SUM),
         )
         self.comm = comm
+
+
+class NCCLReducer(Processes):
+    """Processes with a GPU each, started by torchrun, mpirun or srun; sums go from GPU to GPU by NCCL.
+
+    Parameters
+    ----------
+    timeout : seconds that a call waits for the other processes before all give up
+    library : path of `libnccl.so.2`; None: that of `pip install emisopt[cuda13]`, else the system's
+
+    Raises
+    ------
+    InputError : a variable is missing, no whole number, or contradicts another one.
+    StateError : no GPU, no NCCL, or the others did not come in time.
+
+    Notes
+    -----
+    Read are rank, processes and rank on this machine, of torchrun (RANK, WORLD_SIZE, LOCAL_RANK), mpirun
+    (OMPI_COMM_WORLD_...) or srun (SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID), MASTER_ADDR and MASTER_PORT:
+    where rank 0 listens until all have met. Under torchrun, whose own store keeps that port, it is the next
+    one; NCCL_COMM_ID=HOST:PORT says another. Pass it to `fit(device="cuda", processes=...)`: each GPU works
+    on its share of every batch, which must divide evenly. Gradients are added rank by rank, so all processes
+    have the same weights, and the same in every run; not the bits of one process, whose sums are in another
+    order.
+
+    Examples
+    --------
+    >>> from emisopt.parallel import NCCLReducer
+    >>> NCCLReducer.read({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "node1", "MASTER_PORT": "29500"})
+    (1, 2, 1, 'node1:29500')
+    """
+
+    def __init__(self, *, timeout: float = 120.0, library: str | None = None) -> None:
+        rank, size, local, address = self.read(os.environ)
+        self.group = _core.join_group(
+            rank=rank,
+            size=size,
+            local_rank=local,
+            address=address,
+            library=find_library("NCCL") if library is None else library,
+            seconds=timeout,
+        )
+        super().__init__(rank, size, self.group.sum)
+
+    @staticmethod
+    def read(environment: Mapping[str, str]) -> tuple[int, int, int, str]:
+        """Rank, processes, rank on this machine and "HOST:PORT" from a launcher's variables."""
+
+        def number(name: str, least: int, most: int) -> int:
+            try:
+                value = int(environment[name])
+            except KeyError:
+                raise _core.InputError(
+                    f"NCCLReducer: expected {name} in the environment, got none; start with torchrun, "
+                    "mpirun or srun"
+                ) from None
+            except ValueError:
+                value = least - 1
+            if not least <= value <= most:
+                raise _core.InputError(
+                    f"NCCLReducer: expected {name} to be {least}..{most}, got {environment[name]!r}"
+                )
+            return value
+
+        found = [names for names in _LAUNCHERS if names[1] in environment]
+        _, rank_name, size_name, local_name = found[0] if found else _LAUNCHERS[0]
+        size = number(size_name, 1, 1 << 20)
+        rank = number(rank_name, 0, size - 1)
+        local = number(local_name, 0, rank) if local_name in environment else rank
+        for other, other_rank, other_size, _ in found[1:]:
+            if other == "srun":  # also set within an allocation whose processes mpirun or torchrun started
+                continue
+            for name, mine in ((other_rank, rank), (other_size, size)):
+                if name in environment and environment[name] != str(mine):
+                    raise _core.InputError(
+                        f"NCCLReducer: expected {name} to agree with {rank_name}={rank} and "
+                        f"{size_name}={size}, got {environment[name]!r}"
+                    )
+        if environment.get("NCCL_COMM_ID"):
+            return rank, size, local, environment["NCCL_COMM_ID"]
+        host = environment.get("MASTER_ADDR", "")
+        if not host:
+            raise _core.InputError(
+                "NCCLReducer: expected MASTER_ADDR in the environment, the machine of rank 0, got none"
+            )
+        port = number("MASTER_PORT", 1, 65534)
+        if environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+            port += 1
+        return rank, size, local, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,6 +5,7 @@
 #include "cuda_host/defects.hpp"
 #include "cuda_host/executor.hpp"
 #include "cuda_host/support.hpp"
+#include "kernels/cuda/mma.hpp"
 
 namespace emisopt::cuda_test {
 namespace {
@@ -218,6 +219,47 @@ bool copies_go_wrong() {
   return false;
 }
 
+// ---- a product on tensor cores, 16 x 16 by 16 x 8 -----------------------------------------------------
+
+template <int D>
+__global__ void tensor_kernel(float* c, const float* a, const float* b) {
+  using namespace kernels::cuda;
+  const int lane = static_cast<int>(threadIdx.x), g = lane / 4, t = lane % 4;
+  if (D == 27 && lane == 9) return;
+  const auto pair = [](float low, float high) -> std::uint32_t {
+    return __nv_bfloat16_raw(__float2bfloat16(low)).x |
+           std::uint32_t{__nv_bfloat16_raw(__float2bfloat16(high)).x} << 16;
+  };
+  FragmentA left;
+  FragmentB right;
+  for (int r = 0; r < 4; ++r) {
+    const float* at = a + (g + r % 2 * 8) * 16 + 2 * t + r / 2 * 8;
+    left.x[r] = pair(at[0], at[1]);
+  }
+  for (int r = 0; r < 2; ++r) {
+    const int k = D == 26 ? 4 * t + 2 * r : 2 * t + 8 * r;
+    right.x[r] = pair(b[k * 8 + g], b[(k + 1) * 8 + g]);
+  }
+  float sum[4] = {};
+  mma_bf16(sum, left, right);
+  for (int r = 0; r < 4; ++r) c[(g + r / 2 * 8) * 8 + 2 * t + r % 2] = sum[r];
+}
+
+template <int D>
+bool tensor_goes_wrong() {
+  const auto a = rounded<__nv_bfloat16>(normal(256, 1)), b = rounded<__nv_bfloat16>(normal(128, 2));
+  const Device<float> da(as<float>(a)), db(as<float>(b)), to(128);
+  EMISOPT_LAUNCH((tensor_kernel<D>), 1, 32, 0, nullptr, to.data(), da.data(), db.data());
+  const auto c = to.values();
+  for (std::size_t i = 0; i < 16; ++i)
+    for (std::size_t j = 0; j < 8; ++j) {
+      double sum = 0;
+      for (std::size_t k = 0; k < 16; ++k) sum += a[i * 16 + k] * b[k * 8 + j];
+      if (!(std::abs(static_cast<double>(c[i * 8 + j]) - sum) < 1e-5)) return true;
+    }
+  return false;
+}
+
 // A buffer that is freed too early.
 bool freed_goes_wrong() {
   const Device<float> to(64);
@@ -260,6 +302,8 @@ const std::vector<Defect>& defects() {
       {23, "more than 48 KiB of shared memory, not asked for", true},
       {24, "a lane that is not in its own mask", true},
       {25, "sums of several blocks added without atomics", false},
+      {26, "a fragment for tensor cores in the wrong order", true},
+      {27, "a lane that leaves before a product of the warp", true},
   };
   return all;
 }
@@ -271,7 +315,8 @@ const std::vector<Defect>& defects() {
 bool gives_wrong_values(int number) {
   switch (number) {
     case 0:
-      return rows_go_wrong<0>() || moments_go_wrong<0>() || softmax_goes_wrong<0>() || copies_go_wrong<0>();
+      return rows_go_wrong<0>() || moments_go_wrong<0>() || softmax_goes_wrong<0>() || copies_go_wrong<0>() ||
+             tensor_goes_wrong<0>();
       EMISOPT_CASE(1, rows_go_wrong)
       EMISOPT_CASE(2, rows_go_wrong)
       EMISOPT_CASE(3, rows_go_wrong)
@@ -295,6 +340,8 @@ bool gives_wrong_values(int number) {
       EMISOPT_CASE(17, copies_go_wrong)
       EMISOPT_CASE(18, copies_go_wrong)
       EMISOPT_CASE(20, copies_go_wrong)
+      EMISOPT_CASE(26, tensor_goes_wrong)
+      EMISOPT_CASE(27, tensor_goes_wrong)
     case 19:
       return freed_goes_wrong();
     default:

@@ -240,6 +240,7 @@ void warp_collective(const char* operation, std::uint32_t mask, void* payload, C
 }
 
 void launch(const Launch& what, const std::function<void()>& body) {
+  if (!device_answers()) return;
   Scheduler& s = scheduler();
   State& now = state();
   now.kernel = what.kernel;

@@ -61,6 +61,19 @@ Counts counts();
 bool is_checked();
 /// The next cudaMalloc and all after it fail as if memory were exhausted, until called with false.
 void exhaust_memory(bool exhausted);
+/// What goes wrong from now on, as on a GPU: the plugin takes it from EMISOPT_CUDA_HOST_FAULT, e.g.
+/// "launch=100" or "driver=12040".
+struct Fault {
+  int allocation = 0;  // this allocation on the device fails, counted from now on; 0: none
+  int launch = 0;  // at this launch the device is lost: it and all later calls fail until the next inject()
+  cudaError_t error = cudaErrorIllegalAddress;  // of that launch
+  int driver = 13000;                           // what cudaDriverGetVersion says; 0: no driver
+  int devices = 1;
+  int capability = 90;
+};
+void inject(const Fault& fault);
+/// Counts a launch; false when the device is lost, and nothing runs.
+bool device_answers();
 
 // ---- for the dialect below ----------------------------------------------------------------------------
 

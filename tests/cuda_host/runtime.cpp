@@ -32,6 +32,25 @@ cudaError_t remember(cudaError_t error) {
   return error;
 }
 
+// From the environment for tests of the plugin, which know no more of it than its file.
+Fault fault_from_environment() {
+  Fault f;
+  const char* text = std::getenv("EMISOPT_CUDA_HOST_FAULT");
+  const auto number = [&](const char* name, int otherwise) {
+    const char* found = text ? std::strstr(text, name) : nullptr;
+    return found ? std::atoi(found + std::strlen(name)) : otherwise;
+  };
+  f.allocation = number("allocation=", f.allocation);
+  f.launch = number("launch=", f.launch);
+  f.error = static_cast<cudaError_t>(number("error=", f.error));
+  f.driver = number("driver=", f.driver);
+  f.devices = number("devices=", f.devices);
+  f.capability = number("capability=", f.capability);
+  return f;
+}
+Fault fault = fault_from_environment();
+cudaError_t lost = cudaSuccess;  // sticky: what every call answers once the device is gone
+
 std::size_t rounded(std::size_t bytes) { return (bytes + kGuard - 1) / kGuard * kGuard; }
 
 std::vector<std::unique_ptr<Region>>::iterator find(const void* address) {
@@ -42,6 +61,14 @@ std::vector<std::unique_ptr<Region>>::iterator find(const void* address) {
 }  // namespace
 
 void exhaust_memory(bool now) { exhausted = now; }
+void inject(const Fault& next) {
+  fault = next;
+  lost = last_error = cudaSuccess;
+}
+bool device_answers() {
+  if (fault.launch > 0 && --fault.launch == 0) lost = fault.error;
+  return lost == cudaSuccess;
+}
 
 void do_or_capture(std::function<void()> work) {
   if (captured)
@@ -102,7 +129,9 @@ using namespace emisopt::cuda_host;
 extern "C" {
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
-  *memory = exhausted ? nullptr : allocate_guarded(bytes);
+  if (lost) return lost;
+  const bool fails = fault.allocation > 0 && --fault.allocation == 0;
+  *memory = exhausted || fails ? nullptr : allocate_guarded(bytes);
   if (!*memory) return remember(cudaErrorMemoryAllocation);
   auto region = std::make_unique<Region>();
   region->begin = static_cast<const char*>(*memory);
@@ -125,8 +154,43 @@ cudaError_t cudaFree(void* memory) {
   return cudaSuccess;
 }
 
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = fault.driver;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = 0;
+  if (fault.driver / 1000 < CUDART_VERSION / 1000) return remember(cudaErrorInsufficientDriver);
+  if (fault.devices == 0) return remember(cudaErrorNoDevice);
+  if (lost) return lost;
+  *count = fault.devices;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+  return device >= 0 && device < fault.devices ? cudaSuccess : remember(cudaErrorInvalidDevice);
+}
+cudaError_t cudaStreamQuery(cudaStream_t) { return lost; }
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int device) {
+  if (device < 0 || device >= fault.devices) return remember(cudaErrorInvalidDevice);
+  if (what == cudaDevAttrComputeCapabilityMajor)
+    *value = fault.capability / 10;
+  else if (what == cudaDevAttrComputeCapabilityMinor)
+    *value = fault.capability % 10;
+  else
+    return remember(cudaErrorInvalidValue);
+  return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  if (lost) return lost;
+  *free = 5u << 20, *total = 7u << 20;
   return cudaSuccess;
 }
 
@@ -140,26 +204,31 @@ cudaError_t cudaFreeHost(void* memory) {
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
+  if (lost) return lost;
   if (bytes) std::memmove(to, from, bytes);
   mark_written(to, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t) {
+  if (lost) return lost;
   do_or_capture([=] { cudaMemcpy(to, from, bytes, kind); });
   return cudaSuccess;
 }
 cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
+  if (lost) return lost;
   if (bytes) std::memset(memory, value, bytes);
   mark_written(memory, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
+  if (lost) return lost;
   do_or_capture([=] { cudaMemset(memory, value, bytes); });
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  if (lost) return lost;
   if (captured) return remember(cudaErrorIllegalState);
   captured = new Work;
   return cudaSuccess;
@@ -174,6 +243,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* runnable, cudaGraph_t graph, u
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t runnable, cudaStream_t) {
+  if (lost) return lost;
   for (const auto& work : *reinterpret_cast<Work*>(runnable)) work();
   return cudaSuccess;
 }
@@ -198,18 +268,45 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
-cudaError_t cudaPeekAtLastError() { return last_error; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return lost; }
+cudaError_t cudaDeviceSynchronize() { return lost; }
+cudaError_t cudaPeekAtLastError() { return lost ? lost : last_error; }
 cudaError_t cudaGetLastError() {
   const cudaError_t error = last_error;
   last_error = cudaSuccess;
-  return error;
+  return lost ? lost : error;
 }
 const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaErrorMemoryAllocation ? "out of memory"
-         : error == cudaSuccess             ? "no error"
-                                            : "invalid argument";
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorIllegalAddress:
+      return "an illegal memory access was encountered";
+    case cudaErrorECCUncorrectable:
+      return "uncorrectable ECC error encountered";
+    case cudaErrorInsufficientDriver:
+      return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice:
+      return "no CUDA-capable device is detected";
+    default:
+      return "invalid argument";
+  }
+}
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorIllegalAddress:
+      return "cudaErrorIllegalAddress";
+    case cudaErrorECCUncorrectable:
+      return "cudaErrorECCUncorrectable";
+    default:
+      return "cudaErrorInvalidValue";
+  }
 }
 
 }  // extern "C"

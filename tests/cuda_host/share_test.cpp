@@ -87,7 +87,7 @@ TEST(CudaShare, WhatDoesNotFitIsNotShared) {
   for (Op& op : flatter.ops) op.rope_base = 500;
   EXPECT_FALSE(make(Mode::infer, 1, flatter)->share(*head));
   ASSERT_TRUE(reader->share(*head));
-  EXPECT_FALSE(head->share(*make(Mode::infer)));  // its weights are another's too
+  EXPECT_FALSE(head->share(*make(Mode::infer)));     // its weights are another's too
   EXPECT_TRUE(make(Mode::tangent)->share(*reader));  // of the head
   const auto theta = test::tiny_weights<float>(net);
   EXPECT_THROW(reader->run_context(), StateError);

@@ -22,21 +22,43 @@ rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
 out = {}
 for device in sys.argv[1].split(","):
     f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=12, batch=4, warmup=3, seed=3)
-    f.fit(rows, tags=tags, progress=False, device=device, resume=sys.argv[2] or None)
+    f.fit(rows, tags=tags, progress=False, device=device, resume=sys.argv[2] or None, save_every=0)
     out[device] = f.predict(rows).to_numpy().ravel().tolist()
 print(json.dumps({"forecasts": out, "device": emisopt.show_config()["device"]}))
 """
 
 
-def run(devices: str, *, plugin: str, resume: str = "") -> subprocess.CompletedProcess[str]:
+def run(devices: str, *, plugin: str, resume: str = "", fault: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", FIT, devices, resume],
-        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin},
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin, "EMISOPT_CUDA_HOST_FAULT": fault},
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
+
+
+REFUSAL = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("_core", sys.argv[1])
+core = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(core)
+print(core.cuda_refusal())
+"""
+
+
+def refusal(plugin: str, fault: str = "") -> str:
+    """What show_config() and device="cuda" say, from the compiled module alone: pandas takes a second."""
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSAL, _core.__file__],
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin, "EMISOPT_CUDA_HOST_FAULT": fault},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("\n") == 1
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +109,7 @@ def test_a_plugin_that_cannot_be_opened_is_explained(
 
 
 def test_a_library_that_is_no_plugin_is_refused() -> None:
-    done = run("cuda", plugin=_core.__file__)
-    assert "is no CUDA backend of emisopt" in done.stderr.splitlines()[-1]
+    assert "is no CUDA backend of emisopt" in refusal(_core.__file__)
 
 
 def test_an_unknown_device_is_named() -> None:
@@ -100,3 +121,82 @@ def test_without_a_plugin_the_configuration_says_what_helps() -> None:
     if "EMISOPT_CUDA_PLUGIN" in os.environ or (Path(_core.__file__).parent / "libemisopt_cuda.so").exists():
         pytest.skip("this environment has a plugin")
     assert "EMISOPT_CUDA=ON" in emisopt.show_config()["device"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("driver=0", "no NVIDIA driver is installed"),
+        ("driver=12040", "too old: it serves CUDA 12.4, this backend needs 13"),
+        ("devices=0", "no GPU is visible"),
+        ("capability=75", "compute capability 7.5, this backend has kernels for 8.0"),
+    ],
+)
+def test_a_driver_or_gpu_that_does_not_serve_is_named(plugin: str, fault: str, expected: str) -> None:
+    assert expected in refusal(plugin, fault)
+
+
+def test_the_configuration_and_a_fit_say_the_same(plugin: str) -> None:
+    script = """
+import emisopt
+print(emisopt.show_config()["device"])
+rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
+f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=1)
+f.fit(rows, tags=tags, progress=False, device="cuda")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin, "EMISOPT_CUDA_HOST_FAULT": "driver=12040"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert "StateError" in last and "too old" in last and "too old" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def undisturbed(plugin: str) -> list[float]:
+    forecasts: list[float] = json.loads(run("cuda", plugin=plugin).stdout)["forecasts"]["cuda"]
+    return forecasts
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("launch=400", "the GPU was lost, it answers 'an illegal memory access was encountered'"),
+        pytest.param("launch=400,error=214", "uncorrectable ECC error", marks=pytest.mark.slow),
+        ("allocation=1", "out of memory on the GPU, asked for"),
+    ],
+    ids=["illegal address", "ECC", "memory"],
+)
+def test_after_a_failure_a_training_goes_on_to_the_same_bits(
+    plugin: str, undisturbed: list[float], fault: str, expected: str, tmp_path: Path
+) -> None:
+    state = tmp_path / "state.safetensors"
+    failed = run("cuda", plugin=plugin, resume=str(state), fault=fault)
+    assert failed.returncode == 1
+    assert expected in failed.stderr.splitlines()[-1]
+    assert state.exists() == fault.startswith("launch")  # lost on the way, or before the first step
+    again = run("cuda", plugin=plugin, resume=str(state))
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["forecasts"]["cuda"] == undisturbed
+
+
+@pytest.mark.parametrize("share", [0.999, 0.3, 0.0])
+def test_a_torn_plugin_is_refused_not_mapped(plugin: str, share: float, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.so"
+    content = Path(plugin).read_bytes()
+    torn.write_bytes(content[: int(len(content) * share)])
+    why = refusal(str(torn))  # no signal
+    assert "is torn" in why and "pip install" in why
+
+
+@pytest.mark.parametrize(
+    ("stranger", "expected"),
+    [("abi", "has the plugin interface 7"), ("sources", "belongs to emisopt 9.9.9-0123456789abcdef")],
+)
+def test_a_plugin_of_another_build_is_refused(plugin: str, stranger: str, expected: str) -> None:
+    why = refusal(str(Path(plugin).with_name(f"libemisopt_cuda_other_{stranger}.so")))
+    assert expected in why and "pip install --force-reinstall" in why

@@ -19,11 +19,31 @@ void Processes::validate() const {
   if (!sum_floats || !sum_doubles) throw InputError("Processes: expected both sums, got an empty function");
 }
 
+int SharedProgram::share_of(int batch, const Processes* processes, kernels::Device device) {
+  if (!processes || !processes->group || device != kernels::Device::cuda) return batch;
+  processes->validate();
+  if (batch % processes->size != 0)
+    throw InputError("train(processes): expected a batch that " + std::to_string(processes->size) +
+                     " GPUs share evenly, got " + std::to_string(batch) + " windows");
+  return batch / processes->size;
+}
+
+double SharedProgram::total(double here) const {
+  if (grouped_) processes_->sum_doubles(&here, 1);
+  return here;
+}
+
 SharedProgram::SharedProgram(kernels::Program<float>& program, int batch, const Processes* processes)
     : program_(program), processes_(processes), batch_(batch), last_window_(batch) {
   last_slot_ = program.slots().count;
   if (!processes) return;
   processes->validate();
+  if (processes->group && program.isa() == kernels::Isa::cuda) {
+    grouped_ = true;
+    first_window_ = batch / processes->size * processes->rank;
+    last_window_ = first_window_ + batch / processes->size;
+    return;
+  }
   const long slots = last_slot_;
   if (processes->size > slots)
     throw InputError("train(processes): expected at most " + std::to_string(slots) +
@@ -49,7 +69,7 @@ void SharedProgram::share(T* x, std::size_t begin, std::size_t end, std::size_t 
 }
 
 void SharedProgram::run(const Widths& widths) {
-  if (alone()) {
+  if (alone() || grouped_) {
     program_.run();
     return;
   }

@@ -90,8 +90,10 @@ class Run {
       options.trainable.resize(network_.parameters.size(), 1);  // a projection always trains
     }
     ranges_ = kernels::trainable_ranges(network_, options.trainable);
+    const int share = SharedProgram::share_of(config.batch, processes, config.device);
+    if (processes && config.device == kernels::Device::cuda) options.group = processes->group;
     program_ = kernels::compile(
-        network_, {config.batch, forecaster.layout.history_tokens(), forecaster.config.horizon}, options,
+        network_, {share, forecaster.layout.history_tokens(), forecaster.config.horizon}, options,
         config.device == kernels::Device::cuda ? kernels::Isa::cuda : kernels::isa_level());
     shared_.emplace(*program_, config.batch, processes);
     const auto labels = static_cast<std::size_t>(forecaster.config.horizon * network_.outputs);
@@ -114,7 +116,7 @@ class Run {
     const Augmentation augmentation{config_.level_shift, config_.input_shift, config_.unknown_plan,
                                     config_.gain_shift,  config_.slope_shift, config_.max_delay};
     for (int slot = shared_->first(); slot < shared_->last(); ++slot)
-      windows_.fill(*program_, slot, origin_of(step, slot), augmentation, config_.seed,
+      windows_.fill(*program_, shared_->row(slot), origin_of(step, slot), augmentation, config_.seed,
                     stream(step, slot) + 1);
     program_->load(state.theta.data());
     shared_->run(widths_);
@@ -156,12 +158,14 @@ class Run {
       for (int slot = shared_->first(); slot < shared_->last(); ++slot) {
         const std::size_t i = first + static_cast<std::size_t>(slot);
         if (i < held_out_.size())
-          windows_.fill(*program_, slot, held_out_[i], none, config_.seed, kValidationStream + i);
+          windows_.fill(*program_, shared_->row(slot), held_out_[i], none, config_.seed,
+                        kValidationStream + i);
         else
-          windows_.blank(*program_, slot);
+          windows_.blank(*program_, shared_->row(slot));
       }
       shared_->run(widths_);
-      const double weight = windows_.weight(*program_, config_.batch);
+      const int rows = shared_->grouped() ? shared_->last() - shared_->first() : config_.batch;
+      const double weight = shared_->total(windows_.weight(*program_, rows));
       const kernels::LossParts parts =
           program_->loss_parts();  // what a teacher says of these rows does not count
       const double loss =
@@ -233,10 +237,12 @@ class Run {
   }
   bool finite(int slot) const {
     const auto all = [&](const float* x, Index count) {
-      return std::all_of(x + slot * count, x + (slot + 1) * count, [](float v) { return std::isfinite(v); });
+      const Index row = shared_->row(slot);
+      return std::all_of(x + row * count, x + (row + 1) * count, [](float v) { return std::isfinite(v); });
     };
     const FeatureLayout& layout = forecaster_.layout;
-    if (!std::isfinite(program_->window_parts()[slot].label)) return false;
+    if (shared_->grouped() && !shared_->owns(slot)) return true;
+    if (!std::isfinite(program_->window_parts()[shared_->row(slot)].label)) return false;
     if (!shared_->owns(slot)) return true;  // another process holds the rest of it
     return all(program_->future(), Index{layout.horizon()} * layout.future_width()) &&
            all(program_->quantiles(),
