@@ -35,11 +35,11 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
     for (Block* block : {&pinned_, &device_, &weights_, &staging_}) block->allocate();
   }
   fill_rope_tables();
-  fill_many();
   if (options_.group && train()) {
     group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
     group_->reserve(plan_.ops.parameter_count() * sizeof(float));
   }
+  fill_many();
   const auto copy = [&](auto* to, const auto& from) {
     if (!from.empty())
       expect(cudaMemcpy(to, from.data(), from.size() * sizeof(from[0]), cudaMemcpyHostToDevice),

@@ -37,17 +37,16 @@ TEST(CudaErrors, OutOfMemorySaysWhatWasAskedWhatThereIsAndWhatHelps) {
   const Whole whole;
   const OpList net = tiny_network({});
   const std::size_t bytes = cuda::compile(net, {3, 4, 3}, {})->cost().bytes;
-  std::size_t asked = 0;  // weights apart from the rest: programs may share them
-  for (const int allocation : {1, 2}) {
-    inject({.allocation = allocation});
+  std::size_t asked = 0;
+  for (const int nth : {1, 2}) {  // the activations' block, then the weights'
+    inject({.allocation = nth});
     const std::string text = message([&] { cuda::compile(net, {3, 4, 3}, {}); });
     expect_says(text,
                 {"out of memory on the GPU", "asked for ", "free are 5242880 of 7340032", "a smaller batch"});
-    const std::size_t at = text.find("asked for ");
-    if (at != std::string::npos) asked += std::stoul(text.substr(at + 10));
-    EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+    asked += std::stoull(text.substr(text.find("asked for ") + 10));
   }
-  EXPECT_EQ(asked, bytes);
+  EXPECT_EQ(asked, bytes) << "together what cost() says";
+  EXPECT_EQ(cudaGetLastError(), cudaSuccess);
   EXPECT_NE(cuda::compile(net, {3, 4, 3}, {}), nullptr);  // the next allocation has its memory
   EXPECT_EQ(cuda::lost_device(), "");
 }
