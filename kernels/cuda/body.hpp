@@ -10,6 +10,7 @@
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/many.hpp"
 #include "kernels/cuda/memory.hpp"
+#include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/program.hpp"
 #include "kernels/plan.hpp"
 
@@ -110,6 +111,8 @@ class CudaProgram final : public Program<float> {
                          bool accumulate);
   void by_library_or(const BlasProduct& p, const BlasOperands& o, const std::function<void()>& own);
   void add_corrections();
+  void pack_weights();
+  void linear_int8(const Node& node);
   Attention<float> attention(const Node& node) const;
   void forward(const Node& node);
   void backward(const Node& node);
@@ -161,6 +164,13 @@ class CudaProgram final : public Program<float> {
   Block weights_{Block::Where::device}, staging_{Block::Where::pinned};  // empty where the source's are read
   Buffers host_, device_buffers_;
   float* theta_ = nullptr;
+  struct Rounded {
+    std::int32_t* packed = nullptr;
+    float* scale = nullptr;
+  };
+  std::vector<Rounded> rounded_;          // by parameter: weights in 8 bits
+  std::int32_t* rounded_rows_ = nullptr;  // activations of the product in hand
+  float* row_scale_ = nullptr;
   float* staged_theta_ = nullptr;                      // in staging_
   std::vector<float*> corrected_;                      // by parameter: weights with a correction
   std::vector<float*> cosine_, sine_;                  // by op: (history + future, head_dim / 2)

@@ -22,6 +22,24 @@ void CudaProgram::add_corrections() {
   }
 }
 
+// Weights in 8 bits, once per load.
+void CudaProgram::pack_weights() {
+  for (std::size_t id = 0; id < rounded_.size(); ++id) {
+    const Parameter& p = plan_.ops.parameters[id];
+    if (rounded_[id].packed)
+      pack_int8(rounded_[id].packed, rounded_[id].scale, theta_ + p.offset, p.shape[0], p.shape[1], stream_);
+  }
+}
+
+void CudaProgram::linear_int8(const Node& node) {
+  const Op& o = op(node);
+  const Grid g = grid(node.part);
+  const Rounded& w = rounded_[at(o.w)];
+  quantize(rounded_rows_, row_scale_, value(node.part, o.x), g, plan_.width(o.x), stream_);
+  gemm_int8(value(node.part, o.y), rounded_rows_, row_scale_, w.packed, w.scale, parameter(o.b), g,
+            plan_.width(o.y), plan_.width(o.x), stream_);
+}
+
 Attention<float> CudaProgram::attention(const Node& node) const {
   const Op& o = op(node);
   Attention<float> a;
@@ -45,7 +63,10 @@ void CudaProgram::forward(const Node& node) {
   const View<float> x = value(part, o.x), y = value(part, o.y);
   switch (o.kind) {
     case OpKind::linear:
-      product(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false);
+      if (node.int8)
+        linear_int8(node);
+      else
+        product(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false);
       break;
     case OpKind::rmsnorm:
       rmsnorm_forward<float>(y, saved_[index_of(node)], x, parameter(o.w), g, x_width, o.eps, stream_);

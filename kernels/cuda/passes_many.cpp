@@ -119,8 +119,7 @@ void CudaProgram::backward_many(const Node& node, const ManyChunk& chunk) {
   const PackedRows packed{indices(single ? chunk.last : chunk.step), count(o.y)};
   switch (o.kind) {
     case OpKind::linear:
-      gemm({to, 0}, {dy, 0}, matrix(o), true, nullptr, {1, packed.count}, x_width, y_width, accumulate,
-           stream_);
+      product({to, 0}, {dy, 0}, matrix(o), true, nullptr, {1, packed.count}, x_width, y_width, accumulate);
       break;
     case OpKind::rmsnorm:
       rmsnorm_many(to, dy, x, saved_[index_of(node)], parameter(o.w), packed, x_width, false, accumulate,
@@ -153,7 +152,7 @@ void CudaProgram::tangent_many(const Node& node, const ManyChunk& chunk) {
   const PackedRows packed{indices(chunk.step), chunk.rows};
   switch (o.kind) {
     case OpKind::linear:
-      gemm({dy, 0}, {dx, 0}, matrix(o), false, nullptr, {1, chunk.rows}, y_width, x_width, false, stream_);
+      product({dy, 0}, {dx, 0}, matrix(o), false, nullptr, {1, chunk.rows}, y_width, x_width, false);
       break;
     case OpKind::rmsnorm:
       rmsnorm_many(dy, dx, x, saved_[index_of(node)], parameter(o.w), packed, x_width, true, false, stream_);

@@ -54,7 +54,9 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
   expect(cudaDeviceSynchronize(), "compile for CUDA");
   if (measures_ && library_.refusal().empty()) {  // before any capture, where nothing can be timed
     for (const Node& node : plan_.nodes) forward(node);
-    for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
+    if (many()) run_many();
+    for (const int n : plan_.reverse)
+      if (!many()) backward(plan_.nodes[at(n)]);
     expect(cudaStreamSynchronize(stream_), "compile for CUDA");
   }
 }
@@ -95,10 +97,14 @@ void CudaProgram::lay_out_weights() {
   theta_ = weights_.take<float>(plan_.ops.parameter_count());
   staged_theta_ = staging_.take<float>(plan_.ops.parameter_count());
   corrected_.assign(plan_.ops.parameters.size(), nullptr);
+  rounded_.assign(plan_.ops.parameters.size(), {});
   for (const Node& node : plan_.nodes) {
     const Op& o = op(node);
     if (o.kind == OpKind::linear && o.lora_a >= 0 && !corrected_[at(o.w)])
       corrected_[at(o.w)] = weights_.take<float>(plan_.ops.parameters[at(o.w)].size());
+    if (!node.int8 || rounded_[at(o.w)].packed) continue;
+    const int k = plan_.width(o.x), n = plan_.width(o.y);
+    rounded_[at(o.w)] = {weights_.take<std::int32_t>(at(quads_of(k)) * at(n)), weights_.take<float>(at(n))};
   }
 }
 
@@ -127,7 +133,7 @@ void CudaProgram::lay_out_values() {
     slope_[kFuture][at(ops.quantiles)] = b.seed;
     slope_[kFuture][at(ops.future)] = b.future_gradient;
   }
-  std::size_t scratch = 0, dots = 0, whole = 0;
+  std::size_t scratch = 0, dots = 0, whole = 0, rounded = 0, rounded_rows = 0;
   for (const Node& node : plan_.nodes) {
     const Op& o = op(node);
     const Grid g = grid(node.part);
@@ -144,6 +150,10 @@ void CudaProgram::lay_out_values() {
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
       if (o.lora_a >= 0 && train()) whole = std::max(whole, at(k) * at(n));
     }
+    if (node.int8) {
+      rounded = std::max(rounded, count * at(quads_of(k)));
+      rounded_rows = std::max(rounded_rows, count);
+    }
     if (o.kind == OpKind::rope && !cosine_[at(node.op)]) {
       const std::size_t angles = at(rows(kHistory) + rows(kFuture)) * at(o.head_dim / 2);
       cosine_[at(node.op)] = device_.take<float>(angles);
@@ -155,6 +165,8 @@ void CudaProgram::lay_out_values() {
     workspace_ = {device_.take<std::byte>(workspace_bytes()), workspace_bytes()};
   dots_ = device_.take<float>(dots);
   whole_slope_ = device_.take<float>(whole);
+  rounded_rows_ = device_.take<std::int32_t>(rounded);
+  row_scale_ = device_.take<float>(rounded_rows);
   if (many()) lay_out_many();
   if (!train()) return;
   taus_ = device_.take<float>(options_.levels.size());
@@ -195,6 +207,7 @@ bool CudaProgram::share(Program<float>& other) {
   source->is_source_ = true;
   theta_ = source->theta_;
   corrected_ = source->corrected_;
+  rounded_ = source->rounded_;
   value_[kHistory] = source->value_[kHistory];
   for (Graph* graph : {&graph_, &context_graph_, &ahead_graph_, &back_graph_}) graph->forget();
   weights_.release();
@@ -212,6 +225,7 @@ void CudaProgram::load(const float* theta) {
   std::memcpy(staged_theta_, theta, bytes);
   expect(cudaMemcpyAsync(theta_, staged_theta_, bytes, cudaMemcpyHostToDevice, stream_), "Program.load");
   add_corrections();
+  pack_weights();
   if (is_source_) expect(cudaStreamSynchronize(stream_), "Program.load");  // others read on streams of theirs
   loaded_ = true;
   ++loads_;
@@ -418,9 +432,7 @@ void CudaProgram::join_slots() {
 namespace {
 
 // What only the CPU does, said before anything is allocated.
-void refuse_what_is_missing(const Plan& plan, const CompileOptions& options) {
-  if (options.precision != Precision::float32)
-    throw InputError("compile for CUDA: expected precision float32, got int8; the CPU has it");
+void refuse_what_is_missing(const Plan& plan) {
   for (const Node& node : plan.nodes) {
     const Op& o = plan.op(node);
     if (o.kind != OpKind::attention) continue;
@@ -440,7 +452,7 @@ std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
                                         const CompileOptions& options, const BlasLt* library) {
   validate(ops, shapes, options);
   Plan plan = make_plan(ops, shapes, options);
-  refuse_what_is_missing(plan, options);
+  refuse_what_is_missing(plan);
   return std::make_unique<CudaProgram>(std::move(plan), options, library ? *library : BlasLt::instance());
 }
 

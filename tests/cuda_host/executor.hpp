@@ -198,6 +198,15 @@ template <class T>
 T __ldg(const T* address) {
   return *address;
 }
+// Rounded by themselves: an x86-64 compiler without -mfma has nothing to fuse them with.
+inline float __fmul_rn(float x, float y) { return x * y; }
+inline float __fadd_rn(float x, float y) { return x + y; }
+/// sum + the four products of signed bytes
+inline int __dp4a(int a, int b, int sum) {
+  for (int i = 0; i < 4; ++i)
+    sum += static_cast<std::int8_t>(a >> 8 * i & 0xff) * static_cast<std::int8_t>(b >> 8 * i & 0xff);
+  return sum;
+}
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float __expf(float x) { return expf(x); }
 inline float __fdividef(float x, float y) { return x / y; }
