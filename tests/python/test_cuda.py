@@ -92,7 +92,7 @@ def test_a_run_goes_on_where_it_began_and_nowhere_else(plugin: str, tmp_path: Pa
 
 
 KILLED = """
-import json, os, sys
+import json, os, sys, time
 import emisopt
 from emisopt import _training
 
@@ -106,6 +106,7 @@ if last:
             seen += 1
             if seen == last:
                 os._exit(9)
+            time.sleep(0.06)  # reports come at most every 50 ms: now after every step
 
     _training.TrainBar = Bar
 rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
