@@ -10,6 +10,7 @@ so that one page at the end tells the whole story.
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -39,10 +40,16 @@ def closing_lines(output: str) -> list[str]:
     return lines[-TAIL_LINES:]
 
 
+def children_cpu_s() -> float:
+    """CPU time of all children that ended: unlike the clock, it barely depends on other work."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def run_step(name: str, command: str) -> bool:
     """Runs one shell command without standard input, copies its output to the log; True when it succeeded."""
     print(f"\n==== {name}: {command}", flush=True)
-    begin = time.monotonic()
+    begin, cpu_before = time.monotonic(), children_cpu_s()
     log = LOGS / f"{name}.log"
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
@@ -61,7 +68,8 @@ def run_step(name: str, command: str) -> bool:
         status = process.wait()
     seconds = time.monotonic() - begin
     verdict = "ok" if status == 0 else f"FAILED (exit {status})"
-    (LOGS / f"{name}.verdict").write_text(f"{verdict}, {seconds:.0f} s", encoding="utf-8")
+    cpu = children_cpu_s() - cpu_before
+    (LOGS / f"{name}.verdict").write_text(f"{verdict}, {seconds:.0f} s, {cpu:.0f} s of CPU", encoding="utf-8")
     return status == 0
 
 
