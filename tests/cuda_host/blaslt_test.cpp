@@ -250,6 +250,7 @@ TEST(BlasLt, ProgramsGiveTheSameWithIt) {
   }
   setenv("EMISOPT_CUDA_PRODUCTS", "measured", 1);
   expect_same_program(kernels::Mode::infer, stand_in());  // each candidate and ours 25 times: the smallest
+  expect_same_program(kernels::Mode::infer, stand_in(), kernels::Precision::bfloat16);
   unsetenv("EMISOPT_CUDA_PRODUCTS");
 }
 
