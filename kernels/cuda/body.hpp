@@ -16,6 +16,10 @@
 
 namespace emisopt::kernels::cuda {
 
+/// EMISOPT_CUDA_FUSION: "none" lets every op be a kernel of its own, for comparison; unset, what pays is
+/// fused.
+bool fuses_ops();
+
 inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 class CudaProgram final : public Program<float> {
@@ -118,6 +122,16 @@ class CudaProgram final : public Program<float> {
   void backward(const Node& node);
   void linear_backward(const Node& node, View<float> dx, View<const float> dy);
   void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
+  // passes_feedforward.cpp: three nodes that one kernel does
+  void find_feedforwards();
+  bool is_feedforward(std::size_t first) const;
+  FeedForward feedforward(const Node& down) const;
+  void feedforward_ahead(const Node& down);
+  void feedforward_back(const Node& down);
+  /// Whether another node's kernel does this node, too.
+  bool inside(const Node& node) const { return fused_[index_of(node)] == Fused::inside; }
+  bool stays_on_chip(Part part, int id) const;
+  bool fused(const Node& node) const { return fused_[index_of(node)] == Fused::last; }
   void weight_sums();
   void losses();
   // passes_many.cpp
@@ -176,6 +190,8 @@ class CudaProgram final : public Program<float> {
   std::vector<float*> cosine_, sine_;                  // by op: (history + future, head_dim / 2)
   std::vector<float*> saved_;                          // by node: rstd, log sum exp
   std::vector<float*> value_[kParts], slope_[kParts];  // by value id
+  enum class Fused : std::uint8_t { no, inside, last };
+  std::vector<Fused> fused_;  // by node
   float *scratch_ = nullptr, *dots_ = nullptr, *whole_slope_ = nullptr;
   float *taus_ = nullptr, *level_weights_ = nullptr;
   int* scales_ = nullptr;

@@ -56,6 +56,8 @@ Attention<float> CudaProgram::attention(const Node& node) const {
 }
 
 void CudaProgram::forward(const Node& node) {
+  if (inside(node)) return;
+  if (fused(node)) return feedforward_ahead(node);
   const Op& o = op(node);
   const Part part = node.part;
   const Grid g = grid(part);
@@ -93,6 +95,8 @@ void CudaProgram::forward(const Node& node) {
 }
 
 void CudaProgram::backward(const Node& node) {
+  if (inside(node)) return;
+  if (fused(node)) return feedforward_back(node);
   const Op& o = op(node);
   const Part part = node.part;
   const Grid g = grid(part);

@@ -25,6 +25,7 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
       library_(library),
       window_parts_(train() ? at(plan_.shapes.batch) : 0) {
   if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
+  find_feedforwards();
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
     lay_out(pinned_, host_);
@@ -117,7 +118,8 @@ void CudaProgram::lay_out_values() {
     value_[part].assign(ops.values.size(), nullptr);
     slope_[part].assign(ops.values.size(), nullptr);
     for (int id = 0; id < static_cast<int>(ops.values.size()); ++id) {
-      const ValueState& state = plan_.state(part, id);
+      ValueState state = plan_.state(part, id);
+      if (stays_on_chip(part, id)) state = {};
       const bool own = id == ops.history || id == ops.future || id == ops.quantiles ||
                        (id == ops.hidden && plan_.hidden && part == kFuture);
       if (state.live && !own) value_[part][at(id)] = device_.take<float>(size(part, id));
@@ -146,6 +148,7 @@ void CudaProgram::lay_out_values() {
       saved_[index_of(node)] = device_.take<float>(count * at(o.heads));
       dots = std::max(dots, count * at(o.heads));
     }
+    if (fused(node) && train()) scratch = std::max(scratch, feedforward_partials(g, n, k));
     if (o.kind == OpKind::linear) {
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
       if (o.lora_a >= 0 && train()) whole = std::max(whole, at(k) * at(n));
