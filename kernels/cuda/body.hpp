@@ -12,6 +12,7 @@
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/program.hpp"
+#include "kernels/cuda/tick.hpp"
 #include "kernels/plan.hpp"
 
 namespace emisopt::kernels::cuda {
@@ -134,6 +135,17 @@ class CudaProgram final : public Program<float> {
   bool fused(const Node& node) const { return fused_[index_of(node)] == Fused::last; }
   void weight_sums();
   void losses();
+  // passes_tick.cpp: the rows' ops between two attentions as one launch
+  struct TickBuilder;
+  struct TickTapes {
+    std::vector<TickTape> history, ahead, back;  // launches of run_context() and of the two halves of run()
+    std::vector<TickStep> steps;                 // of all of them
+  };
+  TickTapes tick_tapes() const;
+  void plan_tick();
+  void lay_out_tick();
+  void fill_tick();
+  void run_tapes(const std::vector<TickTape>& tapes, Part part);
   // passes_many.cpp
   std::size_t many_inputs() const;   // scalars of direction()
   std::size_t many_outputs() const;  // of jacobian() or tangent()
@@ -196,8 +208,11 @@ class CudaProgram final : public Program<float> {
   float *taus_ = nullptr, *level_weights_ = nullptr;
   int* scales_ = nullptr;
   double *weight_sum_ = nullptr, *teacher_sum_ = nullptr, *hidden_sum_ = nullptr;
-  ManyPlan many_;                                  // jacobian, tangent
-  int* indices_ = nullptr;                         // its indices
+  ManyPlan many_;           // jacobian, tangent
+  int* indices_ = nullptr;  // its indices
+  TickTapes tick_;          // empty: ops are launched one by one
+  TickStep* tick_steps_ = nullptr;
+  std::vector<float*> tick_p_, tick_ds_;  // by node: attention's probabilities, their gradient times p
   std::vector<float*> many_slots_, maps_, own_p_;  // by slot; by node: attention linearised
   float* spread_ = nullptr;
   std::vector<LossParts> window_parts_;

@@ -25,6 +25,7 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
       library_(library),
       window_parts_(train() ? at(plan_.shapes.batch) : 0) {
   if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
+  plan_tick();
   find_feedforwards();
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
@@ -36,6 +37,7 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
     for (Block* block : {&pinned_, &device_, &weights_, &staging_}) block->allocate();
   }
   fill_rope_tables();
+  fill_tick();
   if (options_.group && train()) {
     group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
     group_->reserve(plan_.ops.parameter_count() * sizeof(float));
@@ -170,6 +172,7 @@ void CudaProgram::lay_out_values() {
   whole_slope_ = device_.take<float>(whole);
   rounded_rows_ = device_.take<std::int32_t>(rounded);
   row_scale_ = device_.take<float>(rounded_rows);
+  lay_out_tick();
   if (many()) lay_out_many();
   if (!train()) return;
   taus_ = device_.take<float>(options_.levels.size());
@@ -215,6 +218,7 @@ bool CudaProgram::share(Program<float>& other) {
   for (Graph* graph : {&graph_, &context_graph_, &ahead_graph_, &back_graph_}) graph->forget();
   weights_.release();
   staging_.release();
+  fill_tick();
   return true;
 }
 
@@ -280,7 +284,10 @@ void CudaProgram::pass() {
 
 void CudaProgram::ahead() {
   all_inputs();
-  for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n) forward(plan_.nodes[n]);
+  run_tapes(tick_.ahead, kFuture);
+  if (tick_.ahead.empty())
+    for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n)
+      forward(plan_.nodes[n]);
   to_host(&Buffers::quantiles, size(kFuture, plan_.ops.quantiles));
   if (plan_.hidden) to_host(&Buffers::hidden, size(kFuture, plan_.ops.hidden));
 }
@@ -291,7 +298,9 @@ void CudaProgram::back() {
 }
 
 void CudaProgram::slopes() {
-  for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
+  run_tapes(tick_.back, kFuture);
+  if (tick_.back.empty())
+    for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
 }
 
 // A step with others: between the passes and before the gradient is used, their sums.
@@ -351,7 +360,9 @@ void CudaProgram::run_context() {
   if (train() || rows(kHistory) == 0) return;
   in_graph(context_graph_, [this] {
     to_device(&Buffers::history, size(kHistory, plan_.ops.history));
-    for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n]);
+    run_tapes(tick_.history, kHistory);
+    if (tick_.history.empty())
+      for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n]);
   });
   finish("Program.run_context");
   cached_ = true;
