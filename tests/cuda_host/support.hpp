@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -136,5 +137,13 @@ void in_every_order(Test test) {
   cuda_host::set_schedule({});
 #endif
 }
+
+// Every op a kernel of its own, while this lives.
+struct OpByOp {
+  OpByOp() { setenv("EMISOPT_CUDA_FUSION", "none", 1); }
+  ~OpByOp() { unsetenv("EMISOPT_CUDA_FUSION"); }
+  OpByOp(const OpByOp&) = delete;
+  OpByOp& operator=(const OpByOp&) = delete;
+};
 
 }  // namespace emisopt::cuda_test
