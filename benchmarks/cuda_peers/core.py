@@ -17,7 +17,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "python/emisopt"
 def settle() -> None:
     """Where EMISOPT_BENCH_CORE names a folder with _core and its plugin, `emisopt` is that core and the
     modules of the source tree, without what the package imports at its top (pandas and others, which a bare
-    machine may lack). Packages that EMISOPT_BENCH_WITHOUT names count as not installed. Call it before
+    machine may lack). Modules that EMISOPT_BENCH_WITHOUT names count as not installed. Call it before
     anything of emisopt is imported."""
     for name in os.environ.get(WITHOUT, "").split():
         sys.modules[name] = None  # type: ignore[assignment]
