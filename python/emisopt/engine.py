@@ -46,7 +46,8 @@ class Program:
         "train": loss over a batch and its gradient by the weights
     threads : 0: EMISOPT_THREADS, else the machine's; the bits do not depend on it
     precision : "float32", or "int8" (infer only): products inside the layers on weights rounded per channel
-        and activations rounded per row, 1.4 (small) to 3 times as fast; for screening, never for gradients
+        and activations rounded per row, 1.4 (small) to 3 times as fast; for screening, never for gradients.
+        "bf16" (`isa` "cuda"; infer, vjp, train): docs/cuda.md
     isa : "ref", "avx2", "avx512", "vnni"; None: the best of this machine, lowered by EMISOPT_ISA
     seeds : jacobian: (output, level) pairs by index; None: the median of every output
     directions : tangent: (first, last) future rows that each direction moves; None: one that moves all.
