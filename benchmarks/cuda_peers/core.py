@@ -10,6 +10,7 @@ from pathlib import Path
 
 FOLDER = "EMISOPT_BENCH_CORE"
 ATTENTION = "EMISOPT_BENCH_ATTENTION"  # the library of benchmarks/cuda_attention.cpp
+CUBLASLT = "EMISOPT_CUBLASLT"
 WITHOUT = "EMISOPT_BENCH_WITHOUT"
 SOURCES = Path(__file__).resolve().parents[2] / "python/emisopt"
 
@@ -22,11 +23,22 @@ def settle() -> None:
     for name in os.environ.get(WITHOUT, "").split():
         sys.modules[name] = None  # type: ignore[assignment]
     folder = os.environ.get(FOLDER)
-    if not folder or "emisopt" in sys.modules:
-        return
-    if not list(Path(folder).glob("_core*.so")):
-        raise FileNotFoundError(f"{FOLDER}: expected a folder with _core*.so, got {folder}")
-    package = types.ModuleType("emisopt")
-    package.__path__ = [folder, str(SOURCES)]
-    sys.modules["emisopt"] = package
-    package._core = importlib.import_module("emisopt._core")  # type: ignore[attr-defined]
+    if folder and "emisopt" not in sys.modules:
+        if not list(Path(folder).glob("_core*.so")):
+            raise FileNotFoundError(f"{FOLDER}: expected a folder with _core*.so, got {folder}")
+        package = types.ModuleType("emisopt")
+        package.__path__ = [folder, str(SOURCES)]
+        sys.modules["emisopt"] = package
+        package._core = importlib.import_module("emisopt._core")  # type: ignore[attr-defined]
+    # the plugin looks beside the installed package, where a build tree has nothing
+    if folder and CUBLASLT not in os.environ:
+        path = importlib.import_module("emisopt._nvidia").find_library("cuBLASLt")
+        if path:
+            os.environ[CUBLASLT] = path
+
+
+def products() -> str:
+    """What our products go to, as far as the environment says it."""
+    if os.environ.get("EMISOPT_CUDA_PRODUCTS") == "own":
+        return "our kernels"
+    return os.environ.get(CUBLASLT) or "cuBLASLt where the plugin finds it"

@@ -1,8 +1,8 @@
-"""One case in this process: `python -m benchmarks.cuda_peers.worker NAME [--rehearse]`.
+"""One case in this process: `python -m benchmarks.cuda_peers.worker NAME [--rehearse] [--quick]`.
 
 Standard output belongs to the answers, a JSON object a line: {"rows": [...], "complete": false} as soon as
-what is quick to prepare has been measured, then with the compiled peer. What libraries print goes to standard
-error.
+what is quick to prepare has been measured, then with the compiled peer; --quick: without it. What libraries
+print goes to standard error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Tell = Callable[[Sequence["Row"], bool], None]
 HOW = ("eager", "graphed", "compiled")  # the last takes long to prepare
 
 
-def measure(case: Case, rehearse: bool, tell: Tell) -> None:
+def measure(case: Case, rehearse: bool, quick: bool, tell: Tell) -> None:
     """Calls `tell` with the rows known so far, and whether they are all."""
     device = "cpu" if rehearse else "cuda"
     if case.family == "attention":
@@ -35,10 +35,10 @@ def measure(case: Case, rehearse: bool, tell: Tell) -> None:
     elif case.family == "deterministic":
         deterministic(case, rehearse, tell)
     else:
-        programs(case, rehearse, device, tell)
+        programs(case, rehearse, quick, device, tell)
 
 
-def programs(case: Case, rehearse: bool, device: str, tell: Tell) -> None:
+def programs(case: Case, rehearse: bool, quick: bool, device: str, tell: Tell) -> None:
     from benchmarks.cuda_peers import contest, ours
 
     problem = case.problem(rehearse)
@@ -54,8 +54,10 @@ def programs(case: Case, rehearse: bool, device: str, tell: Tell) -> None:
     contestants = [made]
     pace = contest.Pace(rounds=2, block=0.02, least=2) if rehearse else contest.Pace()
     for how in HOW:
-        if how == HOW[-1] and len(contestants) > 1:
+        if how == HOW[-1] and (quick or len(contestants) > 1):
             tell(_compared(case, precision, contestants, pace, absent, device), False)
+            if quick:
+                return
         try:
             from benchmarks.cuda_peers import torch_calls
 
@@ -79,7 +81,8 @@ def _compared(
     contest.compare(case.name, contestants, precision)
     timings = contest.take_turns(contestants, pace)  # type: ignore[arg-type]
     ours = timings["emisopt"]
-    note = [cases.SHORT[precision] + " on all sides", *(t.words(name) for name, t in timings.items())]
+    note = [f"{cases.SHORT[precision]} on all sides, our products by {core.products()}"]
+    note += (t.words(name) for name, t in timings.items())
     note += [f"{c.name} ready in {c.compile_seconds:.0f} s" for c in contestants if c.compile_seconds > 1]
     note += [f"absent: {name} ({why})" for name, why in absent.items()]
     goals = _goals(case)
@@ -206,7 +209,7 @@ def main(arguments: list[str]) -> int:
         ]
         print(json.dumps({"rows": records, "complete": complete}), file=answers, flush=True)
 
-    measure(case, rehearse, tell)
+    measure(case, rehearse, "--quick" in arguments, tell)
     return 0
 
 

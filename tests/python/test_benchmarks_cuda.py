@@ -98,15 +98,29 @@ def test_a_run_goes_on_with_what_was_not_tried(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(runner, "run_one", one)
     path = tmp_path / "r.json"
     assert not run_all(Results(path, True), chosen, seconds=0.0) and seen == []
-    assert not run_all(Results(path, True), chosen)
-    assert seen == ["tick-S", "tick-M", "attention"]
     assert run_all(Results(path, True), chosen)  # two attempts each, but for what is done
-    assert seen[3:] == ["tick-M", "attention"]
+    assert seen == ["tick-S", "tick-M", "attention", "tick-M", "attention"]
     assert run_all(Results(path, True), chosen) and len(seen) == 5
     rows = runner.rows_of(Results(path, True), "k", chosen)
     assert [row.case for row in rows] == [f"rehearsal-{case.name}" for case in chosen]
     assert all("no figure of a GPU" in row.note for row in rows)
     assert "failed: why" in rows[1].note
+
+
+def test_what_compiles_for_minutes_comes_when_all_others_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, seen = cases.choose(["tick-S", "tick-M"]), []
+
+    def one(case: cases.Case, *rest: object) -> tuple[str, list[dict[str, object]], str]:
+        seen.append((case.name, rest[-1]))
+        return "quick" if rest[-1] else "done", [record(case.name)], ""
+
+    monkeypatch.setattr(runner, "run_one", one)
+    results = Results(tmp_path / "r.json", False)
+    assert run_all(results, chosen)
+    assert seen == [("tick-S", True), ("tick-M", True), ("tick-S", False), ("tick-M", False)]
+    assert {entry["state"] for entry in results.section(runner.SECTION, "k").values()} == {"done"}
 
 
 def test_a_case_that_fails_keeps_the_rows_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +150,8 @@ def test_a_case_without_rows_is_still_told(tmp_path: Path, monkeypatch: pytest.M
         ('print(\'{"rows": [1], "complete": false}\', flush=True); time.sleep(60)', "stopped", [1], "no end"),
         ('print(\'{"rows": [1], "complete": true}\'); raise SystemExit("broken")', "failed", [1], "broken"),
         ("pass", "failed", [], "nothing said"),
+        ('print(\'{"rows": [1], "complete": false}\')', "quick", [1], "second round"),
+        ('print(\'{"rows": [1], "complete": false}\')', "failed", [1], "exit 0"),
     ],
 )
 def test_a_worker_is_read_stopped_and_judged(
@@ -145,7 +161,7 @@ def test_a_worker_is_read_stopped_and_judged(
     fake.write_text(f"#!{sys.executable}\nimport time\n{script}\n")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(fake))
-    got = runner.run_one(cases.CASES[0], 1.5 if state == "stopped" else 30.0, True, {})
+    got = runner.run_one(cases.CASES[0], 1.5 if state == "stopped" else 30.0, True, {}, state == "quick")
     assert got[0] == state and got[1] == rows and why in got[2]
 
 
