@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import emisopt
-from emisopt import _core
+from emisopt import _core, _nvidia
 from emisopt.engine import Architecture, Program
 
 ROOT = Path(__file__).parents[2]
@@ -227,6 +227,29 @@ def test_a_plugin_that_cannot_be_opened_is_explained(
 
 def test_a_library_that_is_no_plugin_is_refused() -> None:
     assert "is no CUDA backend of emisopt" in refusal(_core.__file__)
+
+
+def test_the_configuration_tells_the_versions_of_driver_and_run_time(plugin: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", 'import emisopt; print(emisopt.show_config()["device"])'],
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin, "EMISOPT_CUDA_HOST_FAULT": "driver=13020"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"can be used: NVIDIA driver .* for CUDA 13\.2, run-time 13\.\d+$", done.stdout.strip())
+
+
+def test_the_kernel_drivers_version_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "version"
+    monkeypatch.setattr(_nvidia, "_DRIVER", told)
+    assert _nvidia.driver() == ""
+    told.write_text(
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\nGCC 12\n"
+    )
+    assert _nvidia.driver() == "580.65.06"
+    told.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54  Tue\n")
+    assert _nvidia.driver() == "535.54"
 
 
 def test_an_unknown_device_is_named() -> None:
