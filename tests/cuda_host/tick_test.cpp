@@ -1,7 +1,6 @@
 #include "kernels/cuda/tick.hpp"
 
 #include <cstdio>
-#include <cstdlib>
 
 #include "cuda_host/support.hpp"
 #include "kernels/cuda/program.hpp"
@@ -68,12 +67,10 @@ std::vector<Case> cases() {
                            .outputs = 3,
                            .levels = 5,
                            .middle = 2};
-  std::vector<Case> all{{{}, {1, 7, 5}}, {grouped, {7, 9, 7}}, {{.biases = false}, {3, 0, 6}}};
-  all.push_back({{.width = 20, .heads = 5, .kv_heads = 5, .layers = 1}, {33, 3, 3}});
-  if (!is_slow()) {
-    all.push_back({{.width = 24, .heads = 3, .kv_heads = 1, .feedforward = 270}, {2, 49, 3}});
-  }
-  return all;
+  const TinyConfig odd{.width = 10, .heads = 5, .kv_heads = 5, .layers = 1, .biases = false};
+  if (is_slow()) return {{{}, {1, 7, 2}}, {odd, {17, 2, 3}}, {grouped, {49, 0, 2}}};
+  const TinyConfig wide{.width = 24, .heads = 3, .kv_heads = 1, .feedforward = 270};
+  return {{{}, {1, 7, 5}}, {odd, {3, 0, 6}}, {grouped, {7, 9, 7}}, {odd, {33, 3, 3}}, {wide, {2, 49, 3}}};
 }
 
 TEST(Tick, ForecastsAndGradientsAreThoseOfTheReference) {
