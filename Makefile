@@ -60,7 +60,7 @@ slow: build   ## what takes longer: sanitizers, wheel in a clean environment, RE
 	@$(STEPS) --with ctest pytest -- \
 	  ctest-slow="ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j $(JOBS) -L slow" \
 	  asan="cmake --preset asan && cmake --build --preset asan && ctest --preset asan -j $(JOBS)" \
-	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) $(PAGES)" \
+	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) $(PAGES)" + \
 	  examples="python tools/run_examples.py notebooks examples" \
 	  pytest-slow="python -m pytest -m slow"
 
