@@ -33,12 +33,24 @@ struct Sizes {
   static_assert(kOverRows <= 163 * 1024);
 };
 
+// channels of the slice that begins at `first`
+template <class S>
+__device__ __forceinline__ int columns_of(const FeedForward& f, int first) {
+  return f.inner - first < S::kSlice ? f.inner - first : S::kSlice;
+}
+
+// rows of the tile that begins at row0
+template <class S>
+__device__ __forceinline__ int rows_of(long end, long row0) {
+  return end - row0 < S::kRows ? static_cast<int>(end - row0) : S::kRows;
+}
+
 template <class S, class T>
 struct Slice {  // of the weights, in shared memory
   T *gate, *up, *down;
   __device__ Slice(T* shared) : gate(shared), up(gate + S::kUpTile), down(up + S::kUpTile) {}
   __device__ void stage(const FeedForward& f, int first) const {
-    const int columns = f.inner - first < S::kSlice ? f.inner - first : S::kSlice;
+    const int columns = columns_of<S>(f, first);
     const auto line = [&](int column) {
       return [&f, column](int r) {
         return r < f.width ? f.gate_up + static_cast<long>(r) * 2 * f.inner + column : nullptr;
@@ -64,11 +76,11 @@ __device__ void stage_rows(T* to, View<const T> from, Grid grid, long row0, long
 template <class S, class T>
 struct Inner {
   typename S::RowsBySlice gate, up;
-  __device__ void make(const T* x, const Slice<S, T>& w, const FeedForward& f, int first) {
-    gate.clear();
-    up.clear();
-    multiply_tile<false, false, S::kWidth, S::kWide, S::kShort>(gate, x, w.gate);
-    multiply_tile<false, false, S::kWidth, S::kWide, S::kShort>(up, x, w.up);
+  __device__ void make(const T* x, const Slice<S, T>& w, const FeedForward& f, int first, int count) {
+    gate.clear(count, columns_of<S>(f, first));
+    up.clear(count, columns_of<S>(f, first));
+    multiply_tile<false, false, S::kWide, S::kShort>(gate, x, w.gate, f.width);
+    multiply_tile<false, false, S::kWide, S::kShort>(up, x, w.up, f.width);
     if (!f.gate_up_bias) return;
     gate.each([&](int, int column, int i, int j, int e) {
       if (first + column >= f.inner) return;
@@ -100,19 +112,20 @@ __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
   T* const h = rows + S::kRowTile + kSliceSize<S>;
   const long row0 = static_cast<long>(blockIdx.x) * S::kRows;
   stage_rows<S, T>(rows, x, grid, row0, grid.count(), f.width);
+  const int count = rows_of<S>(grid.count(), row0);
   typename S::RowsByWidth sums;
-  sums.clear();
+  sums.clear(count, f.width);
   for (int first = 0; first < f.inner; first += S::kSlice) {
     w.stage(f, first);
     __syncthreads();
     Inner<S, T> inner;
-    inner.make(rows, w, f, first);
+    inner.make(rows, w, f, first, count);
     inner.gate.each([&](int row, int column, int i, int j, int e) {
       const float gate = inner.gate.x[i][j][e];
       h[row * S::kShort + column] = from_float<T>(gate * sigmoid(gate) * inner.up.x[i][j][e]);
     });
     __syncthreads();
-    multiply_tile<false, false, S::kSlice, S::kShort, S::kWide>(sums, h, w.down);
+    multiply_tile<false, false, S::kShort, S::kWide>(sums, h, w.down, columns_of<S>(f, first));
     __syncthreads();  // before the next slice takes the place of this one
   }
   store_rows(y, sums, f.down_bias, grid, row0, f.width, false);
@@ -121,12 +134,13 @@ __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
 // What the gradients by gate and up are, to shared memory; h, null: not wanted, what they made.
 template <class S, class T>
 __device__ __forceinline__ void inner_gradients(T* dgate, T* dup, T* h, const T* rows, const T* slopes,
-                                                const Slice<S, T>& w, const FeedForward& f, int first) {
+                                                const Slice<S, T>& w, const FeedForward& f, int first,
+                                                int count) {
   Inner<S, T> inner;
-  inner.make(rows, w, f, first);
+  inner.make(rows, w, f, first, count);
   typename S::RowsBySlice d;
-  d.clear();
-  multiply_tile<false, true, S::kWidth, S::kWide, S::kWide>(d, slopes, w.down);
+  d.clear(count, columns_of<S>(f, first));
+  multiply_tile<false, true, S::kWide, S::kWide>(d, slopes, w.down, f.width);
   d.each([&](int row, int column, int i, int j, int e) {
     const float gate = inner.gate.x[i][j][e], up = inner.up.x[i][j][e], s = sigmoid(gate);
     const int at = row * S::kShort + column;
@@ -148,15 +162,16 @@ __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
   const long row0 = static_cast<long>(blockIdx.x) * S::kRows;
   stage_rows<S, T>(rows, x, grid, row0, grid.count(), f.width);
   stage_rows<S, T>(slopes, dy, grid, row0, grid.count(), f.width);
+  const int count = rows_of<S>(grid.count(), row0);
   typename S::RowsByWidth sums;
-  sums.clear();
+  sums.clear(count, f.width);
   for (int first = 0; first < f.inner; first += S::kSlice) {
     w.stage(f, first);
     __syncthreads();
-    inner_gradients<S, T>(dgate, dup, nullptr, rows, slopes, w, f, first);
+    inner_gradients<S, T>(dgate, dup, nullptr, rows, slopes, w, f, first, count);
     __syncthreads();
-    multiply_tile<false, true, S::kSlice, S::kShort, S::kShort>(sums, dgate, w.gate);
-    multiply_tile<false, true, S::kSlice, S::kShort, S::kShort>(sums, dup, w.up);
+    multiply_tile<false, true, S::kShort, S::kShort>(sums, dgate, w.gate, columns_of<S>(f, first));
+    multiply_tile<false, true, S::kShort, S::kShort>(sums, dup, w.up, columns_of<S>(f, first));
     __syncthreads();
   }
   store_rows(dx, sums, nullptr, grid, row0, f.width, accumulate);
@@ -179,17 +194,19 @@ __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
   w.stage(f, first);
   typename S::WidthBySlice gate_sums, up_sums;
   typename S::SliceByWidth down_sums;
-  gate_sums.clear(), up_sums.clear(), down_sums.clear();
+  const int columns = columns_of<S>(f, first);
+  gate_sums.clear(f.width, columns), up_sums.clear(f.width, columns), down_sums.clear(columns, f.width);
   float bias_sum = 0;  // of channel threadIdx.x: gates, then ups
   for (long row0 = begin; row0 < end; row0 += S::kRows) {
     stage_rows<S, T>(rows, x, grid, row0, end, f.width);
     stage_rows<S, T>(slopes, dy, grid, row0, end, f.width);
     __syncthreads();
-    inner_gradients<S, T>(dgate, dup, h, rows, slopes, w, f, first);
+    const int count = rows_of<S>(end, row0);
+    inner_gradients<S, T>(dgate, dup, h, rows, slopes, w, f, first, count);
     __syncthreads();
-    multiply_tile<true, false, S::kRows, S::kWide, S::kShort>(gate_sums, rows, dgate);
-    multiply_tile<true, false, S::kRows, S::kWide, S::kShort>(up_sums, rows, dup);
-    multiply_tile<true, false, S::kRows, S::kShort, S::kWide>(down_sums, h, slopes);
+    multiply_tile<true, false, S::kWide, S::kShort>(gate_sums, rows, dgate, count);
+    multiply_tile<true, false, S::kWide, S::kShort>(up_sums, rows, dup, count);
+    multiply_tile<true, false, S::kShort, S::kWide>(down_sums, h, slopes, count);
     const int channel = static_cast<int>(threadIdx.x);
     if (bias && channel < 2 * S::kSlice) {
       const T* column = channel < S::kSlice ? dgate + channel : dup + channel - S::kSlice;

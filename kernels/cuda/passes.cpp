@@ -61,9 +61,10 @@ template Attention<float> CudaProgram::attention(const Node&) const;  // passes_
 
 void CudaProgram::forward(const Node& node) {
   if (inside(node)) return;
-  if (fused(node)) return feedforward_ahead(node);
   const Op& o = op(node);
-  if (o.kind == OpKind::linear)
+  if (fused(node))
+    feedforward_ahead(node);
+  else if (o.kind == OpKind::linear)
     linear(node);
   else if (in_bf16(o.y))
     forward_as<Bf16>(node);

@@ -6,17 +6,17 @@ namespace emisopt::kernels::cuda {
 namespace {
 
 // Per row and inner channel, of width d: the op-by-op way moves 24 bytes forward, 32 more for dx, 44 for dx
-// and weights; making gate and up again costs 4 d operations for dx, 10 d with the weights. At 4.8 TB/s and
-// 67 TFLOP/s in fp32, of which a product reaches three quarters, that pays up to d = 146 and 71, forward at
-// any d (docs/cuda.md).
-int widest(Mode mode) {
+// and weights, in bf16 half as many; making gate and up again costs 4 d operations for dx, 10 d with the
+// weights. At 4.8 TB/s and 67 TFLOP/s in fp32, of which a product reaches three quarters, that pays up to
+// d = 146 and 71, forward at any d; on tensor cores at all widths that there is a kernel for (docs/cuda.md).
+int widest(Mode mode, bool bf16) {
   switch (mode) {
     case Mode::infer:
       return kMaxFeedForwardWidth;
     case Mode::vjp:
-      return 128;
+      return bf16 ? kMaxFeedForwardWidth : 128;
     case Mode::train:
-      return 64;
+      return bf16 ? kMaxFeedForwardWidth : 64;
     case Mode::jacobian:
     case Mode::tangent:
       return 0;  // linearised at what a fused layer does not keep
@@ -37,8 +37,10 @@ bool CudaProgram::is_feedforward(std::size_t first) const {
       one.part != two.part || two.part != three.part || swiglu.x != gate_up.y || down.x != swiglu.y ||
       gate_up.lora_a >= 0 || down.lora_a >= 0 || one.int8 || three.int8)
     return false;
+  for (const int id : {gate_up.x, gate_up.y, swiglu.y})
+    if (in_bf16(id) != in_bf16(down.y)) return false;
   const int width = plan_.width(gate_up.x);
-  if (width != plan_.width(down.y) || width > widest(plan_.mode)) return false;
+  if (width != plan_.width(down.y) || width > widest(plan_.mode, in_bf16(down.y))) return false;
   int readers = 0;
   for (const Node& node : plan_.nodes) {
     const Op& o = op(node);
@@ -70,22 +72,31 @@ FeedForward CudaProgram::feedforward(const Node& node) const {
 
 void CudaProgram::feedforward_ahead(const Node& node) {
   const Op& gate_up = op(plan_.nodes[index_of(node) - 2]);
-  feedforward_forward<float>(value(node.part, op(node).y), value(node.part, gate_up.x), feedforward(node),
-                             grid(node.part), stream_);
+  const auto go = [&]<class T>(View<T> y) {
+    feedforward_forward<T>(y, value<T>(node.part, gate_up.x), feedforward(node), grid(node.part), stream_);
+  };
+  std::visit(go, any_value(node.part, op(node).y));
 }
 
 void CudaProgram::feedforward_back(const Node& node) {
+  std::visit([&]<class T>(View<T> dy) { feedforward_back_as<T>(node, dy); },
+             any_slope(node.part, op(node).y));
+}
+
+template <class T>
+void CudaProgram::feedforward_back_as(const Node& node, View<const T> dy) {
   const Node& first = plan_.nodes[index_of(node) - 2];
   const Op &down = op(node), &gate_up = op(first);
   const Grid g = grid(node.part);
-  const View<const float> x = value(node.part, gate_up.x), dy = slope(node.part, down.y);
+  const View<const T> x = value<T>(node.part, gate_up.x);
   if (first.x.wanted)
-    feedforward_backward<float>(slope(node.part, gate_up.x), dy, x, feedforward(node), g, !first.x.assign,
-                                stream_);
+    feedforward_backward<T>(slope<T>(node.part, gate_up.x), dy, x, feedforward(node), g, !first.x.assign,
+                            stream_);
   const FeedForwardSlopes slopes{weight_slope(gate_up.w), weight_slope(down.w), weight_slope(gate_up.b)};
   if (slopes.gate_up || slopes.down || slopes.gate_up_bias)
-    feedforward_over_rows<float>(slopes, scratch_, dy, x, feedforward(node), g, stream_);
-  if (float* db = weight_slope(down.b)) column_sum(db, scratch_, dy, g, plan_.width(down.y), true, stream_);
+    feedforward_over_rows<T>(slopes, scratch_, dy, x, feedforward(node), g, stream_);
+  if (float* db = weight_slope(down.b))
+    column_sum<T>(db, scratch_, dy, g, plan_.width(down.y), true, stream_);
 }
 
 }  // namespace emisopt::kernels::cuda

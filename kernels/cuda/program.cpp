@@ -57,10 +57,11 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
   // These copies and the zeros went to the default stream, which the program's own does not wait for.
   expect(cudaDeviceSynchronize(), "compile for CUDA");
   if (measures_ && library_.refusal().empty()) {  // before any capture, where nothing can be timed
-    for (const Node& node : plan_.nodes) forward(node);
+    for (const Node& node : plan_.nodes)
+      if (tick_.steps.empty()) forward(node);
     if (many()) run_many();
     for (const int n : plan_.reverse)
-      if (!many()) backward(plan_.nodes[at(n)]);
+      if (!many() && tick_.steps.empty()) backward(plan_.nodes[at(n)]);
     expect(cudaStreamSynchronize(stream_), "compile for CUDA");
   }
 }

@@ -27,10 +27,13 @@ struct TileSums {
   static constexpr int kI = kRows / 16, kJ = kColumns / 8;
   static_assert(kRows % 16 == 0 && kColumns % 8 == 0);
   float x[kI][kJ][4];
+  bool works;  // this warp has results that exist
 
   __device__ static int row0() { return static_cast<int>(threadIdx.x) / kLanes / kWarpsQ * kRows; }
   __device__ static int column0() { return static_cast<int>(threadIdx.x) / kLanes % kWarpsQ * kColumns; }
-  __device__ void clear() {
+  /// 0, of a result whose first rows and columns exist.
+  __device__ void clear(int rows, int columns) {
+    works = row0() < rows && column0() < columns;
 #pragma unroll
     for (int i = 0; i < kI; ++i)
 #pragma unroll
@@ -52,15 +55,15 @@ struct TileSums {
   }
 };
 
-/// sums += a b over kInner. a (kP, kInner), turned (kInner, kP); b (kInner, kQ), turned (kQ, kInner); lines
-/// kLineA and kLineB apart, on boundaries of 16 bytes.
-template <bool kTurnedA, bool kTurnedB, int kInner, int kLineA, int kLineB, class Sums>
-__device__ __forceinline__ void multiply_tile(Sums& sums, const float* a, const float* b) {
-  static_assert(kInner % 4 == 0);
+/// sums += a b over `inner`, rounded up to a multiple of 16: beyond it both are 0. a (kP, inner), turned
+/// (inner, kP); b (inner, kQ), turned (kQ, inner); lines kLineA and kLineB apart, on boundaries of 16 bytes.
+template <bool kTurnedA, bool kTurnedB, int kLineA, int kLineB, class Sums>
+__device__ __forceinline__ void multiply_tile(Sums& sums, const float* a, const float* b, int inner) {
+  if (!sums.works) return;
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const int row = Sums::row0() + lane / 4, column = Sums::column0() + lane % 4 * 2;
 #pragma unroll 1
-  for (int l = 0; l < kInner; l += 4) {
+  for (int l = 0; l < inner; l += 4) {
     float left[2 * Sums::kI][4];
 #pragma unroll
     for (int i = 0; i < 2 * Sums::kI; ++i) {
@@ -98,13 +101,15 @@ __device__ __forceinline__ void multiply_tile(Sums& sums, const float* a, const 
   }
 }
 
-template <bool kTurnedA, bool kTurnedB, int kInner, int kLineA, int kLineB, class Sums>
-__device__ __forceinline__ void multiply_tile(Sums& sums, const __nv_bfloat16* a, const __nv_bfloat16* b) {
-  static_assert(kInner % 16 == 0 && Sums::kJ % 2 == 0);
+template <bool kTurnedA, bool kTurnedB, int kLineA, int kLineB, class Sums>
+__device__ __forceinline__ void multiply_tile(Sums& sums, const __nv_bfloat16* a, const __nv_bfloat16* b,
+                                              int inner) {
+  static_assert(Sums::kJ % 2 == 0);
+  if (!sums.works) return;  // a whole warp
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const int row = Sums::row0(), column = Sums::column0();
 #pragma unroll 2
-  for (int l = 0; l < kInner; l += 16) {
+  for (int l = 0; l < inner; l += 16) {
     FragmentA left[Sums::kI];
 #pragma unroll
     for (int i = 0; i < Sums::kI; ++i) {
