@@ -13,9 +13,14 @@
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/program.hpp"
+#include "kernels/cuda/tick.hpp"
 #include "kernels/plan.hpp"
 
 namespace emisopt::kernels::cuda {
+
+/// EMISOPT_CUDA_FUSION: "none" lets every op be a kernel of its own, for comparison; unset, what pays is
+/// fused.
+bool fuses_ops();
 
 inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 using Bf16 = __nv_bfloat16;
@@ -165,8 +170,29 @@ class CudaProgram final : public Program<float> {
   void backward_as(const Node& node);
   void linear_backward(const Node& node);
   void correction_slopes(const Op& op);
+  // passes_feedforward.cpp: three nodes that one kernel does
+  void find_feedforwards();
+  bool is_feedforward(std::size_t first) const;
+  FeedForward feedforward(const Node& down) const;
+  void feedforward_ahead(const Node& down);
+  void feedforward_back(const Node& down);
+  /// Whether another node's kernel does this node, too.
+  bool inside(const Node& node) const { return fused_[index_of(node)] == Fused::inside; }
+  bool stays_on_chip(Part part, int id) const;
+  bool fused(const Node& node) const { return fused_[index_of(node)] == Fused::last; }
   void weight_sums();
   void losses();
+  // passes_tick.cpp: the rows' ops between two attentions as one launch
+  struct TickBuilder;
+  struct TickTapes {
+    std::vector<TickTape> history, ahead, back;  // launches of run_context() and of the two halves of run()
+    std::vector<TickStep> steps;                 // of all of them
+  };
+  TickTapes tick_tapes() const;
+  void plan_tick();
+  void lay_out_tick();
+  void fill_tick();
+  void run_tapes(const std::vector<TickTape>& tapes, Part part);
   // passes_many.cpp
   std::size_t many_inputs() const;   // scalars of direction()
   std::size_t many_outputs() const;  // of jacobian() or tangent()
@@ -228,12 +254,17 @@ class CudaProgram final : public Program<float> {
   Bf16* bf16_theta_ = nullptr;                        // all weights, as they lie in theta_
   std::vector<Bf16*> bf16_corrected_;                 // by parameter, as corrected_
   float* hidden_slope_ = nullptr;                     // where the hidden value is bf16
+  enum class Fused : std::uint8_t { no, inside, last };
+  std::vector<Fused> fused_;  // by node
   float *scratch_ = nullptr, *dots_ = nullptr, *whole_slope_ = nullptr;
   float *taus_ = nullptr, *level_weights_ = nullptr;
   int* scales_ = nullptr;
   double *weight_sum_ = nullptr, *teacher_sum_ = nullptr, *hidden_sum_ = nullptr;
-  ManyPlan many_;                                  // jacobian, tangent
-  int* indices_ = nullptr;                         // its indices
+  ManyPlan many_;           // jacobian, tangent
+  int* indices_ = nullptr;  // its indices
+  TickTapes tick_;          // empty: ops are launched one by one
+  TickStep* tick_steps_ = nullptr;
+  std::vector<float*> tick_p_, tick_ds_;  // by node: attention's probabilities, their gradient times p
   std::vector<float*> many_slots_, maps_, own_p_;  // by slot; by node: attention linearised
   float* spread_ = nullptr;
   std::vector<LossParts> window_parts_;

@@ -60,6 +60,8 @@ Attention<T> CudaProgram::attention(const Node& node) const {
 template Attention<float> CudaProgram::attention(const Node&) const;  // passes_many.cpp
 
 void CudaProgram::forward(const Node& node) {
+  if (inside(node)) return;
+  if (fused(node)) return feedforward_ahead(node);
   const Op& o = op(node);
   if (o.kind == OpKind::linear)
     linear(node);
@@ -118,6 +120,8 @@ void CudaProgram::forward_as(const Node& node) {
 }
 
 void CudaProgram::backward(const Node& node) {
+  if (inside(node)) return;
+  if (fused(node)) return feedforward_back(node);
   const Op& o = op(node);
   if (o.kind == OpKind::linear)
     in_bf16(o) ? linear_backward_bf16(node) : linear_backward(node);

@@ -26,6 +26,8 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
       in_bf16_(options.precision == Precision::bfloat16 ? values_in_bf16(plan_) : std::vector<char>{}),
       window_parts_(train() ? at(plan_.shapes.batch) : 0) {
   if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
+  plan_tick();
+  find_feedforwards();
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
     lay_out(pinned_, host_);
@@ -36,6 +38,7 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
     for (Block* block : {&pinned_, &device_, &weights_, &staging_}) block->allocate();
   }
   fill_rope_tables();
+  fill_tick();
   if (options_.group && train()) {
     group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
     group_->reserve(plan_.ops.parameter_count() * sizeof(float));
@@ -119,7 +122,8 @@ void CudaProgram::lay_out_values() {
     value_[part].assign(ops.values.size(), nullptr);
     slope_[part].assign(ops.values.size(), nullptr);
     for (int id = 0; id < static_cast<int>(ops.values.size()); ++id) {
-      const ValueState& state = plan_.state(part, id);
+      ValueState state = plan_.state(part, id);
+      if (stays_on_chip(part, id)) state = {};
       const bool own = id == ops.history || id == ops.future || id == ops.quantiles ||
                        (id == ops.hidden && plan_.hidden && !copies_hidden() && part == kFuture);
       if (state.live && !own) value_[part][at(id)] = device_.take<std::byte>(bytes(part, id));
@@ -149,6 +153,7 @@ void CudaProgram::lay_out_values() {
       saved_[index_of(node)] = device_.take<float>(count * at(o.heads));
       dots = std::max(dots, count * at(o.heads));
     }
+    if (fused(node) && train()) scratch = std::max(scratch, feedforward_partials(g, n, k));
     if (o.kind == OpKind::linear) {
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
       if (train() && in_bf16(o)) scratch = std::max(scratch, gemm_bf16_partials(g, k, n));
@@ -171,6 +176,7 @@ void CudaProgram::lay_out_values() {
   whole_slope_ = device_.take<float>(whole);
   rounded_rows_ = device_.take<std::int32_t>(rounded);
   row_scale_ = device_.take<float>(rounded_rows);
+  lay_out_tick();
   if (many()) lay_out_many();
   if (!train()) return;
   taus_ = device_.take<float>(options_.levels.size());
@@ -220,6 +226,7 @@ bool CudaProgram::share(Program<float>& other) {
   for (Graph* graph : {&graph_, &context_graph_, &ahead_graph_, &back_graph_}) graph->forget();
   weights_.release();
   staging_.release();
+  fill_tick();
   return true;
 }
 
@@ -285,7 +292,10 @@ void CudaProgram::pass() {
 
 void CudaProgram::ahead() {
   all_inputs();
-  for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n) forward(plan_.nodes[n]);
+  run_tapes(tick_.ahead, kFuture);
+  if (tick_.ahead.empty())
+    for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n)
+      forward(plan_.nodes[n]);
   to_host(&Buffers::quantiles, size(kFuture, plan_.ops.quantiles));
   if (plan_.hidden) to_host(&Buffers::hidden, size(kFuture, plan_.ops.hidden));
 }
@@ -296,7 +306,9 @@ void CudaProgram::back() {
 }
 
 void CudaProgram::slopes() {
-  for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
+  run_tapes(tick_.back, kFuture);
+  if (tick_.back.empty())
+    for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
 }
 
 // A step with others: between the passes and before the gradient is used, their sums.
@@ -356,7 +368,9 @@ void CudaProgram::run_context() {
   if (train() || rows(kHistory) == 0) return;
   in_graph(context_graph_, [this] {
     to_device(&Buffers::history, size(kHistory, plan_.ops.history));
-    for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n]);
+    run_tapes(tick_.history, kHistory);
+    if (tick_.history.empty())
+      for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n]);
   });
   finish("Program.run_context");
   cached_ = true;
