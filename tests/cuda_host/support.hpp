@@ -154,12 +154,4 @@ void in_every_order(Test test) {
 #endif
 }
 
-// Every op a kernel of its own, while this lives.
-struct OpByOp {
-  OpByOp() { setenv("EMISOPT_CUDA_FUSION", "none", 1); }
-  ~OpByOp() { unsetenv("EMISOPT_CUDA_FUSION"); }
-  OpByOp(const OpByOp&) = delete;
-  OpByOp& operator=(const OpByOp&) = delete;
-};
-
 }  // namespace emisopt::cuda_test
