@@ -55,9 +55,10 @@ def train_config(
     l2sp: float = 0.0,
     trainable: Sequence[str] = (),
     device: str = "cpu",
+    deterministic: bool = False,
 ) -> _core.TrainConfig:
     if device not in _core.Device.__members__:
-        raise _core.InputError(f'Forecaster.fit(device): expected "cpu" or "cuda", got {device!r}')
+        raise _core.InputError(f'Forecaster.fit(device): expected "cpu", "cuda" or "auto", got {device!r}')
     if f.loss not in _core.Loss.__members__:
         names = ", ".join(_core.Loss.__members__)
         raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {f.loss!r}")
@@ -91,6 +92,7 @@ def train_config(
         threads=f.threads,
         seed=f.seed,
         device=_core.Device.__members__[device],
+        deterministic=deterministic,
     )
 
 
@@ -151,6 +153,7 @@ def run(
         "best_step": result.best_step,
         "seconds": result.seconds,
         "rows": settings.train_rows,
+        "device": result.device.name,
     }
 
 

@@ -109,7 +109,13 @@ def fit(
         Path | None,
         typer.Option(metavar="FILE", help="Keep the run's state here; go on from it when it is there."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda where `show-config` names a GPU.")] = "cpu",
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, cuda where `show-config` names a GPU, or auto: the quicker, measured once."),
+    ] = "cpu",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Stored choices only, nothing is measured.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
@@ -146,6 +152,7 @@ def fit(
         progress=not quiet,
         resume=resume,
         device=device,
+        deterministic=deterministic,
     )
     forecaster.save(output)
     summary = forecaster.training_

@@ -41,9 +41,10 @@ struct TrainConfig {
   int validate_every = 100;   // steps, >= 1
   int patience = 0;           // validations without gain before stopping; 0: never
   int threads = 0;            // 0: the machine's
-  kernels::Device device = kernels::Device::cpu;  // cuda: forward and backward passes there
-  std::uint64_t seed = 0;                         // of the windows and shifts
-  void validate() const;  // throws InputError "TrainConfig.field: expected ..., got ..."
+  kernels::Device device = kernels::Device::cpu;  // automatic: which is quicker, measured once and stored
+  bool deterministic = false;  // cuda, automatic: only stored choices (kernels::Choices), nothing is measured
+  std::uint64_t seed = 0;      // of the windows and shifts
+  void validate() const;       // throws InputError "TrainConfig.field: expected ..., got ..."
   void validate_for(const Forecaster& forecaster) const;  // likewise, what depends on its sizes
   /// Every setting that decides the weights, as text by name; not the threads.
   RunIdentity identity() const;
@@ -74,6 +75,7 @@ struct TrainResult {
   bool stopped = false;          // by the callback
   bool diverged = false;         // a loss or gradient was not finite: the last good weights are kept
   std::string trouble;           // then: which step, windows, rows and tags
+  kernels::Device device = kernels::Device::cpu;  // that it ran on
   double seconds = 0;
 };
 
