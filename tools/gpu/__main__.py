@@ -117,6 +117,8 @@ def _tests(tree: Tree, results: Results, budget: Budget, options: argparse.Names
 
 def _bench(tree: Tree, results: Results, budget: Budget, patterns: Sequence[str]) -> int:
     chosen = cases.choose(list(patterns))
+    if about := results.content["machine"]:
+        say(machine.sentence(about))
     (core,) = (tree.stage / "emisopt").glob("_core*.so")
     key = tree.key([core, tree.plugin, tree.attention])
     ended = runner.run_cases(
