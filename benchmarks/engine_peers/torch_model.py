@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emisopt.engine import Architecture
+from emisopt._architecture import Architecture
 
 EPS = 1e-5
 ROPE_BASE = 10000.0

@@ -52,6 +52,10 @@ int norm_partials(Grid grid);
 /// sum (width) = or += the rows of partial (count, width), from the first on.
 void add_partials(float* sum, const float* partial, int count, int width, bool accumulate,
                   cudaStream_t stream);
+/// sum (n) = or += column sums of x (rows, n); partial: scratch (norm_partials(grid), n).
+template <class T>
+void column_sum(float* sum, float* partial, View<const T> x, Grid grid, int n, bool accumulate,
+                cudaStream_t stream);
 /// Channels (i, i + head_dim / 2) of the first `heads` heads turn by the angle of their row; cosine, sine
 /// (rows, head_dim / 2). y may be x.
 template <class T>
@@ -144,9 +148,6 @@ void gemm(View<float> c, View<const float> a, const float* b, bool turned, const
 void gemm_over_rows(float* c, float* partial, View<const float> a, View<const float> b, Grid grid, int k,
                     int n, bool accumulate, cudaStream_t stream);
 std::size_t gemm_partials(Grid grid, int k, int n);
-/// sum (n) = or += column sums; partial: scratch (norm_partials(grid), n).
-void column_sum(float* sum, float* partial, View<const float> x, Grid grid, int n, bool accumulate,
-                cudaStream_t stream);
 
 // ---- gemm_bf16.cu -------------------------------------------------------------------------------------
 // The same products on tensor cores: operands float or __nv_bfloat16, fp32 ones rounded to bf16 as they are

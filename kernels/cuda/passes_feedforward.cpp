@@ -8,15 +8,16 @@ namespace {
 // Per row and inner channel, of width d: the op-by-op way moves 24 bytes forward, 32 more for dx, 44 for dx
 // and weights; making gate and up again costs 4 d operations for dx, 10 d with the weights. At 4.8 TB/s and
 // 67 TFLOP/s in fp32, of which a product reaches three quarters, that pays up to d = 146 and 71, forward at
-// any d (docs/cuda.md).
-int widest(Mode mode) {
+// any d. In bf16 half the bytes and a sixth of the time for operations move that beyond the kernels' limit
+// (docs/cuda.md).
+int widest(Mode mode, bool bf16) {
   switch (mode) {
     case Mode::infer:
       return kMaxFeedForwardWidth;
     case Mode::vjp:
-      return 128;
+      return bf16 ? kMaxFeedForwardWidth : 128;
     case Mode::train:
-      return 64;
+      return bf16 ? kMaxFeedForwardWidth : 64;
     case Mode::jacobian:
     case Mode::tangent:
       return 0;  // linearised at what a fused layer does not keep
@@ -38,7 +39,9 @@ bool CudaProgram::is_feedforward(std::size_t first) const {
       gate_up.lora_a >= 0 || down.lora_a >= 0 || one.int8 || three.int8)
     return false;
   const int width = plan_.width(gate_up.x);
-  if (width != plan_.width(down.y) || width > widest(plan_.mode)) return false;
+  const bool bf16 = in_bf16(gate_up.x);
+  if (width != plan_.width(down.y) || width > widest(plan_.mode, bf16) || in_bf16(down.y) != bf16)
+    return false;
   int readers = 0;
   for (const Node& node : plan_.nodes) {
     const Op& o = op(node);
@@ -69,23 +72,33 @@ FeedForward CudaProgram::feedforward(const Node& node) const {
 }
 
 void CudaProgram::feedforward_ahead(const Node& node) {
-  const Op& gate_up = op(plan_.nodes[index_of(node) - 2]);
-  feedforward_forward<float>(value(node.part, op(node).y), value(node.part, gate_up.x), feedforward(node),
-                             grid(node.part), stream_);
+  in_bf16(op(node).y) ? feedforward_ahead_as<Bf16>(node) : feedforward_ahead_as<float>(node);
 }
 
 void CudaProgram::feedforward_back(const Node& node) {
+  in_bf16(op(node).y) ? feedforward_back_as<Bf16>(node) : feedforward_back_as<float>(node);
+}
+
+template <class T>
+void CudaProgram::feedforward_ahead_as(const Node& node) {
+  const Op& gate_up = op(plan_.nodes[index_of(node) - 2]);
+  feedforward_forward<T>(value<T>(node.part, op(node).y), value<T>(node.part, gate_up.x), feedforward(node),
+                         grid(node.part), stream_);
+}
+
+template <class T>
+void CudaProgram::feedforward_back_as(const Node& node) {
   const Node& first = plan_.nodes[index_of(node) - 2];
   const Op &down = op(node), &gate_up = op(first);
   const Grid g = grid(node.part);
-  const View<const float> x = value(node.part, gate_up.x), dy = slope(node.part, down.y);
-  if (first.x.wanted)
-    feedforward_backward<float>(slope(node.part, gate_up.x), dy, x, feedforward(node), g, !first.x.assign,
-                                stream_);
+  const View<const T> x = value<T>(node.part, gate_up.x), dy = slope<T>(node.part, down.y);
+  const View<T> dx = slope_of<T>(first.x, node.part, gate_up.x);
+  if (dx.data) feedforward_backward<T>(dx, dy, x, feedforward(node), g, !first.x.assign, stream_);
   const FeedForwardSlopes slopes{weight_slope(gate_up.w), weight_slope(down.w), weight_slope(gate_up.b)};
   if (slopes.gate_up || slopes.down || slopes.gate_up_bias)
-    feedforward_over_rows<float>(slopes, scratch_, dy, x, feedforward(node), g, stream_);
-  if (float* db = weight_slope(down.b)) column_sum(db, scratch_, dy, g, plan_.width(down.y), true, stream_);
+    feedforward_over_rows<T>(slopes, scratch_, dy, x, feedforward(node), g, stream_);
+  if (float* db = weight_slope(down.b))
+    column_sum<T>(db, scratch_, dy, g, plan_.width(down.y), true, stream_);
 }
 
 }  // namespace emisopt::kernels::cuda

@@ -23,6 +23,7 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
     : plan_(std::move(plan)),
       options_(options),
       library_(library),
+      in_bf16_(options.precision == Precision::bfloat16 ? values_in_bf16(plan_) : std::vector<char>{}),
       window_parts_(train() ? at(plan_.shapes.batch) : 0) {
   if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
   plan_tick();
@@ -110,6 +111,7 @@ void CudaProgram::lay_out_weights() {
     const int k = plan_.width(o.x), n = plan_.width(o.y);
     rounded_[at(o.w)] = {weights_.take<std::int32_t>(at(quads_of(k)) * at(n)), weights_.take<float>(at(n))};
   }
+  lay_out_bf16_weights();
 }
 
 void CudaProgram::lay_out_values() {
@@ -124,16 +126,17 @@ void CudaProgram::lay_out_values() {
       ValueState state = plan_.state(part, id);
       if (stays_on_chip(part, id)) state = {};
       const bool own = id == ops.history || id == ops.future || id == ops.quantiles ||
-                       (id == ops.hidden && plan_.hidden && part == kFuture);
-      if (state.live && !own) value_[part][at(id)] = device_.take<float>(size(part, id));
-      if (state.gradient && !many()) slope_[part][at(id)] = device_.take<float>(size(part, id));
+                       (id == ops.hidden && plan_.hidden && !copies_hidden() && part == kFuture);
+      if (state.live && !own) value_[part][at(id)] = device_.take<std::byte>(bytes(part, id));
+      if (state.gradient && !many()) slope_[part][at(id)] = device_.take<std::byte>(bytes(part, id));
     }
   }
   Buffers& b = device_buffers_;
   if (ops.history >= 0) value_[kHistory][at(ops.history)] = b.history;
   value_[kFuture][at(ops.future)] = b.future;
   value_[kFuture][at(ops.quantiles)] = b.quantiles;
-  if (plan_.hidden) value_[kFuture][at(ops.hidden)] = b.hidden;
+  if (plan_.hidden && !copies_hidden()) value_[kFuture][at(ops.hidden)] = b.hidden;
+  if (train() && copies_hidden()) hidden_slope_ = device_.take<float>(size(kFuture, ops.hidden));
   if (plan_.mode == Mode::vjp) {
     slope_[kFuture][at(ops.quantiles)] = b.seed;
     slope_[kFuture][at(ops.future)] = b.future_gradient;
@@ -154,6 +157,7 @@ void CudaProgram::lay_out_values() {
     if (fused(node) && train()) scratch = std::max(scratch, feedforward_partials(g, n, k));
     if (o.kind == OpKind::linear) {
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
+      if (train() && in_bf16(o)) scratch = std::max(scratch, gemm_bf16_partials(g, k, n));
       if (o.lora_a >= 0 && train()) whole = std::max(whole, at(k) * at(n));
     }
     if (node.int8) {
@@ -207,7 +211,9 @@ void CudaProgram::fill_rope_tables() {
 bool CudaProgram::share(Program<float>& other) {
   auto* source = dynamic_cast<CudaProgram*>(&other);
   if (source && source->source_) source = source->source_;
-  if (!source || source == this || is_source_ || !same_history(plan_, source->plan_)) return false;
+  if (!source || source == this || is_source_ || !same_history(plan_, source->plan_) ||
+      in_bf16_.empty() != source->in_bf16_.empty())
+    return false;
   expect(cudaStreamSynchronize(stream_), "Program.share");
   expect(cudaStreamSynchronize(source->stream_), "Program.share");
   source_ = source;
@@ -215,6 +221,8 @@ bool CudaProgram::share(Program<float>& other) {
   theta_ = source->theta_;
   corrected_ = source->corrected_;
   rounded_ = source->rounded_;
+  bf16_theta_ = source->bf16_theta_;
+  bf16_corrected_ = source->bf16_corrected_;
   value_[kHistory] = source->value_[kHistory];
   for (Graph* graph : {&graph_, &context_graph_, &ahead_graph_, &back_graph_}) graph->forget();
   weights_.release();

@@ -2,9 +2,8 @@
 // fill plans, place weights or average gradients without a copy.
 #include <pybind11/stl.h>
 
-#include <atomic>
-
 #include "arrays.hpp"
+#include "bound_program.hpp"
 #include "emisopt/model/lora.hpp"
 #include "emisopt/model/network.hpp"
 #include "kernels/backend.hpp"
@@ -15,46 +14,6 @@ namespace {
 
 using namespace kernels;
 using namespace pybind11::literals;
-
-// A program with the shapes of its buffers.
-struct BoundProgram {
-  std::unique_ptr<Program<float>> program;
-  OpList ops;
-  Shapes shapes;
-  CompileOptions options;
-  // Set while a thread works in the program: run() releases the GIL, so a second one could come in.
-  std::unique_ptr<std::atomic_flag> busy = std::make_unique<std::atomic_flag>();
-
-  py::ssize_t history_width() const { return ops.history < 0 ? 0 : ops.values[ops.history].width; }
-  py::ssize_t future_width() const { return ops.values[ops.future].width; }
-  py::ssize_t quantile_width() const { return py::ssize_t{ops.outputs} * ops.levels; }
-  py::ssize_t hidden_width() const { return ops.values[static_cast<std::size_t>(ops.hidden)].width; }
-  void require(bool there, const char* what, const char* needs) const {
-    if (!there)
-      throw StateError(std::string("Program.") + what + ": expected a program with " + needs + ", got none");
-  }
-  void require(Mode mode, const char* what) const {
-    if (options.mode != mode)
-      throw StateError(std::string("Program.") + what + ": not in this mode of the program");
-  }
-};
-
-// The right to work in a program, until the end of the scope.
-class Turn {
- public:
-  Turn(const BoundProgram& bound, const char* what) : busy_(*bound.busy) {
-    if (busy_.test_and_set(std::memory_order_acquire))
-      throw StateError(std::string("Program.") + what +
-                       ": expected one thread at a time, got a call while another one runs; compile a "
-                       "program for each thread");
-  }
-  ~Turn() { busy_.clear(std::memory_order_release); }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  std::atomic_flag& busy_;
-};
 
 /// A buffer that the caller fills, or, like `gradient`, may work on in place.
 ArrayF input(const py::object& self, const float* data, std::vector<py::ssize_t> shape) {
@@ -323,6 +282,7 @@ void bind_program(py::module_& m) {
   bind_calls(program);
   bind_inputs_and_answers(program);
   bind_training(program);
+  bind_device_training(program, m);
 }
 
 void bind_networks(py::module_& m) {

@@ -110,6 +110,7 @@ def fit(
         typer.Option(metavar="FILE", help="Keep the run's state here; go on from it when it is there."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda where `show-config` names a GPU.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="float32, or bf16 with --device cuda.")] = "float32",
     quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
@@ -146,6 +147,7 @@ def fit(
         progress=not quiet,
         resume=resume,
         device=device,
+        precision=precision,
     )
     forecaster.save(output)
     summary = forecaster.training_

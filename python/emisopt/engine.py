@@ -15,11 +15,12 @@ import numpy as np
 from emisopt import _core
 from emisopt._adamw import AdamW
 from emisopt._architecture import Architecture, Floats32, Parameter, check_array
+from emisopt._device_training import DeviceTraining, StepOutcome
 from emisopt._precision import precision_of
 from emisopt._predict import Setting, predict
 from emisopt.forecaster import Forecaster
 
-__all__ = ["AdamW", "Architecture", "Cost", "Parameter", "Program"]
+__all__ = ["AdamW", "Architecture", "Cost", "DeviceTraining", "Parameter", "Program", "StepOutcome"]
 
 MODES = ("infer", "vjp", "jacobian", "tangent", "train")
 
@@ -45,7 +46,8 @@ class Program:
         "train": loss over a batch and its gradient by the weights
     threads : 0: EMISOPT_THREADS, else the machine's; the bits do not depend on it
     precision : "float32", or "int8" (infer only): products inside the layers on weights rounded per channel
-        and activations rounded per row, 1.4 (small) to 3 times as fast; for screening, never for gradients
+        and activations rounded per row, 1.4 (small) to 3 times as fast; for screening, never for gradients.
+        "bf16" (`isa` "cuda"; infer, vjp, train): docs/cuda.md
     isa : "ref", "avx2", "avx512", "vnni"; None: the best of this machine, lowered by EMISOPT_ISA
     seeds : jacobian: (output, level) pairs by index; None: the median of every output
     directions : tangent: (first, last) future rows that each direction moves; None: one that moves all.
@@ -254,6 +256,53 @@ class Program:
         if self._made_of is not None and self._made_of is not self._model.core_:  # type: ignore[union-attr]
             self._check_model()
         self._run()
+
+    def training(
+        self,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        decay: float = 0.0,
+        clip: float = np.inf,
+        l2sp: float = 0.0,
+        anchor: Floats32 | None = None,
+        ewc: float = 0.0,
+        fisher: Floats32 | None = None,
+    ) -> DeviceTraining | None:
+        """Train, isa "cuda": a run whose weights and optimiser stay on the GPU (see `DeviceTraining`).
+
+        Parameters are those of :class:`AdamW`, whose pass it does there. None on the CPU: use `AdamW`. The
+        run begins with the weights that the model has.
+
+        Raises
+        ------
+        StateError : another mode, or a second training of this program.
+        InputError, ShapeError : as of :class:`AdamW`.
+        """
+        options = AdamW(
+            self,
+            self.theta.copy(),
+            betas=betas,
+            eps=eps,
+            decay=decay,
+            clip=clip,
+            l2sp=l2sp,
+            anchor=anchor,
+            ewc=ewc,
+            fisher=fisher,
+        )
+        made = self._core.training(
+            decay=decay,
+            clip=clip if np.isfinite(clip) else 0.0,
+            l2sp=l2sp,
+            ewc=ewc,
+            anchor=options.anchor,
+            fisher=fisher,
+            beta1=betas[0],
+            beta2=betas[1],
+            eps=eps,
+        )
+        return None if made is None else DeviceTraining(made, options.theta, self._views)
 
     def cost(self) -> Cost:
         """What one `run()` costs; the time is predicted from this machine's timings of the op kinds.

@@ -83,6 +83,7 @@ class Run {
     options.mode = kernels::Mode::train;
     options.loss = config.loss;
     options.threads = config.threads;
+    options.precision = config.precision;
     options.multiscale = static_cast<float>(config.multiscale);
     options.level_weights.assign(config.level_weights.begin(), config.level_weights.end());
     for (double level : forecaster.config.quantiles) options.levels.push_back(static_cast<float>(level));

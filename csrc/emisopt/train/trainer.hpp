@@ -42,8 +42,10 @@ struct TrainConfig {
   int patience = 0;           // validations without gain before stopping; 0: never
   int threads = 0;            // 0: the machine's
   kernels::Device device = kernels::Device::cpu;  // cuda: forward and backward passes there
-  std::uint64_t seed = 0;                         // of the windows and shifts
-  void validate() const;  // throws InputError "TrainConfig.field: expected ..., got ..."
+  /// bfloat16, on CUDA only: activations in 8 significant bits, weights and optimiser as ever (docs/cuda.md).
+  kernels::Precision precision = kernels::Precision::float32;
+  std::uint64_t seed = 0;  // of the windows and shifts
+  void validate() const;   // throws InputError "TrainConfig.field: expected ..., got ..."
   void validate_for(const Forecaster& forecaster) const;  // likewise, what depends on its sizes
   /// Every setting that decides the weights, as text by name; not the threads.
   RunIdentity identity() const;
