@@ -177,9 +177,7 @@ class CudaProgram final : public Program<float> {
   void feedforward_ahead(const Node& down);
   void feedforward_back(const Node& down);
   template <class T>
-  void feedforward_ahead_as(const Node& down);
-  template <class T>
-  void feedforward_back_as(const Node& down);
+  void feedforward_back_as(const Node& down, View<const T> dy);
   /// Whether another node's kernel does this node, too.
   bool inside(const Node& node) const { return fused_[index_of(node)] == Fused::inside; }
   bool stays_on_chip(Part part, int id) const;

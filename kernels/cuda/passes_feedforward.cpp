@@ -6,10 +6,9 @@ namespace emisopt::kernels::cuda {
 namespace {
 
 // Per row and inner channel, of width d: the op-by-op way moves 24 bytes forward, 32 more for dx, 44 for dx
-// and weights; making gate and up again costs 4 d operations for dx, 10 d with the weights. At 4.8 TB/s and
-// 67 TFLOP/s in fp32, of which a product reaches three quarters, that pays up to d = 146 and 71, forward at
-// any d. In bf16 half the bytes and a sixth of the time for operations move that beyond the kernels' limit
-// (docs/cuda.md).
+// and weights, in bf16 half as many; making gate and up again costs 4 d operations for dx, 10 d with the
+// weights. At 4.8 TB/s and 67 TFLOP/s in fp32, of which a product reaches three quarters, that pays up to
+// d = 146 and 71, forward at any d; on tensor cores at all widths that there is a kernel for (docs/cuda.md).
 int widest(Mode mode, bool bf16) {
   switch (mode) {
     case Mode::infer:
@@ -38,10 +37,10 @@ bool CudaProgram::is_feedforward(std::size_t first) const {
       one.part != two.part || two.part != three.part || swiglu.x != gate_up.y || down.x != swiglu.y ||
       gate_up.lora_a >= 0 || down.lora_a >= 0 || one.int8 || three.int8)
     return false;
+  for (const int id : {gate_up.x, gate_up.y, swiglu.y})
+    if (in_bf16(id) != in_bf16(down.y)) return false;
   const int width = plan_.width(gate_up.x);
-  const bool bf16 = in_bf16(gate_up.x);
-  if (width != plan_.width(down.y) || width > widest(plan_.mode, bf16) || in_bf16(down.y) != bf16)
-    return false;
+  if (width != plan_.width(down.y) || width > widest(plan_.mode, in_bf16(down.y))) return false;
   int readers = 0;
   for (const Node& node : plan_.nodes) {
     const Op& o = op(node);
@@ -54,7 +53,7 @@ bool CudaProgram::is_feedforward(std::size_t first) const {
 
 void CudaProgram::find_feedforwards() {
   fused_.assign(plan_.nodes.size(), Fused::no);
-  if (!fuses_ops() || !tick_.steps.empty()) return;
+  if (!fuses_ops() || !tick_.steps.empty() || options_.precision == Precision::bfloat16) return;
   for (std::size_t n = 0; n < plan_.nodes.size(); ++n)
     if (is_feedforward(n)) fused_[n] = fused_[n + 1] = Fused::inside, fused_[n + 2] = Fused::last;
 }
@@ -72,28 +71,27 @@ FeedForward CudaProgram::feedforward(const Node& node) const {
 }
 
 void CudaProgram::feedforward_ahead(const Node& node) {
-  in_bf16(op(node).y) ? feedforward_ahead_as<Bf16>(node) : feedforward_ahead_as<float>(node);
+  const Op& gate_up = op(plan_.nodes[index_of(node) - 2]);
+  const auto go = [&]<class T>(View<T> y) {
+    feedforward_forward<T>(y, value<T>(node.part, gate_up.x), feedforward(node), grid(node.part), stream_);
+  };
+  std::visit(go, any_value(node.part, op(node).y));
 }
 
 void CudaProgram::feedforward_back(const Node& node) {
-  in_bf16(op(node).y) ? feedforward_back_as<Bf16>(node) : feedforward_back_as<float>(node);
+  std::visit([&]<class T>(View<T> dy) { feedforward_back_as<T>(node, dy); },
+             any_slope(node.part, op(node).y));
 }
 
 template <class T>
-void CudaProgram::feedforward_ahead_as(const Node& node) {
-  const Op& gate_up = op(plan_.nodes[index_of(node) - 2]);
-  feedforward_forward<T>(value<T>(node.part, op(node).y), value<T>(node.part, gate_up.x), feedforward(node),
-                         grid(node.part), stream_);
-}
-
-template <class T>
-void CudaProgram::feedforward_back_as(const Node& node) {
+void CudaProgram::feedforward_back_as(const Node& node, View<const T> dy) {
   const Node& first = plan_.nodes[index_of(node) - 2];
   const Op &down = op(node), &gate_up = op(first);
   const Grid g = grid(node.part);
-  const View<const T> x = value<T>(node.part, gate_up.x), dy = slope<T>(node.part, down.y);
-  const View<T> dx = slope_of<T>(first.x, node.part, gate_up.x);
-  if (dx.data) feedforward_backward<T>(dx, dy, x, feedforward(node), g, !first.x.assign, stream_);
+  const View<const T> x = value<T>(node.part, gate_up.x);
+  if (first.x.wanted)
+    feedforward_backward<T>(slope<T>(node.part, gate_up.x), dy, x, feedforward(node), g, !first.x.assign,
+                            stream_);
   const FeedForwardSlopes slopes{weight_slope(gate_up.w), weight_slope(down.w), weight_slope(gate_up.b)};
   if (slopes.gate_up || slopes.down || slopes.gate_up_bias)
     feedforward_over_rows<T>(slopes, scratch_, dy, x, feedforward(node), g, stream_);

@@ -37,13 +37,13 @@ struct CudaProgram::TickBuilder {
   const CudaProgram& p;
   Part part;
   std::vector<Tape> tapes = std::vector<Tape>(1);
-  std::set<Key> kept = {};  // to be found in global memory afterwards
+  std::set<Key> kept;  // to be found in global memory afterwards
 
   Tape& tape() { return tapes.back(); }
   int width(Key key) const { return key.kind == Kind::stat ? 1 : p.plan_.width(key.id); }
   float* global(Key key) const {
     if (key.kind == Kind::stat) return p.saved_[at(key.id)];
-    return key.kind == Kind::value ? p.value(part, key.id).data : p.slope(part, key.id).data;
+    return (key.kind == Kind::value ? p.value(part, key.id) : p.slope(part, key.id)).data;
   }
   int place(Key key) {
     const auto found = tape().place.find(key);
@@ -289,7 +289,7 @@ CudaProgram::TickTapes CudaProgram::tick_tapes() const {
 void CudaProgram::plan_tick() {
   const bool rounds =
       std::any_of(plan_.nodes.begin(), plan_.nodes.end(), [](const Node& n) { return n.int8; });
-  if (train() || rounds || options_.precision == Precision::bfloat16 || !fuses_ops()) return;
+  if (train() || rounds || !in_bf16_.empty() || !fuses_ops()) return;
   for (auto* by_node : {&saved_, &tick_p_, &tick_ds_}) by_node->assign(plan_.nodes.size(), nullptr);
   for (const Part part : {kHistory, kFuture})
     for (auto* by_value : {&value_[part], &slope_[part]}) by_value->assign(plan_.ops.values.size(), nullptr);
