@@ -17,7 +17,8 @@ install(EXPORT emisoptTargets NAMESPACE emisopt:: DESTINATION "${_package_dir}" 
 # Of the engines the seam is public, their sources are not.
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/csrc/emisopt" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
   COMPONENT cpp FILES_MATCHING PATTERN "*.hpp")
-install(FILES "${PROJECT_SOURCE_DIR}/kernels/backend.hpp" "${PROJECT_SOURCE_DIR}/kernels/dense.hpp"
+install(FILES "${PROJECT_SOURCE_DIR}/kernels/backend.hpp" "${PROJECT_SOURCE_DIR}/kernels/choices.hpp"
+  "${PROJECT_SOURCE_DIR}/kernels/device_memory.hpp" "${PROJECT_SOURCE_DIR}/kernels/dense.hpp"
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/kernels" COMPONENT cpp)
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT cpp)
 

@@ -9,6 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/choices.hpp"
+#include "kernels/device_memory.hpp"
+
 namespace emisopt::kernels {
 
 // ---- the network as data ------------------------------------------------------------------------------
@@ -169,13 +172,18 @@ struct CompileOptions {
   /// train, cuda: shapes.batch windows are this process's share; the loss's denominators, gradient() and
   /// loss() are those of all processes' windows. Must outlive the program. Null: this process alone.
   Group* group = nullptr;
+  /// cuda: nothing is measured. Products go by a choice that is stored, else by the rule that needs no
+  /// measurement; where measuring is asked for (EMISOPT_CUDA_PRODUCTS) and no choice is stored, compile()
+  /// throws StateError. The CPU's programs are deterministic anyway.
+  bool deterministic = false;
+  Choices* choices = nullptr;  // null: Choices::instance()
 };
 
 /// cuda is no level of the CPU: isa_available() does not list it, compile() takes it where cuda_refusal() is
 /// empty.
 enum class Isa : std::uint8_t { ref, avx2, avx512, vnni, cuda };
-/// Where training runs.
-enum class Device : std::uint8_t { cpu, cuda };
+/// Where training runs; automatic: as choose_device() says.
+enum class Device : std::uint8_t { cpu, cuda, automatic };
 
 /// What a run costs, as counted when compiled.
 struct Cost {
@@ -206,6 +214,7 @@ struct TrainingStep {
   double loss = 0, norm = 0;  // of the gradient, before it is clipped
   LossParts parts;
   bool finite = true;  // loss and norm are; if not, this step and all after it have changed no weight
+  int votes = 0;       // processes of the group that asked for an end with this step
 };
 
 /// A training run whose weights and optimiser stay on the device of its program: a batch in, a step, and
@@ -218,8 +227,10 @@ class Training {
   virtual void get(const TrainingArrays<float>& arrays) = 0;
   /// Puts a step in line for the batch that now stands in the program's buffers, which from then on show the
   /// next batch's (history(), future(), target() ... are to be asked for again, and all of it written).
-  /// `keep` is the share of the average that stays. Throws StateError when two steps are in flight already.
-  virtual void step(float rate, float keep, std::int64_t step) = 0;
+  /// `keep` is the share of the average that stays. With processes in a group all put the same steps in line;
+  /// `vote`, that this one wants to end, travels with the step. Throws StateError when two steps are in
+  /// flight already.
+  virtual void step(float rate, float keep, std::int64_t step, bool vote = false) = 0;
   virtual int in_flight() const = 0;
   /// Waits for the oldest step in flight.
   virtual TrainingStep finish() = 0;
@@ -286,10 +297,12 @@ class Program {
   virtual void run_slots(int first, int last) = 0;
   virtual void join_slots() = 0;
   /// train: keeps weights and optimiser with the program; the Training must not outlive it. Null where the
-  /// caller does that (adamw() below): on the CPU, and with processes in a group. load() and run() may be
-  /// called in between while no step is in flight (a validation), and leave the Training as it is.
+  /// caller does that (adamw() below): on the CPU. load() and run() may be called in between while no step is
+  /// in flight (a validation), and leave the Training as it is.
   virtual std::unique_ptr<Training> training(const TrainingOptions&) { return nullptr; }
   virtual Cost cost() const = 0;
+  /// Null on the CPU, whose buffers are those above. Lives as long as the program.
+  virtual DeviceMemory* device_memory() { return nullptr; }
   /// The level whose instructions run.
   virtual Isa isa() const = 0;
 };
@@ -324,6 +337,17 @@ std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
                                         const CompileOptions& options, Isa isa);
 std::unique_ptr<Program<double>> compile_f64(const OpList& ops, const Shapes& shapes,
                                              const CompileOptions& options);
+
+struct DeviceChoice {
+  Device device = Device::cpu;
+  bool measured = false;                     // by this call; else it was stored, or there is no GPU
+  double cpu_seconds = 0, cuda_seconds = 0;  // of a run, in training of a step; 0: was never measured
+};
+/// On which device such a program is quicker, here and with this GPU: small ones on the CPU. Stored in
+/// options.choices, else measured once by a few runs of each (train: with the optimiser's pass) and stored
+/// there; the CPU where no GPU can be used. Throws as compile(), and StateError when options.deterministic
+/// and no choice is stored.
+DeviceChoice choose_device(const OpList& ops, const Shapes& shapes, const CompileOptions& options);
 
 // ---- weights ------------------------------------------------------------------------------------------
 

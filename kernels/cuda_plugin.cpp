@@ -123,8 +123,17 @@ std::unique_ptr<Program<float>> compile_by_plugin(const OpList& ops, const Shape
                                                   const CompileOptions& options) {
   expect_gpu();
   Report report;
-  if (Program<float>* made = opened().plugin->compile(ops, shapes, options, &report, &Report::fail))
+  CompileOptions passed = options;
+  if (!passed.choices) passed.choices = &Choices::instance();  // the plugin has an instance of its own
+  if (Program<float>* made = opened().plugin->compile(ops, shapes, passed, &report, &Report::fail))
     return std::unique_ptr<Program<float>>(made);
+  report.raise();
+}
+
+std::string cuda_description() {
+  expect_gpu();
+  Report report;
+  if (const char* text = opened().plugin->describe(&report, &Report::fail)) return text;
   report.raise();
 }
 

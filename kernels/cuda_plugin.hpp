@@ -18,10 +18,15 @@ struct CudaPlugin {
   /// Null on error; then fail(context, bad input?, text) has been called once. Nothing is thrown.
   Program<float>* (*compile)(const OpList& ops, const Shapes& shapes, const CompileOptions& options,
                              void* context, void (*fail)(void* context, bool input, const char* text));
+  /// The GPU as choices name it: a JSON object; null on error, then fail() has been called.
+  const char* (*describe)(void* context, void (*fail)(void* context, bool input, const char* text));
   Group* (*join)(const GroupOptions& options, void* context,
                  void (*fail)(void* context, bool input, const char* text));
 };
-inline constexpr std::uint32_t kCudaPluginAbi = 2;
+inline constexpr std::uint32_t kCudaPluginAbi = 3;
+
+/// The GPU, as CudaPlugin.describe says. Throws StateError with cuda_refusal().
+std::string cuda_description();
 
 /// Throws StateError with cuda_refusal(), or what the plugin reports.
 std::unique_ptr<Program<float>> compile_by_plugin(const OpList& ops, const Shapes& shapes,

@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
-#include <mutex>
-#include <tuple>
 
 #include "emisopt/base/os.hpp"
 #include "kernels/cuda/memory.hpp"
@@ -22,7 +19,6 @@ enum PreferenceAttribute : int { kMaxWorkspace = 1, kReductionMask = 3, kAlignme
 enum Epilogue : int { kNoEpilogue = 1, kBias = 4 };
 constexpr std::uint32_t kReductionInComputeType = 2;  // beside none; not in place, whose order is open
 constexpr std::int32_t kTransposed = 1;
-constexpr int kRepeats = 8, kCandidates = 6;
 
 struct Heuristic {
   BlasAlgorithm algorithm;
@@ -36,12 +32,12 @@ std::uint32_t boundary_of(const void* at) {
   const auto x = reinterpret_cast<std::uintptr_t>(at);
   return static_cast<std::uint32_t>(std::min<std::uintptr_t>(x & (~x + 1), 256));
 }
-std::array<std::uint32_t, 4> boundaries(const BlasOperands& o) {
-  // in cuBLASLt's order: its a is our b
-  return {boundary_of(o.b), boundary_of(o.a), boundary_of(o.c), boundary_of(o.c)};
-}
 
 }  // namespace
+
+std::array<std::uint32_t, 4> boundaries(const BlasOperands& o) {  // its a is our b
+  return {boundary_of(o.b), boundary_of(o.a), boundary_of(o.c), boundary_of(o.c)};
+}
 
 struct BlasLt::Api {
   std::size_t (*version)();
@@ -221,44 +217,6 @@ void BlasLt::run(const BlasProduct& p, const BlasOperands& o, const BlasChoice& 
   api_->expect(api_->matmul(handle_, d.descriptor, &one, o.b, d.a, o.a, d.b, &beta, o.c, d.c, o.c, d.c,
                             &choice.algorithm, workspace.memory, workspace.bytes, stream),
                "Matmul");
-}
-
-BlasChoice choose_product(const BlasLt& library, const BlasProduct& p, const BlasOperands& o,
-                          Workspace workspace, bool deterministic, const std::function<void()>& own,
-                          cudaStream_t stream, double (*now)()) {
-  static std::mutex mutex;
-  static std::map<std::tuple<const BlasLt*, BlasProduct, std::array<std::uint32_t, 4>, std::size_t, bool>,
-                  BlasChoice>
-      known;
-  const auto key = std::tuple(&library, p, boundaries(o), workspace.bytes, deterministic);
-  const std::lock_guard<std::mutex> lock(
-      mutex);  // also while measuring: two at once would measure each other
-  if (const auto found = known.find(key); found != known.end()) return found->second;
-  const auto all = library.candidates(p, o, workspace.bytes, deterministic ? 1 : kCandidates);
-  BlasChoice best;
-  if (deterministic && !all.empty()) best = all.front();
-  if (!deterministic && !all.empty()) {
-    const auto seconds = [&](const std::function<void()>& work) {
-      work();  // loads the kernel
-      expect(cudaStreamSynchronize(stream), "compile for CUDA");
-      double least = 0;
-      for (int repeat = 0; repeat < 3; ++repeat) {
-        const double begin = now();
-        for (int i = 0; i < kRepeats; ++i) work();
-        expect(cudaStreamSynchronize(stream), "compile for CUDA");
-        const double took = now() - begin;
-        least = repeat == 0 ? took : std::min(least, took);
-      }
-      return least;
-    };
-    double least = seconds(own);
-    for (const BlasChoice& choice : all) {
-      const double took = seconds([&] { library.run(p, o, choice, workspace, stream); });
-      if (took < least) least = took, best = choice;
-    }
-  }
-  known[key] = best;
-  return best;
 }
 
 }  // namespace emisopt::kernels::cuda

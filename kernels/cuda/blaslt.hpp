@@ -8,7 +8,6 @@
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,18 +78,7 @@ class BlasLt {
   std::string refusal_, version_;
 };
 
-/// EMISOPT_CUDA_PRODUCTS: "measured" - compile() times the candidates; "own" - our kernels only; else, also
-/// when it is not set, cuBLASLt's own first without a measurement, so that the bits are the same in every
-/// process.
-bool measures_products();
-std::size_t workspace_bytes();  // that a program sets aside
-
-/// Chosen once per product, boundaries and workspace, and remembered for the process. deterministic:
-/// cuBLASLt's own first, else ours, without a measurement, so that every run and machine of a kind does the
-/// same. Otherwise each of some candidates and `own` (our kernel, on `stream`) is timed, and the quickest
-/// stays. It writes to c: for compile(), before anything is loaded. now: seconds.
-BlasChoice choose_product(const BlasLt& library, const BlasProduct& p, const BlasOperands& o,
-                          Workspace workspace, bool deterministic, const std::function<void()>& own,
-                          cudaStream_t stream, double (*now)());
+/// The boundary of 1..256 bytes on which each operand lies: b, a, c, d, as cuBLASLt asks for them.
+std::array<std::uint32_t, 4> boundaries(const BlasOperands& o);
 
 }  // namespace emisopt::kernels::cuda

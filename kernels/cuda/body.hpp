@@ -12,6 +12,7 @@
 #include "kernels/cuda/many.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/pack.hpp"
+#include "kernels/cuda/product_choice.hpp"
 #include "kernels/cuda/program.hpp"
 #include "kernels/cuda/tick.hpp"
 #include "kernels/plan.hpp"
@@ -21,6 +22,9 @@ namespace emisopt::kernels::cuda {
 /// EMISOPT_CUDA_FUSION: "none" lets every op be a kernel of its own, for comparison; unset, what pays is
 /// fused.
 bool fuses_ops();
+class CudaProgram;
+/// device_memory.cpp: the buffers of a program, which must outlive it.
+std::unique_ptr<DeviceMemory> device_memory_of(CudaProgram& program);
 
 inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 using Bf16 = __nv_bfloat16;
@@ -69,10 +73,12 @@ class CudaProgram final : public Program<float> {
     return {plan_.flop(static_cast<int>(options_.seeds.size())), device_.bytes() + weights_.bytes()};
   }
   std::unique_ptr<Training> training(const TrainingOptions& options) override;
+  DeviceMemory* device_memory() override { return memory_.get(); }
   Isa isa() const override { return Isa::cuda; }
 
  private:
-  friend class CudaTraining;  // optimiser.cpp
+  friend class CudaTraining;      // optimiser.cpp
+  friend class CudaDeviceMemory;  // device_memory.cpp
   /// What the caller reads and writes, and its twin on the device. Null: the mode has none.
   struct Buffers {
     float *history = nullptr, *future = nullptr, *quantiles = nullptr, *seed = nullptr,
@@ -98,6 +104,8 @@ class CudaProgram final : public Program<float> {
     return static_cast<std::size_t>(&node - plan_.nodes.data());
   }
 
+  void load_from_device(const float* theta);  // finite
+  void after_load();
   void lay_out(Block& block, Buffers& b);
   void lay_out_values();
   void lay_out_weights();
@@ -214,9 +222,9 @@ class CudaProgram final : public Program<float> {
   void pass();
   void ahead();
   void back();
+  void begin_backward();  // train: up to the loss's gradient
   void slopes();
   void answers();
-  void shared_pass();
   void expect_ready() const;
   void expect_halves(const char* where) const;
   void finish(const char* where);
@@ -235,6 +243,7 @@ class CudaProgram final : public Program<float> {
   Workspace workspace_;
   const bool measures_ = measures_products();  // read once: a program keeps its mind
   NcclGroup* group_ = nullptr;                 // train: processes that share the batch
+  void* sum_scratch_ = nullptr;                // of their sums
   Graph graph_, other_graph_, context_graph_, ahead_graph_, back_graph_;
   Block device_{Block::Where::device}, pinned_{Block::Where::pinned};
   Block weights_{Block::Where::device}, staging_{Block::Where::pinned};  // empty where the source's are read
@@ -275,8 +284,11 @@ class CudaProgram final : public Program<float> {
   bool loaded_ = false, cached_ = false;
   CudaProgram* source_ = nullptr;  // whose weights and history are read in place of ours
   bool is_source_ = false;
-  std::uint64_t loads_ = 0;  // so far
-  int set_ = 0;              // of inputs that the buffers show: a Training has two
+  std::uint64_t loads_ = 0;                    // so far
+  int set_ = 0;                                // of inputs that the buffers show: a Training has two
+  std::vector<float * Buffers::*> on_device_;  // inputs that come from there, not from the host's buffer
+  int trainings_ = 0;                          // that work with this program
+  std::unique_ptr<DeviceMemory> memory_;
 };
 
 }  // namespace emisopt::kernels::cuda

@@ -121,7 +121,6 @@ NcclGroup::NcclGroup(const GroupOptions& options) : options_(options) {
 
 NcclGroup::~NcclGroup() {
   if (comm_) nccl_->abort(comm_);  // nothing is under way: sums wait for their end
-  cudaFree(scratch_);
   cudaFree(staged_);
 }
 
@@ -153,12 +152,14 @@ void NcclGroup::settle(const char* what) {
   }
 }
 
-void NcclGroup::wait(cudaStream_t stream) {
+template <class Query>
+void NcclGroup::wait_until(Query query) {
   Deadline deadline(options_.seconds);
   for (;;) {
-    const cudaError_t state = cudaStreamQuery(stream);
+    const cudaError_t state = query();
     if (state == cudaSuccess) return;
     if (state != cudaErrorNotReady) expect(state, "NCCL");
+    expect_whole();
     int error = kSuccess;
     check(nccl_->async_error(comm_, &error), "sum");
     check(error, "sum");
@@ -169,23 +170,32 @@ void NcclGroup::wait(cudaStream_t stream) {
   }
 }
 
-void NcclGroup::reserve(std::size_t bytes) {
-  bytes += static_cast<std::size_t>(size()) * sizeof(double);  // shares are rounded up
-  if (bytes <= scratch_bytes_) return;
-  cudaFree(scratch_);
-  scratch_ = nullptr, scratch_bytes_ = 0;
-  expect_memory(cudaMalloc(&scratch_, bytes), bytes, true);
-  scratch_bytes_ = bytes;
+void NcclGroup::wait(cudaStream_t stream) {
+  wait_until([stream] { return cudaStreamQuery(stream); });
+}
+
+void NcclGroup::wait(cudaEvent_t event) {
+  wait_until([event] { return cudaEventQuery(event); });
+}
+
+void NcclGroup::expect_whole() const {
+  if (!broken_.empty()) throw DeviceError("NCCL: " + broken_);
+}
+
+void NcclGroup::connect() {
+  if (connected_) return;
+  double one = 1;  // goes from each to each, as every later sum does
+  sum(&one, 1);
+  connected_ = true;
 }
 
 template <class T>
-void NcclGroup::sum_on_device(T* x, std::size_t count, cudaStream_t stream) {
-  if (!broken_.empty()) throw DeviceError("NCCL: " + broken_);
+void NcclGroup::sum_on_device(T* x, std::size_t count, void* scratch, cudaStream_t stream) {
+  expect_whole();
   const auto n = static_cast<std::size_t>(size());
   const std::size_t share = (count + n - 1) / n;
-  if (n * share * sizeof(T) > scratch_bytes_) throw StateError("NcclGroup: expected reserve() before a sum");
   const int type = sizeof(T) == sizeof(float) ? kFloat32 : kFloat64;
-  T* rows = static_cast<T*>(scratch_);
+  T* rows = static_cast<T*>(scratch);
   const auto begin = [&](int r) { return std::min(count, static_cast<std::size_t>(r) * share); };
   const auto length = [&](int r) { return begin(r + 1) - begin(r); };
   const std::size_t own = length(rank());
@@ -206,22 +216,21 @@ void NcclGroup::sum_on_device(T* x, std::size_t count, cudaStream_t stream) {
   add_rows(x + begin(rank()), rows, size(), static_cast<long>(own), stream);
   if (size() > 1) exchange(true);
 }
-template void NcclGroup::sum_on_device<float>(float*, std::size_t, cudaStream_t);
-template void NcclGroup::sum_on_device<double>(double*, std::size_t, cudaStream_t);
+template void NcclGroup::sum_on_device<float>(float*, std::size_t, void*, cudaStream_t);
+template void NcclGroup::sum_on_device<double>(double*, std::size_t, void*, cudaStream_t);
 
 template <class T>
 void NcclGroup::sum_host(T* x, std::size_t count) {
   if (count == 0) return;
-  const std::size_t bytes = count * sizeof(T);
-  reserve(bytes);
-  if (bytes > staged_bytes_) {
+  const std::size_t bytes = count * sizeof(T), padded = (bytes + 255) / 256 * 256;
+  if (padded + room(bytes) > staged_bytes_) {
     cudaFree(staged_);
     staged_ = nullptr, staged_bytes_ = 0;
-    expect_memory(cudaMalloc(&staged_, bytes), bytes, true);
-    staged_bytes_ = bytes;
+    expect_memory(cudaMalloc(&staged_, padded + room(bytes)), padded + room(bytes), true);
+    staged_bytes_ = padded + room(bytes);
   }
   expect(cudaMemcpyAsync(staged_, x, bytes, cudaMemcpyHostToDevice, *stream_), "NCCL");
-  sum_on_device(static_cast<T*>(staged_), count, *stream_);
+  sum_on_device(static_cast<T*>(staged_), count, static_cast<std::byte*>(staged_) + padded, *stream_);
   expect(cudaMemcpyAsync(x, staged_, bytes, cudaMemcpyDeviceToHost, *stream_), "NCCL");
   wait(*stream_);
 }

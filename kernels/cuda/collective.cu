@@ -15,7 +15,28 @@ __global__ void __launch_bounds__(kThreads) add_rows_kernel(T* sum, const T* row
   sum[i] = total;
 }
 
+constexpr int kWarps = 8;
+
+// One block; a thread's windows from the first on, then the threads' sums: as the verdict of one process.
+__global__ void __launch_bounds__(kWarps* kLanes)
+    window_sums_kernel(double* sums, const double* losses, int parts, int windows, const float* vote) {
+  __shared__ double warps[kWarps];
+  for (int part = 0; part < parts; ++part) {
+    double own = 0;
+    for (int w = static_cast<int>(threadIdx.x); w < windows; w += kWarps * kLanes)
+      own += losses[static_cast<long>(part) * windows + w];
+    own = block_sum(own, warps, kWarps);
+    if (threadIdx.x == 0) sums[part] = own;
+  }
+  if (threadIdx.x == 0) sums[parts] = static_cast<double>(*vote);
+}
+
 }  // namespace
+
+void window_sums(double* sums, const double* losses, int parts, int windows, const float* vote,
+                 cudaStream_t stream) {
+  EMISOPT_LAUNCH(window_sums_kernel, 1, kWarps * kLanes, 0, stream, sums, losses, parts, windows, vote);
+}
 
 template <class T>
 void add_rows(T* sum, const T* rows, int count, long width, cudaStream_t stream) {

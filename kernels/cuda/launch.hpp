@@ -210,7 +210,8 @@ int norm_blocks(long count);
 /// step that is not finite, and never cleared by one.
 struct StepVerdict {
   double loss, norm, parts[5];
-  float clip;  // the gradient is multiplied by this
+  double votes;  // of a group's processes
+  float clip;    // the gradient is multiplied by this
   int stopped;
 };
 /// Coefficients of the loss's parts, as they lie in `losses` (kParts, windows).
@@ -219,12 +220,13 @@ struct LossWeights {
   double of[kParts];
 };
 void verdict(StepVerdict* verdict, const double* losses, int windows, const LossWeights& weights,
-             const double* norm2, double clip, cudaStream_t stream);
+             const double* norm2, double clip, cudaStream_t stream, const double* votes = nullptr);
 
 /// The numbers of one step; on the device, as they change from step to step while the graph stays.
 struct UpdateStep {
   float l2sp, ewc, beta1, beta2, eps, step_size, root_scale, shrink;  // as kernels/table.hpp, AdamWStep
   float keep;  // of the average; below 0: shadow gets the weights as they were
+  float vote;  // with processes in a group: this one's, to end
 };
 UpdateStep update_step(const AdamW& options, float keep);
 struct UpdateArrays {  // (count) each; null: mask 1, no pull, all move, no copy, no shadow

@@ -19,7 +19,7 @@ class CudaTraining final : public Training {
   ~CudaTraining() override;
   void put(const TrainingArrays<const float>& arrays) override;
   void get(const TrainingArrays<float>& arrays) override;
-  void step(float rate, float keep, std::int64_t step) override;
+  void step(float rate, float keep, std::int64_t step, bool vote) override;
   int in_flight() const override { return in_flight_; }
   TrainingStep finish() override;
 
@@ -51,6 +51,7 @@ class CudaTraining final : public Training {
   unsigned char* moves_ = nullptr;
   double *partial_ = nullptr, *norm2_ = nullptr;
   StepVerdict* verdict_ = nullptr;
+  double* sums_ = nullptr;  // with processes in a group: the loss's parts over all of them, and their votes
   std::array<Set, 2> sets_;
   int next_ = 0, in_flight_ = 0;
   std::uint64_t loads_ = 0;  // of the program, when its weights were last ours
@@ -82,6 +83,10 @@ CudaTraining::CudaTraining(CudaProgram& program, const TrainingOptions& options)
     throw InputError("Program.training: expected `anchor` with l2sp or ewc, got none");
   if (options.ewc > 0 && !options.fisher)
     throw InputError("Program.training: expected `fisher` with ewc, got none");
+  if (!program.on_device_.empty()) {  // every step copies its batch from the host
+    program.on_device_.clear();
+    program.graph_.forget();
+  }
   sets_[0].host = program.host_;
   sets_[0].device = program.device_buffers_;
   sets_[1].host = program.host_;
@@ -109,11 +114,19 @@ CudaTraining::CudaTraining(CudaProgram& program, const TrainingOptions& options)
   }
   expect(cudaDeviceSynchronize(), "Program.training");
   show(0);
+  ++program.trainings_;
 }
 
 CudaTraining::~CudaTraining() {
-  for (const Set& set : sets_) cudaEventSynchronize(set.done);
+  for (const Set& set : sets_) {
+    try {
+      if (program_.group_) program_.group_->wait(set.done);  // who waits in vain ends what is under way
+    } catch (const std::exception&) {
+    }
+    cudaEventSynchronize(set.done);
+  }
   show(0);
+  --program_.trainings_;
 }
 
 void CudaTraining::lay_out() {
@@ -124,6 +137,7 @@ void CudaTraining::lay_out() {
   partial_ = device_.take<double>(at(norm_blocks(static_cast<long>(count_))));
   norm2_ = device_.take<double>(1);
   verdict_ = device_.take<StepVerdict>(1);
+  sums_ = program_.group_ ? device_.take<double>(LossWeights::kParts + 1) : nullptr;
   for (Set& set : sets_) {
     set.device_step = device_.take<UpdateStep>(1);
     set.step = pinned_.take<UpdateStep>(1);
@@ -190,17 +204,23 @@ void CudaTraining::pass(Set& set) {
   p.add_corrections();
   p.pack_weights();
   for (const Node& node : p.plan_.nodes) p.forward(node);
-  p.zero(p.device_buffers_.gradient, count_);
-  p.weight_sums();
-  p.losses();
+  p.begin_backward();
   p.slopes();
   const auto d = [](float x) { return static_cast<double>(x); };
   const CompileOptions& o = p.options_;
   const LossWeights weights{
       {1, d(o.multiscale), d(o.distill), d(o.distill_multiscale), p.plan_.hidden ? d(o.hidden) : 0}};
   squared_norm(norm2_, partial_, p.device_buffers_.gradient, static_cast<long>(count_), set.stream);
-  verdict(verdict_, p.device_buffers_.losses, p.plan_.shapes.batch, weights, norm2_, options_.clip,
-          set.stream);
+  if (p.group_) {
+    constexpr int kParts = LossWeights::kParts;
+    window_sums(sums_, p.device_buffers_.losses, kParts, p.plan_.shapes.batch, &set.device_step->vote,
+                set.stream);
+    p.group_->sum_on_device(sums_, kParts + 1, p.sum_scratch_, set.stream);
+    verdict(verdict_, sums_, 1, weights, norm2_, options_.clip, set.stream, sums_ + kParts);
+  } else {
+    verdict(verdict_, p.device_buffers_.losses, p.plan_.shapes.batch, weights, norm2_, options_.clip,
+            set.stream);
+  }
   update({theta_, m_, v_, p.device_buffers_.gradient, mask_, anchor_, fisher_, moves_, p.theta_, shadow_},
          count_, set.device_step, verdict_, set.stream);
   expect(cudaMemcpyAsync(set.verdict, verdict_, sizeof(StepVerdict), cudaMemcpyDeviceToHost, set.stream),
@@ -208,7 +228,7 @@ void CudaTraining::pass(Set& set) {
   expect(cudaEventRecordWithFlags(set.done, set.stream, cudaEventRecordExternal), "Training.step");
 }
 
-void CudaTraining::step(float rate, float keep, std::int64_t step) {
+void CudaTraining::step(float rate, float keep, std::int64_t step, bool vote) {
   if (in_flight_ == 2)
     throw StateError("Training.step: expected at most one step in flight, got two; call finish()");
   CudaProgram& p = program_;
@@ -217,6 +237,7 @@ void CudaTraining::step(float rate, float keep, std::int64_t step) {
   adam.rate = rate, adam.beta1 = options_.beta1, adam.beta2 = options_.beta2, adam.eps = options_.eps;
   adam.decay = options_.decay, adam.l2sp = options_.l2sp, adam.ewc = options_.ewc, adam.step = step;
   *set.step = update_step(adam, options_.average ? keep : -1.0f);
+  set.step->vote = vote ? 1.0f : 0.0f;
   if (!is_current_ || loads_ != p.loads_) {  // others loaded weights: no step is in flight
     expect(cudaMemcpyAsync(p.theta_, theta_, count_ * sizeof(float), cudaMemcpyDeviceToDevice, set.stream),
            "Training.step");
@@ -240,16 +261,20 @@ TrainingStep CudaTraining::finish() {
   if (in_flight_ == 0)
     throw StateError("Training.finish: expected a step in flight, got none; call step() first");
   const Set& set = sets_[at(in_flight_ == 2 ? next_ : 1 - next_)];
+  if (program_.group_) program_.group_->wait(set.done);
   expect(cudaEventSynchronize(set.done), "Training.finish");
   expect(cudaGetLastError(), "Training.finish");
   --in_flight_;
   const StepVerdict& v = *set.verdict;
-  return {v.loss, v.norm, {v.parts[0], v.parts[1], v.parts[2], v.parts[3], v.parts[4]}, v.stopped == 0};
+  return {v.loss,
+          v.norm,
+          {v.parts[0], v.parts[1], v.parts[2], v.parts[3], v.parts[4]},
+          v.stopped == 0,
+          static_cast<int>(v.votes)};
 }
 
 std::unique_ptr<Training> CudaProgram::training(const TrainingOptions& options) {
   if (!train()) throw StateError("Program.training: expected a train program, got another one");
-  if (group_) return nullptr;  // several graphs per step, with sums over the processes in between
   return std::make_unique<CudaTraining>(*this, options);
 }
 

@@ -7,6 +7,7 @@
 #include "emisopt/base/error.hpp"
 #include "kernels/cuda/collective.hpp"
 #include "kernels/cuda/memory.hpp"
+#include "kernels/cuda/product_choice.hpp"
 #include "kernels/cuda/program.hpp"
 #include "kernels/cuda_plugin.hpp"
 
@@ -84,6 +85,14 @@ Program<float>* compile_for_cuda(const OpList& ops, const Shapes& shapes, const 
               [&] { return cuda::compile(ops, shapes, options).release(); });
 }
 
+const char* describe(void* context, Fail fail) {
+  thread_local std::string text;
+  return told("device", context, fail, [&] {
+    text = cuda::gpu_json();
+    return text.c_str();
+  });
+}
+
 Group* join(const GroupOptions& options, void* context, Fail fail) {
   return told("join_group", context, fail, [&]() -> Group* { return new cuda::NcclGroup(options); });
 }
@@ -97,6 +106,7 @@ extern "C" __attribute__((visibility("default"))) void emisopt_cuda_versions(int
 }
 
 extern "C" __attribute__((visibility("default"))) const emisopt::kernels::CudaPlugin* emisopt_cuda_plugin() {
-  static const CudaPlugin plugin{kCudaPluginAbi, EMISOPT_BACKEND_SOURCES, &refusal, &compile_for_cuda, &join};
+  static const CudaPlugin plugin{
+      kCudaPluginAbi, EMISOPT_BACKEND_SOURCES, &refusal, &compile_for_cuda, &describe, &join};
   return &plugin;
 }

@@ -22,8 +22,8 @@ void CudaProgram::by_library_or(const BlasProduct& p, const BlasOperands& o,
     own();
     return;
   }
-  const BlasChoice choice =
-      choose_product(library_, p, o, workspace_, !measures_, own, stream_, &os::monotonic_s);
+  const ProductRule rule{measures_, options_.deterministic, options_.choices};
+  const BlasChoice choice = choose_product(library_, p, o, workspace_, rule, own, stream_, &os::monotonic_s);
   if (choice.own)
     own();
   else

@@ -24,8 +24,10 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
       options_(options),
       library_(library),
       in_bf16_(options.precision == Precision::bfloat16 ? values_in_bf16(plan_) : std::vector<char>{}),
-      window_parts_(train() ? at(plan_.shapes.batch) : 0) {
+      window_parts_(train() ? at(plan_.shapes.batch) : 0),
+      memory_(device_memory_of(*this)) {
   if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
+  if (train()) group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
   plan_tick();
   find_feedforwards();
   // Twice: the first pass measures.
@@ -39,10 +41,6 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
   }
   fill_rope_tables();
   fill_tick();
-  if (options_.group && train()) {
-    group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
-    group_->reserve(plan_.ops.parameter_count() * sizeof(float));
-  }
   fill_many();
   const auto copy = [&](auto* to, const auto& from) {
     if (!from.empty())
@@ -186,6 +184,8 @@ void CudaProgram::lay_out_values() {
   weight_sum_ = device_.take<double>(3);  // side by side: summed over processes at once
   teacher_sum_ = weight_sum_ + 1;
   hidden_sum_ = weight_sum_ + 2;
+  if (group_)
+    sum_scratch_ = device_.take<std::byte>(group_->room(ops.parameter_count() * sizeof(float) + 64));
 }
 
 void CudaProgram::fill_rope_tables() {
@@ -240,6 +240,19 @@ void CudaProgram::load(const float* theta) {
   expect(cudaStreamSynchronize(stream_), "Program.load");  // the copy before may still read
   std::memcpy(staged_theta_, theta, bytes);
   expect(cudaMemcpyAsync(theta_, staged_theta_, bytes, cudaMemcpyHostToDevice, stream_), "Program.load");
+  after_load();
+}
+
+void CudaProgram::load_from_device(const float* theta) {
+  loaded_ = true;
+  if (source_) return;
+  expect(cudaMemcpyAsync(theta_, theta, plan_.ops.parameter_count() * sizeof(float), cudaMemcpyDeviceToDevice,
+                         stream_),
+         "Program.load");
+  after_load();
+}
+
+void CudaProgram::after_load() {
   add_corrections();
   pack_weights();
   if (is_source_) expect(cudaStreamSynchronize(stream_), "Program.load");  // others read on streams of theirs
@@ -249,7 +262,8 @@ void CudaProgram::load(const float* theta) {
 }
 
 void CudaProgram::to_device(float* Buffers::* what, std::size_t count) {
-  if (host_.*what)
+  const bool is_there = std::find(on_device_.begin(), on_device_.end(), what) != on_device_.end();
+  if (host_.*what && !is_there)
     expect(cudaMemcpyAsync(device_buffers_.*what, host_.*what, count * sizeof(float), cudaMemcpyHostToDevice,
                            stream_),
            "Program.run");
@@ -280,11 +294,7 @@ void CudaProgram::all_inputs() {
 // Everything that a run does on the device.
 void CudaProgram::pass() {
   ahead();
-  if (train()) {
-    zero(device_buffers_.gradient, plan_.ops.parameter_count());
-    weight_sums();
-    losses();
-  }
+  if (train()) begin_backward();
   if (many())
     run_many();
   else if (plan_.mode != Mode::infer)
@@ -306,27 +316,20 @@ void CudaProgram::back() {
   answers();
 }
 
+// The loss looks at the windows of all processes, so their weights are added up before it.
+void CudaProgram::begin_backward() {
+  zero(device_buffers_.gradient, plan_.ops.parameter_count());
+  weight_sums();
+  if (group_) group_->sum_on_device(weight_sum_, 3, sum_scratch_, stream_);
+  losses();
+}
+
 void CudaProgram::slopes() {
   run_tapes(tick_.back, kFuture);
   if (tick_.back.empty())
     for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
-}
-
-// A step with others: between the passes and before the gradient is used, their sums.
-void CudaProgram::shared_pass() {
-  in_graph(ahead_graph_, [this] {
-    ahead();
-    zero(device_buffers_.gradient, plan_.ops.parameter_count());
-    weight_sums();
-  });
-  group_->sum_on_device(weight_sum_, 3, stream_);
-  in_graph(graph_, [this] {
-    losses();
-    slopes();
-  });
-  group_->sum_on_device(device_buffers_.gradient, plan_.ops.parameter_count(), stream_);
-  in_graph(back_graph_, [this] { answers(); });
-  group_->wait(stream_);
+  if (group_)
+    group_->sum_on_device(device_buffers_.gradient, plan_.ops.parameter_count(), sum_scratch_, stream_);
 }
 
 void CudaProgram::answers() {
@@ -340,7 +343,9 @@ void CudaProgram::answers() {
 }
 
 void CudaProgram::in_graph(Graph& graph, const std::function<void()>& work) {
+  if (group_) group_->expect_whole();
   if (!graph.value) {
+    if (group_) group_->connect();
     expect(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "Program.run");
     cudaGraph_t captured = nullptr;
     try {
@@ -424,10 +429,8 @@ void CudaProgram::run_slots(int first, int last) {
                      std::to_string(train() ? 1 : 0) + ", got " + std::to_string(first) + ".." +
                      std::to_string(last));
   if (first == last) return;
-  if (group_)
-    shared_pass();
-  else
-    in_graph(set_ == 0 ? graph_ : other_graph_, [this] { pass(); });
+  in_graph(set_ == 0 ? graph_ : other_graph_, [this] { pass(); });
+  if (group_) group_->wait(stream_);
   finish("Program.run");
   const int batch = plan_.shapes.batch;
   const double* l = host_.losses;

@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(double* sum, const double
 // The loss by its parts, whether all is finite, and what the gradient is multiplied by. One block.
 __global__ void __launch_bounds__(kThreads)
     verdict_kernel(StepVerdict* verdict, const double* losses, int windows, LossWeights weights,
-                   const double* norm2, double clip) {
+                   const double* norm2, double clip, const double* votes) {
   __shared__ double warps[kWarps];
   double loss = 0;
   for (int part = 0; part < LossWeights::kParts; ++part) {
@@ -48,6 +48,7 @@ __global__ void __launch_bounds__(kThreads)
   const double norm = sqrt(*norm2);
   verdict->loss = loss;
   verdict->norm = norm;
+  verdict->votes = votes ? *votes : 0;
   verdict->clip = clip > 0 && norm > clip ? static_cast<float>(clip / norm) : 1.0f;
   const bool finite = loss - loss == 0 && norm - norm == 0;
   if (!finite) verdict->stopped = 1;  // and stays so
@@ -84,8 +85,9 @@ void squared_norm(double* sum, double* partial, const float* x, long count, cuda
 }
 
 void verdict(StepVerdict* verdict, const double* losses, int windows, const LossWeights& weights,
-             const double* norm2, double clip, cudaStream_t stream) {
-  EMISOPT_LAUNCH(verdict_kernel, 1, kThreads, 0, stream, verdict, losses, windows, weights, norm2, clip);
+             const double* norm2, double clip, cudaStream_t stream, const double* votes) {
+  EMISOPT_LAUNCH(verdict_kernel, 1, kThreads, 0, stream, verdict, losses, windows, weights, norm2, clip,
+                 votes);
 }
 
 UpdateStep update_step(const AdamW& o, float keep) {
@@ -100,7 +102,8 @@ UpdateStep update_step(const AdamW& o, float keep) {
           static_cast<float>(static_cast<double>(o.rate) / left1),
           static_cast<float>(1 / std::sqrt(left2)),
           o.rate * o.decay,
-          keep};
+          keep,
+          0};
 }
 
 void update(const UpdateArrays& arrays, std::size_t count, const UpdateStep* step, const StepVerdict* verdict,

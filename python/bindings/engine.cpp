@@ -122,7 +122,16 @@ void bind_engine(py::module_& m) {
       .value("cuda", Isa::cuda);
   py::enum_<Device>(m, "Device", "Where training runs.")
       .value("cpu", Device::cpu)
-      .value("cuda", Device::cuda);
+      .value("cuda", Device::cuda)
+      .value("auto", Device::automatic);
+  m.def(
+      "save_choices", [](const std::string& path) { Choices::instance().save(path); }, "path"_a,
+      "Writes the process's choices made by measurement to a file.");
+  m.def(
+      "load_choices", [](const std::string& path) { Choices::instance().load(path); }, "path"_a,
+      "Takes those of a file.");
+  m.def("clear_choices", [] { Choices::instance().clear(); }, "Forgets all.");
+  m.def("choices_json", [] { return Choices::instance().to_json(); }, "All of them as one JSON text.");
   m.def("cuda_refusal", &cuda_refusal,
         "Empty where device \"cuda\" can be used; else why not and what helps, in one line.");
   py::class_<Group>(m, "Group", "Processes with a GPU each that share a training, over NCCL.")

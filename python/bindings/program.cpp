@@ -1,9 +1,9 @@
 // Compiled programs with their buffers as arrays on the arena. Any engine that can hold NumPy arrays can so
 // fill plans, place weights or average gradients without a copy.
+#include "program.hpp"
+
 #include <pybind11/stl.h>
 
-#include "arrays.hpp"
-#include "bound_program.hpp"
 #include "emisopt/model/lora.hpp"
 #include "emisopt/model/network.hpp"
 #include "kernels/backend.hpp"
@@ -15,16 +15,17 @@ namespace {
 using namespace kernels;
 using namespace pybind11::literals;
 
-/// A buffer that the caller fills, or, like `gradient`, may work on in place.
-ArrayF input(const py::object& self, const float* data, std::vector<py::ssize_t> shape) {
-  return borrow<float>(const_cast<float*>(data), std::move(shape), self);
-}
-
-/// What a run answers: read-only.
-ArrayF answer(const py::object& self, const float* data, std::vector<py::ssize_t> shape) {
-  ArrayF view = input(self, data, std::move(shape));
-  view.attr("setflags")("write"_a = false);
-  return view;
+/// A buffer as an array on its memory: what a run answers is read-only.
+void bind_buffer(Bound& program, Buffer buffer, const char* doc) {
+  program.def_property_readonly(
+      name_of(buffer),
+      [buffer](const py::object& self) {
+        BufferView view = buffer_view(self.cast<const BoundProgram&>(), buffer);
+        ArrayF array = borrow<float>(view.host, std::move(view.shape), self);
+        if (view.kind == BufferView::Kind::answer) array.attr("setflags")("write"_a = false);
+        return array;
+      },
+      doc);
 }
 
 BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, int future_tokens, Mode mode,
@@ -33,13 +34,15 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
                              float distill_multiscale, float hidden, std::vector<int> scales,
                              const std::vector<bool>& trainable,
                              const std::vector<std::pair<int, int>>& seeds,
-                             const std::vector<std::pair<int, int>>& directions, Precision precision) {
+                             const std::vector<std::pair<int, int>>& directions, Precision precision,
+                             bool deterministic) {
   BoundProgram bound;
   bound.ops = ops;
   bound.shapes = {batch, history_tokens, future_tokens};
   bound.options.mode = mode;
   bound.options.loss = loss;
   bound.options.precision = precision;
+  bound.options.deterministic = deterministic;
   bound.options.levels = std::move(levels);
   bound.options.threads = threads;
   bound.options.level_weights = std::move(level_weights);
@@ -55,8 +58,6 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
   return bound;
 }
 
-using Bound = py::class_<BoundProgram>;
-
 void bind_calls(Bound& program) {
   program
       .def(py::init(&compile_program), "ops"_a, py::kw_only(), "batch"_a, "history_tokens"_a,
@@ -64,7 +65,8 @@ void bind_calls(Bound& program) {
            "level_weights"_a = std::vector<float>{}, "multiscale"_a = 0.0f, "distill"_a = 0.0f,
            "distill_multiscale"_a = 0.0f, "hidden"_a = 0.0f, "scales"_a = CompileOptions{}.scales,
            "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{},
-           "directions"_a = std::vector<std::pair<int, int>>{}, "precision"_a = Precision::float32)
+           "directions"_a = std::vector<std::pair<int, int>>{}, "precision"_a = Precision::float32,
+           "deterministic"_a = false)
       .def(
           "load",
           [](BoundProgram& self, const ArrayF& theta) {
@@ -78,8 +80,11 @@ void bind_calls(Bound& program) {
           "run",
           [](BoundProgram& self) {
             const Turn turn(self, "run");
-            py::gil_scoped_release nogil;
-            self.program->run();
+            {
+              py::gil_scoped_release nogil;
+              self.program->run();
+            }
+            self.held.clear();
           },
           "Runs the future rows (train: all rows) on what the input buffers hold.")
       .def(
@@ -100,119 +105,36 @@ void bind_calls(Bound& program) {
           "The level whose instructions run.");
 }
 
-void bind_inputs_and_answers(Bound& program) {
-  program
-      .def_property_readonly(
-          "future",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            return input(self, p.program->future(),
-                         {p.shapes.batch, p.shapes.future_tokens, p.future_width()});
-          },
-          "Input buffer (batch, future_tokens, width).")
-      .def_property_readonly(
-          "history",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            const py::ssize_t batch = p.options.mode == Mode::train ? p.shapes.batch : 1;
-            return input(self, p.program->history(), {batch, p.shapes.history_tokens, p.history_width()});
-          },
-          "Input buffer (1, history_tokens, width); train mode: (batch, ...).")
-      .def_property_readonly(
-          "quantiles",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            return answer(self, p.program->quantiles(),
-                          {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
-          },
-          "Answer (batch, future_tokens, outputs * levels), read-only.")
-      .def_property_readonly(
-          "hidden",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(p.program->hidden() != nullptr, "hidden", "a network that names a hidden value");
-            return answer(self, p.program->hidden(),
-                          {p.shapes.batch, p.shapes.future_tokens, p.hidden_width()});
-          },
-          "Infer: the network's hidden output (batch, future_tokens, width), read-only.")
-      .def_property_readonly(
-          "seed",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::vjp, "seed");
-            return input(self, p.program->seed(),
-                         {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
-          },
-          "Vjp: d cost / d quantiles (batch, future_tokens, outputs * levels).")
-      .def_property_readonly(
-          "future_gradient",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::vjp, "future_gradient");
-            return answer(self, p.program->future_gradient(),
-                          {p.shapes.batch, p.shapes.future_tokens, p.future_width()});
-          },
-          "Vjp: d cost / d future (batch, future_tokens, width), read-only.")
-      .def_property_readonly(
-          "jacobian",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::jacobian, "jacobian");
-            return answer(self, p.program->jacobian(),
-                          {static_cast<py::ssize_t>(p.options.seeds.size()), p.shapes.future_tokens,
-                           p.shapes.future_tokens, p.future_width()});
-          },
-          "Jacobian: (seeds, step of the output, step of the input, width), read-only; 0 for later inputs.")
-      .def_property_readonly(
-          "direction",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::tangent, "direction");
-            return input(self, p.program->direction(),
-                         {static_cast<py::ssize_t>(p.options.directions.size()), p.shapes.future_tokens,
-                          p.future_width()});
-          },
-          "Tangent: (directions, future_tokens, width).")
-      .def_property_readonly(
-          "tangent",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::tangent, "tangent");
-            return answer(self, p.program->tangent(),
-                          {static_cast<py::ssize_t>(p.options.directions.size()), p.shapes.future_tokens,
-                           p.quantile_width()});
-          },
-          "Tangent: d quantiles along each direction (directions, future_tokens, outputs * levels), "
-          "read-only.");
+void bind_buffers(Bound& program) {
+  const auto buffer = [&](Buffer which, const char* doc) { bind_buffer(program, which, doc); };
+  buffer(Buffer::future, "Input buffer (batch, future_tokens, width).");
+  buffer(Buffer::history, "Input buffer (1, history_tokens, width); train mode: (batch, ...).");
+  buffer(Buffer::quantiles, "Answer (batch, future_tokens, outputs * levels), read-only.");
+  buffer(Buffer::hidden, "Infer: the network's hidden output (batch, future_tokens, width), read-only.");
+  buffer(Buffer::seed, "Vjp: d cost / d quantiles (batch, future_tokens, outputs * levels).");
+  buffer(Buffer::future_gradient, "Vjp: d cost / d future (batch, future_tokens, width), read-only.");
+  buffer(Buffer::jacobian,
+         "Jacobian: (seeds, step of the output, step of the input, width), read-only; 0 for later inputs.");
+  buffer(Buffer::direction, "Tangent: (directions, future_tokens, width).");
+  buffer(Buffer::tangent,
+         "Tangent: d quantiles along each direction (directions, future_tokens, outputs * levels), "
+         "read-only.");
+  buffer(Buffer::target, "Train: (batch, future_tokens, outputs).");
+  buffer(Buffer::weight,
+         "Train: weights of the targets (batch, future_tokens, outputs); 0 leaves an entry out.");
+  buffer(Buffer::gradient,
+         "Train: gradient of the mean loss (parameter_count), overwritten by each run; may be reduced in "
+         "place.");
+  buffer(Buffer::teacher,
+         "Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).");
+  buffer(Buffer::teacher_weight,
+         "Train, with distill: weights of the teacher's entries; 0 leaves an entry out.");
+  buffer(Buffer::hidden_target, "Train, with hidden: what the hidden output should be.");
+  buffer(Buffer::hidden_weight, "Train, with hidden: weights of the rows (batch, future_tokens).");
 }
 
-void bind_training(Bound& program) {
+void bind_loss(Bound& program) {
   program
-      .def_property_readonly(
-          "target",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::train, "target");
-            return input(self, p.program->target(), {p.shapes.batch, p.shapes.future_tokens, p.ops.outputs});
-          },
-          "Train: (batch, future_tokens, outputs).")
-      .def_property_readonly(
-          "weight",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::train, "weight");
-            return input(self, p.program->weight(), {p.shapes.batch, p.shapes.future_tokens, p.ops.outputs});
-          },
-          "Train: weights of the targets (batch, future_tokens, outputs); 0 leaves an entry out.")
-      .def_property_readonly(
-          "gradient",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(Mode::train, "gradient");
-            return input(self, p.program->gradient(), {static_cast<py::ssize_t>(p.ops.parameter_count())});
-          },
-          "Train: gradient of the mean loss (parameter_count), overwritten by each run; may be reduced in "
-          "place.")
       .def_property_readonly(
           "loss", [](BoundProgram& self) { return self.program->loss(); }, "Train: loss of the last run.")
       .def_property_readonly(
@@ -227,42 +149,7 @@ void bind_training(Bound& program) {
             named["hidden"] = parts.hidden;
             return named;
           },
-          "Train: parts of that loss by name, each before its coefficient.")
-      .def_property_readonly(
-          "teacher",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(p.program->teacher() != nullptr, "teacher", "a coefficient distill above 0");
-            return input(self, p.program->teacher(),
-                         {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
-          },
-          "Train, with distill: what a teacher said (batch, future_tokens, outputs * levels).")
-      .def_property_readonly(
-          "teacher_weight",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(p.program->teacher() != nullptr, "teacher_weight", "a coefficient distill above 0");
-            return input(self, p.program->teacher_weight(),
-                         {p.shapes.batch, p.shapes.future_tokens, p.quantile_width()});
-          },
-          "Train, with distill: weights of the teacher's entries; 0 leaves an entry out.")
-      .def_property_readonly(
-          "hidden_target",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(p.program->hidden_target() != nullptr, "hidden_target", "a coefficient hidden above 0");
-            return input(self, p.program->hidden_target(),
-                         {p.shapes.batch, p.shapes.future_tokens, p.hidden_width()});
-          },
-          "Train, with hidden: what the hidden output should be.")
-      .def_property_readonly(
-          "hidden_weight",
-          [](const py::object& self) {
-            auto& p = self.cast<BoundProgram&>();
-            p.require(p.program->hidden_target() != nullptr, "hidden_weight", "a coefficient hidden above 0");
-            return input(self, p.program->hidden_weight(), {p.shapes.batch, p.shapes.future_tokens});
-          },
-          "Train, with hidden: weights of the rows (batch, future_tokens).");
+          "Train: parts of that loss by name, each before its coefficient.");
 }
 
 }  // namespace
@@ -280,8 +167,10 @@ void bind_program(py::module_& m) {
       .value("huber", Loss::huber);
   Bound program(m, "Program", "A compiled network; its buffers are float32 arrays on one arena.");
   bind_calls(program);
-  bind_inputs_and_answers(program);
-  bind_training(program);
+  bind_buffers(program);
+  bind_loss(program);
+  bind_exchange_in(program);
+  bind_exchange_out(m, program);
   bind_device_training(program, m);
 }
 

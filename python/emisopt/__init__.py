@@ -6,7 +6,7 @@ limits and objective, the controller, scores.
 
 from __future__ import annotations
 
-from emisopt import metrics, plants, qp
+from emisopt import choices, metrics, plants, qp
 from emisopt._core import Error, FileError, InputError, ShapeError, StateError, __version__
 from emisopt.backoff import ConformalBackoff
 from emisopt.beside import Blend
@@ -76,6 +76,7 @@ __all__ = [
     "Transfer",
     "__version__",
     "blend_weights",
+    "choices",
     "choose_blend",
     "distill",
     "economic",

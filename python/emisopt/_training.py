@@ -57,9 +57,10 @@ def train_config(
     trainable: Sequence[str] = (),
     device: str = "cpu",
     precision: str = "float32",
+    deterministic: bool = False,
 ) -> _core.TrainConfig:
     if device not in _core.Device.__members__:
-        raise _core.InputError(f'Forecaster.fit(device): expected "cpu" or "cuda", got {device!r}')
+        raise _core.InputError(f'Forecaster.fit(device): expected "cpu", "cuda" or "auto", got {device!r}')
     if f.loss not in _core.Loss.__members__:
         names = ", ".join(_core.Loss.__members__)
         raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {f.loss!r}")
@@ -94,6 +95,7 @@ def train_config(
         seed=f.seed,
         device=_core.Device.__members__[device],
         precision=precision_of("Forecaster.fit(precision)", precision),
+        deterministic=deterministic,
     )
 
 
@@ -154,6 +156,7 @@ def run(
         "best_step": result.best_step,
         "seconds": result.seconds,
         "rows": settings.train_rows,
+        "device": result.device.name,
     }
 
 

@@ -109,8 +109,14 @@ def fit(
         Path | None,
         typer.Option(metavar="FILE", help="Keep the run's state here; go on from it when it is there."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda where `show-config` names a GPU.")] = "cpu",
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, cuda where `show-config` names a GPU, or auto: the quicker, measured once."),
+    ] = "cpu",
     precision: Annotated[str, typer.Option(help="float32, or bf16 with --device cuda.")] = "float32",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Stored choices only, nothing is measured.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a forecaster on a history and write it to one file."""
@@ -148,6 +154,7 @@ def fit(
         resume=resume,
         device=device,
         precision=precision,
+        deterministic=deterministic,
     )
     forecaster.save(output)
     summary = forecaster.training_

@@ -67,7 +67,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     tags_ : the tag map; `outputs_`, `setpoints_`, `disturbances_` : names in order
-    training_ : dict with loss, validation, steps, best_step, seconds of the fit
+    training_ : dict with loss, validation, steps, best_step, seconds and device of the fit
     interrupted_ : whether Ctrl-C ended the fit (the best weights so far are kept)
     n_features_in_, feature_names_in_ : as in scikit-learn
 
@@ -182,6 +182,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         processes: Processes | None = None,
         device: str = "cpu",
         precision: str = "float32",
+        deterministic: bool = False,
     ) -> Forecaster:
         """Fixes scales and trains on the first rows of a history.
 
@@ -201,10 +202,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             arguments and ends with the weights that one process would find. `resume` must then be readable
             for all of them; only rank 0 writes it.
         device : "cpu", or "cuda" where :func:`emisopt.show_config` names a GPU. Not the same bits: sums are
-            made in another order, and a run cannot be resumed on the other device (docs/cuda.md).
+            made in another order, and a run cannot be resumed on the other device (docs/cuda.md). "auto":
+            the quicker one for these sizes, measured once and stored (:mod:`emisopt.choices`)
         precision : "float32", or "bf16" with `device` "cuda": activations and the weights that products read
             in 8 significant bits, everything that is summed up or kept in float32 (docs/cuda.md, "bf16"). A
             run is resumed in the precision that it began in.
+        deterministic : take stored choices only, measure nothing; StateError where one is missing
 
         Returns
         -------
@@ -220,7 +223,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
         core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(
-            self, train_rows, validation_rows, device=device, precision=precision
+            self,
+            train_rows,
+            validation_rows,
+            device=device,
+            precision=precision,
+            deterministic=deterministic,
         )
         _training.run(self, core, core_history, settings, progress, resume, save_every, processes)
         return self

@@ -2,8 +2,11 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include "cuda_host/support.hpp"
 #include "emisopt/base/error.hpp"
+#include "kernels/cuda/product_choice.hpp"
 #include "kernels/cuda/program.hpp"
 #include "kernels/ref/gemm.hpp"
 #include "support/tiny_network.hpp"
@@ -150,42 +153,118 @@ struct Clock {
       work();
     });
   }
-  ~Clock() {
-    set([](void*, std::function<void()> work) { work(); });
-  }
+  ~Clock() { set(nullptr); }
   void (*set)(Defer);
 };
 
-TEST(BlasLt, TheQuickerOneIsChosenOnceAndRemembered) {
-  EXPECT_EQ(stand_in().refusal(), "");
-  const Clock clock;
-  const Device<float> c(64), a(64), b(64);
-  const Device<unsigned char> space(4096);
-  const BlasOperands o{c.data(), a.data(), b.data(), nullptr};
+// A product of a program, chosen by a clock that the test moves.
+struct Chooser {
+  Device<float> c{64}, a{64}, b{64};
+  Device<unsigned char> space{4096};
   int own_runs = 0;
   double own_takes = 1;
-  const auto choose = [&](int m, bool deterministic, const BlasLt& library) {
+  BlasChoice operator()(int m, const ProductRule& rule, const BlasLt& library = stand_in()) {
     return choose_product(
-        library, {.m = m, .n = 3, .k = 4}, o, {space.data(), 4096}, deterministic,
-        [&] { ++own_runs, clock_now += own_takes; }, nullptr, &now);
-  };
+        library, {.m = m, .n = 3, .k = 4}, {c.data(), a.data(), b.data(), nullptr}, {space.data(), 4096},
+        rule, [&] { ++own_runs, clock_now += own_takes; }, nullptr, &now);
+  }
+  std::vector<BlasChoice> proposed(int m) const {
+    return stand_in().candidates({.m = m, .n = 3, .k = 4}, {c.data(), a.data(), b.data(), nullptr}, 4096, 6);
+  }
+};
+
+TEST(ProductChoice, TheQuickerOneIsChosenOnceAndRemembered) {
+  EXPECT_EQ(stand_in().refusal(), "");
+  const Clock clock;
+  Chooser choose;
+  kernels::Choices choices;
+  const ProductRule measured{true, false, &choices}, unmeasured{false, false, &choices};
   library_takes = 2;
-  EXPECT_TRUE(choose(2, false, stand_in()).own);
-  const int runs = own_runs;
+  EXPECT_FALSE(choose(2, unmeasured).own);  // the expected one, however slow; nothing is timed
+  EXPECT_EQ(choose(2, unmeasured).algorithm, choose.proposed(2).at(0).algorithm);
+  EXPECT_EQ(choose.own_runs, 0);
+  EXPECT_EQ(choices.size(), 0u);
+  EXPECT_TRUE(choose(2, measured).own);
+  const int runs = choose.own_runs;
   EXPECT_GT(runs, 1);
   library_takes = 0.5;
-  EXPECT_TRUE(choose(2, false, stand_in()).own);  // remembered
-  EXPECT_EQ(own_runs, runs);
-  EXPECT_FALSE(choose(3, false, stand_in()).own);
-  library_takes = 2;
-  const int before = own_runs;
-  const BlasChoice fixed = choose(2, true, stand_in());  // the expected one, however slow; nothing is timed
-  EXPECT_FALSE(fixed.own);
-  EXPECT_EQ(fixed.algorithm, stand_in().candidates({.m = 2, .n = 3, .k = 4}, o, 4096, 1).at(0).algorithm);
-  EXPECT_EQ(own_runs, before);
+  EXPECT_TRUE(choose(2, measured).own);  // remembered
+  EXPECT_EQ(choose.own_runs, runs);
+  EXPECT_FALSE(choose(3, measured).own);
+  EXPECT_EQ(choices.size(), 2u);
+  EXPECT_TRUE(choose(2, unmeasured).own);  // and counts from then on
   const BlasLt absent("/nowhere");
-  EXPECT_TRUE(choose(2, false, absent).own);
-  EXPECT_TRUE(choose(2, true, absent).own);
+  EXPECT_TRUE(choose(2, measured, absent).own);
+  EXPECT_TRUE(choose(4, unmeasured, absent).own);
+}
+
+// What another process measured, by way of its text.
+TEST(ProductChoice, AStoredChoiceIsTakenWithoutAMeasurement) {
+  const Clock clock;
+  Chooser first, second;
+  kernels::Choices measured, read;
+  library_takes = 0.5;
+  const BlasChoice quick = first(5, {true, false, &measured});
+  library_takes = 2;
+  EXPECT_TRUE(first(6, {true, false, &measured}).own);
+  read.take_json(measured.to_json(), "test");
+  for (const bool deterministic : {false, true})
+    for (const bool measures : {false, true}) {
+      const ProductRule rule{measures, deterministic, &read};
+      EXPECT_EQ(second(5, rule).algorithm, quick.algorithm);
+      EXPECT_FALSE(second(5, rule).own);
+      EXPECT_TRUE(second(6, rule).own);
+    }
+  EXPECT_EQ(second.own_runs, 0);
+  EXPECT_FALSE(second(7, {false, true, &read}).own);  // the rule that needs no measurement
+  EXPECT_EQ(second.own_runs, 0);
+  const std::string why = message([&] { second(7, {true, true, &read}); });
+  EXPECT_NE(why.find("deterministic: expected a stored choice, got none for {"), std::string::npos) << why;
+  EXPECT_NE(why.find("\"m\":7"), std::string::npos) << why;
+  EXPECT_EQ(second.own_runs, 0);
+}
+
+TEST(ProductChoice, WhatAFileSaysIsNeverHandedToTheLibrary) {
+  const Clock clock;
+  Chooser choose;
+  kernels::Choices measured;
+  library_takes = 0.5;
+  choose(5, {true, false, &measured});
+  std::string text = measured.to_json();
+  const std::size_t at = text.find("\"algorithm\":\"") + 13;
+  text[at] = text[at] == 'f' ? 'e' : 'f';
+  const auto with = [&](const std::string& json, bool deterministic) {
+    kernels::Choices forged;
+    forged.take_json(json, "test");
+    return choose(5, {false, deterministic, &forged});
+  };
+  EXPECT_EQ(with(text, false).algorithm, choose.proposed(5).at(0).algorithm);  // as if it were not there
+  EXPECT_NE(message([&] { with(text, true); }).find("does not propose the stored algorithm"),
+            std::string::npos);
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string json = measured.to_json();
+    return json.replace(json.find(from), from.size(), to);
+  };
+  for (const auto& [from, to, expected] :
+       {std::tuple{"\"by\":\"cublaslt\"", "\"by\":\"other\"", "got 'other'"},
+        {"\"by\":\"cublaslt\"", "\"by\":3", "expected a string"},
+        {"\"algorithm\":", "\"algorithms\":", "unknown field"}}) {
+    const std::string why = message([&] { with(changed(from, to), false); });
+    EXPECT_NE(why.find("a stored choice of a product"), std::string::npos) << why;
+    EXPECT_NE(why.find(expected), std::string::npos) << why;
+  }
+  // of another GPU, driver or library: not this case's
+  for (const auto& [from, to] : {std::pair{"\"capability\":\"9.0\"", "\"capability\":\"8.0\""},
+                                 {"\"cublaslt\":\"13.1.0\"", "\"cublaslt\":\"13.2.0\""},
+                                 {"\"driver\":13000", "\"driver\":13010"}}) {
+    ASSERT_NE(measured.to_json().find(from), std::string::npos) << measured.to_json();
+    EXPECT_NE(message([&] {
+                kernels::Choices other;
+                other.take_json(changed(from, to), "test");
+                choose(5, {true, true, &other});
+              }),
+              "");
+  }
 }
 
 // A whole program with the library and without: forecasts, plan gradients and training, captured in a graph.
@@ -233,7 +312,6 @@ int library_runs = 0;
 
 TEST(BlasLt, ProgramsGiveTheSameWithIt) {
   EXPECT_EQ(stand_in().refusal(), "");
-  const OpByOp apart;  // fused ops ask no library
   const Clock clock;
   clock.set([](void* stream, std::function<void()> work) {
     cuda_host::do_or_capture(static_cast<cudaStream_t>(stream), [work = std::move(work)] {
@@ -259,6 +337,38 @@ TEST(BlasLt, ProgramsGiveTheSameWithIt) {
   library_runs = 0;
   expect_same_program(kernels::Mode::train, stand_in());  // beside fused layers
   EXPECT_GT(library_runs, 8);
+}
+
+TEST(ProductChoice, ADeterministicProgramMeasuresNothing) {
+  const Clock clock;
+  clock.set([](void* stream, std::function<void()> work) {
+    cuda_host::do_or_capture(static_cast<cudaStream_t>(stream), std::move(work));
+  });
+  const kernels::OpList net = test::tiny_network({});
+  kernels::Choices choices;
+  kernels::CompileOptions options;
+  options.choices = &choices;
+  options.deterministic = true;
+  setenv("EMISOPT_CUDA_PRODUCTS", "measured", 1);
+  EXPECT_NE(message([&] { compile(net, {1, 2, 2}, options, &stand_in()); }).find("expected a stored choice"),
+            std::string::npos);
+  options.deterministic = false;
+  compile(net, {1, 2, 2}, options, &stand_in());
+  const std::string made = choices.to_json();
+  EXPECT_GT(choices.size(), 2u);
+  options.deterministic = true;
+  kernels::Choices again;
+  again.take_json(made, "test");
+  options.choices = &again;
+  const std::uint64_t launches = cuda_host::counts().launches;
+  const auto p = compile(net, {1, 2, 2}, options, &stand_in());
+  EXPECT_LT(cuda_host::counts().launches, launches + 200);  // each op once, not 25 times
+  EXPECT_EQ(again.to_json(), made);
+  unsetenv("EMISOPT_CUDA_PRODUCTS");
+  p->load(test::tiny_weights<float>(net).data());
+  p->run_context();
+  p->run();
+  EXPECT_EQ(again.to_json(), made);
 }
 
 }  // namespace

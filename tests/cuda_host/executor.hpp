@@ -43,6 +43,8 @@ void launch(const Launch& what, const std::function<void()>& body);
 
 /// Puts the work on the stream, or, where the stream is being captured, into the graph (streams.cpp).
 void do_or_capture(cudaStream_t stream, std::function<void()> work);
+/// The same for work that also waits until `ready` says true: for another process.
+void do_when_ready(cudaStream_t stream, std::function<void()> work, std::function<bool()> ready);
 /// Arguments are evaluated and converted once, as a GPU copies them once; each thread gets them by value.
 template <class... P, class... A>
 void launch_kernel(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes,

@@ -162,6 +162,15 @@ cudaError_t cudaFree(void* memory) {
   return ended;
 }
 
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* of, const void* address) {
+  const auto& all = state().global;
+  const bool ours = std::any_of(all.begin(), all.end(), [&](const auto& r) { return r->contains(address); });
+  *of = {};
+  of->type = ours ? cudaMemoryTypeDevice : cudaMemoryTypeUnregistered;
+  of->device = ours ? 0 : -1;
+  return lost;
+}
+
 cudaError_t cudaDriverGetVersion(int* version) {
   *version = fault.driver;
   return cudaSuccess;
@@ -184,6 +193,13 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* gpu, int device) {
+  if (device < 0 || device >= fault.devices) return remember(cudaErrorInvalidDevice);
+  *gpu = {};
+  std::strncpy(gpu->name, "emisopt's executor", sizeof gpu->name - 1);
+  gpu->major = fault.capability / 10, gpu->minor = fault.capability % 10;
+  return lost;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int device) {
   if (device < 0 || device >= fault.devices) return remember(cudaErrorInvalidDevice);

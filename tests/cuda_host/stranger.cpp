@@ -6,7 +6,7 @@
 #endif
 
 extern "C" __attribute__((visibility("default"))) const emisopt::kernels::CudaPlugin* emisopt_cuda_plugin() {
-  static const emisopt::kernels::CudaPlugin plugin{STRANGE_ABI, EMISOPT_BACKEND_SOURCES,
-                                                   [] { return "never asked"; }, nullptr, nullptr};
+  static const emisopt::kernels::CudaPlugin plugin{
+      STRANGE_ABI, EMISOPT_BACKEND_SOURCES, [] { return "never asked"; }, nullptr, nullptr, nullptr};
   return &plugin;
 }

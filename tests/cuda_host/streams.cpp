@@ -9,9 +9,11 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "cuda_host/executor.hpp"
@@ -21,11 +23,15 @@ namespace emisopt::cuda_host {
 
 using Work = std::function<void()>;
 
+// Of an operation that waits for somebody outside of this process.
+using Ready = std::function<bool()>;
+
 // Per chain of operations that follow each other, how far along it one has come.
 using Clock = std::vector<std::uint32_t>;
 
 struct Operation {
   Work work;
+  Ready ready;                                    // beside what it must wait for; null: always
   std::vector<std::shared_ptr<Operation>> after;  // emptied when done
   bool done = false;
   std::uint64_t needed = 0;  // the last search that it was found in
@@ -38,6 +44,7 @@ struct Node {  // of a graph
   Work work;
   std::vector<std::size_t> after;
   cudaEvent_t record = nullptr, wait = nullptr;  // external
+  Ready ready;
 };
 struct Capture {
   std::vector<Node> nodes;
@@ -89,7 +96,8 @@ void merge(Clock& into, const Clock& from) {
 }
 
 bool may_run(const Operation& op) {
-  return std::all_of(op.after.begin(), op.after.end(), [](const Ptr& p) { return p->done; });
+  return std::all_of(op.after.begin(), op.after.end(), [](const Ptr& p) { return p->done; }) &&
+         (!op.ready || op.ready());
 }
 
 void run_one(Ptr op) {
@@ -142,10 +150,11 @@ Ptr choose(const std::vector<Ptr>& wanted) {
   return ready[next_random(queue().random) % ready.size()];
 }
 
-Ptr ask(Work work, std::vector<Ptr> after) {
+Ptr ask(Work work, std::vector<Ptr> after, Ready ready = {}) {
   auto op = std::make_shared<Operation>();
   Queue& q = queue();
   op->work = std::move(work);
+  op->ready = std::move(ready);
   op->clock = q.host;
   bool found = false;
   for (const Ptr& p : after) {
@@ -182,18 +191,33 @@ void run_ahead() {
     }
 }
 
+bool all_done(const std::vector<Ptr>& all) {
+  return std::all_of(all.begin(), all.end(), [](const Ptr& p) { return p->done; });
+}
+
+// Where everything that is left waits for another process, so does this one, as long as it takes.
+void run_next(const std::vector<Ptr>& wanted) {
+  if (Ptr next = choose(wanted))
+    run_one(std::move(next));
+  else
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+}
+
 void wait_for(const std::vector<Ptr>& wanted) {
   ++runtime_counts().waits;
-  while (Ptr next = wanted.empty() ? nullptr : choose(wanted)) run_one(std::move(next));
+  while (!all_done(wanted)) run_next(wanted);
   for (const Ptr& p : wanted) merge(queue().host, p->clock);
 }
 
 cudaError_t invalid() { return remember(cudaErrorInvalidValue); }
+bool is_default(cudaStream_t stream) {
+  return !stream || stream == cudaStreamLegacy || stream == cudaStreamPerThread;
+}
 
 }  // namespace
 
 void wait_for_everything() {
-  while (Ptr next = choose({})) run_one(std::move(next));
+  while (!queue().pending.empty()) run_next({});
   queue().host = queue().ends;
   state().operations.clear();  // whatever comes now comes after them
 }
@@ -203,14 +227,16 @@ bool is_capturing() {
   return std::any_of(all.begin(), all.end(), [](const CUstream_st* s) { return s->capture; });
 }
 
-void do_or_capture(cudaStream_t stream, Work work) {
+void do_or_capture(cudaStream_t stream, Work work) { do_when_ready(stream, std::move(work), {}); }
+
+void do_when_ready(cudaStream_t stream, Work work, Ready ready) {
   if (!stream) {
     work();
   } else if (stream->capture) {
-    stream->capture->nodes.push_back({std::move(work), stream->frontier});
+    stream->capture->nodes.push_back({std::move(work), stream->frontier, nullptr, nullptr, std::move(ready)});
     stream->frontier = {stream->capture->nodes.size() - 1};
   } else {
-    stream->last = {ask(std::move(work), stream->last)};
+    stream->last = {ask(std::move(work), stream->last, std::move(ready))};
     run_ahead();
   }
 }
@@ -220,6 +246,21 @@ void do_or_capture(cudaStream_t stream, Work work) {
 using namespace emisopt::cuda_host;
 
 extern "C" {
+
+// For libraries that are opened as the real ones are and put work of theirs on a stream. ready(context) is
+// asked once all before it is done; the work is done when it says so. drop(context): nobody will ask again.
+__attribute__((visibility("default"))) void emisopt_cuda_host_enqueue(cudaStream_t stream,
+                                                                      bool (*ready)(void*),
+                                                                      void (*work)(void*),
+                                                                      void (*drop)(void*), void* context) {
+  const std::shared_ptr<void> kept(context, drop);
+  do_when_ready(
+      stream,
+      [=] {
+        if (!lost_device()) work(kept.get());
+      },
+      [=] { return lost_device() != cudaSuccess || ready(kept.get()); });
+}
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CUstream_st;
@@ -264,9 +305,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags) {
+  if (event && is_default(stream) && !flags) {  // its work is done
+    event->capture = nullptr;
+    event->last.clear();
+    return cudaSuccess;
+  }
   if (!event || !stream) return invalid();
   if (stream->capture && flags == cudaEventRecordExternal) {
-    stream->capture->nodes.push_back({{}, stream->frontier, event, nullptr});
+    stream->capture->nodes.push_back({{}, stream->frontier, event, nullptr, {}});
     stream->frontier = {stream->capture->nodes.size() - 1};
   } else if (flags) {
     return invalid();
@@ -282,11 +328,24 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, uns
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return cudaEventRecordWithFlags(event, stream, 0);
 }
+cudaError_t cudaEventQuery(cudaEvent_t event) {  // as of a stream
+  if (event->capture) return remember(cudaErrorCapturedEvent);
+  if (Ptr next = event->last.empty() ? nullptr : choose(event->last)) run_one(std::move(next));
+  if (lost_device()) return lost_device();
+  if (!all_done(event->last)) return cudaErrorNotReady;
+  wait_for(event->last);
+  return cudaSuccess;
+}
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+  if (event && is_default(stream) && !flags) {  // does its work at once, so what it waits for is done first
+    if (event->capture) return remember(cudaErrorStreamCaptureIsolation);
+    wait_for(event->last);
+    return lost_device();
+  }
   if (!event || !stream) return invalid();
   if (flags == cudaEventWaitExternal) {
     if (!stream->capture) return invalid();
-    stream->capture->nodes.push_back({{}, stream->frontier, nullptr, event});
+    stream->capture->nodes.push_back({{}, stream->frontier, nullptr, event, {}});
     stream->frontier = {stream->capture->nodes.size() - 1};
     return cudaSuccess;
   }
@@ -358,7 +417,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t runnable, cudaStream_t stream) {
     for (const std::size_t n : node.after) after.push_back(made[n]);
     if (after.empty()) after = first;
     if (node.wait) after.insert(after.end(), node.wait->last.begin(), node.wait->last.end());
-    made.push_back(ask(node.work, after));
+    made.push_back(ask(node.work, after, node.ready));
     if (node.record) {
       node.record->capture = nullptr;
       node.record->last = {made.back()};

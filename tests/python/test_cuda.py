@@ -254,7 +254,7 @@ def test_the_kernel_drivers_version_is_read(tmp_path: Path, monkeypatch: pytest.
 
 def test_an_unknown_device_is_named() -> None:
     done = run("gpu", plugin="")
-    assert 'expected "cpu" or "cuda", got \'gpu\'' in done.stderr.splitlines()[-1]
+    assert 'expected "cpu", "cuda" or "auto", got \'gpu\'' in done.stderr.splitlines()[-1]
 
 
 def test_without_a_plugin_the_configuration_says_what_helps() -> None:

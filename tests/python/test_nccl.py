@@ -17,20 +17,30 @@ FOLDER = ROOT / "build/dev/tests/cuda_host"
 PLUGIN, NCCL = FOLDER / "libemisopt_cuda_on_host.so", FOLDER / "libemisopt_nccl_stand_in.so"
 
 CHILD = """
-import sys
+import os, sys, time
 import numpy as np
 import emisopt
+from emisopt import _training
 from emisopt.parallel import NCCLReducer
 
 out, library, timeout, precision = sys.argv[1:]
 processes = NCCLReducer(timeout=float(timeout), library=library) if library else None
+stops, save_every = os.environ.get("STOPS_AT"), float(os.environ.get("SAVE_EVERY", "0"))
+if stops:
+    class Bar(_training.TrainBar):
+        def update(self, report):
+            time.sleep(0.06)  # reports come at most every 50 ms: now after every step
+            return report.step < int(stops)
+
+    _training.TrainBar = Bar
 rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
 f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=10, batch=4, warmup=3, seed=3,
                        validate_every=5)
 rank = processes.rank if processes else 0
 f.fit(rows, tags=tags, validation_rows=30, progress=False, device="cuda", processes=processes,
-      precision=precision, resume=f"{out}.{rank}.state", save_every=0)
+      precision=precision, resume=f"{out}.{rank}.state", save_every=save_every)
 np.save(f"{out}.{rank}.npy", np.append(np.asarray(f.core_.theta), f.training_["validation"]))
+np.save(f"{out}.{rank}.steps.npy", f.training_["steps"])
 """
 
 
@@ -92,6 +102,17 @@ def test_two_gpus_train_to_the_weights_of_one(precision: str, tmp_path: Path) ->
     again.mkdir()
     assert both(again) == ["", ""]
     assert np.load(again / "run.0.npy").tobytes() == first.tobytes()
+
+
+@pytest.mark.parametrize("save_every", [0, 60])
+def test_one_that_stops_stops_all_after_the_same_step(tmp_path: Path, save_every: int) -> None:
+    # rank 0 writes the state and looks at its clock: with 0 it has no step in line while rank 1 has one
+    more = {"SAVE_EVERY": str(save_every)}
+    assert errors(start(tmp_path, 0, **more), start(tmp_path, 1, STOPS_AT="2", **more)) == ["", ""]
+    steps = [int(np.load(tmp_path / f"run.{rank}.steps.npy")) for rank in range(2)]
+    assert steps[0] == steps[1] == 5  # of 10, a validation after 5: the wish was heard with step 4
+    first, second = (np.load(tmp_path / f"run.{rank}.npy") for rank in range(2))
+    assert first.tobytes() == second.tobytes()
 
 
 def test_a_process_that_dies_ends_the_others_in_time(tmp_path: Path) -> None:

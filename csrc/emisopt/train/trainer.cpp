@@ -15,6 +15,8 @@
 #include "emisopt/features/windows.hpp"
 #include "emisopt/model/projection.hpp"
 #include "emisopt/train/identity.hpp"
+#include "emisopt/train/program_options.hpp"
+#include "emisopt/train/trouble.hpp"
 #include "emisopt/train/windows.hpp"
 
 namespace emisopt {
@@ -74,23 +76,7 @@ class Run {
       throw InputError("train: expected a window whose targets lie in the " +
                        rows_text(config.validation_rows) + " validation rows, got none; give more of them");
     if (distillation) listen_to(*distillation->teacher);
-    kernels::CompileOptions options;
-    if (distillation) {
-      options.distill = static_cast<float>(distillation->distill);
-      options.distill_multiscale = static_cast<float>(distillation->multiscale);
-      options.hidden = static_cast<float>(distillation->hidden);
-    }
-    options.mode = kernels::Mode::train;
-    options.loss = config.loss;
-    options.threads = config.threads;
-    options.precision = config.precision;
-    options.multiscale = static_cast<float>(config.multiscale);
-    options.level_weights.assign(config.level_weights.begin(), config.level_weights.end());
-    for (double level : forecaster.config.quantiles) options.levels.push_back(static_cast<float>(level));
-    if (!config.trainable.empty()) {
-      options.trainable = trainable_by_name(forecaster.network, config.trainable);
-      options.trainable.resize(network_.parameters.size(), 1);  // a projection always trains
-    }
+    kernels::CompileOptions options = program_options(forecaster, config, distillation, network_);
     ranges_ = kernels::trainable_ranges(network_, options.trainable);
     const int share = SharedProgram::share_of(config.batch, processes, config.device);
     if (processes && config.device == kernels::Device::cuda) options.group = processes->group;
@@ -159,6 +145,16 @@ class Run {
     return true;
   }
 
+  /// Whether the run ends with this step, or, where votes_in_steps(), with the next one. `said`: this process
+  /// wants that. Then the wish goes into the steps it puts in line from now on, all hear of it with the same
+  /// one, and nobody has to wait for the others in between.
+  bool wants_end(bool said) {
+    if (!votes_in_steps()) return shared_->any(said);
+    wish_ = wish_ || said;
+    return last_.votes > 0;
+  }
+  bool votes_in_steps() const { return training_ && shared_->grouped(); }
+
   bool is_ahead() const { return training_ && training_->in_flight() > 0; }
   /// Brings the weights of the last step into `state`; not while is_ahead().
   void fetch() {
@@ -218,24 +214,8 @@ class Run {
              " in every window of the batch: the weights have grown beyond measure; lower the rate or "
              "set clip";
     if (first < 0) return text + ", though every window's forecast is finite; lower the rate or set clip";
-    const Index origin = origin_of(state.step, first), begin = origin - forecaster_.config.context,
-                end = std::min<Index>(origin + forecaster_.config.horizon, history_.rows());
-    text += " in " + std::to_string(guilty) + " of " + std::to_string(config_.batch) +
-            " windows; the first holds rows " + std::to_string(begin) + ".." + std::to_string(end - 1);
-    if (!history_.time.empty())
-      text += " (from " + time_text(history_.time[static_cast<std::size_t>(begin)]) + ")";
-    double largest = 0;
-    Index row = begin, column = 0;
-    for (Index r = begin; r < end; ++r)
-      for (Index c = 0; c < history_.columns(); ++c) {
-        const double z =
-            std::abs(forecaster_.scaler.tags[static_cast<std::size_t>(c)].normalise(history_.values(r, c)));
-        if (z > largest) largest = z, row = r, column = c;
-      }
-    const Tag& tag = forecaster_.tags.tags[static_cast<std::size_t>(column)];
-    return text + ", in which tag '" + tag.name +
-           "' strays furthest: " + number_text(history_.values(row, column)) + " " + tag.unit + " in row " +
-           std::to_string(row) + "; correct it or give the tag a physical range";
+    return text + " in " + std::to_string(guilty) + " of " + std::to_string(config_.batch) +
+           " windows; the first " + strangest_value(forecaster_, history_, origin_of(state.step, first));
   }
 
  private:
@@ -275,7 +255,7 @@ class Run {
   }
   void put_in_line(int step) {
     fill_batch(step);
-    training_->step(static_cast<float>(rate_at(config_, step)), keep_at(step), step + 1);
+    training_->step(static_cast<float>(rate_at(config_, step)), keep_at(step), step + 1, wish_);
   }
   bool step_on_device(double& loss, bool go_on) {
     if (fetched_ < 0) {  // the weights of the start, or of the file gone on from
@@ -321,7 +301,8 @@ class Run {
   double norm_ = 0;                              // of the last gradient
   std::unique_ptr<kernels::Training> training_;  // where weights and optimiser stay on the device
   kernels::TrainingStep last_;
-  int fetched_ = -1;  // the step whose weights `state` holds; -1: the device has none yet
+  bool wish_ = false;  // to end
+  int fetched_ = -1;   // the step whose weights `state` holds; -1: the device has none yet
 };
 
 void check_history(const Forecaster& forecaster, const History& history) {
@@ -354,13 +335,13 @@ void set_notes(Forecaster& forecaster, const TrainResult& result, const TrainCon
 
 }  // namespace
 
-TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& config,
+TrainResult train(Forecaster& forecaster, const History& history, const TrainConfig& given,
                   const std::function<bool(const TrainProgress&)>& progress, const TrainFile& file,
                   const Distillation* distillation, const std::vector<float>* held,
                   const Processes* processes) {
-  config.validate();
+  given.validate();
   check_history(forecaster, history);
-  config.validate_for(forecaster);
+  given.validate_for(forecaster);
   if (distillation) {
     distillation->validate();
     distillation->teacher->validate(forecaster);
@@ -371,6 +352,7 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
   if (file.every_steps < 0 || !(file.every_seconds >= 0))
     throw InputError("train(file): expected every_steps and every_seconds of 0 or more, got " +
                      std::to_string(file.every_steps) + " and " + number_text(file.every_seconds));
+  const TrainConfig config = settled(forecaster, given, file, processes);
   const Index train_rows =
       config.train_rows > 0 ? config.train_rows : history.rows() - config.validation_rows;
   const Index end = train_rows + config.validation_rows;
@@ -403,12 +385,15 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
   }
   TrainResult result;
   result.resumed = state.step;
+  result.device = config.device;
   const double spent = state.seconds;
   double saved = start;
   const auto save = [&] {
     if (file.path.empty() || !run.shared().writes_files()) return;
     run.fetch();
     state.seconds = spent + os::monotonic_s() - start;
+    if (saved == start && given.device != kernels::Device::cpu && kernels::Choices::instance().size() > 0)
+      kernels::Choices::instance().save(choices_path(file.path));  // what the steps before were made by
     state.save(file.path, identity);
     saved = os::monotonic_s();
   };
@@ -427,9 +412,10 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
     return (run.validates() && step % config.validate_every == 0) || step == config.steps ||
            (file.every_steps > 0 && step % file.every_steps == 0);
   };
-  bool stop = false, time_to_save = false;
+  bool stop = false, stops_next = false, time_to_save = false;
   while (state.step < config.steps && !state.done && !result.stopped) {
     double loss = 0;
+    stop = stop || stops_next;
     if (!run.step(loss, !stop && !time_to_save && !is_due(state.step + 1))) {
       result.diverged = true;
       result.trouble = run.trouble(loss);
@@ -451,8 +437,10 @@ TrainResult train(Forecaster& forecaster, const History& history, const TrainCon
     report.seconds = spent + here;
     report.windows_per_second = static_cast<double>(step - result.resumed) * config.batch / here;
     report.seconds_left = here * (config.steps - step) / (step - result.resumed);
-    stop = run.shared().any(progress && !progress(report)) || stop;
-    time_to_save = time_to_save || (!file.path.empty() && os::monotonic_s() - saved >= file.every_seconds);
+    // Of a group's processes one may have the next step in line and another not: all stop behind it.
+    (run.votes_in_steps() ? stops_next : stop) |= run.wants_end(progress && !progress(report));
+    time_to_save = time_to_save || (!file.path.empty() && run.shared().writes_files() &&
+                                    os::monotonic_s() - saved >= file.every_seconds);
     if (run.is_ahead()) continue;  // what looks at the weights waits for the step in line
     result.stopped = stop;
     if (config.patience > 0 && state.waited >= config.patience) state.done = true;

@@ -41,11 +41,12 @@ struct TrainConfig {
   int validate_every = 100;   // steps, >= 1
   int patience = 0;           // validations without gain before stopping; 0: never
   int threads = 0;            // 0: the machine's
-  kernels::Device device = kernels::Device::cpu;  // cuda: forward and backward passes there
+  kernels::Device device = kernels::Device::cpu;  // automatic: which is quicker, measured once and stored
   /// bfloat16, on CUDA only: activations in 8 significant bits, weights and optimiser as ever (docs/cuda.md).
   kernels::Precision precision = kernels::Precision::float32;
-  std::uint64_t seed = 0;  // of the windows and shifts
-  void validate() const;   // throws InputError "TrainConfig.field: expected ..., got ..."
+  bool deterministic = false;  // cuda, automatic: only stored choices (kernels::Choices), nothing is measured
+  std::uint64_t seed = 0;      // of the windows and shifts
+  void validate() const;       // throws InputError "TrainConfig.field: expected ..., got ..."
   void validate_for(const Forecaster& forecaster) const;  // likewise, what depends on its sizes
   /// Every setting that decides the weights, as text by name; not the threads.
   RunIdentity identity() const;
@@ -76,6 +77,7 @@ struct TrainResult {
   bool stopped = false;          // by the callback
   bool diverged = false;         // a loss or gradient was not finite: the last good weights are kept
   std::string trouble;           // then: which step, windows, rows and tags
+  kernels::Device device = kernels::Device::cpu;  // that it ran on
   double seconds = 0;
 };
 
