@@ -53,7 +53,7 @@ bool CudaProgram::is_feedforward(std::size_t first) const {
 
 void CudaProgram::find_feedforwards() {
   fused_.assign(plan_.nodes.size(), Fused::no);
-  if (!fuses_ops() || !tick_.steps.empty() || options_.precision == Precision::bfloat16) return;
+  if (!fuses_ops() || !tick_.steps.empty()) return;
   for (std::size_t n = 0; n < plan_.nodes.size(); ++n)
     if (is_feedforward(n)) fused_[n] = fused_[n + 1] = Fused::inside, fused_[n + 2] = Fused::last;
 }
