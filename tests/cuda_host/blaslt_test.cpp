@@ -340,7 +340,7 @@ TEST(BlasLt, ProgramsGiveTheSameWithIt) {
 }
 
 TEST(ProductChoice, ADeterministicProgramMeasuresNothing) {
-  const OpByOp way;  // fused ops ask no library
+  const OpByOp no_fusion;  // so that there are products to choose for
   const Clock clock;
   clock.set([](void* stream, std::function<void()> work) {
     cuda_host::do_or_capture(static_cast<cudaStream_t>(stream), std::move(work));
