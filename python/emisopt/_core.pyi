@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalBackoff', 'ConformalCorrector', 'ConformalPredictor', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'Device', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'Group', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PermitSummary', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'backoff_quantiles', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cuda_refusal', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'join_group', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'permit_limits', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'spot_limits_60d', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'weak_fans', 'with_fresh_weights', 'with_lora', 'write_archive']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalBackoff', 'ConformalCorrector', 'ConformalPredictor', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'Device', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'Group', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PermitSummary', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'WindowBackoff', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'backoff_quantiles', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cuda_refusal', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'join_group', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'permit_limits', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'spot_limits_60d', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'weak_fans', 'with_fresh_weights', 'with_lora', 'write_archive']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -2674,6 +2674,68 @@ class TableCost(CostMap):
     """
     def __init__(self, *, name: str, setpoint: bool, column: typing.SupportsInt | typing.SupportsIndex, at: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], cost: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
         ...
+class WindowBackoff:
+    """
+    Back-off of averaging windows that learns.
+    """
+    @staticmethod
+    def from_bytes(bytes: bytes) -> WindowBackoff:
+        ...
+    @staticmethod
+    def load(path: str) -> WindowBackoff:
+        ...
+    def __init__(self, limits: collections.abc.Sequence[Limit], horizon: typing.SupportsInt | typing.SupportsIndex, outputs: typing.SupportsInt | typing.SupportsIndex, *, quantile: typing.SupportsFloat | typing.SupportsIndex = 0.97, prior: typing.SupportsFloat | typing.SupportsIndex = 0.0, prior_count: typing.SupportsFloat | typing.SupportsIndex = 10.0, most: typing.SupportsFloat | typing.SupportsIndex = 0.2, memory: typing.SupportsInt | typing.SupportsIndex = 500, lateness: typing.SupportsInt | typing.SupportsIndex = 12) -> None:
+        ...
+    def back_off(self, limit: typing.SupportsInt | typing.SupportsIndex, end_step: typing.SupportsInt | typing.SupportsIndex, coming: typing.SupportsInt | typing.SupportsIndex) -> float:
+        """
+        Kept free of the mean over what is to come of a window, in the output's unit.
+        """
+    def copy(self) -> WindowBackoff:
+        ...
+    def learnt(self, limit: typing.SupportsInt | typing.SupportsIndex, end_step: typing.SupportsInt | typing.SupportsIndex, coming: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Errors that it rests on.
+        """
+    def observe(self, row: typing.SupportsInt | typing.SupportsIndex, y: numpy.typing.NDArray[numpy.float64]) -> int:
+        """
+        (O,) what came, NaN: nothing yet; how many windows taught.
+        """
+    def save(self, path: str) -> None:
+        ...
+    def to_bytes(self) -> bytes:
+        ...
+    @property
+    def hash(self) -> str:
+        """
+        SHA-256 of the state.
+        """
+    @property
+    def horizon(self) -> int:
+        ...
+    @property
+    def limits(self) -> list[Limit]:
+        ...
+    @property
+    def next_row(self) -> int:
+        """
+        From here on another run may number its rows.
+        """
+    @property
+    def oldest(self) -> int:
+        """
+        Oldest row whose labels are still taken; -1: none.
+        """
+    @property
+    def outputs(self) -> int:
+        ...
+    @property
+    def quantile(self) -> float:
+        ...
+    @property
+    def row(self) -> int:
+        """
+        Last row issued; -1: none.
+        """
 class SpikeGate:
     """
     Puts lone readings aside that lie far from what was forecast.
@@ -3011,10 +3073,11 @@ class Controller:
         """
         Forgets warm start and bias.
         """
-    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None, *, manual: collections.abc.Sequence[bool] = [], price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, setpoint_price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, target: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, steady_target: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], replay: Work | None = None) -> Decision:
+    def step(self, predictor: Predictor, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], permit: PermitRows = None, *, manual: collections.abc.Sequence[bool] = [], price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, setpoint_price: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, target: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None, steady_target: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], replay: Work | None = None, windows: WindowBackoff = None, row: typing.SupportsInt | typing.SupportsIndex = 0) -> Decision:
         """
         applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what it
-        still asks of the coming steps, its limits those that the controller was made with.
+        still asks of the coming steps, its limits those that the controller was made with; windows: back-off of averages,
+        told of the plan under the number `row` of its first step.
         """
     def step_blind(self, reason: str, applied: numpy.typing.NDArray[numpy.float64], past: numpy.typing.NDArray[numpy.float64], manual: collections.abc.Sequence[bool] = []) -> Decision:
         """
