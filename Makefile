@@ -23,12 +23,12 @@ CXX_FILES := find csrc kernels python/bindings tests/cpp tests/cuda_host example
 PY_DIRS := $(wildcard python tests benchmarks tools examples)
 PAGES := README.md CONTRIBUTING.md docs
 
-.PHONY: help demo build test slow check lint format bench stubs clean
+.PHONY: help demo build test slow check lint format bench stubs clean gpu-bundle gpu-test gpu-sanitize gpu-bench
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the steps share the build tree and the cores; each uses all cores by itself
 
 help:   ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(USER_ENV)/.installed   ## build, install into .venv, run the whole loop on a simulated boiler: ./demo
 	$(USER_ENV)/bin/emisopt demo
@@ -60,7 +60,7 @@ slow: build   ## what takes longer: sanitizers, wheel in a clean environment, RE
 	@$(STEPS) --with ctest pytest -- \
 	  ctest-slow="ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j $(JOBS) -L slow" \
 	  asan="cmake --preset asan && cmake --build --preset asan && ctest --preset asan -j $(JOBS)" \
-	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) $(PAGES)" \
+	  readme="python tools/run_readme.py --link data=$(EMISOPT_DATA) $(PAGES)" + \
 	  examples="python tools/run_examples.py notebooks examples" \
 	  pytest-slow="python -m pytest -m slow"
 
@@ -84,6 +84,20 @@ stubs: build   ## regenerate python/emisopt/_core.pyi from the compiled module
 
 bench: build   ## every benchmark suite, short form
 	$(IN_DEV) python -m benchmarks --quick
+
+# Where nothing can be installed the system's Python does it. GPU_FLAGS=--rehearse: on the CPU.
+GPU = $(if $(wildcard $(PY)),$(IN_DEV) $(PY),python3) -m tools.gpu
+gpu-bundle:   ## build/emisopt-gpu.tar.gz: all that a CUDA machine without network needs (docs/cuda.md)
+	@$(GPU) bundle $(GPU_FLAGS)
+
+gpu-test:   ## the kernels' tests on the GPU; 8 minutes at most, then call it again
+	@$(GPU) test $(GPU_FLAGS)
+
+gpu-sanitize:   ## the same under compute-sanitizer
+	@$(GPU) sanitize $(GPU_FLAGS)
+
+gpu-bench:   ## training, ticks, attention against PyTorch
+	@$(GPU) bench $(GPU_FLAGS)
 
 clean:   ## remove what was built, both environments included
 	rm -rf build dist $(USER_ENV) $(DEV_ENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

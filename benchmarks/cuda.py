@@ -1,37 +1,59 @@
-"""CUDA: what the host executor finds; times against PyTorch wherever a GPU is found."""
+"""CUDA: what the host executor finds; where a GPU is, training, ticks and attention against PyTorch."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import subprocess
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from benchmarks import machine
+from benchmarks.cuda_peers import card, cases, runner
+from benchmarks.cuda_peers.results import Budget, Results
 from benchmarks.harness import Row
 
-BINARY = Path(os.environ.get("EMISOPT_BUILD", "build/dev")) / "tests/cuda_host/test_cuda_checked"
+BUILD = Path(os.environ.get("EMISOPT_BUILD", "build/dev"))
+BINARY = BUILD / "tests/cuda_host/test_cuda_checked"
+EXECUTOR = "executor"
 
 
-def run(quick: bool) -> list[Row]:
-    count = gpus()
-    if count == 0:
-        print("cuda: no GPU was found (libcuda.so.1); only the host executor is measured")
-    else:
-        print(f"cuda: {count} GPU found; this suite has no timings on the device yet (docs/cuda.md)")
-    return executor_rows(BINARY)
+def run(quick: bool, cases: Sequence[str] = ()) -> list[Row]:
+    rows = []
+    if not cases or any(fnmatchcase(EXECUTOR, pattern) for pattern in cases):
+        rows += executor_rows(BINARY)
+    return rows + device_rows(quick, cases)
 
 
-def gpus() -> int:
-    """What the driver counts; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+def device_rows(quick: bool, patterns: Sequence[str]) -> list[Row]:
+    """Against PyTorch; none where no GPU is found, or this installation cannot use it, which is printed."""
+    from emisopt import _core
+
+    found = card.find()
+    why = card.NONE if found is None else _core.cuda_refusal()
+    if found is None or why:
+        print(f"cuda: {why}; only the host executor is measured")
+        return []
+    chosen = cases.choose(list(patterns))
+    results = Results(BUILD / "cuda.json", rehearsal=False)
+    if results.told:
+        print(f"cuda: {results.told}", file=sys.stderr)
+    results.content["machine"] = {**machine.describe(), **found.facts()}
+    results.content.pop(runner.SECTION, None)  # asked for anew: tools/gpu goes on where it stopped
+    key = _core.__version__
+    runner.run_cases(
+        results,
+        chosen[:3] if quick else chosen,
+        Budget(600.0 if quick else 7200.0),
+        key=key,
+        rehearse=False,
+        environment={},
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+        limit=900.0,
+    )
+    return runner.rows_of(results, key, chosen)
 
 
 def executor_rows(binary: Path) -> list[Row]:
@@ -49,6 +71,6 @@ def executor_rows(binary: Path) -> list[Row]:
         )
     note = "every load and store watched" if done.returncode == 0 else "the test failed"
     return [
-        Row("executor", "seeded_caught", float(found[1]), better="higher", note=note),
-        Row("executor", "seeded_total", float(found[2]), better="higher"),
+        Row(EXECUTOR, "seeded_caught", float(found[1]), better="higher", note=note),
+        Row(EXECUTOR, "seeded_total", float(found[2]), better="higher"),
     ]

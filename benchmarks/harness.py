@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ def result_line(suite: str, row: Row) -> str:
 
 def print_rows(suite: str, rows: Sequence[Row], console: Console | None = None) -> None:
     """The table for people, then the RESULT lines."""
+    from rich.console import Console  # here: rows and their lines are also wanted where rich is not
+    from rich.table import Table
+
     console = console or Console()
     table = Table("case", "metric", "unit", title=f"suite {suite}", title_justify="left")
     for heading in ("ours", "peer", "ratio"):

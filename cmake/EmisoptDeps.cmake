@@ -19,14 +19,17 @@ macro(emisopt_add_cmeel_prefixes)
   list(REMOVE_DUPLICATES CMAKE_PREFIX_PATH)
 endmacro()
 
-# GoogleTest: a package of the system, else the sources that Debian's `googletest` leaves, else a
-# download when asked. FetchContent without a route to the net takes a minute to fail, so it is opt-in.
+# GoogleTest: a package of the system, else sources (those that EMISOPT_GOOGLETEST names, those that Debian's
+# `googletest` leaves), else a download when asked. FetchContent without a route to the net takes a minute to
+# fail, so it is opt-in.
+set(EMISOPT_GOOGLETEST "/usr/src/googletest" CACHE PATH "Sources of GoogleTest, where there is no package of it")
 macro(emisopt_find_googletest)
   find_package(GTest 1.12 CONFIG QUIET)
-  if(NOT GTest_FOUND)
-    if(EXISTS "/usr/src/googletest/CMakeLists.txt")
+  if(NOT GTest_FOUND AND NOT TARGET GTest::gtest)
+    if(EXISTS "${EMISOPT_GOOGLETEST}/CMakeLists.txt")
       set(INSTALL_GTEST OFF CACHE BOOL "" FORCE)
-      add_subdirectory(/usr/src/googletest "${CMAKE_BINARY_DIR}/googletest" EXCLUDE_FROM_ALL)
+      set(BUILD_GMOCK OFF CACHE BOOL "" FORCE)
+      add_subdirectory("${EMISOPT_GOOGLETEST}" "${CMAKE_BINARY_DIR}/googletest" EXCLUDE_FROM_ALL)
       if(NOT TARGET GTest::gtest_main)
         add_library(GTest::gtest ALIAS gtest)
         add_library(GTest::gtest_main ALIAS gtest_main)

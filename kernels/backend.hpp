@@ -135,7 +135,10 @@ struct Shapes {
 /// weights rounded to 8 bits per output channel and activations rounded per row; embeddings, norms, softmax
 /// and the head stay float32. For screening and small machines, never for gradients. Integer sums are exact,
 /// so that levels round alike.
-enum class Precision : std::uint8_t { float32, int8 };
+/// bfloat16 (cuda: infer, vjp, train): activations and their gradients have 8 significant bits, and so have
+/// the weights that products read; sums, weights, their gradients, the quantile head, losses and optimiser
+/// stay float32 (docs/cuda.md, "bf16").
+enum class Precision : std::uint8_t { float32, int8, bfloat16 };
 
 /// Processes with a GPU each that share a training; join_group() makes one. No call waits for the others
 /// beyond the time limit; then it throws StateError, as does every later one.

@@ -12,6 +12,9 @@ template <class T>
 std::unique_ptr<Program<T>> build(const OpList& ops, const Shapes& shapes, const CompileOptions& options,
                                   const KernelTable<T>& kernels, Isa isa) {
   validate(ops, shapes, options);
+  if (options.precision == Precision::bfloat16)
+    throw InputError(
+        "compile: expected precision float32 or int8 on the CPU, got bfloat16; only CUDA computes in it");
   const int threads = options.threads > 0 ? options.threads : default_threads();
   return std::make_unique<Interpreter<T>>(make_plan(ops, shapes, options), options, kernels, isa, threads);
 }
@@ -35,7 +38,8 @@ std::unique_ptr<Program<float>> compile(const OpList& ops, const Shapes& shapes,
 std::unique_ptr<Program<double>> compile_f64(const OpList& ops, const Shapes& shapes,
                                              const CompileOptions& options) {
   if (options.precision != Precision::float32)
-    throw InputError("compile_f64: expected precision float32, got int8; compile() has it");
+    throw InputError(std::string("compile_f64: expected precision float32, got ") +
+                     (options.precision == Precision::int8 ? "int8" : "bfloat16") + "; compile() has it");
   return build(ops, shapes, options, ref::table<double>(), Isa::ref);
 }
 

@@ -286,6 +286,11 @@ void validate(const OpList& ops, const Shapes& shapes, const CompileOptions& opt
     throw InputError(
         "CompileOptions.precision: expected float32 where gradients are asked for, got int8; int8 is for "
         "infer");
+  if (options.precision == Precision::bfloat16 &&
+      (options.mode == Mode::jacobian || options.mode == Mode::tangent))
+    throw InputError(
+        "CompileOptions.precision: expected float32 for Jacobians and tangents, got bfloat16; bfloat16 is "
+        "for infer, vjp and train");
   if (options.mode == Mode::train) validate_train(ops, options);
   if (options.mode != Mode::jacobian && options.mode != Mode::tangent) return;
   if (shapes.batch != 1)

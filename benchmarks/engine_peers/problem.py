@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from emisopt.engine import Architecture
+from emisopt._architecture import Architecture  # not by emisopt.engine: that needs pandas
 
 Floats32 = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emisopt.engine import Architecture
+from emisopt._architecture import Architecture
 
 EPS = 1e-5
 ROPE_BASE = 10000.0
@@ -59,6 +59,10 @@ class Network(nn.Module):
         """Without gradients of weights: what a planner wants."""
         return self.eval().requires_grad_(False)
 
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        # under autocast x is bf16 and the weight is not: of two types PyTorch has no fused kernel
+        return F.rms_norm(x, (self.a.width,), self.w(name).to(x.dtype), EPS)
+
     def embed(self, x: Tensor, which: str) -> Tensor:
         return F.linear(x, self.w(f"embed_{which}.weight"), self.w(f"embed_{which}.bias"))
 
@@ -70,7 +74,7 @@ class Network(nn.Module):
         turning = a.heads + key_heads
         if keys_only:
             weight, turning = weight[a.width :], key_heads
-        n = F.rms_norm(x, (a.width,), self.w(at + "attention_norm.weight"), EPS)
+        n = self.norm(x, at + "attention_norm.weight")
         qkv = F.linear(n, weight).view(batch, rows, turning + key_heads, self.head_dim)
         low, high = qkv[:, :, :turning].chunk(2, dim=-1)
         c, s = self.cosine[first : first + rows], self.sine[first : first + rows]
@@ -83,10 +87,9 @@ class Network(nn.Module):
 
     def rest(self, x: Tensor, attended: Tensor, at: str) -> Tensor:
         """The block behind attention."""
-        a = self.a
         mixed = attended.transpose(1, 2).flatten(-2)
         x = x + F.linear(mixed, self.w(at + "attention_out.weight"))
-        n = F.rms_norm(x, (a.width,), self.w(at + "feedforward_norm.weight"), EPS)
+        n = self.norm(x, at + "feedforward_norm.weight")
         gate, up = F.linear(n, self.w(at + "gate_up.weight")).chunk(2, dim=-1)
         return x + F.linear(F.silu(gate) * up, self.w(at + "down.weight"))
 
@@ -95,7 +98,7 @@ class Network(nn.Module):
         a = self.a
         levels = len(a.quantiles)
         middle = a.quantiles.index(0.5)
-        n = F.rms_norm(x, (a.width,), self.w("norm.weight"), EPS)
+        n = self.norm(x, "norm.weight")
         raw = F.linear(n, self.w("head.weight"), self.w("head.bias")) + F.linear(
             future, self.w("skip.weight")
         )

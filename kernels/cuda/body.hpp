@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <functional>
+#include <variant>
 #include <vector>
 
 #include "kernels/cuda/blaslt.hpp"
@@ -13,6 +14,7 @@
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/product_choice.hpp"
 #include "kernels/cuda/program.hpp"
+#include "kernels/cuda/tick.hpp"
 #include "kernels/plan.hpp"
 
 namespace emisopt::kernels::cuda {
@@ -20,8 +22,17 @@ namespace emisopt::kernels::cuda {
 class CudaProgram;
 /// device_memory.cpp: the buffers of a program, which must outlive it.
 std::unique_ptr<DeviceMemory> device_memory_of(CudaProgram& program);
+/// EMISOPT_CUDA_FUSION: "none" lets every op be a kernel of its own, for comparison; unset, what pays is
+/// fused.
+bool fuses_ops();
 
 inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
+using Bf16 = __nv_bfloat16;
+/// A value or its gradient, of the type that it has in this program.
+using AnyView = std::variant<View<float>, View<Bf16>>;
+
+/// bf16.cpp: by value id, whether a bf16 program keeps it in bf16.
+std::vector<char> values_in_bf16(const Plan& plan);
 
 class CudaProgram final : public Program<float> {
  public:
@@ -99,11 +110,21 @@ class CudaProgram final : public Program<float> {
   void lay_out_values();
   void lay_out_weights();
   void fill_rope_tables();
-  View<float> value(Part part, int id) const {
-    return {value_[part][at(id)], static_cast<long>(rows(part)) * plan_.width(id)};
+  /// T: what in_bf16(id) says.
+  template <class T = float>
+  View<T> value(Part part, int id) const {
+    return {static_cast<T*>(value_[part][at(id)]), static_cast<long>(rows(part)) * plan_.width(id)};
   }
-  View<float> slope(Part part, int id) const {
-    return {slope_[part][at(id)], static_cast<long>(rows(part)) * plan_.width(id)};
+  template <class T = float>
+  View<T> slope(Part part, int id) const {
+    return {static_cast<T*>(slope_[part][at(id)]), static_cast<long>(rows(part)) * plan_.width(id)};
+  }
+  /// Where the gradient by an input goes, cleared where this is the first part of it; null: not wanted.
+  template <class T>
+  View<T> slope_of(const Flow& flow, Part part, int id) {
+    if (!flow.wanted) return {};
+    if (flow.zero) zero(slope<T>(part, id).data, size(part, id));
+    return slope<T>(part, id);
   }
   float* parameter(int id) const { return id < 0 ? nullptr : theta_ + plan_.ops.parameters[at(id)].offset; }
   float* weight_slope(int id) const {
@@ -119,16 +140,69 @@ class CudaProgram final : public Program<float> {
   void product_over_rows(float* c, View<const float> a, View<const float> b, Grid g, int k, int n,
                          bool accumulate);
   void by_library_or(const BlasProduct& p, const BlasOperands& o, const std::function<void()>& own);
+  // bf16.cpp
+  bool in_bf16(int id) const { return !in_bf16_.empty() && in_bf16_[at(id)]; }
+  /// Whether a linear op's operands are bf16: where its input or its result is.
+  bool in_bf16(const Op& op) const { return in_bf16(op.x) || in_bf16(op.y); }
+  /// Whether the hidden value is bf16 inside and shown as a copy.
+  bool copies_hidden() const { return plan_.hidden && in_bf16(plan_.ops.hidden); }
+  std::size_t bytes(Part part, int id) const {
+    return size(part, id) * (in_bf16(id) ? sizeof(Bf16) : sizeof(float));
+  }
+  const Bf16* bf16_matrix(const Op& op) const;
+  void lay_out_bf16_weights();
+  void pack_bf16_weights();
+  void linear_bf16(const Node& node);
+  void linear_backward_bf16(const Node& node);
+  void product_bf16(AnyView c, AnyView a, const Bf16* b, bool turned, const float* bias, Grid g, int n, int k,
+                    bool accumulate);
+  void product_over_rows_bf16(float* c, AnyView a, AnyView b, Grid g, int k, int n, bool accumulate);
+  AnyView any_value(Part part, int id) const {
+    return in_bf16(id) ? AnyView(value<Bf16>(part, id)) : AnyView(value(part, id));
+  }
+  AnyView any_slope(Part part, int id) const {
+    return in_bf16(id) ? AnyView(slope<Bf16>(part, id)) : AnyView(slope(part, id));
+  }
+  void show_hidden();
   void add_corrections();
   void pack_weights();
   void linear_int8(const Node& node);
-  Attention<float> attention(const Node& node) const;
+  template <class T>
+  Attention<T> attention(const Node& node) const;
   void forward(const Node& node);
+  void linear(const Node& node);
+  template <class T>
+  void forward_as(const Node& node);
   void backward(const Node& node);
-  void linear_backward(const Node& node, View<float> dx, View<const float> dy);
-  void correction_slopes(const Op& op, Grid g, View<const float> x, View<const float> dy);
+  template <class T>
+  void backward_as(const Node& node);
+  void linear_backward(const Node& node);
+  void correction_slopes(const Op& op);
+  // passes_feedforward.cpp: three nodes that one kernel does
+  void find_feedforwards();
+  bool is_feedforward(std::size_t first) const;
+  FeedForward feedforward(const Node& down) const;
+  void feedforward_ahead(const Node& down);
+  void feedforward_back(const Node& down);
+  template <class T>
+  void feedforward_back_as(const Node& down, View<const T> dy);
+  /// Whether another node's kernel does this node, too.
+  bool inside(const Node& node) const { return fused_[index_of(node)] == Fused::inside; }
+  bool stays_on_chip(Part part, int id) const;
+  bool fused(const Node& node) const { return fused_[index_of(node)] == Fused::last; }
   void weight_sums();
   void losses();
+  // passes_tick.cpp: the rows' ops between two attentions as one launch
+  struct TickBuilder;
+  struct TickTapes {
+    std::vector<TickTape> history, ahead, back;  // launches of run_context() and of the two halves of run()
+    std::vector<TickStep> steps;                 // of all of them
+  };
+  TickTapes tick_tapes() const;
+  void plan_tick();
+  void lay_out_tick();
+  void fill_tick();
+  void run_tapes(const std::vector<TickTape>& tapes, Part part);
   // passes_many.cpp
   std::size_t many_inputs() const;   // scalars of direction()
   std::size_t many_outputs() const;  // of jacobian() or tangent()
@@ -156,8 +230,9 @@ class CudaProgram final : public Program<float> {
   void finish(const char* where);
   /// Runs `work` as a graph that is captured when first asked for.
   void in_graph(Graph& graph, const std::function<void()>& work);
-  void zero(float* data, std::size_t count) {
-    expect(cudaMemsetAsync(data, 0, count * sizeof(float), stream_), "Program.run");
+  template <class T>
+  void zero(T* data, std::size_t count) {
+    expect(cudaMemsetAsync(data, 0, count * sizeof(T), stream_), "Program.run");
   }
 
   Plan plan_;
@@ -181,17 +256,26 @@ class CudaProgram final : public Program<float> {
   std::vector<Rounded> rounded_;          // by parameter: weights in 8 bits
   std::int32_t* rounded_rows_ = nullptr;  // activations of the product in hand
   float* row_scale_ = nullptr;
-  float* staged_theta_ = nullptr;                      // in staging_
-  std::vector<float*> corrected_;                      // by parameter: weights with a correction
-  std::vector<float*> cosine_, sine_;                  // by op: (history + future, head_dim / 2)
-  std::vector<float*> saved_;                          // by node: rstd, log sum exp
-  std::vector<float*> value_[kParts], slope_[kParts];  // by value id
+  float* staged_theta_ = nullptr;                     // in staging_
+  std::vector<float*> corrected_;                     // by parameter: weights with a correction
+  std::vector<float*> cosine_, sine_;                 // by op: (history + future, head_dim / 2)
+  std::vector<float*> saved_;                         // by node: rstd, log sum exp
+  std::vector<void*> value_[kParts], slope_[kParts];  // by value id
+  std::vector<char> in_bf16_;                         // by value id; empty: none is
+  Bf16* bf16_theta_ = nullptr;                        // all weights, as they lie in theta_
+  std::vector<Bf16*> bf16_corrected_;                 // by parameter, as corrected_
+  float* hidden_slope_ = nullptr;                     // where the hidden value is bf16
+  enum class Fused : std::uint8_t { no, inside, last };
+  std::vector<Fused> fused_;  // by node
   float *scratch_ = nullptr, *dots_ = nullptr, *whole_slope_ = nullptr;
   float *taus_ = nullptr, *level_weights_ = nullptr;
   int* scales_ = nullptr;
   double *weight_sum_ = nullptr, *teacher_sum_ = nullptr, *hidden_sum_ = nullptr;
-  ManyPlan many_;                                  // jacobian, tangent
-  int* indices_ = nullptr;                         // its indices
+  ManyPlan many_;           // jacobian, tangent
+  int* indices_ = nullptr;  // its indices
+  TickTapes tick_;          // empty: ops are launched one by one
+  TickStep* tick_steps_ = nullptr;
+  std::vector<float*> tick_p_, tick_ds_;  // by node: attention's probabilities, their gradient times p
   std::vector<float*> many_slots_, maps_, own_p_;  // by slot; by node: attention linearised
   float* spread_ = nullptr;
   std::vector<LossParts> window_parts_;

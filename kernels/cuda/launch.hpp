@@ -52,6 +52,10 @@ int norm_partials(Grid grid);
 /// sum (width) = or += the rows of partial (count, width), from the first on.
 void add_partials(float* sum, const float* partial, int count, int width, bool accumulate,
                   cudaStream_t stream);
+/// sum (n) = or += column sums of x (rows, n); partial: scratch (norm_partials(grid), n).
+template <class T>
+void column_sum(float* sum, float* partial, View<const T> x, Grid grid, int n, bool accumulate,
+                cudaStream_t stream);
 /// Channels (i, i + head_dim / 2) of the first `heads` heads turn by the angle of their row; cosine, sine
 /// (rows, head_dim / 2). y may be x.
 template <class T>
@@ -104,6 +108,35 @@ template <class T>
 void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const T> y, const float* lse,
                         float* dots, const Attention<T>& a, cudaStream_t stream);
 
+// ---- feedforward.cu -----------------------------------------------------------------------------------
+
+/// y = swiglu(x [gate | up] + bias) down + bias, in one kernel: what lies between stays on chip, and is made
+/// again in the backward pass. Sums in fp32; with bf16 activations the products are those of tensor cores,
+/// and the weights are rounded as they are read. Biases may be null.
+struct FeedForward {
+  const float *gate_up = nullptr, *down = nullptr;            // (width, 2 inner)  (inner, width)
+  const float *gate_up_bias = nullptr, *down_bias = nullptr;  // (2 inner)  (width)
+  int width = 0, inner = 0;
+};
+constexpr int kMaxFeedForwardWidth = 256;
+/// y (rows, width) of x (rows, width)
+template <class T>
+void feedforward_forward(View<T> y, View<const T> x, const FeedForward& f, Grid grid, cudaStream_t stream);
+/// dx = or += the gradient by x.
+template <class T>
+void feedforward_backward(View<T> dx, View<const T> dy, View<const T> x, const FeedForward& f, Grid grid,
+                          bool accumulate, cudaStream_t stream);
+/// The gradients by the weights, as in FeedForward, are added; null: not wanted. `partial`: scratch of
+/// feedforward_partials(grid, width, inner) scalars. Shares of rows follow from the shapes alone, and are
+/// added in order.
+struct FeedForwardSlopes {
+  float *gate_up = nullptr, *down = nullptr, *gate_up_bias = nullptr;
+};
+template <class T>
+void feedforward_over_rows(const FeedForwardSlopes& to, float* partial, View<const T> dy, View<const T> x,
+                           const FeedForward& f, Grid grid, cudaStream_t stream);
+std::size_t feedforward_partials(Grid grid, int width, int inner);
+
 // ---- gemm.cu ------------------------------------------------------------------------------------------
 // Plain fp32 products, where cuBLAS is not, or shall not be, and on the host.
 
@@ -115,9 +148,6 @@ void gemm(View<float> c, View<const float> a, const float* b, bool turned, const
 void gemm_over_rows(float* c, float* partial, View<const float> a, View<const float> b, Grid grid, int k,
                     int n, bool accumulate, cudaStream_t stream);
 std::size_t gemm_partials(Grid grid, int k, int n);
-/// sum (n) = or += column sums; partial: scratch (norm_partials(grid), n).
-void column_sum(float* sum, float* partial, View<const float> x, Grid grid, int n, bool accumulate,
-                cudaStream_t stream);
 
 // ---- gemm_bf16.cu -------------------------------------------------------------------------------------
 // The same products on tensor cores: operands float or __nv_bfloat16, fp32 ones rounded to bf16 as they are

@@ -134,14 +134,15 @@ void add_partials(float* sum, const float* partial, int count, int width, bool a
                  width, accumulate);
 }
 
-void column_sum(float* sum, float* partial, View<const float> x, Grid grid, int n, bool accumulate,
+template <class T>
+void column_sum(float* sum, float* partial, View<const T> x, Grid grid, int n, bool accumulate,
                 cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>(norm_partials(grid)), blocks_of(n, kColumns));
-  const View<const float> none;
+  const View<const T> none;
   const float* no_scale = nullptr;
   if (grid.count() > 0)
-    EMISOPT_LAUNCH((weight_partials_kernel<float>), blocks, kColumns, 0, stream, partial, x, none, no_scale,
-                   grid, n);
+    EMISOPT_LAUNCH((weight_partials_kernel<T>), blocks, kColumns, 0, stream, partial, x, none, no_scale, grid,
+                   n);
   add_partials(sum, partial, norm_partials(grid), n, accumulate, stream);
 }
 
@@ -159,6 +160,7 @@ void rope(View<T> y, View<const T> x, const float* cosine, const float* sine, Gr
                                 cudaStream_t);                                                              \
   template void rmsnorm_backward(View<T>, float*, View<const T>, View<const T>, const float*, const float*, \
                                  Grid, int, bool, cudaStream_t);                                            \
+  template void column_sum(float*, float*, View<const T>, Grid, int, bool, cudaStream_t);                   \
   template void rope(View<T>, View<const T>, const float*, const float*, Grid, int, int, int, bool, bool,   \
                      cudaStream_t);
 EMISOPT_INSTANTIATE(float)

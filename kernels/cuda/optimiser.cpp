@@ -202,6 +202,7 @@ void CudaTraining::pass(Set& set) {
   const Set& other = &set == sets_.data() ? sets_[1] : sets_[0];
   expect(cudaStreamWaitEvent(set.stream, other.done, cudaEventWaitExternal), "Training.step");
   p.add_corrections();
+  p.pack_weights();
   for (const Node& node : p.plan_.nodes) p.forward(node);
   p.begin_backward();
   p.slopes();

@@ -1,4 +1,4 @@
-// Weights in bf16 and in 8 bits. Once per load(), so that neither has to be fast, only not slow.
+// Weights in bf16 and in 8 bits: once per load() or step, so that neither has to be fast, only not slow.
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/rounding.hpp"
 
@@ -11,6 +11,12 @@ __global__ void __launch_bounds__(kThreads)
     pack_bf16_kernel(__nv_bfloat16* to, const float* from, long count) {
   const long at = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
   if (at < count) to[at] = __float2bfloat16_rn(from[at]);
+}
+
+__global__ void __launch_bounds__(kThreads)
+    unpack_bf16_kernel(float* to, const __nv_bfloat16* from, long count) {
+  const long at = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
+  if (at < count) to[at] = __bfloat162float(from[at]);
 }
 
 // A block per 32 columns, a lane each; warps share the rows.
@@ -43,6 +49,11 @@ __global__ void __launch_bounds__(kThreads)
 void pack_bf16(__nv_bfloat16* to, const float* from, long count, cudaStream_t stream) {
   if (count > 0)
     EMISOPT_LAUNCH(pack_bf16_kernel, blocks_of(count, kThreads), kThreads, 0, stream, to, from, count);
+}
+
+void unpack_bf16(float* to, const __nv_bfloat16* from, long count, cudaStream_t stream) {
+  if (count > 0)
+    EMISOPT_LAUNCH(unpack_bf16_kernel, blocks_of(count, kThreads), kThreads, 0, stream, to, from, count);
 }
 
 void pack_int8(std::int32_t* packed, float* scale, const float* b, int k, int n, cudaStream_t stream) {

@@ -11,6 +11,8 @@ namespace emisopt::kernels::cuda {
 
 /// to (count) = from, to the nearest bf16, ties to even.
 void pack_bf16(__nv_bfloat16* to, const float* from, long count, cudaStream_t stream);
+/// to (count) = from, exactly.
+void unpack_bf16(float* to, const __nv_bfloat16* from, long count, cudaStream_t stream);
 /// b (k, n) rounded per column: b ~ scale packed. A quad is four neighbours along k, the first in the lowest
 /// byte; packed (quads_of(k), n), 0 beyond k; scale (n), NaN for a column that holds a NaN or an infinity.
 void pack_int8(std::int32_t* packed, float* scale, const float* b, int k, int n, cudaStream_t stream);

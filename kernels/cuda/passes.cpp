@@ -22,8 +22,9 @@ void CudaProgram::add_corrections() {
   }
 }
 
-// Weights in 8 bits, once per load.
+// Weights in bf16 and in 8 bits, once per load or step.
 void CudaProgram::pack_weights() {
+  pack_bf16_weights();
   for (std::size_t id = 0; id < rounded_.size(); ++id) {
     const Parameter& p = plan_.ops.parameters[id];
     if (rounded_[id].packed)
@@ -40,138 +41,172 @@ void CudaProgram::linear_int8(const Node& node) {
             plan_.width(o.y), plan_.width(o.x), stream_);
 }
 
-Attention<float> CudaProgram::attention(const Node& node) const {
+template <class T>
+Attention<T> CudaProgram::attention(const Node& node) const {
   const Op& o = op(node);
-  Attention<float> a;
+  Attention<T> a;
   a.windows = windows(node.part);
   a.rows = rows(node.part);
   a.heads = o.heads, a.kv_heads = o.kv_heads, a.head_dim = o.head_dim;
-  a.x = value(node.part, o.x);
+  a.x = value<T>(node.part, o.x);
   if (plan_.has_past(node)) {
     a.past = rows(kHistory);
-    a.past_x = value(kHistory, o.x);
+    a.past_x = value<T>(kHistory, o.x);
     if (!train()) a.past_x.window = 0;  // one history, all plans
   }
   return a;
 }
 
+template Attention<float> CudaProgram::attention(const Node&) const;  // passes_many.cpp
+
 void CudaProgram::forward(const Node& node) {
+  if (inside(node)) return;
+  const Op& o = op(node);
+  if (fused(node))
+    feedforward_ahead(node);
+  else if (o.kind == OpKind::linear)
+    linear(node);
+  else if (in_bf16(o.y))
+    forward_as<Bf16>(node);
+  else
+    forward_as<float>(node);
+  if (node.part == kFuture && o.y == plan_.ops.hidden && copies_hidden()) show_hidden();
+}
+
+void CudaProgram::linear(const Node& node) {
+  const Op& o = op(node);
+  if (node.int8)
+    linear_int8(node);
+  else if (in_bf16(o))
+    linear_bf16(node);
+  else
+    product(value(node.part, o.y), value(node.part, o.x), matrix(o), false, parameter(o.b), grid(node.part),
+            plan_.width(o.y), plan_.width(o.x), false);
+}
+
+// All but products; T: of input and result alike.
+template <class T>
+void CudaProgram::forward_as(const Node& node) {
   const Op& o = op(node);
   const Part part = node.part;
   const Grid g = grid(part);
   const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
-  const View<float> x = value(part, o.x), y = value(part, o.y);
+  const View<T> x = value<T>(part, o.x), y = value<T>(part, o.y);
   switch (o.kind) {
     case OpKind::linear:
-      if (node.int8)
-        linear_int8(node);
-      else
-        product(y, x, matrix(o), false, parameter(o.b), g, y_width, x_width, false);
       break;
     case OpKind::rmsnorm:
-      rmsnorm_forward<float>(y, saved_[index_of(node)], x, parameter(o.w), g, x_width, o.eps, stream_);
+      rmsnorm_forward<T>(y, saved_[index_of(node)], x, parameter(o.w), g, x_width, o.eps, stream_);
       break;
     case OpKind::rope: {
       const long first = static_cast<long>(part == kFuture ? rows(kHistory) : 0) * (o.head_dim / 2);
-      rope<float>(y, x, cosine_[at(node.op)] + first, sine_[at(node.op)] + first, g, x_width, o.heads,
-                  o.head_dim, false, false, stream_);
+      rope<T>(y, x, cosine_[at(node.op)] + first, sine_[at(node.op)] + first, g, x_width, o.heads, o.head_dim,
+              false, false, stream_);
       break;
     }
     case OpKind::attention:
-      attention_forward<float>(y, saved_[index_of(node)], attention(node), stream_);
+      attention_forward<T>(y, saved_[index_of(node)], attention<T>(node), stream_);
       break;
     case OpKind::swiglu:
-      swiglu_forward<float>(y, x, g, y_width, stream_);
+      swiglu_forward<T>(y, x, g, y_width, stream_);
       break;
     case OpKind::add:
-      add<float>(y, x, value(part, o.x2), g, x_width, stream_);
+      add<T>(y, x, value<T>(part, o.x2), g, x_width, stream_);
       break;
     case OpKind::quantiles:
-      quantiles_forward(y, x, g, o.outputs, o.levels, o.middle, stream_);
+      if constexpr (std::is_same_v<T, float>)  // always: the quantiles are the user's
+        quantiles_forward(y, x, g, o.outputs, o.levels, o.middle, stream_);
       break;
   }
 }
 
 void CudaProgram::backward(const Node& node) {
+  if (inside(node)) return;
+  if (fused(node)) return feedforward_back(node);
+  const Op& o = op(node);
+  if (o.kind == OpKind::linear)
+    in_bf16(o) ? linear_backward_bf16(node) : linear_backward(node);
+  else if (in_bf16(o.y))
+    backward_as<Bf16>(node);
+  else
+    backward_as<float>(node);
+}
+
+template <class T>
+void CudaProgram::backward_as(const Node& node) {
   const Op& o = op(node);
   const Part part = node.part;
   const Grid g = grid(part);
   const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
-  const View<const float> x = value(part, o.x), dy = slope(part, o.y);
-  const auto input = [&](const Flow& flow, int id) -> View<float> {
-    if (!flow.wanted) return {};
-    if (flow.zero) zero(slope(part, id).data, size(part, id));
-    return slope(part, id);
-  };
-  const View<float> dx = input(node.x, o.x);
+  const View<const T> x = value<T>(part, o.x), dy = slope<T>(part, o.y);
+  const View<T> dx = slope_of<T>(node.x, part, o.x);
   const bool accumulate = !node.x.assign;
   switch (o.kind) {
     case OpKind::linear:
-      linear_backward(node, dx, dy);
       break;
     case OpKind::rmsnorm: {
       float* dw = weight_slope(o.w);
-      rmsnorm_backward<float>(dx, dw ? scratch_ : nullptr, dy, x, saved_[index_of(node)], parameter(o.w), g,
-                              x_width, accumulate, stream_);
+      rmsnorm_backward<T>(dx, dw ? scratch_ : nullptr, dy, x, saved_[index_of(node)], parameter(o.w), g,
+                          x_width, accumulate, stream_);
       if (dw) add_partials(dw, scratch_, norm_partials(g), x_width, true, stream_);
       break;
     }
     case OpKind::rope: {
       const long first = static_cast<long>(part == kFuture ? rows(kHistory) : 0) * (o.head_dim / 2);
       if (dx.data)
-        rope<float>(dx, dy, cosine_[at(node.op)] + first, sine_[at(node.op)] + first, g, x_width, o.heads,
-                    o.head_dim, true, accumulate, stream_);
+        rope<T>(dx, dy, cosine_[at(node.op)] + first, sine_[at(node.op)] + first, g, x_width, o.heads,
+                o.head_dim, true, accumulate, stream_);
       break;
     }
     case OpKind::attention: {
       if (!dx.data) break;
-      View<float> dpast;
-      if (node.past.wanted) {
-        dpast = slope(kHistory, o.x);
-        if (node.past.zero) zero(dpast.data, size(kHistory, o.x));
-      }
-      attention_backward<float>(dx, dpast, dy, value(part, o.y), saved_[index_of(node)], dots_,
-                                attention(node), stream_);
+      const View<T> dpast = slope_of<T>(node.past, kHistory, o.x);
+      attention_backward<T>(dx, dpast, dy, value<T>(part, o.y), saved_[index_of(node)], dots_,
+                            attention<T>(node), stream_);
       break;
     }
     case OpKind::swiglu:
-      if (dx.data) swiglu_backward<float>(dx, dy, x, g, y_width, accumulate, stream_);
+      if (dx.data) swiglu_backward<T>(dx, dy, x, g, y_width, accumulate, stream_);
       break;
     case OpKind::add: {
-      const auto pass_on = [&](View<float> to, const Flow& flow) {
+      const auto pass_on = [&](View<T> to, const Flow& flow) {
         if (!to.data) return;
         if (flow.assign)
-          expect(cudaMemcpyAsync(to.data, dy.data, size(part, o.y) * sizeof(float), cudaMemcpyDeviceToDevice,
+          expect(cudaMemcpyAsync(to.data, dy.data, size(part, o.y) * sizeof(T), cudaMemcpyDeviceToDevice,
                                  stream_),
                  "Program.run");
         else
-          add<float>(to, dy, {}, g, x_width, stream_);
+          add<T>(to, dy, {}, g, x_width, stream_);
       };
       pass_on(dx, node.x);
-      pass_on(input(node.x2, o.x2), node.x2);
+      pass_on(slope_of<T>(node.x2, part, o.x2), node.x2);
       break;
     }
     case OpKind::quantiles:
-      if (dx.data) quantiles_backward(dx, dy, x, g, o.outputs, o.levels, o.middle, accumulate, stream_);
+      if constexpr (std::is_same_v<T, float>)
+        if (dx.data) quantiles_backward(dx, dy, x, g, o.outputs, o.levels, o.middle, accumulate, stream_);
       break;
   }
 }
 
-void CudaProgram::linear_backward(const Node& node, View<float> dx, View<const float> dy) {
+void CudaProgram::linear_backward(const Node& node) {
   const Op& o = op(node);
   const Grid g = grid(node.part);
   const int x_width = plan_.width(o.x), y_width = plan_.width(o.y);
-  const View<const float> x = value(node.part, o.x);
+  const View<const float> x = value(node.part, o.x), dy = slope(node.part, o.y);
+  const View<float> dx = slope_of<float>(node.x, node.part, o.x);
   if (dx.data) product(dx, dy, matrix(o), true, nullptr, g, x_width, y_width, !node.x.assign);
   if (float* dw = weight_slope(o.w)) product_over_rows(dw, x, dy, g, x_width, y_width, true);
-  if (train() && plan_.adapts(o)) correction_slopes(o, g, x, dy);
+  if (train() && plan_.adapts(o)) {
+    gemm_over_rows(whole_slope_, scratch_, x, dy, g, x_width, y_width, false, stream_);
+    correction_slopes(o);
+  }
   if (float* db = weight_slope(o.b)) column_sum(db, scratch_, dy, g, y_width, true, stream_);
 }
 
-// dA = dW Bᵀ, dB = Aᵀ dW, by way of the whole weight's gradient.
-void CudaProgram::correction_slopes(const Op& o, Grid g, View<const float> x, View<const float> dy) {
+// dA = dW Bᵀ, dB = Aᵀ dW, by way of the whole weight's gradient, which is made.
+void CudaProgram::correction_slopes(const Op& o) {
   const int k = plan_.width(o.x), n = plan_.width(o.y), rank = plan_.rank(o);
-  gemm_over_rows(whole_slope_, scratch_, x, dy, g, k, n, false, stream_);
   if (float* da = weight_slope(o.lora_a))
     gemm({da, 0}, {whole_slope_, 0}, parameter(o.lora_b), true, nullptr, {1, k}, rank, n, true, stream_);
   if (float* db = weight_slope(o.lora_b))
@@ -194,7 +229,7 @@ void CudaProgram::losses() {
   const Buffers& b = device_buffers_;
   const Grid g = grid(kFuture);
   const int out = plan_.width(ops.quantiles), batch = plan_.shapes.batch;
-  float* dq = slope_[kFuture][at(ops.quantiles)];
+  float* dq = slope(kFuture, ops.quantiles).data;
   const auto part = [&](int which) { return b.losses + which * batch; };
   double level_weight = options_.level_weights.empty() ? ops.levels : 0.0;
   for (const float w : options_.level_weights) level_weight += static_cast<double>(w);
@@ -220,10 +255,13 @@ void CudaProgram::losses() {
                     {scales_, scale_count, out, out, 0, 1}, static_cast<double>(options_.distill_multiscale),
                     stream_);
   if (!plan_.hidden) return;
-  float* dh = slope_[kFuture][at(ops.hidden)];
+  float* dh = copies_hidden() ? hidden_slope_ : slope(kFuture, ops.hidden).data;
   zero(dh, size(kFuture, ops.hidden));
   squared_distance(dh, part(kHidden), b.hidden, b.hidden_target, b.hidden_weight, hidden_sum_, g,
                    plan_.width(ops.hidden), static_cast<double>(options_.hidden), stream_);
+  if (copies_hidden())
+    pack_bf16(slope<Bf16>(kFuture, ops.hidden).data, dh, static_cast<long>(size(kFuture, ops.hidden)),
+              stream_);
 }
 
 }  // namespace emisopt::kernels::cuda

@@ -50,7 +50,7 @@ void CudaProgram::run_many() {
   for (const Node& node : plan_.nodes)
     if (reached && op(node).kind == OpKind::attention && node.backward)
       attention_maps(maps_[index_of(node)], own_p_[index_of(node)], value(kFuture, op(node).y).data,
-                     saved_[index_of(node)], attention(node), !jacobian, stream_);
+                     saved_[index_of(node)], attention<float>(node), !jacobian, stream_);
   for (const ManyChunk& chunk : many_.chunks) {
     if (!reached) break;
     if (jacobian) {
@@ -101,7 +101,7 @@ void CudaProgram::backward_many(const Node& node, const ManyChunk& chunk) {
   float* const dx = input(node.x, o.x);
   if (!dx) return;
   if (o.kind == OpKind::attention) {
-    const Attention<float> a = attention(node);
+    const Attention<float> a = attention<float>(node);
     const Linearised here{maps_[index_of(node)], own_p_[index_of(node)], value(kFuture, o.y).data};
     const RowsByStep list =
         single ? RowsByStep{indices(chunk.single_begin), indices(chunk.single_from), indices(chunk.single_to),
@@ -180,7 +180,7 @@ void CudaProgram::tangent_many(const Node& node, const ManyChunk& chunk) {
       quantiles_tangent_many(dy, dx, x, packed, o.outputs, o.levels, o.middle, stream_);
       break;
     case OpKind::attention: {
-      const Attention<float> a = attention(node);
+      const Attention<float> a = attention<float>(node);
       const Linearised here{maps_[index_of(node)], own_p_[index_of(node)], value(kFuture, o.y).data};
       const RowsByStep list{indices(chunk.begin), indices(chunk.list), indices(chunk.list), chunk.longest};
       map_rows(dy, y_width, dx, x_width, here.maps, list, a.rows, o.heads, o.head_dim, false, stream_);

@@ -99,6 +99,12 @@ Group* join(const GroupOptions& options, void* context, Fail fail) {
 
 }  // namespace
 
+/// Of CUDA, 1000 * major + 10 * minor, as driver (0: none) and run-time tell; for show_config(), by ctypes.
+extern "C" __attribute__((visibility("default"))) void emisopt_cuda_versions(int* driver, int* runtime) {
+  if (cudaDriverGetVersion(driver) != cudaSuccess) *driver = 0;
+  if (cudaRuntimeGetVersion(runtime) != cudaSuccess) *runtime = 0;
+}
+
 extern "C" __attribute__((visibility("default"))) const emisopt::kernels::CudaPlugin* emisopt_cuda_plugin() {
   static const CudaPlugin plugin{
       kCudaPluginAbi, EMISOPT_BACKEND_SOURCES, &refusal, &compile_for_cuda, &describe, &join};

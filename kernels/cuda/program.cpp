@@ -23,10 +23,13 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
     : plan_(std::move(plan)),
       options_(options),
       library_(library),
+      in_bf16_(options.precision == Precision::bfloat16 ? values_in_bf16(plan_) : std::vector<char>{}),
       window_parts_(train() ? at(plan_.shapes.batch) : 0),
       memory_(device_memory_of(*this)) {
   if (many()) many_ = make_many_plan(plan_, options_.seeds, kRowsInHand);
   if (train()) group_ = static_cast<NcclGroup*>(options_.group);  // the only kind, made by this library
+  plan_tick();
+  find_feedforwards();
   // Twice: the first pass measures.
   for (const bool measure : {true, false}) {
     lay_out(pinned_, host_);
@@ -37,6 +40,7 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
     for (Block* block : {&pinned_, &device_, &weights_, &staging_}) block->allocate();
   }
   fill_rope_tables();
+  fill_tick();
   fill_many();
   const auto copy = [&](auto* to, const auto& from) {
     if (!from.empty())
@@ -51,10 +55,11 @@ CudaProgram::CudaProgram(Plan plan, const CompileOptions& options, const BlasLt&
   // These copies and the zeros went to the default stream, which the program's own does not wait for.
   expect(cudaDeviceSynchronize(), "compile for CUDA");
   if (measures_ && library_.refusal().empty()) {  // before any capture, where nothing can be timed
-    for (const Node& node : plan_.nodes) forward(node);
+    for (const Node& node : plan_.nodes)
+      if (tick_.steps.empty()) forward(node);
     if (many()) run_many();
     for (const int n : plan_.reverse)
-      if (!many()) backward(plan_.nodes[at(n)]);
+      if (!many() && tick_.steps.empty()) backward(plan_.nodes[at(n)]);
     expect(cudaStreamSynchronize(stream_), "compile for CUDA");
   }
 }
@@ -104,6 +109,7 @@ void CudaProgram::lay_out_weights() {
     const int k = plan_.width(o.x), n = plan_.width(o.y);
     rounded_[at(o.w)] = {weights_.take<std::int32_t>(at(quads_of(k)) * at(n)), weights_.take<float>(at(n))};
   }
+  lay_out_bf16_weights();
 }
 
 void CudaProgram::lay_out_values() {
@@ -115,18 +121,20 @@ void CudaProgram::lay_out_values() {
     value_[part].assign(ops.values.size(), nullptr);
     slope_[part].assign(ops.values.size(), nullptr);
     for (int id = 0; id < static_cast<int>(ops.values.size()); ++id) {
-      const ValueState& state = plan_.state(part, id);
+      ValueState state = plan_.state(part, id);
+      if (stays_on_chip(part, id)) state = {};
       const bool own = id == ops.history || id == ops.future || id == ops.quantiles ||
-                       (id == ops.hidden && plan_.hidden && part == kFuture);
-      if (state.live && !own) value_[part][at(id)] = device_.take<float>(size(part, id));
-      if (state.gradient && !many()) slope_[part][at(id)] = device_.take<float>(size(part, id));
+                       (id == ops.hidden && plan_.hidden && !copies_hidden() && part == kFuture);
+      if (state.live && !own) value_[part][at(id)] = device_.take<std::byte>(bytes(part, id));
+      if (state.gradient && !many()) slope_[part][at(id)] = device_.take<std::byte>(bytes(part, id));
     }
   }
   Buffers& b = device_buffers_;
   if (ops.history >= 0) value_[kHistory][at(ops.history)] = b.history;
   value_[kFuture][at(ops.future)] = b.future;
   value_[kFuture][at(ops.quantiles)] = b.quantiles;
-  if (plan_.hidden) value_[kFuture][at(ops.hidden)] = b.hidden;
+  if (plan_.hidden && !copies_hidden()) value_[kFuture][at(ops.hidden)] = b.hidden;
+  if (train() && copies_hidden()) hidden_slope_ = device_.take<float>(size(kFuture, ops.hidden));
   if (plan_.mode == Mode::vjp) {
     slope_[kFuture][at(ops.quantiles)] = b.seed;
     slope_[kFuture][at(ops.future)] = b.future_gradient;
@@ -144,8 +152,10 @@ void CudaProgram::lay_out_values() {
       saved_[index_of(node)] = device_.take<float>(count * at(o.heads));
       dots = std::max(dots, count * at(o.heads));
     }
+    if (fused(node) && train()) scratch = std::max(scratch, feedforward_partials(g, n, k));
     if (o.kind == OpKind::linear) {
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
+      if (train() && in_bf16(o)) scratch = std::max(scratch, gemm_bf16_partials(g, k, n));
       if (o.lora_a >= 0 && train()) whole = std::max(whole, at(k) * at(n));
     }
     if (node.int8) {
@@ -165,6 +175,7 @@ void CudaProgram::lay_out_values() {
   whole_slope_ = device_.take<float>(whole);
   rounded_rows_ = device_.take<std::int32_t>(rounded);
   row_scale_ = device_.take<float>(rounded_rows);
+  lay_out_tick();
   if (many()) lay_out_many();
   if (!train()) return;
   taus_ = device_.take<float>(options_.levels.size());
@@ -200,7 +211,9 @@ void CudaProgram::fill_rope_tables() {
 bool CudaProgram::share(Program<float>& other) {
   auto* source = dynamic_cast<CudaProgram*>(&other);
   if (source && source->source_) source = source->source_;
-  if (!source || source == this || is_source_ || !same_history(plan_, source->plan_)) return false;
+  if (!source || source == this || is_source_ || !same_history(plan_, source->plan_) ||
+      in_bf16_.empty() != source->in_bf16_.empty())
+    return false;
   expect(cudaStreamSynchronize(stream_), "Program.share");
   expect(cudaStreamSynchronize(source->stream_), "Program.share");
   source_ = source;
@@ -208,10 +221,13 @@ bool CudaProgram::share(Program<float>& other) {
   theta_ = source->theta_;
   corrected_ = source->corrected_;
   rounded_ = source->rounded_;
+  bf16_theta_ = source->bf16_theta_;
+  bf16_corrected_ = source->bf16_corrected_;
   value_[kHistory] = source->value_[kHistory];
   for (Graph* graph : {&graph_, &context_graph_, &ahead_graph_, &back_graph_}) graph->forget();
   weights_.release();
   staging_.release();
+  fill_tick();
   return true;
 }
 
@@ -287,7 +303,10 @@ void CudaProgram::pass() {
 
 void CudaProgram::ahead() {
   all_inputs();
-  for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n) forward(plan_.nodes[n]);
+  run_tapes(tick_.ahead, kFuture);
+  if (tick_.ahead.empty())
+    for (std::size_t n = train() ? 0 : plan_.first_future; n < plan_.nodes.size(); ++n)
+      forward(plan_.nodes[n]);
   to_host(&Buffers::quantiles, size(kFuture, plan_.ops.quantiles));
   if (plan_.hidden) to_host(&Buffers::hidden, size(kFuture, plan_.ops.hidden));
 }
@@ -306,7 +325,9 @@ void CudaProgram::begin_backward() {
 }
 
 void CudaProgram::slopes() {
-  for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
+  run_tapes(tick_.back, kFuture);
+  if (tick_.back.empty())
+    for (const int n : plan_.reverse) backward(plan_.nodes[at(n)]);
   if (group_)
     group_->sum_on_device(device_buffers_.gradient, plan_.ops.parameter_count(), sum_scratch_, stream_);
 }
@@ -353,7 +374,9 @@ void CudaProgram::run_context() {
   if (train() || rows(kHistory) == 0) return;
   in_graph(context_graph_, [this] {
     to_device(&Buffers::history, size(kHistory, plan_.ops.history));
-    for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n]);
+    run_tapes(tick_.history, kHistory);
+    if (tick_.history.empty())
+      for (std::size_t n = 0; n < plan_.first_future; ++n) forward(plan_.nodes[n]);
   });
   finish("Program.run_context");
   cached_ = true;

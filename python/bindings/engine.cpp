@@ -166,7 +166,8 @@ void bind_engine(py::module_& m) {
       "Meets the other processes; `library` is libnccl.so.2, empty: the system's.");
   py::enum_<Precision>(m, "Precision", "Of the products inside the layers.")
       .value("float32", Precision::float32)
-      .value("int8", Precision::int8);
+      .value("int8", Precision::int8)
+      .value("bf16", Precision::bfloat16);
   m.def("isa_level", &isa_level, "The level in use: the best of this CPU, lowered by EMISOPT_ISA.");
   m.def("isa_available", &isa_available, "Levels that this build and this CPU can run, lowest first.");
   m.def("default_threads", &default_threads, "EMISOPT_THREADS, else the hardware's, at least 1.");

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "bound_program.hpp"
 #include "dlpack.hpp"
-#include "program.hpp"
 
 namespace emisopt::python {
 namespace {

@@ -1,7 +1,7 @@
 // Which buffers a program has, by name.
 #include <iterator>
 
-#include "program.hpp"
+#include "bound_program.hpp"
 
 namespace emisopt::python {
 namespace {

@@ -22,7 +22,7 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
                               std::vector<std::pair<std::string, double>> exceed_limits, double l2sp,
                               std::vector<std::string> trainable, Index train_rows, Index validation_rows,
                               int validate_every, int patience, int threads, std::uint64_t seed,
-                              kernels::Device device, bool deterministic) {
+                              kernels::Device device, kernels::Precision precision, bool deterministic) {
   TrainConfig c;
   c.steps = steps;
   c.batch = batch;
@@ -53,6 +53,7 @@ TrainConfig make_train_config(int steps, int batch, double rate, int warmup, dou
   c.threads = threads;
   c.seed = seed;
   c.device = device;
+  c.precision = precision;
   c.deterministic = deterministic;
   c.validate();
   return c;
@@ -116,7 +117,8 @@ void bind_train(py::module_& m) {
            "exceed_limits"_a = d.exceed_limits, "l2sp"_a = d.l2sp, "trainable"_a = d.trainable,
            "train_rows"_a = d.train_rows, "validation_rows"_a = d.validation_rows,
            "validate_every"_a = d.validate_every, "patience"_a = d.patience, "threads"_a = d.threads,
-           "seed"_a = d.seed, "device"_a = d.device, "deterministic"_a = d.deterministic)
+           "seed"_a = d.seed, "device"_a = d.device, "precision"_a = d.precision,
+           "deterministic"_a = d.deterministic)
       .def_readonly("train_rows", &TrainConfig::train_rows)
       .def_readonly("validation_rows", &TrainConfig::validation_rows);
   py::class_<TrainProgress>(m, "TrainProgress", "State of a running training, after a step.")

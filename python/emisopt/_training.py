@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emisopt import _core
+from emisopt._precision import precision_of
 from emisopt.parallel import Processes
 from emisopt.progress import TrainBar
 
@@ -55,6 +56,7 @@ def train_config(
     l2sp: float = 0.0,
     trainable: Sequence[str] = (),
     device: str = "cpu",
+    precision: str = "float32",
     deterministic: bool = False,
 ) -> _core.TrainConfig:
     if device not in _core.Device.__members__:
@@ -92,6 +94,7 @@ def train_config(
         threads=f.threads,
         seed=f.seed,
         device=_core.Device.__members__[device],
+        precision=precision_of("Forecaster.fit(precision)", precision),
         deterministic=deterministic,
     )
 

@@ -113,6 +113,7 @@ def fit(
         str,
         typer.Option(help="cpu, cuda where `show-config` names a GPU, or auto: the quicker, measured once."),
     ] = "cpu",
+    precision: Annotated[str, typer.Option(help="float32, or bf16 with --device cuda.")] = "float32",
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Stored choices only, nothing is measured.")
     ] = False,
@@ -152,6 +153,7 @@ def fit(
         progress=not quiet,
         resume=resume,
         device=device,
+        precision=precision,
         deterministic=deterministic,
     )
     forecaster.save(output)

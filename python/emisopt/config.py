@@ -42,6 +42,13 @@ def _threads() -> str:
     return f"{_core.default_threads()} ({source})"
 
 
+def _device() -> str:
+    why = _core.cuda_refusal()
+    if why:
+        return f"cpu; cuda cannot be used: {why}"
+    return f'cpu; fit(device="cuda") can be used: {_nvidia.versions(_core.__file__)}'
+
+
 def show_config() -> Config:
     """Versions, instruction-set level, threads and device in use, with the reason where it could be more.
 
@@ -61,8 +68,7 @@ def show_config() -> Config:
     config["platform"] = f"{platform.system()} {platform.machine()}"
     config["isa"] = _isa()
     config["threads"] = _threads()
-    why = _core.cuda_refusal()
-    config["device"] = f"cpu; cuda cannot be used: {why}" if why else 'cpu; fit(device="cuda") can be used'
+    config["device"] = _device()
     for library in _nvidia.LIBRARIES:
         config[library] = _nvidia.describe(library)
     for library in _LIBRARIES:

@@ -181,6 +181,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         save_every: float = 60.0,
         processes: Processes | None = None,
         device: str = "cpu",
+        precision: str = "float32",
         deterministic: bool = False,
     ) -> Forecaster:
         """Fixes scales and trains on the first rows of a history.
@@ -203,6 +204,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         device : "cpu", or "cuda" where :func:`emisopt.show_config` names a GPU. Not the same bits: sums are
             made in another order, and a run cannot be resumed on the other device (docs/cuda.md). "auto":
             the quicker one for these sizes, measured once and stored (:mod:`emisopt.choices`)
+        precision : "float32", or "bf16" with `device` "cuda": activations and the weights that products read
+            in 8 significant bits, everything that is summed up or kept in float32 (docs/cuda.md, "bf16"). A
+            run is resumed in the precision that it began in.
         deterministic : take stored choices only, measure nothing; StateError where one is missing
 
         Returns
@@ -219,7 +223,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
         core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(
-            self, train_rows, validation_rows, device=device, deterministic=deterministic
+            self,
+            train_rows,
+            validation_rows,
+            device=device,
+            precision=precision,
+            deterministic=deterministic,
         )
         _training.run(self, core, core_history, settings, progress, resume, save_every, processes)
         return self

@@ -91,10 +91,12 @@ struct Pair {
   }
 };
 
+// Programs fuse what they can (tick_test.cpp, feedforward_test.cpp); here also op by op.
 TEST(CudaProgram, ForecastsAndGradientsAreThoseOfTheCpu) {
   in_every_order([] {
     for (const Shape& s : kShapes)
       for (const Mode mode : {Mode::infer, Mode::vjp}) {
+        const OpByOp apart(is_slow() || mode == Mode::vjp);
         const OpList net = tiny_network(s.config);
         Pair both(net, s.shapes, with([&](auto& o) { o.mode = mode; }));
         both.run(tiny_weights<float>(net));
@@ -145,6 +147,7 @@ TEST(CudaProgram, WeightGradientsAreThoseOfTheCpu) {
   in_every_order([] {
     for (const Shape& s : kShapes)
       for (const Loss loss : {Loss::pinball, Loss::squared, Loss::huber}) {
+        const OpByOp apart(loss != Loss::pinball);
         CompileOptions options = training(tiny_levels(s.config));
         options.loss = loss;
         expect_same_training(tiny_network(s.config), s.shapes, options);

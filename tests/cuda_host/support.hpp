@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -119,6 +120,22 @@ inline bool is_slow() {
   return cuda_host::is_checked();
 #endif
 }
+
+/// Programs compiled while one lives have a kernel for every op, unless it was made with false.
+class OpByOp {
+ public:
+  explicit OpByOp(bool on = true) : on_(on) {
+    if (on_) setenv("EMISOPT_CUDA_FUSION", "none", 1);
+  }
+  ~OpByOp() {
+    if (on_) unsetenv("EMISOPT_CUDA_FUSION");
+  }
+  OpByOp(const OpByOp&) = delete;
+  OpByOp& operator=(const OpByOp&) = delete;
+
+ private:
+  bool on_;
+};
 
 /// Runs `test` once per schedule, on a GPU once.
 template <class Test>

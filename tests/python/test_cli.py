@@ -109,6 +109,14 @@ def test_fit_goes_on_from_its_state_and_refuses_that_of_other_settings(folder, c
     assert out.read_bytes() == first
 
 
+def test_fit_refuses_a_precision_that_the_device_does_not_have(folder, capsys, tmp_path):
+    out = tmp_path / "m.safetensors"
+    fit = ("fit", folder / "plant.csv", "--tags", folder / "tags.yaml", "-o", out, *SMALL)
+    assert run(*fit, "--precision", "bf16") == 2
+    assert "got bf16, which needs device cuda" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_fit_leaves_out_the_rows_to_be_scored(folder, capsys, tmp_path):
     rows = ("--validation-rows", 100, "--test-rows", 150)
     same = (folder / "plant.csv", "--tags", folder / "tags.yaml", *rows)

@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import emisopt
-from emisopt import _core
+from emisopt import _core, _nvidia
+from emisopt.engine import Architecture, Program
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "build/dev/tests/cuda_host/libemisopt_cuda_on_host.so"
@@ -22,15 +25,18 @@ rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
 out = {}
 for device in sys.argv[1].split(","):
     f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=12, batch=4, warmup=3, seed=3)
-    f.fit(rows, tags=tags, progress=False, device=device, resume=sys.argv[2] or None, save_every=0)
+    f.fit(rows, tags=tags, progress=False, device=device, resume=sys.argv[2] or None, save_every=0,
+          precision=sys.argv[3])
     out[device] = f.predict(rows).to_numpy().ravel().tolist()
 print(json.dumps({"forecasts": out, "device": emisopt.show_config()["device"]}))
 """
 
 
-def run(devices: str, *, plugin: str, resume: str = "", fault: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    devices: str, *, plugin: str, resume: str = "", fault: str = "", precision: str = "float32"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", FIT, devices, resume],
+        [sys.executable, "-c", FIT, devices, resume, precision],
         env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin, "EMISOPT_CUDA_HOST_FAULT": fault},
         capture_output=True,
         text=True,
@@ -89,6 +95,71 @@ def test_a_run_goes_on_where_it_began_and_nowhere_else(plugin: str, tmp_path: Pa
     elsewhere = run("cpu", plugin=plugin, resume=state)
     assert elsewhere.returncode != 0
     assert "device" in elsewhere.stderr.splitlines()[-1]
+
+
+def test_bf16_trains_and_goes_on_in_bf16_alone(plugin: str, tmp_path: Path) -> None:
+    state = str(tmp_path / "state.safetensors")
+    done = run("cuda", plugin=plugin, resume=state, precision="bf16")
+    assert done.returncode == 0, done.stderr
+    forecasts = np.array(json.loads(done.stdout)["forecasts"]["cuda"])
+    exact = np.array(json.loads(run("cuda", plugin=plugin).stdout)["forecasts"]["cuda"])
+    assert 0 < np.linalg.norm(forecasts - exact) < 0.01 * np.linalg.norm(exact)
+    again = run("cuda", plugin=plugin, resume=state, precision="bf16")
+    assert json.loads(again.stdout)["forecasts"]["cuda"] == forecasts.tolist()
+    other = run("cuda", plugin=plugin, resume=state)
+    assert other.returncode != 0
+    assert "precision" in other.stderr.splitlines()[-1] and "bf16" in other.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [
+        ("bf16", "TrainConfig.precision: expected float32 on the CPU, got bf16, which needs device cuda"),
+        ("int8", "TrainConfig.precision: expected float32 or bf16, got int8, which is for forecasts"),
+        ("fp8", "Forecaster.fit(precision): expected one of float32, int8, bf16, got 'fp8'"),
+    ],
+)
+def test_a_precision_that_the_cpu_does_not_train_in_is_refused(precision: str, expected: str) -> None:
+    rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
+    f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=1)
+    with pytest.raises(emisopt.InputError, match=re.escape(expected)):
+        f.fit(rows, tags=tags, progress=False, precision=precision)
+
+
+def test_forecasts_and_programs_of_the_cpu_are_not_in_bf16() -> None:
+    with pytest.raises(emisopt.InputError, match="float32 or int8 on the CPU, got bfloat16"):
+        Program(Architecture.S, precision="bf16")
+
+
+PROGRAM = """
+import numpy as np
+from emisopt.engine import Architecture, Program
+
+answers = []
+for isa, precision in [(None, "float32"), ("cuda", "bf16")]:
+    p = Program(Architecture.S, mode="vjp", history=12, horizon=4, isa=isa, precision=precision)
+    p.load()
+    p.history[:] = np.linspace(-1, 1, p.history.size).reshape(p.history.shape)
+    p.future[:] = np.linspace(1, -1, p.future.size).reshape(p.future.shape)
+    p.seed[:] = 1.0
+    p.run_context(); p.run()
+    answers += [p.quantiles.copy(), p.future_gradient.copy()]
+for exact, rounded in zip(answers[:2], answers[2:]):
+    print(np.linalg.norm(rounded - exact) / np.linalg.norm(exact))
+"""
+
+
+def test_a_program_forecasts_and_differentiates_in_bf16(plugin: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for apart in map(float, done.stdout.split()):
+        assert 0 < apart < 0.02
 
 
 KILLED = """
@@ -156,6 +227,29 @@ def test_a_plugin_that_cannot_be_opened_is_explained(
 
 def test_a_library_that_is_no_plugin_is_refused() -> None:
     assert "is no CUDA backend of emisopt" in refusal(_core.__file__)
+
+
+def test_the_configuration_tells_the_versions_of_driver_and_run_time(plugin: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", 'import emisopt; print(emisopt.show_config()["device"])'],
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": plugin, "EMISOPT_CUDA_HOST_FAULT": "driver=13020"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"can be used: NVIDIA driver .* for CUDA 13\.2, run-time 13\.\d+$", done.stdout.strip())
+
+
+def test_the_kernel_drivers_version_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "version"
+    monkeypatch.setattr(_nvidia, "_DRIVER", told)
+    assert _nvidia.driver() == ""
+    told.write_text(
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\nGCC 12\n"
+    )
+    assert _nvidia.driver() == "580.65.06"
+    told.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54  Tue\n")
+    assert _nvidia.driver() == "535.54"
 
 
 def test_an_unknown_device_is_named() -> None:

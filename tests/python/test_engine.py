@@ -465,5 +465,7 @@ def test_an_int8_program_answers_nearly_the_same_and_is_for_forecasts_alone():
     assert 0 < apart < 0.2
     with pytest.raises(emisopt.InputError, match="int8"):
         Program(TINY, mode="vjp", precision="int8")
-    with pytest.raises(emisopt.InputError, match=r"Program\(precision\): expected one of float32, int8, got"):
+    with pytest.raises(
+        emisopt.InputError, match=r"Program\(precision\): expected one of float32, int8, bf16"
+    ):
         Program(TINY, precision="int4")

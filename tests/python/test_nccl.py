@@ -23,7 +23,7 @@ import emisopt
 from emisopt import _training
 from emisopt.parallel import NCCLReducer
 
-out, library, timeout = sys.argv[1:]
+out, library, timeout, precision = sys.argv[1:]
 processes = NCCLReducer(timeout=float(timeout), library=library) if library else None
 stops, save_every = os.environ.get("STOPS_AT"), float(os.environ.get("SAVE_EVERY", "0"))
 if stops:
@@ -38,7 +38,7 @@ f = emisopt.Forecaster(context=12, horizon=4, width=16, heads=2, steps=10, batch
                        validate_every=5)
 rank = processes.rank if processes else 0
 f.fit(rows, tags=tags, validation_rows=30, progress=False, device="cuda", processes=processes,
-      resume=f"{out}.{rank}.state", save_every=save_every)
+      precision=precision, resume=f"{out}.{rank}.state", save_every=save_every)
 np.save(f"{out}.{rank}.npy", np.append(np.asarray(f.core_.theta), f.training_["validation"]))
 np.save(f"{out}.{rank}.steps.npy", f.training_["steps"])
 """
@@ -54,11 +54,17 @@ def built() -> None:
 
 
 def start(
-    folder: Path, rank: int, size: int = 2, timeout: float = 30, library: Path | str = NCCL, **more: str
+    folder: Path,
+    rank: int,
+    size: int = 2,
+    timeout: float = 30,
+    library: Path | str = NCCL,
+    precision: str = "float32",
+    **more: str,
 ) -> subprocess.Popen[str]:
     launcher = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": 0, "MASTER_ADDR": "127.0.0.1"}
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(folder / "run"), str(library), str(timeout)],
+        [sys.executable, "-c", CHILD, str(folder / "run"), str(library), str(timeout), precision],
         env={
             **os.environ,
             **{name: str(value) for name, value in launcher.items()},
@@ -78,19 +84,23 @@ def errors(*children: subprocess.Popen[str]) -> list[str]:
     return [t.strip().splitlines()[-1] if c.returncode else "" for c, t in zip(children, texts, strict=True)]
 
 
-def test_two_gpus_train_to_the_weights_of_one(tmp_path: Path) -> None:
-    assert errors(start(tmp_path, 0), start(tmp_path, 1)) == ["", ""]
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_two_gpus_train_to_the_weights_of_one(precision: str, tmp_path: Path) -> None:
+    def both(folder: Path) -> list[str]:
+        return errors(*(start(folder, rank, precision=precision) for rank in range(2)))
+
+    assert both(tmp_path) == ["", ""]
     first, second = (np.load(tmp_path / f"run.{rank}.npy") for rank in range(2))
     assert first.tobytes() == second.tobytes()
     assert (tmp_path / "run.0.state").is_file()
     assert not (tmp_path / "run.1.state").exists()  # only rank 0 writes
     alone = tmp_path / "alone"
     alone.mkdir()
-    assert errors(start(alone, 0, library="")) == [""]
+    assert errors(start(alone, 0, library="", precision=precision)) == [""]
     np.testing.assert_allclose(first, np.load(alone / "run.0.npy"), rtol=0, atol=1e-4)
     again = tmp_path / "again"
     again.mkdir()
-    assert errors(start(again, 0), start(again, 1)) == ["", ""]
+    assert both(again) == ["", ""]
     assert np.load(again / "run.0.npy").tobytes() == first.tobytes()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import check_layers, run_examples, run_readme, run_steps
+from tools import check_layers, run_examples, run_readme
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -309,55 +308,6 @@ def test_paste_keeps_the_rows_left_out_left_out(tmp_path: Path, capsys: pytest.C
 
 def test_a_page_that_is_not_there_fails(tmp_path: Path) -> None:
     assert run_readme.main([str(tmp_path / "none.md")]) == 1
-
-
-# ---- run_steps ----------------------------------------------------------------------------------------
-
-
-def run_tool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "tools/run_steps.py"), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={"PATH": os.environ["PATH"]},
-    )
-
-
-def test_closing_lines_of_all_steps_come_last_and_a_failure_counts(tmp_path: Path) -> None:
-    done = run_tool(
-        tmp_path,
-        "pytest=echo '=== 3 passed, 1 skipped in 0.10s ==='",
-        "ctest=echo noise; echo '50% tests passed, 1 tests failed out of 2'; echo '  1 - a (Failed)'; exit 8",
-    )
-    assert done.returncode == 1
-    last = done.stdout.split("==== closing lines\n")[1].splitlines()
-    assert last[0].startswith("-- ctest: FAILED (exit 8)")
-    assert last[1:3] == ["50% tests passed, 1 tests failed out of 2", "  1 - a (Failed)"]
-    assert last[3].startswith("-- pytest: ok")
-    assert last[4] == "=== 3 passed, 1 skipped in 0.10s ==="
-
-
-def test_the_lines_of_an_earlier_call_are_repeated(tmp_path: Path) -> None:
-    assert run_tool(tmp_path, "pytest=echo '=== 3 passed in 1s ==='").returncode == 0
-    done = run_tool(
-        tmp_path, "--with", "pytest", "absent", "--", "readme=echo '7 passed, 0 failed, 0 skipped'"
-    )
-    assert done.returncode == 0
-    last = done.stdout.split("==== closing lines\n")[1]
-    assert "7 passed, 0 failed" in last
-    assert "-- absent: did not run" in last
-    assert last.endswith("=== 3 passed in 1s ===\n")
-
-
-def test_skips_and_their_reasons_belong_to_the_closing_lines() -> None:
-    summary = ["=== short test summary info ===", "SKIPPED [1] a.py:3: no data", "=== 1 skipped in 1s ==="]
-    assert run_steps.closing_lines("\n".join(["...", *summary, ""])) == summary
-
-
-def test_a_step_without_a_command_is_refused(tmp_path: Path) -> None:
-    assert run_tool(tmp_path, "pytest").returncode == 2
-    assert run_tool(tmp_path).returncode == 2
 
 
 # ---- run_examples -------------------------------------------------------------------------------------

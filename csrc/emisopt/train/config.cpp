@@ -49,6 +49,10 @@ void TrainConfig::validate() const {
   expect(validate_every >= 1, "validate_every", "at least 1 step", validate_every);
   expect(patience >= 0, "patience", "0 or more validations", patience);
   expect(threads >= 0, "threads", "0 or more", threads);
+  if (precision == kernels::Precision::int8)
+    throw InputError("TrainConfig.precision: expected float32 or bf16, got int8, which is for forecasts");
+  if (precision == kernels::Precision::bfloat16 && device != kernels::Device::cuda)
+    throw InputError("TrainConfig.precision: expected float32 on the CPU, got bf16, which needs device cuda");
 }
 
 void TrainConfig::validate_for(const Forecaster& forecaster) const {
@@ -95,6 +99,7 @@ RunIdentity TrainConfig::identity() const {
   number("patience", patience);
   id["seed"] = std::to_string(seed);
   if (device == kernels::Device::cuda) id["device"] = "cuda";  // sums in another order: other bits
+  if (precision == kernels::Precision::bfloat16) id["precision"] = "bf16";
   // lists as words, so that they can be shown when they differ
   const auto list = [&](const char* name, const auto& values, auto word) {
     std::string text;

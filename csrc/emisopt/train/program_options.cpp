@@ -16,6 +16,7 @@ kernels::CompileOptions program_options(const Forecaster& forecaster, const Trai
   options.mode = kernels::Mode::train;
   options.loss = config.loss;
   options.threads = config.threads;
+  options.precision = config.precision;
   options.deterministic = config.deterministic;
   options.multiscale = static_cast<float>(config.multiscale);
   options.level_weights.assign(config.level_weights.begin(), config.level_weights.end());

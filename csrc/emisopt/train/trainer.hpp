@@ -42,6 +42,8 @@ struct TrainConfig {
   int patience = 0;           // validations without gain before stopping; 0: never
   int threads = 0;            // 0: the machine's
   kernels::Device device = kernels::Device::cpu;  // automatic: which is quicker, measured once and stored
+  /// bfloat16, on CUDA only: activations in 8 significant bits, weights and optimiser as ever (docs/cuda.md).
+  kernels::Precision precision = kernels::Precision::float32;
   bool deterministic = false;  // cuda, automatic: only stored choices (kernels::Choices), nothing is measured
   std::uint64_t seed = 0;      // of the windows and shifts
   void validate() const;       // throws InputError "TrainConfig.field: expected ..., got ..."

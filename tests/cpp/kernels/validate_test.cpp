@@ -172,6 +172,12 @@ TEST(Validate, RefusesShapesAndOptions) {
     o.directions = {{0, 2}, bad};
     EXPECT_NE(message(net, {1, 4, 3}, o).find("first <= last < 3"), std::string::npos);
   }
+  o.precision = Precision::bfloat16;
+  for (const Mode mode : {Mode::jacobian, Mode::tangent}) {
+    o.mode = mode;
+    EXPECT_NE(message(net, {1, 4, 3}, o).find("expected float32 for Jacobians and tangents, got bfloat16"),
+              std::string::npos);
+  }
 }
 
 TEST(Validate, RefusesPartsOfTheLossByName) {
@@ -188,6 +194,11 @@ TEST(Validate, RefusesPartsOfTheLossByName) {
   refused([&](auto& o) { o.distill_multiscale = nan; }, "distill_multiscale: expected 0 or", net);
   refused([](auto& o) { o.multiscale = -0.1f; }, "multiscale: expected 0 or", net);
   refused([](auto& o) { o.precision = Precision::int8; }, "precision: expected float32 where gradients", net);
+  {
+    CompileOptions o = options();
+    o.precision = Precision::bfloat16;
+    EXPECT_NE(message(net, {1, 4, 3}, o).find("on the CPU, got bfloat16; only CUDA"), std::string::npos);
+  }
   refused([](auto& o) { o.hidden = -1; }, "hidden: expected 0 or", net);
   refused([](auto& o) { o.hidden = 1; }, "hidden: expected 0, since the network names no", net);
   refused([](auto& o) { o.level_weights = {1, 1}; }, "level_weights: expected 3 weights", net);

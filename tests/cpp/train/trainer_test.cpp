@@ -343,6 +343,10 @@ TEST(Train, SizesThatDoNotFitTheForecasterAreRefused) {
             "TrainConfig.level_weights: expected 3 weights, one per quantile level, got 2");
   EXPECT_NE(said([](TrainConfig& c) { c.trainable = {"haed"}; }).find("trainable_by_name"),
             std::string::npos);
+  EXPECT_EQ(said([](TrainConfig& c) { c.precision = kernels::Precision::bfloat16; }),
+            "TrainConfig.precision: expected float32 on the CPU, got bf16, which needs device cuda");
+  EXPECT_EQ(said([](TrainConfig& c) { c.precision = kernels::Precision::int8; }),
+            "TrainConfig.precision: expected float32 or bf16, got int8, which is for forecasts");
   EXPECT_NE(said([](TrainConfig& c) { c.exceed_limits = {{"nix", 3}}; }).find("exceed_limits"),
             std::string::npos);
 }

@@ -1,11 +1,14 @@
-// A compiled program as Python holds it, and what its buffers look like.
+// Private to the bindings of programs: a compiled program as Python holds it.
 #pragma once
+#include <pybind11/pybind11.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "arrays.hpp"
+#include "emisopt/base/error.hpp"
 #include "kernels/backend.hpp"
 
 namespace emisopt::python {
@@ -16,6 +19,9 @@ struct BoundProgram {
   kernels::OpList ops;
   kernels::Shapes shapes;
   kernels::CompileOptions options;
+  // Some of the arrays on a program's buffers lie in the memory of its training, so it lives as long. Behind
+  // `program`: it goes first.
+  std::shared_ptr<kernels::Training> training;
   // Set while a thread works in the program: run() releases the GIL, so a second one could come in.
   std::shared_ptr<std::atomic_flag> busy = std::make_shared<std::atomic_flag>();
   std::vector<std::shared_ptr<void>> held;  // arrays that the GPU may still be copying from, until run() ends
@@ -63,7 +69,8 @@ const char* name_of(kernels::Buffer buffer);
 kernels::Buffer buffer_named(const char* where, const std::string& name);
 
 using Bound = py::class_<BoundProgram>;
-void bind_exchange_in(Bound& program);                   // exchange_in.cpp
-void bind_exchange_out(py::module_& m, Bound& program);  // exchange_out.cpp
+void bind_device_training(Bound& program, py::module_& m);  // device_training.cpp
+void bind_exchange_in(Bound& program);                      // exchange_in.cpp
+void bind_exchange_out(py::module_& m, Bound& program);     // exchange_out.cpp
 
 }  // namespace emisopt::python
