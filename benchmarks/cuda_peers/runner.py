@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
+from benchmarks.cuda_peers import card
 from benchmarks.cuda_peers.cases import Case
 from benchmarks.cuda_peers.results import Budget, Results
 
@@ -69,11 +70,18 @@ def run_cases(
             "rows": rows or before["rows"],
             "why": why,
             "seconds": round(time.monotonic() - begin, 1),
+            "clock_sm": _clock(rehearse),
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         }
         results.save()
         say(f"bench {case.name}: {state} in {entries[case.name]['seconds']} s{': ' + why if why else ''}")
     return not pending(entries, cases)
+
+
+def _clock(rehearse: bool) -> str:
+    """Of the GPU, just after a case has used it."""
+    found = None if rehearse else card.find()
+    return found.clock_sm if found else ""
 
 
 def run_one(

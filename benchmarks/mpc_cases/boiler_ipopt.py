@@ -17,7 +17,6 @@ from emisopt.loop import Scenario
 
 Floats = NDArray[np.float64]
 TOLERANCE, MAX_ITERATIONS = 1e-5, 60
-MOVE_WEIGHT = 60.0  # MpcConfig::move_weight
 GAS_NM3_MJ = 0.361  # FuelCostConfig::gas_nm3_mj
 RANKS_APART = 100.0  # csrc/emisopt/control/sqp.cpp: one rank's weight against the next one's
 
@@ -38,7 +37,7 @@ class Problem:
         users = range(len(self.low))
         self.moves = [[u, s, e] for s, e in zip(self.starts, ends, strict=True) for u in users]
         self.block_of = np.repeat(np.arange(len(lengths)), lengths)
-        self.margin = settings.margin
+        self.margin, self.move_weight = settings.margin, settings.moves
         outputs = list(tags.outputs)
         self.eff, self.nh3, self.nox = (outputs.index(n) for n in ("efficiency", "nh3_flow", "nox"))
         self.load_at = list(tags.disturbances).index("load")
@@ -79,9 +78,9 @@ class Problem:
 
     def _suppression(self, v: Floats) -> tuple[float, Floats]:
         steps = np.diff(np.vstack([self.applied / self.span, v.reshape(len(self.starts), -1)]), axis=0)
-        gradient = 2 * MOVE_WEIGHT * steps
-        gradient[:-1] -= 2 * MOVE_WEIGHT * steps[1:]
-        return MOVE_WEIGHT * float((steps**2).sum()), gradient.ravel()
+        gradient = 2 * self.move_weight * steps
+        gradient[:-1] -= 2 * self.move_weight * steps[1:]
+        return self.move_weight * float((steps**2).sum()), gradient.ravel()
 
     def forecast(self, v: Floats) -> tuple[Floats, Floats]:
         median, upper = self.predictor.predict(self.plan(v))

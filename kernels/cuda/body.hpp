@@ -19,12 +19,12 @@
 
 namespace emisopt::kernels::cuda {
 
-class CudaProgram;
-/// device_memory.cpp: the buffers of a program, which must outlive it.
-std::unique_ptr<DeviceMemory> device_memory_of(CudaProgram& program);
 /// EMISOPT_CUDA_FUSION: "none" lets every op be a kernel of its own, for comparison; unset, what pays is
 /// fused.
 bool fuses_ops();
+class CudaProgram;
+/// device_memory.cpp: the buffers of a program, which must outlive it.
+std::unique_ptr<DeviceMemory> device_memory_of(CudaProgram& program);
 
 inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 using Bf16 = __nv_bfloat16;
@@ -178,14 +178,32 @@ class CudaProgram final : public Program<float> {
   void backward_as(const Node& node);
   void linear_backward(const Node& node);
   void correction_slopes(const Op& op);
-  // passes_feedforward.cpp: three nodes that one kernel does
+  // passes_feedforward.cpp: three nodes, or four with the sum that follows, that one kernel does
+  struct Layer {
+    const Node *gate_up = nullptr, *down = nullptr, *sum = nullptr;  // sum null: none
+    int other = -1;                                                  // what is added, and its gradient's way
+    Flow other_flow;
+  };
   void find_feedforwards();
   bool is_feedforward(std::size_t first) const;
-  FeedForward feedforward(const Node& down) const;
-  void feedforward_ahead(const Node& down);
-  void feedforward_back(const Node& down);
+  bool takes_sum(std::size_t down) const;
+  Layer layer(const Node& last) const;
+  FeedForward feedforward(const Layer& layer) const;
+  std::size_t feedforward_scratch(const Node& last) const;
+  void feedforward_ahead(const Node& last);
+  void feedforward_back(const Node& last);
   template <class T>
-  void feedforward_back_as(const Node& down, View<const T> dy);
+  void feedforward_back_as(const Node& last, View<const T> dy);
+  /// The gradient dy of a sum to one of its inputs; null: not wanted.
+  template <class T>
+  void pass_on(View<T> to, const Flow& flow, View<const T> dy, Grid g, int width) {
+    if (!to.data) return;
+    const std::size_t bytes = static_cast<std::size_t>(g.count()) * at(width) * sizeof(T);
+    if (flow.assign)
+      expect(cudaMemcpyAsync(to.data, dy.data, bytes, cudaMemcpyDeviceToDevice, stream_), "Program.run");
+    else
+      add<T>(to, dy, {}, g, width, stream_);
+  }
   /// Whether another node's kernel does this node, too.
   bool inside(const Node& node) const { return fused_[index_of(node)] == Fused::inside; }
   bool stays_on_chip(Part part, int id) const;

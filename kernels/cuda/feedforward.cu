@@ -90,21 +90,21 @@ struct Inner {
   }
 };
 
-// = or += of what lies in `sums`, where rows and columns exist
+// to = sums + bias + other, where rows and columns exist; `other` may be `to`
 template <class T, class Sums>
-__device__ void store_rows(View<T> to, const Sums& sums, const float* bias, Grid grid, long row0, int width,
-                           bool accumulate) {
+__device__ void store_rows(View<T> to, const Sums& sums, const float* bias, View<const T> other, Grid grid,
+                           long row0, int width) {
   sums.each([&](int row, int column, int i, int j, int e) {
     const long r = row0 + row;
     if (r >= grid.count() || column >= width) return;
-    T* at = row_of(to, grid, r, width) + column;
-    *at = from_float<T>(sums.x[i][j][e] + (bias ? bias[column] : 0.0f) + (accumulate ? to_float(*at) : 0.0f));
+    const float more = other.data ? to_float(row_of(other, grid, r, width)[column]) : 0.0f;
+    row_of(to, grid, r, width)[column] = from_float<T>(sums.x[i][j][e] + (bias ? bias[column] : 0.0f) + more);
   });
 }
 
 template <class T, int D>
 __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
-    forward_kernel(View<T> y, View<const T> x, FeedForward f, Grid grid) {
+    forward_kernel(View<T> y, View<const T> x, View<const T> other, FeedForward f, Grid grid) {
   using S = Sizes<T, D>;
   EMISOPT_DYNAMIC_SHARED(T, shared);
   T* const rows = shared;
@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
     multiply_tile<false, false, S::kShort, S::kWide>(sums, h, w.down, columns_of<S>(f, first));
     __syncthreads();  // before the next slice takes the place of this one
   }
-  store_rows(y, sums, f.down_bias, grid, row0, f.width, false);
+  store_rows<T>(y, sums, f.down_bias, other, grid, row0, f.width);
 }
 
 // What the gradients by gate and up are, to shared memory; h, null: not wanted, what they made.
@@ -174,7 +174,7 @@ __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
     multiply_tile<false, true, S::kShort, S::kShort>(sums, dup, w.up, columns_of<S>(f, first));
     __syncthreads();
   }
-  store_rows(dx, sums, nullptr, grid, row0, f.width, accumulate);
+  store_rows<T>(dx, sums, nullptr, accumulate ? View<const T>(dx) : View<const T>(), grid, row0, f.width);
 }
 
 // A slice of the weights, blockIdx.x, over one share of the rows, blockIdx.y
@@ -265,13 +265,14 @@ int shares_of(Grid grid, int inner) {
 }  // namespace
 
 template <class T>
-void feedforward_forward(View<T> y, View<const T> x, const FeedForward& f, Grid grid, cudaStream_t stream) {
+void feedforward_forward(View<T> y, View<const T> x, View<const T> other, const FeedForward& f, Grid grid,
+                         cudaStream_t stream) {
   if (grid.count() == 0) return;
   by_width<T>(f.width, [&](auto sizes) {
     using S = decltype(sizes);
     allow(forward_kernel<T, S::kWidth>, S::kForward);
     EMISOPT_LAUNCH((forward_kernel<T, S::kWidth>), blocks_of(grid.count(), S::kRows), S::kThreads,
-                   S::kForward, stream, y, x, f, grid);
+                   S::kForward, stream, y, x, other, f, grid);
   });
 }
 
@@ -312,7 +313,8 @@ void feedforward_over_rows(const FeedForwardSlopes& to, float* partial, View<con
 }
 
 #define EMISOPT_INSTANTIATE(T)                                                                              \
-  template void feedforward_forward(View<T>, View<const T>, const FeedForward&, Grid, cudaStream_t);        \
+  template void feedforward_forward(View<T>, View<const T>, View<const T>, const FeedForward&, Grid,        \
+                                    cudaStream_t);                                                          \
   template void feedforward_backward(View<T>, View<const T>, View<const T>, const FeedForward&, Grid, bool, \
                                      cudaStream_t);                                                         \
   template void feedforward_over_rows(const FeedForwardSlopes&, float*, View<const T>, View<const T>,       \

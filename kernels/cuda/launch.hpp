@@ -119,9 +119,10 @@ struct FeedForward {
   int width = 0, inner = 0;
 };
 constexpr int kMaxFeedForwardWidth = 256;
-/// y (rows, width) of x (rows, width)
+/// y (rows, width) of x (rows, width), and `other` (rows, width) added; null: nothing is.
 template <class T>
-void feedforward_forward(View<T> y, View<const T> x, const FeedForward& f, Grid grid, cudaStream_t stream);
+void feedforward_forward(View<T> y, View<const T> x, View<const T> other, const FeedForward& f, Grid grid,
+                         cudaStream_t stream);
 /// dx = or += the gradient by x.
 template <class T>
 void feedforward_backward(View<T> dx, View<const T> dy, View<const T> x, const FeedForward& f, Grid grid,

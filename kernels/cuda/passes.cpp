@@ -168,20 +168,10 @@ void CudaProgram::backward_as(const Node& node) {
     case OpKind::swiglu:
       if (dx.data) swiglu_backward<T>(dx, dy, x, g, y_width, accumulate, stream_);
       break;
-    case OpKind::add: {
-      const auto pass_on = [&](View<T> to, const Flow& flow) {
-        if (!to.data) return;
-        if (flow.assign)
-          expect(cudaMemcpyAsync(to.data, dy.data, size(part, o.y) * sizeof(T), cudaMemcpyDeviceToDevice,
-                                 stream_),
-                 "Program.run");
-        else
-          add<T>(to, dy, {}, g, x_width, stream_);
-      };
-      pass_on(dx, node.x);
-      pass_on(slope_of<T>(node.x2, part, o.x2), node.x2);
+    case OpKind::add:
+      pass_on<T>(dx, node.x, dy, g, x_width);
+      pass_on<T>(slope_of<T>(node.x2, part, o.x2), node.x2, dy, g, x_width);
       break;
-    }
     case OpKind::quantiles:
       if constexpr (std::is_same_v<T, float>)
         if (dx.data) quantiles_backward(dx, dy, x, g, o.outputs, o.levels, o.middle, accumulate, stream_);

@@ -1,4 +1,6 @@
 // CudaProgram: SwiGLU layers that one kernel does (feedforward.cu), and when that pays.
+#include <algorithm>
+
 #include "emisopt/base/os.hpp"
 #include "kernels/cuda/body.hpp"
 
@@ -51,50 +53,87 @@ bool CudaProgram::is_feedforward(std::size_t first) const {
   return readers == 2 && ops.hidden != gate_up.y && ops.hidden != swiglu.y;
 }
 
+// Whether the sum after a layer goes with it: nobody else reads what the layer makes.
+bool CudaProgram::takes_sum(std::size_t down) const {
+  if (down + 1 == plan_.nodes.size()) return false;
+  const Node &from = plan_.nodes[down], &to = plan_.nodes[down + 1];
+  const Op& sum = op(to);
+  const int y = op(from).y;
+  if (sum.kind != OpKind::add || to.part != from.part || (sum.x == y) == (sum.x2 == y) ||
+      y == plan_.ops.hidden || in_bf16(y) != in_bf16(sum.y))
+    return false;
+  return std::count_if(plan_.nodes.begin(), plan_.nodes.end(), [&](const Node& node) {
+           return node.part == from.part && (op(node).x == y || op(node).x2 == y);
+         }) == 1;
+}
+
 void CudaProgram::find_feedforwards() {
   fused_.assign(plan_.nodes.size(), Fused::no);
-  if (!fuses_ops() || !tick_.steps.empty() || options_.precision == Precision::bfloat16) return;
-  for (std::size_t n = 0; n < plan_.nodes.size(); ++n)
-    if (is_feedforward(n)) fused_[n] = fused_[n + 1] = Fused::inside, fused_[n + 2] = Fused::last;
+  if (!fuses_ops() || !tick_.steps.empty()) return;
+  for (std::size_t n = 0; n < plan_.nodes.size(); ++n) {
+    if (!is_feedforward(n)) continue;
+    const std::size_t last = n + (takes_sum(n + 2) ? 3 : 2);
+    for (std::size_t i = n; i < last; ++i) fused_[i] = Fused::inside;
+    fused_[last] = Fused::last;
+  }
 }
 
 bool CudaProgram::stays_on_chip(Part part, int id) const {
-  for (const Node& node : plan_.nodes)
-    if (node.part == part && op(node).y == id && inside(node)) return true;
-  return false;
+  return std::any_of(plan_.nodes.begin(), plan_.nodes.end(),
+                     [&](const Node& node) { return node.part == part && op(node).y == id && inside(node); });
 }
 
-FeedForward CudaProgram::feedforward(const Node& node) const {
-  const Op &down = op(node), &gate_up = op(plan_.nodes[index_of(node) - 2]);
+CudaProgram::Layer CudaProgram::layer(const Node& last) const {
+  Layer l;
+  l.sum = op(last).kind == OpKind::add ? &last : nullptr;
+  l.down = l.sum ? &last - 1 : &last;
+  l.gate_up = l.down - 2;
+  if (!l.sum) return l;
+  const bool second = op(*l.sum).x2 == op(*l.down).y;
+  l.other = second ? op(*l.sum).x : op(*l.sum).x2;
+  l.other_flow = second ? l.sum->x : l.sum->x2;
+  return l;
+}
+
+FeedForward CudaProgram::feedforward(const Layer& l) const {
+  const Op &down = op(*l.down), &gate_up = op(*l.gate_up);
   return {parameter(gate_up.w), parameter(down.w),      parameter(gate_up.b),
           parameter(down.b),    plan_.width(gate_up.x), plan_.width(down.x)};
 }
 
-void CudaProgram::feedforward_ahead(const Node& node) {
-  const Op& gate_up = op(plan_.nodes[index_of(node) - 2]);
-  const auto go = [&]<class T>(View<T> y) {
-    feedforward_forward<T>(y, value<T>(node.part, gate_up.x), feedforward(node), grid(node.part), stream_);
-  };
-  std::visit(go, any_value(node.part, op(node).y));
+std::size_t CudaProgram::feedforward_scratch(const Node& last) const {
+  const Op& down = op(*layer(last).down);
+  return feedforward_partials(grid(last.part), plan_.width(down.y), plan_.width(down.x));
 }
 
-void CudaProgram::feedforward_back(const Node& node) {
-  std::visit([&]<class T>(View<T> dy) { feedforward_back_as<T>(node, dy); },
-             any_slope(node.part, op(node).y));
+void CudaProgram::feedforward_ahead(const Node& last) {
+  const Layer l = layer(last);
+  const Part part = last.part;
+  const auto go = [&]<class T>(View<T> y) {
+    feedforward_forward<T>(y, value<T>(part, op(*l.gate_up).x), l.sum ? value<T>(part, l.other) : View<T>(),
+                           feedforward(l), grid(part), stream_);
+  };
+  std::visit(go, any_value(part, op(last).y));
+}
+
+void CudaProgram::feedforward_back(const Node& last) {
+  std::visit([&]<class T>(View<T> dy) { feedforward_back_as<T>(last, dy); },
+             any_slope(last.part, op(last).y));
 }
 
 template <class T>
-void CudaProgram::feedforward_back_as(const Node& node, View<const T> dy) {
-  const Node& first = plan_.nodes[index_of(node) - 2];
-  const Op &down = op(node), &gate_up = op(first);
-  const Grid g = grid(node.part);
-  const View<const T> x = value<T>(node.part, gate_up.x);
-  if (first.x.wanted)
-    feedforward_backward<T>(slope<T>(node.part, gate_up.x), dy, x, feedforward(node), g, !first.x.assign,
-                            stream_);
+void CudaProgram::feedforward_back_as(const Node& last, View<const T> dy) {
+  const Layer l = layer(last);
+  const Op &down = op(*l.down), &gate_up = op(*l.gate_up);
+  const Part part = last.part;
+  const Grid g = grid(part);
+  const View<const T> x = value<T>(part, gate_up.x);
+  if (l.sum) pass_on<T>(slope_of<T>(l.other_flow, part, l.other), l.other_flow, dy, g, plan_.width(down.y));
+  const View<T> dx = slope_of<T>(l.gate_up->x, part, gate_up.x);
+  if (dx.data) feedforward_backward<T>(dx, dy, x, feedforward(l), g, !l.gate_up->x.assign, stream_);
   const FeedForwardSlopes slopes{weight_slope(gate_up.w), weight_slope(down.w), weight_slope(gate_up.b)};
   if (slopes.gate_up || slopes.down || slopes.gate_up_bias)
-    feedforward_over_rows<T>(slopes, scratch_, dy, x, feedforward(node), g, stream_);
+    feedforward_over_rows<T>(slopes, scratch_, dy, x, feedforward(l), g, stream_);
   if (float* db = weight_slope(down.b))
     column_sum<T>(db, scratch_, dy, g, plan_.width(down.y), true, stream_);
 }

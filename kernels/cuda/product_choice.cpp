@@ -22,7 +22,8 @@ const char* name_of(cudaDataType_t type) { return type == CUDA_R_32F ? "float32"
 
 std::string key_of(const BlasLt& library, const BlasProduct& p, const BlasOperands& o, Workspace workspace) {
   Json::Array on;
-  for (const std::uint32_t boundary : boundaries(o)) on.push_back(static_cast<int>(boundary));
+  on.reserve(4);
+  for (const std::uint32_t boundary : boundaries(o)) on.emplace_back(static_cast<int>(boundary));
   Json::Object of{{"what", "product"}, {"m", p.m}, {"n", p.n}, {"k", p.k}};
   of["gpu"] = Json::parse(gpu_json());
   of["cublaslt"] = library.version().substr(0, library.version().find(' '));

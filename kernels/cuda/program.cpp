@@ -152,7 +152,7 @@ void CudaProgram::lay_out_values() {
       saved_[index_of(node)] = device_.take<float>(count * at(o.heads));
       dots = std::max(dots, count * at(o.heads));
     }
-    if (fused(node) && train()) scratch = std::max(scratch, feedforward_partials(g, n, k));
+    if (fused(node) && train()) scratch = std::max(scratch, feedforward_scratch(node));
     if (o.kind == OpKind::linear) {
       if (train()) scratch = std::max({scratch, partials, gemm_partials(g, k, n), at(k) * at(n)});
       if (train() && in_bf16(o)) scratch = std::max(scratch, gemm_bf16_partials(g, k, n));

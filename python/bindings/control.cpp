@@ -13,6 +13,7 @@
 #include "emisopt/control/forecast_predictor.hpp"
 #include "emisopt/control/mapped_predictor.hpp"
 #include "emisopt/control/spike_gate.hpp"
+#include "emisopt/control/window_backoff.hpp"
 #include "emisopt/permit/coming_rows.hpp"
 #include "module.hpp"
 
@@ -120,7 +121,8 @@ std::unique_ptr<BoundController> make_controller(
 Decision step(BoundController& self, Predictor& predictor, const Array& applied, const Array& past,
               const PermitRows* permit, const std::vector<bool>& manual, const std::optional<Array>& price,
               const std::optional<Array>& setpoint_price, const std::optional<Array>& target,
-              const std::vector<double>& steady_target, const std::optional<Work>& replay) {
+              const std::vector<double>& steady_target, const std::optional<Work>& replay,
+              WindowBackoff* windows, Index row) {
   require_shape("Controller.step(applied)", applied, {{"U", self.setpoints}});
   require_shape("Controller.step(past)", past, {{"N", -1}, {"O", self.outputs}});
   const auto table = [](const char* what, const std::optional<Array>& given) {
@@ -135,6 +137,8 @@ Decision step(BoundController& self, Predictor& predictor, const Array& applied,
   input.target = table("target", target);
   input.steady_target = steady_target;
   input.replay = replay ? &*replay : nullptr;
+  input.windows = windows;
+  input.row = row;
   const std::vector<double> u = to_vector(applied);
   const ConstView known = view(past);
   py::gil_scoped_release nogil;
@@ -358,17 +362,20 @@ void bind_control(py::module_& m) {
       .def("step", &step, "predictor"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "permit"_a = nullptr,
            py::kw_only(), "manual"_a = std::vector<bool>(), "price"_a = py::none(),
            "setpoint_price"_a = py::none(), "target"_a = py::none(),
-           "steady_target"_a = std::vector<double>(), "replay"_a = py::none(),
+           "steady_target"_a = std::vector<double>(), "replay"_a = py::none(), "windows"_a = nullptr,
+           "row"_a = 0,
            "applied (U,) commanded last tick; past (N, O) measured, newest last, NaN = invalid; permit: what "
            "it\n"
-           "still asks of the coming steps, its limits those that the controller was made with.")
+           "still asks of the coming steps, its limits those that the controller was made with; windows: "
+           "back-off of averages,\n"
+           "told of the plan under the number `row` of its first step.")
       .def(
           "step_blind",
           [](BoundController& self, const std::string& reason, const Array& applied, const Array& past,
              const std::vector<bool>& manual) {
             NoForecast none(reason, self.horizon, static_cast<int>(self.setpoints),
                             static_cast<int>(self.outputs));
-            return step(self, none, applied, past, nullptr, manual, {}, {}, {}, {}, std::nullopt);
+            return step(self, none, applied, past, nullptr, manual, {}, {}, {}, {}, std::nullopt, nullptr, 0);
           },
           "reason"_a, "applied"_a.noconvert(), "past"_a.noconvert(), "manual"_a = std::vector<bool>(),
           "A decision without a forecast of this tick: the last plan shifted, hold, or a safe ramp.")

@@ -4,9 +4,8 @@
 #include <array>
 #include <optional>
 
-#include "arrays.hpp"
-#include "bound_program.hpp"
 #include "module.hpp"
+#include "program.hpp"
 
 namespace emisopt::python {
 namespace {
@@ -15,10 +14,9 @@ using namespace kernels;
 using namespace pybind11::literals;
 using Optional = std::optional<ArrayF>;
 
-// The program's own; the program must not end before it.
 struct BoundTraining {
-  py::object owner;
-  std::shared_ptr<Training> training;
+  py::object owner;  // whose program and training stay together
+  Training* training = nullptr;
   BoundProgram& program() const { return owner.cast<BoundProgram&>(); }
 };
 
@@ -51,8 +49,16 @@ std::optional<BoundTraining> make_training(const py::object& self, float decay, 
   options.fisher = fisher ? fisher->data() : nullptr;
   options.trainable = bound.options.trainable;
   const Turn turn(bound, "training");
-  bound.training = bound.program->training(options);
-  if (!bound.training) return std::nullopt;
+  std::unique_ptr<Training> training = bound.program->training(options);
+  if (!training) return std::nullopt;
+  // Arrays on the program's buffers may now lie in the training's memory: who holds the one holds both.
+  struct Both {
+    std::shared_ptr<Program<float>> program;
+    std::unique_ptr<Training> training;  // goes first
+  };
+  const auto both = std::make_shared<Both>(Both{bound.program, std::move(training)});
+  bound.program = {both, both->program.get()};
+  bound.training = both->training.get();
   return BoundTraining{self, bound.training};
 }
 
@@ -85,7 +91,7 @@ py::dict finish(BoundTraining& self) {
 
 }  // namespace
 
-void bind_device_training(py::class_<BoundProgram>& program, py::module_& m) {
+void bind_device_training(Bound& program, py::module_& m) {
   py::class_<BoundTraining>(m, "Training", "A training run on the device of its program.")
       .def(
           "put",

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "bound_program.hpp"
 #include "dlpack.hpp"
+#include "program.hpp"
 
 namespace emisopt::python {
 namespace {
@@ -284,6 +284,7 @@ bool put(BoundProgram& bound, const std::string& name, const py::object& array) 
     if (memory) memory->give_back(buffer);
     return false;
   }
+  bound.require_no_training("put");
   if (in.stream) memory->wait_for(in.stream);
   memory->put(buffer, strided(in));
   hold(bound, *memory, in);

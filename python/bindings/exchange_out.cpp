@@ -7,8 +7,8 @@
 #include <numeric>
 #include <optional>
 
-#include "bound_program.hpp"
 #include "dlpack.hpp"
+#include "program.hpp"
 
 namespace emisopt::python {
 namespace {
@@ -18,7 +18,6 @@ using namespace pybind11::literals;
 
 struct ProgramBuffer {
   std::shared_ptr<Program<float>> program;
-  std::shared_ptr<Training> training;  // whose memory some buffers are; behind `program`: it goes first
   std::shared_ptr<std::atomic_flag> busy;
   Buffer buffer{};
   BufferView view;
@@ -148,8 +147,7 @@ py::object to_dlpack(const ProgramBuffer& b, const std::optional<std::int64_t>& 
            "or copy=True");
   const Turn turn(*b.busy, "buffer");
   const Numbers numbers =
-      copies ? copy_of(b, to_host)
-             : Numbers{b.data(), b.device(), std::make_shared<ProgramBuffer>(b), b.read_only, false};
+      copies ? copy_of(b, to_host) : Numbers{b.data(), b.device(), b.program, b.read_only, false};
   if (on_gpu && stream.value_or(1) != -1)
     b.memory()->let_wait(static_cast<std::uintptr_t>(stream.value_or(1)));
   return versioned ? exported<dlpack::ManagedVersioned>(numbers, b.view.shape)
@@ -194,8 +192,8 @@ void bind_exchange_out(py::module_& m, Bound& program) {
   program.def(
       "buffer",
       [](const BoundProgram& self, const std::string& name) {
-        ProgramBuffer b{self.program, self.training, self.busy, buffer_named("Program.buffer(name)", name),
-                        {},           true};
+        if (self.program->device_memory()) self.require_no_training("buffer");
+        ProgramBuffer b{self.program, self.busy, buffer_named("Program.buffer(name)", name), {}, true};
         b.view = buffer_view(self, b.buffer);
         // On a GPU run() overwrites inputs with the host's, so put() is the way in.
         b.read_only = b.view.kind == BufferView::Kind::answer ||

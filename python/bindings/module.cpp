@@ -27,6 +27,7 @@ PYBIND11_MODULE(_core, m) {
   bind_corrector(m);
   bind_qp(m);
   bind_cost(m);
+  bind_window_backoff(m);
   bind_control(m);
   bind_backoff(m);
   bind_risk(m);

@@ -25,13 +25,14 @@ void bind_corrector(py::module_& m);   // corrector.cpp: the closed-form forecas
 void bind_qp(py::module_& m);          // qp.cpp: the quadratic program by itself
 void bind_cost(py::module_& m);        // cost.cpp: a unit's bill, tables, polynomials, targets
 void bind_control(py::module_& m);     // control.cpp: limits, decisions, explanations
-void bind_backoff(py::module_& m);     // backoff.cpp: back-off that learns
-void bind_plant(py::module_& m);       // plant.cpp: the synthetic boiler and its history
-void bind_plant_ode(py::module_& m);   // plant_ode.cpp: the literature's plants
-void bind_loop(py::module_& m);        // loop.cpp: backtest, closed loops
-void bind_risk(py::module_& m);        // risk.cpp: how likely running averages are to break their limits
-void bind_monitor_drift(py::module_& m);     // monitor_drift.cpp: drift detectors, run lengths, discoveries
-void bind_monitor_sensors(py::module_& m);   // monitor_sensors.cpp: sensors, envelope, process monitor
+void bind_window_backoff(py::module_& m);   // window_backoff.cpp: back-off of averages that learns
+void bind_backoff(py::module_& m);          // backoff.cpp: back-off that learns
+void bind_plant(py::module_& m);            // plant.cpp: the synthetic boiler and its history
+void bind_plant_ode(py::module_& m);        // plant_ode.cpp: the literature's plants
+void bind_loop(py::module_& m);             // loop.cpp: backtest, closed loops
+void bind_risk(py::module_& m);             // risk.cpp: how likely running averages are to break their limits
+void bind_monitor_drift(py::module_& m);    // monitor_drift.cpp: drift detectors, run lengths, discoveries
+void bind_monitor_sensors(py::module_& m);  // monitor_sensors.cpp: sensors, envelope, process monitor
 void bind_monitor_coverage(py::module_& m);  // monitor_coverage.cpp: conformal correction, coverage
 
 }  // namespace emisopt::python

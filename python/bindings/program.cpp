@@ -1,8 +1,9 @@
 // Compiled programs with their buffers as arrays on the arena. Any engine that can hold NumPy arrays can so
 // fill plans, place weights or average gradients without a copy.
+#include "program.hpp"
+
 #include <pybind11/stl.h>
 
-#include "bound_program.hpp"
 #include "emisopt/model/lora.hpp"
 #include "emisopt/model/network.hpp"
 #include "kernels/backend.hpp"
@@ -170,9 +171,9 @@ void bind_program(py::module_& m) {
   bind_calls(program);
   bind_buffers(program);
   bind_loss(program);
-  bind_device_training(program, m);
   bind_exchange_in(program);
   bind_exchange_out(m, program);
+  bind_device_training(program, m);
 }
 
 void bind_networks(py::module_& m) {

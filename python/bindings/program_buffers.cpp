@@ -1,7 +1,7 @@
 // Which buffers a program has, by name.
 #include <iterator>
 
-#include "bound_program.hpp"
+#include "program.hpp"
 
 namespace emisopt::python {
 namespace {

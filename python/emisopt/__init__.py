@@ -39,6 +39,7 @@ from emisopt.sensitivity import Sensitivity
 from emisopt.tags import Tag, TagMap, load_tagmap, shipped_tagmaps
 from emisopt.teacher import TeacherForecasts
 from emisopt.transfer import Transfer, transfer
+from emisopt.window_backoff import WindowBackoff
 
 __all__ = [
     "Blend",
@@ -74,6 +75,7 @@ __all__ = [
     "Target",
     "TeacherForecasts",
     "Transfer",
+    "WindowBackoff",
     "__version__",
     "blend_weights",
     "choices",

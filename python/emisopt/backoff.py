@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from emisopt.forecaster import Forecaster
 from emisopt.history import to_history
 from emisopt.objective import Limit
 
-__all__ = ["ConformalBackoff", "Follower"]
+__all__ = ["ConformalBackoff", "Follower", "RowsFollowed"]
 
 
 class ConformalBackoff:
@@ -145,54 +146,34 @@ class ConformalBackoff:
         return f"ConformalBackoff({held or 'nothing'}; {self.hash[:12]})"
 
 
-class Follower:
-    """A back-off inside a controller: rows by their labels, forecasts as they are issued.
+class RowsFollowed:
+    """Rows by their labels, for a state inside a controller that learns from what was forecast and what came.
 
     began : hash of the state that it began in;   began_with : that state, bytes
     """
 
-    def __init__(self, backoff: ConformalBackoff, held: Sequence[_core.Limit], period: float) -> None:
-        outputs = len(backoff.forecaster.outputs_)
-        asked = list(_core.backoff_quantiles(list(held), outputs))
-        if list(backoff.core.quantiles) != asked:
-            raise _core.InputError(
-                f"Controller(conformal): expected one made for the quantiles {asked} of its limits, got one "
-                f"for {list(backoff.core.quantiles)}"
-            )
-        self._period = period
-        self._core = backoff.core.copy()
-        self._chain: _core.ConformalPredictor | None = None
+    core: Any  # of the compiled classes: next_row, oldest, row, observe(row, y), hash, to_bytes()
+
+    def __init__(self, core: Any, period: float, outputs: int) -> None:
+        self.core, self._period, self._outputs = core, period, outputs
         self._begin()
 
     def _begin(self) -> None:
-        self.began, self.began_with = str(self._core.hash), bytes(self._core.to_bytes())
-        self._offset = int(self._core.next_row)
+        self.began, self.began_with = str(self.core.hash), bytes(self.core.to_bytes())
+        self._offset = int(self.core.next_row)
         self._first: pd.Timestamp | None = None
         self._gas: dict[int, list[int]] = {}  # row -> outputs whose reading was calibration gas
 
-    def begin(self, state: bytes) -> None:
-        """In another state than it was made with. FileError when it is none; InputError after a forecast."""
+    def _fresh(self, what: str) -> None:
         if self._first is not None:
-            raise _core.StateError("Controller(conformal): expected a fresh controller, got one with a past")
-        self._core.become(_core.ConformalBackoff.from_bytes(state))
-        self._begin()
-
-    def predictor(self, base: _core.Predictor) -> _core.ConformalPredictor:
-        """The forecast with upper values by this back-off."""
-        self._chain = _core.ConformalPredictor(base, self._core)
-        return self._chain
-
-    @property
-    def factors(self) -> NDArray[np.float64]:
-        """(H, O) of the forecast that comes next."""
-        return np.asarray(self._core.factors)
+            raise _core.StateError(f"Controller({what}): expected a fresh controller, got one with a past")
 
     @property
     def hash(self) -> str:
-        """SHA-256 of all that the factors depend on."""
-        return str(self._core.hash)
+        """SHA-256 of all that it depends on."""
+        return str(self.core.hash)
 
-    def _row(self, label: object) -> int:
+    def row(self, label: object) -> int:
         """Rows are numbered by their stamps, so that a hole in the history is one in the numbers too."""
         if isinstance(label, pd.Timestamp):
             if self._first is None:
@@ -207,26 +188,56 @@ class Follower:
         reading is calibration gas."""
         if self._first is None and isinstance(index, pd.DatetimeIndex):
             return  # nothing was issued
-        outputs = len(self._core.quantiles)
-        oldest, newest = max(int(self._core.oldest), self._offset), self._row(index[-1])
+        oldest, newest = max(int(self.core.oldest), self._offset), self.row(index[-1])
         self._gas = {row: columns for row, columns in self._gas.items() if row >= oldest}
         if calibrating:
             self._gas[newest] = list(calibrating)
-        for label, measured in zip(index[-len(past) :], past[:, :outputs], strict=True):
-            row = self._row(label)
+        for label, measured in zip(index[-len(past) :], past[:, : self._outputs], strict=True):
+            row = self.row(label)
             if row >= oldest:
                 y = np.array(measured)
                 y[self._gas.get(row, [])] = np.nan
-                self._core.observe(row, y)
+                self.core.observe(row, y)
+
+
+class Follower(RowsFollowed):
+    """A ConformalBackoff inside a controller."""
+
+    def __init__(self, backoff: ConformalBackoff, held: Sequence[_core.Limit], period: float) -> None:
+        outputs = len(backoff.forecaster.outputs_)
+        asked = list(_core.backoff_quantiles(list(held), outputs))
+        if list(backoff.core.quantiles) != asked:
+            raise _core.InputError(
+                f"Controller(conformal): expected one made for the quantiles {asked} of its limits, got one "
+                f"for {list(backoff.core.quantiles)}"
+            )
+        self._chain: _core.ConformalPredictor | None = None
+        super().__init__(backoff.core.copy(), period, outputs)
+
+    def begin(self, state: bytes) -> None:
+        """In another state than it was made with. FileError when it is none; StateError after a forecast."""
+        self._fresh("conformal")
+        self.core.become(_core.ConformalBackoff.from_bytes(state))
+        self._begin()
+
+    def predictor(self, base: _core.Predictor) -> _core.ConformalPredictor:
+        """The forecast with upper values by this back-off."""
+        self._chain = _core.ConformalPredictor(base, self.core)
+        return self._chain
+
+    @property
+    def factors(self) -> NDArray[np.float64]:
+        """(H, O) of the forecast that comes next."""
+        return np.asarray(self.core.factors)
 
     def issue(self, label: object, median: NDArray[np.float64], upper: NDArray[np.float64]) -> None:
         """The forecast of the plan that was chosen, from the row with this label on; (H, O or more)."""
-        outputs, row = len(self._core.quantiles), self._row(label)
-        if row > int(self._core.row):  # a row that is decided twice keeps its first forecast
-            self._core.issue(
+        row = self.row(label)
+        if row > int(self.core.row):  # a row that is decided twice keeps its first forecast
+            self.core.issue(
                 row,
-                np.ascontiguousarray(median[:, :outputs]),
-                np.ascontiguousarray(upper[:, :outputs]),
+                np.ascontiguousarray(median[:, : self._outputs]),
+                np.ascontiguousarray(upper[:, : self._outputs]),
             )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt._controller_parts import envelope, newest
 from emisopt._prices import by_name, table
 from emisopt.backoff import ConformalBackoff, Follower
 from emisopt.decision import Decision, Tick, decision_of
@@ -22,16 +23,15 @@ from emisopt.objective import Interlock, Limit, Objective, Setpoint, place
 from emisopt.permit.coming import coming_for, names_of, on_output
 from emisopt.permit.evaluation import PermitStream
 from emisopt.tags import TagMap
+from emisopt.window_backoff import WindowBackoff, WindowFollower
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "WindowBackoff"]
 
 Floats = NDArray[np.float64]
 
-ENVELOPE_SHARE = 0.98  # of the training rows lie inside
-ENVELOPE_WEIGHT = 20.0  # cost per squared excess of the squared distance and step
 JACOBIANS = {"rti": 1, "bounded": 3, "converged": 100}  # at most, by mode
 
 
@@ -70,6 +70,7 @@ class Controller:
     clock : seconds, monotonic, that the deadline is counted by; None: the system's
     record : keep each step's inputs and outcome in `log`, for :mod:`emisopt.replay`
     conformal : back-off that learns, made for the same limits; a copy begins in its state (`backoff`)
+    windows : back-off of averages that learns; a copy begins in its state (`windows`)
 
     Notes
     -----
@@ -113,6 +114,7 @@ class Controller:
         threads: int = 0,
         record: bool = False,
         conformal: ConformalBackoff | None = None,
+        windows: WindowBackoff | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         check_is_fitted(forecaster, "core_")
@@ -175,6 +177,11 @@ class Controller:
             ),
             envelope=_core.Envelope() if training is None else envelope(training, tags),
         )
+        self.windows: WindowFollower | None = None
+        if windows is not None:
+            all_limits = [*core_limits, *permit_limits]
+            bound = windows.bound(all_limits, forecaster.core_.config.horizon, len(self._quantities))
+            self.windows = WindowFollower(bound, tags.period, len(tags.outputs))
         context = int(forecaster.core_.config.context)
         self._rows = max([context, *(limit.window for limit in self.limits)]) + 1
         self._last: Decision | None = None
@@ -227,11 +234,11 @@ class Controller:
         now = self._applied(tail, applied)
         past = self._past(rows)
         self._learn_bias(tail, past, calibrating)
-        if self.backoff is not None:
+        for learns in filter(None, (self.backoff, self.windows)):
             gas = [list(self.forecaster.outputs_).index(name) for name in calibrating]
-            self.backoff.observe(tail.index, past, gas)
-        held = [place(n, list(self.setpoints), "Controller.step(manual)") for n in manual]
-        hand = [i in held for i in range(len(self.setpoints))] if held else []
+            learns.observe(tail.index, past, gas)
+        kept = [place(n, list(self.setpoints), "Controller.step(manual)") for n in manual]
+        hand = [i in kept for i in range(len(self.setpoints))] if kept else []
         prices = self._tick_prices(self._index(tail))
         pull = by_name(steady_target, list(self.setpoints), "Controller.step(steady_target)")
         try:
@@ -241,10 +248,11 @@ class Controller:
         else:
             permit = self._permit_rows(tail)
             again = None if replay is None else _core.Work(*replay)
+            held = {} if self.windows is None else self.windows.held(self._index(tail)[0])
             decision = self._core.step(
                 self._foreseen, now, past, *permit, manual=hand, steady_target=pull,
                 replay=again, price=prices["price"], setpoint_price=prices["setpoint_price"],
-                target=prices["target"],
+                target=prices["target"], **held,
             )  # fmt: skip
         if self.backoff is not None and decision.status.value <= 2:
             self.backoff.issue(self._index(tail)[0], decision.median, decision.upper)
@@ -263,6 +271,7 @@ class Controller:
                     tuple(manual), tuple(calibrating),
                     None if steady_target is None else dict(steady_target), self._prepared, self._last,
                     "" if self.backoff is None else self.backoff.hash,
+                    "" if self.windows is None else self.windows.hash,
                 )
             )  # fmt: skip
         self._prepared = False
@@ -408,7 +417,7 @@ class Controller:
         for name in self.setpoints:
             value = float(applied[name]) if applied is not None and name in applied else np.nan
             if np.isnan(value):
-                value = _newest(tail[name])
+                value = newest(tail[name])
             if np.isnan(value) and self._last is not None:
                 value = float(self._last.move[name])
             if np.isnan(value):
@@ -429,9 +438,8 @@ class Controller:
         bill = self.objective.fuel
         if bill is not None and bill.load is not None:
             column = tags.disturbances.index(bill.load)
-            newest = _newest(tail[bill.load])
             missing = np.isnan(coming[:, column])
-            coming[missing, column] = newest
+            coming[missing, column] = newest(tail[bill.load])
         return coming
 
     def _past(self, rows: _core.History) -> Floats:
@@ -485,15 +493,3 @@ class Controller:
     def __repr__(self) -> str:
         limits = ", ".join(f"{limit.label} <= {limit.limit:g}" for limit in self.limits)
         return f"Controller({', '.join(self.setpoints)}; {limits or 'no limits'}; {self._horizon} rows ahead)"
-
-
-def _newest(values: pd.Series) -> float:
-    """The newest known number; NaN when there is none."""
-    known = values.dropna()
-    return float(known.iloc[-1]) if len(known) else np.nan
-
-
-def envelope(training: pd.DataFrame, tags: TagMap) -> _core.Envelope:
-    """Where the rows lay: the distance that holds 98 % of them, and what a step beyond it costs."""
-    rows = to_history(training, tags, where="Controller(training)")
-    return _core.training_envelope(rows, rows.rows, ENVELOPE_SHARE, ENVELOPE_WEIGHT)

@@ -101,6 +101,7 @@ class Tick:
     prepared: bool
     decision: Decision
     backoff: str = ""  # hash of the back-off that learns, after the decision; "": none
+    windows: str = ""  # the same of that of averages
 
 
 def decision_of(

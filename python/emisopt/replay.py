@@ -40,6 +40,7 @@ def fingerprint(controller: Controller) -> dict[str, str]:
         "version": str(_core.__version__),
         "isa": str(_core.isa_level()) if hasattr(_core, "isa_level") else "",
         "conformal": "" if controller.backoff is None else controller.backoff.began,
+        "windows": "" if controller.windows is None else controller.windows.began,
     }
 
 
@@ -57,6 +58,8 @@ def write_log(controller: Controller, path: str | Path) -> None:
     head = {"format": FORMAT, **fingerprint(controller)}
     if controller.backoff is not None:
         head["conformal_state"] = base64.b64encode(controller.backoff.began_with).decode()
+    if controller.windows is not None:
+        head["windows_state"] = base64.b64encode(controller.windows.began_with).decode()
     lines = [json.dumps(head)]
     lines += [json.dumps(_plain(tick)) for tick in controller.log]
     temporary = Path(f"{path}.partial")
@@ -89,8 +92,8 @@ def replay(log: Sequence[Tick] | str | Path, controller: Controller) -> pd.DataF
     Parameters
     ----------
     log : `Controller.log`, or a file of :func:`write_log`
-    controller : made as the one that wrote it, and fresh; a back-off that learns begins in the state that a
-        file holds
+    controller : made as the one that wrote it, and fresh; back-offs that learn begin in the state that a file
+        holds
 
     Returns
     -------
@@ -105,8 +108,10 @@ def replay(log: Sequence[Tick] | str | Path, controller: Controller) -> pd.DataF
         head, plain = read_log(log)
         if "conformal_state" in head and controller.backoff is not None:
             controller.backoff.begin(base64.b64decode(head["conformal_state"]))
+        if "windows_state" in head and controller.windows is not None:
+            controller.windows.begin(base64.b64decode(head["windows_state"]))
         now = fingerprint(controller)
-        for what in ("weights", "settings", "conformal"):
+        for what in ("weights", "settings", "conformal", "windows"):
             if head.get(what, "") != now[what]:
                 raise DataError(f"replay(controller): expected the {what} of the log, got others")
         ticks = [_tick(p) for p in plain]
@@ -130,6 +135,7 @@ def replay(log: Sequence[Tick] | str | Path, controller: Controller) -> pd.DataF
             and np.array_equal(found.plan.to_numpy(), tick["plan"])
             and found.status == tick["status"]
             and tick["backoff"] == ("" if controller.backoff is None else controller.backoff.hash)
+            and tick["windows"] == ("" if controller.windows is None else controller.windows.hash)
         )
         rows.append((found.status, found.work[0], same))
     return pd.DataFrame(rows, columns=["status", "questions", "same"])
@@ -146,6 +152,7 @@ def _fields(tick: Tick) -> dict[str, Any]:
         "steady_target": tick.steady_target,
         "prepared": tick.prepared,
         "backoff": tick.backoff,
+        "windows": tick.windows,
         "work": d.work,
         "status": d.status,
         "move": d.move.to_numpy(),
@@ -177,7 +184,8 @@ def _tick(plain: dict[str, Any]) -> dict[str, Any]:
     if plain["applied"]:
         fields["applied"] = {k: np.nan if v is None else v for k, v in plain["applied"].items()}
     fields["work"] = tuple(plain["work"])
-    fields.setdefault("backoff", "")  # of logs before there was one
+    for name in ("backoff", "windows"):
+        fields.setdefault(name, "")  # of logs before there was one
     fields["move"], fields["plan"] = np.array(plain["move"]), np.array(plain["plan"])
     return fields
 

@@ -124,13 +124,14 @@ TEST(CudaBf16Training, TheBitsDoNotDependOnTheOrderNorOnAResumption) {
     training->get(a.out());
   };
   Arrays expected(tiny_weights<float>(net));
-  go(expected, 0, 5);
+  const int steps = is_slow() ? 3 : 5;
+  go(expected, 0, steps);
   in_every_order([&] {
     Arrays whole(tiny_weights<float>(net)), halves = whole;
-    go(whole, 0, 5);
+    go(whole, 0, steps);
     EXPECT_TRUE(whole == expected);
     go(halves, 0, 2);
-    go(halves, 2, 5);
+    go(halves, 2, steps);
     EXPECT_TRUE(halves == expected);
   });
 }
@@ -144,7 +145,7 @@ TEST(CudaBf16Training, AValidationBetweenStepsLeavesTheRunAsItIs) {
     const auto training = p->training({});
     Arrays a(tiny_weights<float>(net));
     training->put(a.in());
-    for (int n = 0; n < 4; ++n) {
+    for (int n = 0; n < (is_slow() ? 2 : 4); ++n) {
       step(*p, *training, net, n);
       training->finish();
       if (validates) run(*p, tiny_weights<float>(net, 9));
@@ -157,25 +158,29 @@ TEST(CudaBf16Training, AValidationBetweenStepsLeavesTheRunAsItIs) {
 
 #ifndef EMISOPT_ON_DEVICE
 TEST(CudaBf16Training, AStepIsFp32sAndOneLaunchMoreInLessMemory) {
-  const OpByOp apart;
   const OpList net = tiny_network(config_of());
-  std::uint64_t launches[2];
+  std::uint64_t launches[2][2];  // fused, bf16
   std::size_t bytes[2];
-  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
-    const int which = precision == Precision::bfloat16;
-    const CompileOptions options = options_of(Mode::train, config_of(), precision);
-    const Ptr p = cuda::compile(net, batch_of(), options);
-    const auto training = p->training({});
-    training->put(Arrays(tiny_weights<float>(net)).in());
-    const std::uint64_t before = cuda_host::counts().launches;
-    step(*p, *training, net, 0);
-    training->finish();
-    launches[which] = cuda_host::counts().launches - before;
-    bytes[which] = cuda::compile(net, {256, 9, 6}, options)->cost().bytes;
-  }
-  EXPECT_EQ(launches[1], launches[0] + 1);  // the weights' rounding
+  for (const bool fused : {false, true})
+    for (const bool bf16 : {false, true}) {
+      const OpByOp apart(!fused);
+      const CompileOptions options =
+          options_of(Mode::train, config_of(), bf16 ? Precision::bfloat16 : Precision::float32);
+      const Ptr p = cuda::compile(net, batch_of(), options);
+      const auto training = p->training({});
+      training->put(Arrays(tiny_weights<float>(net)).in());
+      const std::uint64_t before = cuda_host::counts().launches;
+      step(*p, *training, net, 0);
+      training->finish();
+      launches[fused][bf16] = cuda_host::counts().launches - before;
+      if (!fused) bytes[bf16] = cuda::compile(net, {256, 9, 6}, options)->cost().bytes;
+    }
+  EXPECT_EQ(launches[0][1], launches[0][0] + 1);  // the weights' rounding
+  EXPECT_EQ(launches[1][1], launches[1][0] + 1);
+  EXPECT_LT(launches[1][1], launches[0][1]);  // SwiGLU layers are one kernel in bf16, too
   EXPECT_LT(bytes[1], 0.65 * bytes[0]);
-  std::cout << "BF16 launches=" << launches[1] << " bytes=" << bytes[1] << " of " << bytes[0] << "\n";
+  std::cout << "BF16 launches=" << launches[0][1] << " fused=" << launches[1][1] << " bytes=" << bytes[1]
+            << " of " << bytes[0] << "\n";
 }
 #endif
 

@@ -1,6 +1,8 @@
 #include "cuda_host/support.hpp"
+#include "kernels/cuda/program.hpp"
 #include "kernels/ref/gemm.hpp"
 #include "kernels/ref/pointwise.hpp"
+#include "support/tiny_network.hpp"
 
 namespace emisopt::cuda_test {
 namespace {
@@ -89,7 +91,8 @@ void expect_the_references(const Size& s) {
 
   const Grid grid{s.windows, s.rows};
   const long window = static_cast<long>(s.rows) * s.width;
-  const Device<T> gx(as<T>(x)), gdy(as<T>(dy)), y(x.size()), dx(x.size()), sum(as<T>(Doubles(x.size(), 1)));
+  const Device<T> gx(as<T>(x)), gdy(as<T>(dy)), y(x.size()), y_sum(x.size()), dx(x.size()),
+      sum(as<T>(Doubles(x.size(), 1)));
   const Device<float> w(as<float>(gate_up)), v(as<float>(down)), b(as<float>(Doubles(count(2, s.inner)))),
       c(as<float>(Doubles(count(1, s.width)))), dw(as<float>(Doubles(gate_up.size(), 1))),
       dv(as<float>(Doubles(down.size(), 1))), db(as<float>(Doubles(count(2, s.inner), 1))),
@@ -103,7 +106,8 @@ void expect_the_references(const Size& s) {
   const FeedForward f{w.data(), v.data(), s.biases ? b.data() : nullptr, s.biases ? c.data() : nullptr,
                       s.width,  s.inner};
   const View<const T> vx{gx.data(), window}, vdy{gdy.data(), window};
-  feedforward_forward<T>({y.data(), window}, vx, f, grid, nullptr);
+  feedforward_forward<T>({y.data(), window}, vx, {}, f, grid, nullptr);
+  feedforward_forward<T>({y_sum.data(), window}, vx, vdy, f, grid, nullptr);
   feedforward_backward<T>({dx.data(), window}, vdy, vx, f, grid, false, nullptr);
   feedforward_backward<T>({sum.data(), window}, vdy, vx, f, grid, true, nullptr);
   feedforward_over_rows<T>({dw.data(), dv.data(), db.data()}, partial.data(), vdy, vx, f, grid, nullptr);
@@ -113,6 +117,9 @@ void expect_the_references(const Size& s) {
     return v;
   };
   expect_near(y.values(), expected.y, near<T>(), "y");
+  Doubles more = expected.y;
+  for (std::size_t i = 0; i < more.size(); ++i) more[i] += dy[i];
+  expect_near(y_sum.values(), more, near<T>(), "y and another");
   expect_near(dx.values(), expected.dx, near<T>(), "dx");
   expect_near(sum.values(), plus_one(expected.dx), near<T>(), "1 + dx");
   expect_near(dw.values(), plus_one(expected.dgate_up), near<T>(), "1 + gate and up's");
@@ -131,6 +138,33 @@ TEST(FeedForward, OnTensorCoresWithinTheirRounding) {
     for (const Size& s : sizes()) expect_the_references<__nv_bfloat16>(s);
   });
 }
+
+#ifndef EMISOPT_ON_DEVICE
+// Forward four launches are one; backward, the products of both weights' gradients with their sums over
+// shares, those of both inputs and SwiGLU's are four in place of seven.
+TEST(FeedForward, ATrainingStepOfEitherPrecisionTakesIt) {
+  const kernels::OpList net = test::tiny_network({});  // two layers
+  for (const kernels::Precision precision : {kernels::Precision::float32, kernels::Precision::bfloat16}) {
+    std::uint64_t launches[2];
+    std::size_t bytes[2];
+    for (const bool op_by_op : {false, true}) {
+      const OpByOp way(op_by_op);
+      kernels::CompileOptions options;
+      options.mode = kernels::Mode::train;
+      options.precision = precision;
+      options.levels = test::tiny_levels({});
+      const auto program = compile(net, {2, 0, 3}, options);
+      program->load(test::tiny_weights<float>(net).data());
+      const std::uint64_t before = cuda_host::counts().launches;
+      program->run();
+      launches[op_by_op] = cuda_host::counts().launches - before;
+      bytes[op_by_op] = compile(net, {300, 0, 3}, options)->cost().bytes;
+    }
+    EXPECT_EQ(launches[false] + 2 * 6, launches[true]);
+    EXPECT_LT(bytes[false], bytes[true]);
+  }
+}
+#endif
 
 TEST(FeedForward, SharesOfRowsAreAddedInOrder) {
   expect_the_references<float>({1, 257, 3, 2});

@@ -43,6 +43,13 @@ def test_history_repeats_with_its_seed_and_differs_with_another():
     assert set(a["fuel_grade"].dropna()) <= {"A", "B", "C"}
 
 
+@pytest.mark.parametrize("options", [{"scr": False}, {"scr": False, "fan_limit": 1.0}, {"fan_limit": 1.0}])
+def test_each_kind_of_unit_leaves_a_history(options):
+    history, tags = Boiler(seed=11, **options).simulate_history(days=2)
+    assert history.shape == (576, len(tags.names))
+    assert history["nh3_flow"].nunique() > 3
+
+
 def test_another_plant_of_the_family_differs():
     a = Boiler(seed=2).advance(USUAL).truth()
     b = Boiler(seed=2, plant_seed=9).advance(USUAL).truth()

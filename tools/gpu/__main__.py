@@ -14,7 +14,7 @@ from benchmarks.cuda_peers.results import Budget, Results
 from tools.gpu import bundle, process, shards
 from tools.gpu.build import BudgetEnded, BuildFailed, Tree, build
 
-OK, FAILED, USAGE, NO_GPU, AGAIN = 0, 1, 2, 3, 75
+OK, FAILED, NO_GPU, AGAIN, INTERRUPTED = 0, 1, 3, 75, 130
 MINUTES = 8.0
 REHEARSAL = "a rehearsal on the CPU (host executor): nothing here is a figure of a GPU"
 # A process on the device takes a second to begin; several share the GPU. On the executor: a core each.
@@ -75,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except BudgetEnded as error:
         return _again(options.command, str(error))
+    except KeyboardInterrupt:
+        say(f"{options.command}: interrupted; the same command goes on from here")
+        return INTERRUPTED
 
 
 def _again(command: str, where: str) -> int:
@@ -117,6 +120,8 @@ def _tests(tree: Tree, results: Results, budget: Budget, options: argparse.Names
 
 def _bench(tree: Tree, results: Results, budget: Budget, patterns: Sequence[str]) -> int:
     chosen = cases.choose(list(patterns))
+    if about := results.content["machine"]:
+        say(machine.sentence(about))
     (core,) = (tree.stage / "emisopt").glob("_core*.so")
     key = tree.key([core, tree.plugin, tree.attention])
     ended = runner.run_cases(

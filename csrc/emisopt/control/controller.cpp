@@ -7,6 +7,7 @@
 
 #include "emisopt/base/error.hpp"
 #include "emisopt/control/sqp.hpp"
+#include "emisopt/control/window_backoff.hpp"
 
 namespace emisopt {
 namespace {
@@ -347,6 +348,12 @@ void Controller::step(Decision& d, Predictor& predictor, const std::vector<doubl
   State& s = *state_;
   s.check_shapes(predictor, applied, past);
   check_rows(rows, s.limits.size(), s.moves.horizon());
+  if (const WindowBackoff* w = input.windows;
+      w && (w->limits().size() != s.limits.size() || w->horizon() != s.moves.horizon() ||
+            w->outputs() != s.outputs))
+    check_shape(
+        "Controller.step(windows)", {static_cast<long>(w->limits().size()), w->horizon(), w->outputs()},
+        {{"limits", static_cast<long>(s.limits.size())}, {"H", s.moves.horizon()}, {"outputs", s.outputs}});
   const auto per_setpoint = [&](const char* what, std::size_t got) {
     if (got > 0 && got != static_cast<std::size_t>(s.moves.setpoints()))
       check_shape(std::string("Controller.step(") + what + ")", {static_cast<long>(got)},
@@ -358,7 +365,11 @@ void Controller::step(Decision& d, Predictor& predictor, const std::vector<doubl
   s.economics.set_tick(input, input.steady_target.empty() ? s.target : input.steady_target,
                        s.config.target_weight);
   s.given_rows = rows;
+  if (input.windows) input.windows->tighten(s.given_rows);
   s.decide(d, predictor, applied, s.given_rows, input);
+  // A row that is decided twice keeps its first forecast.
+  if (input.windows && is_ok(d.status) && input.row > input.windows->row())
+    input.windows->issue(input.row, rows, d.median, d.upper);
 }
 
 void Controller::State::decide(Decision& d, Predictor& predictor, const std::vector<double>& applied,

@@ -13,6 +13,8 @@
 
 namespace emisopt {
 
+class WindowBackoff;
+
 struct Setpoint {
   std::string name, unit;
   double low = 0, high = 1;  // hard bounds
@@ -90,6 +92,10 @@ struct TickInput {
   ConstView target = {};                   // (H,K) in place of Tracking::target, K of them
   std::vector<double> steady_target = {};  // (U) to pull to in place of the target layer's own
   const Work* replay = nullptr;            // do this much and ask no clock
+  /// Rows of averages are held with its back-off, and it is told of the plan that was chosen; null: none. One
+  /// made for the limits of this controller. It allocates.
+  WindowBackoff* windows = nullptr;
+  Index row = 0;  // number of the first coming row, for `windows`
 };
 
 /// Why a plan is as it is. A price is what one more unit would be worth over the horizon, at the margin.

@@ -213,6 +213,7 @@ PermitRows Evaluator::coming(const Ahead& ahead, const ForecastNames& names,
       LimitRow row;
       double mean = kMissing;
       row.limit = strict;
+      row.closes = window.closes;
       if (!make_row(average.spec(), *outlook, window, sums, limit.limit, row, mean)) continue;
       auto& [good, bad] = counts[period_of(rule.allow.per, day)];
       if (row.coefficient.empty()) {  // all of it is known: it closed while its rows waited

@@ -83,6 +83,7 @@ std::size_t limit_rows(std::vector<LimitRow>& rows, const std::vector<Limit>& li
       row.first_step = first;
       row.coefficient.assign(static_cast<std::size_t>(future), 1.0 / count);
       row.rhs = limit.limit - known.total() / count;
+      row.closes = true;
     }
     std::reverse(rows.begin() + static_cast<Index>(begin), rows.begin() + static_cast<Index>(made));
   }

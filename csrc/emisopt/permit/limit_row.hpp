@@ -27,6 +27,7 @@ struct LimitRow {
   int first_step = 0;               // first future step inside the window
   std::vector<double> coefficient;  // per future step first_step..end_step; a mean: 1/(valid past + future)
   double rhs = 0;                   // limit - (sum of known past in window) / count
+  bool closes = true;               // false: the window goes on beyond the horizon, this is its mean to date
 };
 
 /// Throws InputError naming limit and field: output in [0, outputs), finite limit, window and rank >= 1,

@@ -14,6 +14,7 @@ constexpr double kHour = 3600;
 constexpr double kFanRounding = 0.006;  // width of the fans' saturation, in lambda
 constexpr double kBunkerHours = 2.0;    // of coal at full load between belt and mill
 constexpr double kIdleFlow = 1.0;       // kg/h that the meter of a unit without ammonia shows
+constexpr double kIdleWander = 20;      // times its relative error: a zero wanders by tenths of a kg/h
 constexpr double kColdK = 80;           // of the catalyst below its usual temperature when a start-up begins
 constexpr double kWarmUpS = kHour;      // time constant of its warming
 constexpr double kCleanSlag = 0.05;     // walls after a stop
@@ -189,7 +190,7 @@ void Boiler::inner_step(const double* setpoints) {
   const double nh3_kg_h = 1e-6 * nh3_ppm * out.wet_mol_s * 17.031e-3 * kHour;
   const std::array<double, kOutputs> now = {
       nox, out.co_mg, out.co2_t_h, stack.nh3_ppm, 100 * out.net_efficiency, nh3_kg_h};
-  const double metered = parameters_.catalyst ? nh3_kg_h : kIdleFlow * feed;
+  const double metered = parameters_.catalyst ? nh3_kg_h : kIdleFlow * (1 + kIdleWander * (feed - 1));
   const std::array<double, kOutputs> seen = {nox_[1], co_[1], out.co2_t_h, slip_[1], 100 * out.net_efficiency,
                                              metered};
   const double share = dt_ / kPeriod;

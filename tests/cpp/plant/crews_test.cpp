@@ -131,6 +131,24 @@ TEST(Crews, DitherAddsVariationAndStopsOnRequest) {
   EXPECT_GT(moves, 60);
 }
 
+// A meter that always shows the same number is refused as frozen.
+TEST(Crews, AUnitWithoutCatalystLeavesAHistoryToo) {
+  HistoryConfig c;
+  c.days = 2;
+  c.boiler.parameters.catalyst = false;
+  const SimulatedHistory some = simulate_history(c);
+  EXPECT_EQ(some.history.rows(), 2 * 288);
+  double low = 1e9, high = 0;
+  for (Index r = 0; r < some.history.rows(); ++r) {
+    EXPECT_EQ(some.truth(r, kNh3Flow), 0);
+    const double shown = some.history.values(r, column(kNh3Flow));
+    low = std::fmin(low, shown), high = std::fmax(high, shown);
+  }
+  EXPECT_LT(low, 0.8);
+  EXPECT_GT(high, 1.2);
+  EXPECT_LT(high, 3);
+}
+
 TEST(Operator, LimitMoveRespectsBoundsAndRates) {
   const TagMap tags = boiler_tags();
   const BoilerSetpoints u = limit_move(tags, {9, -3, 0.82, 40}, {3.5, 6, 0.8, 18});

@@ -1,14 +1,11 @@
-// Private to the bindings of programs: a compiled program as Python holds it.
+// A compiled program as Python holds it, and what its buffers look like.
 #pragma once
-#include <pybind11/pybind11.h>
-
 #include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "arrays.hpp"
-#include "emisopt/base/error.hpp"
 #include "kernels/backend.hpp"
 
 namespace emisopt::python {
@@ -16,12 +13,10 @@ namespace emisopt::python {
 // A program with the shapes of its buffers.
 struct BoundProgram {
   std::shared_ptr<kernels::Program<float>> program;  // shared with whoever holds one of its buffers
+  kernels::Training* training = nullptr;             // device_training.cpp; lives as long as the program
   kernels::OpList ops;
   kernels::Shapes shapes;
   kernels::CompileOptions options;
-  // Some of the arrays on a program's buffers lie in the memory of its training, so it lives as long. Behind
-  // `program`: it goes first.
-  std::shared_ptr<kernels::Training> training;
   // Set while a thread works in the program: run() releases the GIL, so a second one could come in.
   std::shared_ptr<std::atomic_flag> busy = std::make_shared<std::atomic_flag>();
   std::vector<std::shared_ptr<void>> held;  // arrays that the GPU may still be copying from, until run() ends
@@ -29,6 +24,14 @@ struct BoundProgram {
   void require(bool there, const char* what, const char* needs) const {
     if (!there)
       throw StateError(std::string("Program.") + what + ": expected a program with " + needs + ", got none");
+  }
+  /// The device's buffers change hands with every step of a training.
+  void require_no_training(const char* what) const {
+    if (training)
+      throw StateError(
+          std::string("Program.") + what +
+          ": expected a program without a training(), whose steps take turns with the buffers on "
+          "the GPU; fill the program's arrays");
   }
   void require(kernels::Mode mode, const char* what) const {
     if (options.mode != mode)
