@@ -22,24 +22,17 @@ const char* name_of(cudaDataType_t type) { return type == CUDA_R_32F ? "float32"
 
 std::string key_of(const BlasLt& library, const BlasProduct& p, const BlasOperands& o, Workspace workspace) {
   Json::Array on;
-  for (const std::uint32_t boundary : boundaries(o)) on.push_back(static_cast<int>(boundary));
-  return Json(Json::Object{
-                  {"what", "product"},
-                  {"gpu", Json::parse(gpu_json())},
-                  {"cublaslt", library.version().substr(0, library.version().find(' '))},
-                  {"m", p.m},
-                  {"n", p.n},
-                  {"k", p.k},
-                  {"turned_a", p.turned_a},
-                  {"turned_b", p.turned_b},
-                  {"bias", p.bias},
-                  {"accumulate", p.accumulate},
-                  {"operands", name_of(p.operands)},
-                  {"result", name_of(p.result)},
-                  {"boundaries", std::move(on)},
-                  {"workspace", Json(static_cast<std::int64_t>(workspace.bytes))},
-              })
-      .write();
+  on.reserve(4);
+  for (const std::uint32_t boundary : boundaries(o)) on.emplace_back(static_cast<int>(boundary));
+  Json::Object of{{"what", "product"}, {"m", p.m}, {"n", p.n}, {"k", p.k}};
+  of["gpu"] = Json::parse(gpu_json());
+  of["cublaslt"] = library.version().substr(0, library.version().find(' '));
+  of["turned_a"] = p.turned_a, of["turned_b"] = p.turned_b;
+  of["bias"] = p.bias, of["accumulate"] = p.accumulate;
+  of["operands"] = name_of(p.operands), of["result"] = name_of(p.result);
+  of["boundaries"] = std::move(on);
+  of["workspace"] = Json(static_cast<std::int64_t>(workspace.bytes));
+  return Json(std::move(of)).write();
 }
 
 std::string hex_of(const BlasAlgorithm& algorithm) {

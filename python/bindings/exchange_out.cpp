@@ -82,8 +82,8 @@ py::object exported(const Numbers& numbers, const std::vector<py::ssize_t>& shap
   e->owner = numbers.owner;
   if constexpr (std::is_same_v<M, dlpack::ManagedVersioned>) {
     e->managed.version = dlpack::kVersion;
-    e->managed.flags =
-        (numbers.read_only ? dlpack::kReadOnly : 0u) | (numbers.copied ? dlpack::kIsCopied : 0u);
+    if (numbers.read_only) e->managed.flags |= dlpack::kReadOnly;
+    if (numbers.copied) e->managed.flags |= dlpack::kIsCopied;
   }
   e->managed.context = e.get();
   e->managed.deleter = &delete_exported<M>;

@@ -35,7 +35,7 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
                              const std::vector<bool>& trainable,
                              const std::vector<std::pair<int, int>>& seeds,
                              const std::vector<std::pair<int, int>>& directions, Precision precision,
-                             bool deterministic) {
+                             bool deterministic, bool automatic) {
   BoundProgram bound;
   bound.ops = ops;
   bound.shapes = {batch, history_tokens, future_tokens};
@@ -54,6 +54,8 @@ BoundProgram compile_program(const OpList& ops, int batch, int history_tokens, i
   bound.options.trainable.assign(trainable.begin(), trainable.end());
   for (const auto& [output, level] : seeds) bound.options.seeds.push_back({output, level});
   for (const auto& [first, last] : directions) bound.options.directions.push_back({first, last});
+  if (automatic && choose_device(bound.ops, bound.shapes, bound.options).device == Device::cuda)
+    isa = Isa::cuda;
   bound.program = compile(bound.ops, bound.shapes, bound.options, isa);
   return bound;
 }
@@ -66,7 +68,7 @@ void bind_calls(Bound& program) {
            "distill_multiscale"_a = 0.0f, "hidden"_a = 0.0f, "scales"_a = CompileOptions{}.scales,
            "trainable"_a = std::vector<bool>{}, "seeds"_a = std::vector<std::pair<int, int>>{},
            "directions"_a = std::vector<std::pair<int, int>>{}, "precision"_a = Precision::float32,
-           "deterministic"_a = false)
+           "deterministic"_a = false, "automatic"_a = false)
       .def(
           "load",
           [](BoundProgram& self, const ArrayF& theta) {

@@ -16,6 +16,7 @@ from emisopt import _core
 from emisopt._adamw import AdamW
 from emisopt._architecture import Architecture, Floats32, Parameter, check_array
 from emisopt._device_training import DeviceTraining, StepOutcome
+from emisopt._exchange import Exchange, is_exchanged
 from emisopt._precision import precision_of
 from emisopt._predict import Setting, predict
 from emisopt.forecaster import Forecaster
@@ -33,7 +34,7 @@ class Cost(NamedTuple):
     seconds: float  # predicted for a warm, undisturbed run
 
 
-class Program:
+class Program(Exchange):
     """A network compiled for fixed shapes; fill its input views, `run()`, read its answers.
 
     Parameters
@@ -49,7 +50,8 @@ class Program:
         and activations rounded per row, 1.4 (small) to 3 times as fast; for screening, never for gradients.
         "bf16" (`isa` "cuda"; infer, vjp, train): docs/cuda.md
     isa : "ref", "avx2", "avx512", "vnni", or "cuda" where :func:`emisopt.show_config` names a GPU; None: the
-        best of this machine's CPU, lowered by EMISOPT_ISA
+        best of this machine's CPU, lowered by EMISOPT_ISA; "auto": that or "cuda", whichever is the
+        quicker for this program, measured once and stored (:mod:`emisopt.choices`)
     seeds : jacobian: (output, level) pairs by index; None: the median of every output
     directions : tangent: (first, last) future rows that each direction moves; None: one that moves all.
         Fewer directions than seeds times rows: the cheaper way to a Jacobian
@@ -119,7 +121,7 @@ class Program:
                 f"Program(model): expected a Forecaster or an Architecture, got {type(model).__name__}"
             )
         self._take_shapes(config, batch, history, horizon, threads)
-        self._level = _isa_of(isa)
+        self._level = _isa_of(None if isa == "auto" else isa)
         self.mode = _one_of("mode", mode, MODES)
         if seeds is None:
             seeds = [(output, network.middle) for output in range(network.outputs)]
@@ -145,7 +147,9 @@ class Program:
             directions=list(self._directions),
             precision=kind,
             deterministic=deterministic,
+            automatic=isa == "auto",
         )
+        self._level = self._core.isa if isa == "auto" else self._level
         self._precision = kind
         self._run, self._run_context = self._core.run, self._core.run_context
         self._views: dict[str, Floats32] = {}
@@ -198,7 +202,7 @@ class Program:
         """
         if theta is None:
             theta = self._weights_of_model()
-        if not isinstance(theta, np.ndarray) and _is_exchanged(theta):
+        if not isinstance(theta, np.ndarray) and is_exchanged(theta):
             self._core.load_from(theta)
             return
         check_array("Program.load(theta)", theta, self._network.parameter_count)
@@ -354,86 +358,6 @@ class Program:
         """The level whose instructions run: may lie below the one asked for."""
         return str(self._core.isa.name)
 
-    # ---- arrays of other libraries ------------------------------------------------------------------------
-
-    def put(self, name: str, array: Any) -> None:
-        """Copies an array of another library into an input, from where it lies to where it is read.
-
-        Parameters
-        ----------
-        name : of an input: "history", "future", "seed", "direction", "target", "weight", ...
-        array : float32 of the input's shape, any strides: NumPy's, or with `__dlpack__` (PyTorch, JAX, CuPy,
-            ...), or with `__cuda_array_interface__` where the program is on a GPU. Of a GPU: the program's
-
-        Raises
-        ------
-        ShapeError : another shape or dtype.
-        InputError : memory of another device, a capsule that is torn or was taken before, no such input.
-        StateError : the program has no such input, or a second thread is in it.
-
-        Notes
-        -----
-        On a GPU the copy is made on the program's stream, behind what the array's own stream does; the host
-        does not wait. From then on `run()` takes the input from the GPU and its NumPy view is read-only,
-        until an array of the host is put there. A change between the two captures the program's graph anew.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from emisopt.engine import Architecture, Program
-        >>> program = Program(Architecture.S, threads=1)
-        >>> program.put("future", np.ones(program.future.shape, np.float32)[:, ::-1])
-        >>> float(program.future.sum()) == program.future.size
-        True
-        """
-        on_gpu = self._core.put(name, array)
-        self._views.pop(name, None)
-        if on_gpu:
-            view = getattr(self._core, name)
-            view.setflags(write=False)
-            self._views[name] = view
-
-    def buffer(self, name: str) -> _core.ProgramBuffer:
-        """A buffer where the program has it, for other libraries: `torch.from_dlpack(program.buffer(...))`.
-
-        Parameters
-        ----------
-        name : of an input or answer; "gradient"; on a GPU also "weights", those loaded, canonical layout
-
-        Returns
-        -------
-        ProgramBuffer with `shape`, `device` ("cpu", "cuda:0"), `read_only`, `__dlpack__` (versions 0 and 1)
-        and, on a GPU, `__cuda_array_interface__` (version 3)
-
-        Raises
-        ------
-        InputError : an unknown name.
-        StateError : the program has no such buffer.
-        BufferError : from `__dlpack__`: a read-only buffer for a consumer of before DLPack 1.0, which could
-            not be told; another device; a stream on the CPU.
-
-        Notes
-        -----
-        No copy: what a consumer holds is the program's memory, stays alive with it, and changes with the next
-        `run()`; copy=True gives him one of his own. Answers are read-only, and inputs on a GPU, where `put()`
-        is the way in; `gradient` may be reduced in place.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from emisopt.engine import Architecture, Program
-        >>> program = Program(Architecture.S, mode="train", threads=1)
-        >>> gradient = np.from_dlpack(program.buffer("gradient"))
-        >>> np.shares_memory(gradient, program.gradient)
-        True
-        """
-        return self._core.buffer(name)
-
-    @property
-    def device(self) -> str:
-        """ "cpu", or "cuda:" and the number of the GPU."""
-        return "cpu" if self._core.isa != _core.Isa.cuda else self.buffer("future").device
-
     # ---- buffers: views of the program's own memory, valid for its life ----------------------------------
 
     def _view(self, name: str) -> Floats32:
@@ -516,10 +440,6 @@ class Program:
     def loss_parts(self) -> dict[str, float]:
         """Train: the parts of that loss by name, each before its coefficient."""
         return dict(self._core.loss_parts)
-
-
-def _is_exchanged(array: object) -> bool:
-    return hasattr(array, "__dlpack__") or hasattr(array, "__cuda_array_interface__")
 
 
 def _isa_of(name: str | None) -> _core.Isa:

@@ -109,6 +109,45 @@ def test_a_run_goes_on_with_the_choices_beside_its_state(tmp_path: Path) -> None
     assert fixed["choices"] == []
 
 
+TICK = """
+import json, sys
+from emisopt import choices
+from emisopt.engine import Architecture, Program
+
+def make(**more):
+    return Program(Architecture.S, mode="vjp", threads=1, isa="auto", **more)
+
+choices.load(sys.argv[1]) if len(sys.argv) > 1 else None
+program = make(deterministic=len(sys.argv) > 1)
+program.load(); program.run_context(); program.run()
+assert program.isa == make(deterministic=True).isa and len(choices.read()) == 1
+choices.save("choices.json")
+print(json.dumps([program.isa, choices.read()]))
+"""
+
+
+def test_a_program_by_itself_chooses_too(tmp_path: Path) -> None:
+    def run(*arguments: str) -> list[Any]:
+        done = subprocess.run(
+            [sys.executable, "-c", TICK, *arguments],
+            env={**os.environ, "EMISOPT_CUDA_PLUGIN": str(PLUGIN)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        answer: list[Any] = json.loads(done.stdout)
+        return answer
+
+    isa, made = run()
+    assert (isa == "cuda") == (made[0]["is"]["on"] == "cuda")
+    assert run("choices.json") == [isa, made]
+    text = (tmp_path / "choices.json").read_text()
+    (tmp_path / "other.json").write_text(text.replace('"on":"cpu"', '"on":"cuda"'))
+    assert run("other.json")[0] == "cuda"
+
+
 def test_without_a_gpu_it_is_the_cpu() -> None:
     answer = fit({"EMISOPT_CUDA_HOST_FAULT": "devices=0"}, fit={"device": "auto", "deterministic": True})
     assert answer["device"] == "cpu" and answer["choices"] == []
