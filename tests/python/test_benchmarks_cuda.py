@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -196,7 +197,7 @@ def worker(case: str, plugin: Path, **environment: str) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,  # torch.compile on a busy machine
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = [json.loads(line) for line in done.stdout.splitlines()]
@@ -252,10 +253,11 @@ def test_a_bare_machine_needs_the_core_and_numpy_only(plugin: Path, tmp_path: Pa
     assert len(done.stdout.strip()) == 64
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", ["train256-S-fp32", "tick-S"])
-def test_the_peers_answer_what_we_answer(case: str, plugin: Path) -> None:
-    pytest.importorskip("torch", reason="peers of benchmarks: torch is not installed")
-    rows = {row["metric"]: row for row in worker(case, plugin)}
-    assert rows["ms_vs_eager"]["peer"] > 0 and rows["ms_vs_compiled"]["peer"] > 0
-    assert "a CPU has no CUDA graphs" in rows["ms_vs_eager"]["note"]
+if importlib.util.find_spec("torch"):  # a peer: not everybody has it
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("case", ["train256-S-fp32", "tick-S"])
+    def test_the_peers_answer_what_we_answer(case: str, plugin: Path) -> None:
+        rows = {row["metric"]: row for row in worker(case, plugin)}
+        assert rows["ms_vs_eager"]["peer"] > 0 and rows["ms_vs_compiled"]["peer"] > 0
+        assert "a CPU has no CUDA graphs" in rows["ms_vs_eager"]["note"]
