@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalBackoff', 'ConformalCorrector', 'ConformalPredictor', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'Device', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'Group', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PermitSummary', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'WindowBackoff', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'backoff_quantiles', 'benjamini_hochberg', 'categories_differ', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cuda_refusal', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'join_group', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'permit_limits', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'simulate_history', 'simulated_run_lengths', 'spot_limits_60d', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'weak_fans', 'with_fresh_weights', 'with_lora', 'write_archive']
+__all__: list[str] = ['AcceptanceLimit', 'AdwinOptions', 'Alternative', 'AuditRecord', 'Averages', 'BasisMap', 'Boiler', 'BreakProbability', 'ChainMap', 'ConformalBackoff', 'ConformalCorrector', 'ConformalPredictor', 'Controller', 'ControllerConfig', 'ConversionMap', 'Corrector', 'CorrectorConfig', 'CostMap', 'CoverTally', 'CoverageConfig', 'CoverageMonitor', 'Cstr', 'CusumOptions', 'Decision', 'Device', 'DriftBank', 'Envelope', 'Error', 'ErrorDependence', 'Evaluation', 'Evaluator', 'EwmaOptions', 'Explanation', 'FaultyPredictor', 'FileError', 'ForecastNames', 'ForecastPredictor', 'ForecastSession', 'Forecaster', 'ForecasterConfig', 'FuelCost', 'GasBasis', 'GasConversion', 'Group', 'History', 'InputEnvelope', 'InputError', 'Interlock', 'Isa', 'KswinOptions', 'Limit', 'LimitSummary', 'LoopLog', 'LoopSummary', 'LordPlusPlus', 'Loss', 'MappedPredictor', 'Mode', 'OdePlant', 'OnlineConfig', 'OnlineLearner', 'OpKind', 'OpList', 'OutputMap', 'PageHinkleyOptions', 'PeriodCount', 'Permit', 'PermitRows', 'PermitRule', 'PermitSummary', 'PlantPredictor', 'Policy', 'Precision', 'Predictor', 'Prior', 'ProcessMonitor', 'ProcessState', 'Program', 'ProgramBuffer', 'QpAnswer', 'QuadraticCost', 'QuadrupleTank', 'RateMap', 'Reason', 'Rows', 'RuleResult', 'RunLengthCurve', 'Scenario', 'ScoreBank', 'SensorModel', 'SensorStream', 'Setpoint', 'ShapeError', 'Signal', 'Slack', 'Source', 'SpikeGate', 'StateError', 'Status', 'SteadyTime', 'StepBack', 'SubstitutedHour', 'SubstitutionRule', 'TableCost', 'Tag', 'TagMap', 'TeacherForecasts', 'Tracking', 'TrainConfig', 'TrainProgress', 'TrainResult', 'Training', 'TwoWindowKsOptions', 'UpdateReport', 'UpdateScope', 'WindowBackoff', 'Work', 'Zone', 'adamw', 'append_audit_record', 'ask_teachers', 'audit_accuracy_pct', 'average_reasons', 'backoff_quantiles', 'benjamini_hochberg', 'categories_differ', 'choices_json', 'clear_choices', 'compare_methods', 'confidence_interval_pct', 'copy_layers', 'cuda_refusal', 'cusum_limit', 'cusum_run_length', 'default_fuel_factors', 'default_fuels', 'default_threads', 'e_benjamini_hochberg', 'earth_mover_distance', 'epoch', 'ewma_limit', 'ewma_run_length', 'forecast_origins', 'fuel_factors', 'hellinger_distance', 'initial_weights', 'isa_available', 'isa_level', 'jensen_shannon_distance', 'join_group', 'judge', 'kg_h_from_mg_m3', 'kg_h_from_t_a', 'kg_h_map', 'known_pollutants', 'known_units', 'ks_p_value', 'lb_h_from_lb_mmbtu', 'lb_h_from_ppm', 'lb_h_map', 'lb_mmbtu_co2_map', 'lb_mmbtu_from_ppm', 'lb_mmbtu_from_ppm_co2', 'lb_mmbtu_map', 'lb_scf_per_ppm', 'lb_scf_per_ppm_of_mass', 'load_choices', 'make_history', 'make_network', 'match_tags', 'mg_m3_from_kg_h', 'mg_m3_per_ppm', 'molar_mass', 'monitor_availability', 'mpc_policy', 'normal_scores', 'permit_limits', 'pollutant_names', 'population_stability', 'ppm_from_lb_h', 'ppm_from_lb_mmbtu', 'ps16_limits', 'python_random_samples', 'read_archive', 'read_audit_log', 'relative_accuracy', 'remove_substitution', 'rolling_sum', 'run_prequential', 'save_choices', 'simulate_history', 'simulated_run_lengths', 'spot_limits_60d', 'squared_norm', 'substitute_missing', 't_a_from_kg_h', 't_a_map', 'tail_weights', 'train', 'trainable_by_name', 'training_envelope', 'transplant', 'variability', 'verify_audit_file', 'weak_fans', 'with_fresh_weights', 'with_lora', 'write_archive']
 class Error(Exception):
     """
     Base of every error that emisopt raises itself.
@@ -92,8 +92,11 @@ class Device:
       cpu
 
       cuda
+
+      auto
     """
     __members__: typing.ClassVar[dict[str, Device]]
+    auto: typing.ClassVar[Device]
     cpu: typing.ClassVar[Device]
     cuda: typing.ClassVar[Device]
     @typing.overload
@@ -163,8 +166,11 @@ class Precision:
       float32
 
       int8
+
+      bf16
     """
     __members__: typing.ClassVar[dict[str, Precision]]
+    bf16: typing.ClassVar[Precision]
     float32: typing.ClassVar[Precision]
     int8: typing.ClassVar[Precision]
     @typing.overload
@@ -483,11 +489,23 @@ class Program:
     """
     A compiled network; its buffers are float32 arrays on one arena.
     """
-    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = [], seeds: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], directions: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], precision: Precision = Precision.float32) -> None:
+    def __init__(self, ops: OpList, *, batch: typing.SupportsInt | typing.SupportsIndex, history_tokens: typing.SupportsInt | typing.SupportsIndex, future_tokens: typing.SupportsInt | typing.SupportsIndex, mode: Mode, loss: Loss, levels: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], threads: typing.SupportsInt | typing.SupportsIndex, isa: Isa, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill: typing.SupportsFloat | typing.SupportsIndex = 0.0, distill_multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, hidden: typing.SupportsFloat | typing.SupportsIndex = 0.0, scales: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [2, 4, 8], trainable: collections.abc.Sequence[bool] = [], seeds: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], directions: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], precision: Precision = Precision.float32, deterministic: bool = False, automatic: bool = False) -> None:
         ...
+    def buffer(self, name: str) -> ProgramBuffer:
+        """
+        A buffer where the program has it, for other libraries.
+        """
     def load(self, theta: numpy.typing.NDArray[numpy.float32]) -> None:
         """
         Copies the weights (parameter_count) and refreshes the packed forms.
+        """
+    def load_from(self, array: typing.Any) -> None:
+        """
+        load() of such an array (parameter_count).
+        """
+    def put(self, name: str, array: typing.Any) -> bool:
+        """
+        Copies an array with __dlpack__ or __cuda_array_interface__ into an input. True: it lies on the GPU, run() takes it from there.
         """
     def run(self) -> None:
         """
@@ -496,6 +514,10 @@ class Program:
     def run_context(self) -> None:
         """
         Runs the history rows and caches their keys and values.
+        """
+    def training(self, *, decay: typing.SupportsFloat | typing.SupportsIndex = 0.0, clip: typing.SupportsFloat | typing.SupportsIndex = 0.0, l2sp: typing.SupportsFloat | typing.SupportsIndex = 0.0, ewc: typing.SupportsFloat | typing.SupportsIndex = 0.0, anchor: numpy.typing.NDArray[numpy.float32] | None = None, fisher: numpy.typing.NDArray[numpy.float32] | None = None, average: bool = False, beta1: typing.SupportsFloat | typing.SupportsIndex = 0.8999999761581421, beta2: typing.SupportsFloat | typing.SupportsIndex = 0.9990000128746033, eps: typing.SupportsFloat | typing.SupportsIndex = 9.99999993922529e-09) -> Training | None:
+        """
+        Train: weights and optimiser on the program's device; None where the caller steps (the CPU). clip 0: off.
         """
     @property
     def bytes(self) -> int:
@@ -601,6 +623,63 @@ class Program:
     def weight(self) -> numpy.typing.NDArray[numpy.float32]:
         """
         Train: weights of the targets (batch, future_tokens, outputs); 0 leaves an entry out.
+        """
+class ProgramBuffer:
+    """
+    A program's buffer for other libraries: takes part in DLPack and, on a GPU, in __cuda_array_interface__.
+    """
+    def __dlpack__(self, *, stream: typing.SupportsInt | typing.SupportsIndex | None = None, max_version: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, dl_device: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, copy: bool | None = None) -> typing.Any:
+        """
+        The buffer as a DLPack capsule, after what the consumer's stream is made to wait for.
+        """
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """
+        DLPack's (type, number) of the device.
+        """
+    @property
+    def __cuda_array_interface__(self) -> dict:
+        """
+        Version 3; AttributeError on the CPU.
+        """
+    @property
+    def device(self) -> str:
+        """
+        "cpu" or "cuda:NUMBER".
+        """
+    @property
+    def read_only(self) -> bool:
+        """
+        Whether only the program may write here.
+        """
+    @property
+    def shape(self) -> tuple:
+        """
+        Lengths of the dimensions; float32, without gaps.
+        """
+class Training:
+    """
+    A training run on the device of its program.
+    """
+    def finish(self) -> dict:
+        """
+        Waits for the oldest step in flight: its loss, norm, and whether both are finite.
+        """
+    def get(self, theta: numpy.typing.NDArray[numpy.float32] | None = None, first: numpy.typing.NDArray[numpy.float32] | None = None, second: numpy.typing.NDArray[numpy.float32] | None = None, shadow: numpy.typing.NDArray[numpy.float32] | None = None) -> None:
+        """
+        The same from the device into arrays (parameter_count).
+        """
+    def put(self, theta: numpy.typing.NDArray[numpy.float32], first: numpy.typing.NDArray[numpy.float32], second: numpy.typing.NDArray[numpy.float32], shadow: numpy.typing.NDArray[numpy.float32]) -> None:
+        """
+        Weights, moments, and the average or the weights one step ago (parameter_count) to the device; no step may be in flight.
+        """
+    def step(self, rate: typing.SupportsFloat | typing.SupportsIndex, *, keep: typing.SupportsFloat | typing.SupportsIndex = 0.0, step: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        Puts a step in line, the `step`-th from 1 on, for the batch in the program's buffers, which from then on are others: ask for them again and write all of them.
+        """
+    @property
+    def in_flight(self) -> int:
+        """
+        Steps put in line and not yet waited for, at most 2.
         """
 class Tag:
     """
@@ -2006,7 +2085,7 @@ class TrainConfig:
     """
     How to train; checked when made.
     """
-    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, gain_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, slope_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_delay: typing.SupportsInt | typing.SupportsIndex = 0, min_horizon: typing.SupportsInt | typing.SupportsIndex = 0, loss: Loss = Loss.pinball, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, exceed_weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, exceed_quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, exceed_limits: collections.abc.Sequence[tuple[str, typing.SupportsFloat | typing.SupportsIndex]] = [], l2sp: typing.SupportsFloat | typing.SupportsIndex = 0.0, trainable: collections.abc.Sequence[str] = [], train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0, device: Device = Device.cpu) -> None:
+    def __init__(self, *, steps: typing.SupportsInt | typing.SupportsIndex = 1000, batch: typing.SupportsInt | typing.SupportsIndex = 64, rate: typing.SupportsFloat | typing.SupportsIndex = 0.002, warmup: typing.SupportsInt | typing.SupportsIndex = 100, decay: typing.SupportsFloat | typing.SupportsIndex = 0.02, clip: typing.SupportsFloat | typing.SupportsIndex = 1.0, average: typing.SupportsFloat | typing.SupportsIndex = 0.995, level_shift: typing.SupportsFloat | typing.SupportsIndex = 1.0, input_shift: typing.SupportsFloat | typing.SupportsIndex = 0.3, gain_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, slope_shift: typing.SupportsFloat | typing.SupportsIndex = 0.0, unknown_plan: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_delay: typing.SupportsInt | typing.SupportsIndex = 0, min_horizon: typing.SupportsInt | typing.SupportsIndex = 0, loss: Loss = Loss.pinball, level_weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [], multiscale: typing.SupportsFloat | typing.SupportsIndex = 0.0, exceed_weight: typing.SupportsFloat | typing.SupportsIndex = 1.0, exceed_quantile: typing.SupportsFloat | typing.SupportsIndex = 0.95, exceed_limits: collections.abc.Sequence[tuple[str, typing.SupportsFloat | typing.SupportsIndex]] = [], l2sp: typing.SupportsFloat | typing.SupportsIndex = 0.0, trainable: collections.abc.Sequence[str] = [], train_rows: typing.SupportsInt | typing.SupportsIndex = 0, validation_rows: typing.SupportsInt | typing.SupportsIndex = 0, validate_every: typing.SupportsInt | typing.SupportsIndex = 100, patience: typing.SupportsInt | typing.SupportsIndex = 0, threads: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0, device: Device = Device.cpu, precision: Precision = Precision.float32, deterministic: bool = False) -> None:
         ...
     @property
     def train_rows(self) -> int:
@@ -2064,6 +2143,11 @@ class TrainResult:
     def best_step(self) -> int:
         """
         Step after which the weights kept were current.
+        """
+    @property
+    def device(self) -> Device:
+        """
+        That it ran on.
         """
     @property
     def diverged(self) -> bool:
@@ -3616,6 +3700,14 @@ def categories_differ(first: collections.abc.Sequence[typing.SupportsFloat | typ
     """
     (statistic, p-value, degrees of freedom).
     """
+def choices_json() -> str:
+    """
+    All of them as one JSON text.
+    """
+def clear_choices() -> None:
+    """
+    Forgets all.
+    """
 def compare_methods(reference: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], monitor: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], least_runs: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
     ...
 def confidence_interval_pct(pollutant: str) -> float:
@@ -3726,6 +3818,10 @@ def lb_scf_per_ppm(pollutant: str) -> float:
     ...
 def lb_scf_per_ppm_of_mass(pollutant: str) -> float:
     ...
+def load_choices(path: str) -> None:
+    """
+    Takes those of a file.
+    """
 def make_history(tags: TagMap, values: numpy.typing.NDArray[numpy.float64], time: numpy.typing.NDArray[numpy.float64], gap: numpy.typing.NDArray[numpy.bool], live: bool = False) -> History:
     """
     Checks and cleans a raw table (N, tags), physical units, with stamps (N,) in s or none (0,) and flags
@@ -3798,6 +3894,10 @@ def rolling_sum(values: numpy.typing.NDArray[numpy.float64], window: typing.Supp
 def run_prequential(forecaster: Forecaster, history: History, first: typing.SupportsInt | typing.SupportsIndex, last: typing.SupportsInt | typing.SupportsIndex, config: OnlineConfig, operation_known: bool, stride: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple[list[int], numpy.typing.NDArray[numpy.float64], list[UpdateReport], Forecaster]:
     """
     (origins, quantiles (n, H, O, Q), reports, the forecaster as it served at the end).
+    """
+def save_choices(path: str) -> None:
+    """
+    Writes the process's choices made by measurement to a file.
     """
 def simulate_history(*, seed: typing.SupportsInt | typing.SupportsIndex, plant_seed: typing.SupportsInt | typing.SupportsIndex | None = None, days: typing.SupportsInt | typing.SupportsIndex = 90, dither: typing.SupportsFloat | typing.SupportsIndex = 0.0, instrument_faults: bool = True, lag: typing.SupportsFloat | typing.SupportsIndex = 1.0, fuel: typing.SupportsInt | typing.SupportsIndex = -1, scr: bool = True, fan_limit: typing.SupportsFloat | typing.SupportsIndex | None = None, progress: typing.Any = None) -> tuple:
     """
