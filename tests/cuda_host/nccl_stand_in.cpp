@@ -84,6 +84,16 @@ void meet(Comm& c) {
   c.met = true;
 }
 
+// A function of the executor, in the plugin that opened this library, or in the program.
+template <class Function>
+Function of_executor(const char* name) {
+  const char* plugin = std::getenv("EMISOPT_CUDA_PLUGIN");
+  void* opened = plugin ? dlopen(plugin, RTLD_NOW | RTLD_NOLOAD) : nullptr;
+  return reinterpret_cast<Function>(dlsym(opened ? opened : RTLD_DEFAULT, name));
+}
+using Enqueue = void (*)(void* stream, bool (*)(void*), void (*)(void*), void (*)(void*), void*);
+using Wrote = void (*)(const void*, std::size_t);
+
 // ---- what the stream does -----------------------------------------------------------------------------
 
 void begin(Exchange& e) {
@@ -125,20 +135,15 @@ void receive(void* context) {
       c.error = kInvalidUsage;
       return;
     }
-    file.read(m.data, static_cast<long>(m.count * width(m.type)));
+    const std::size_t bytes = m.count * width(m.type);
+    file.read(m.data, static_cast<long>(bytes));
+    static const auto wrote = of_executor<Wrote>("emisopt_cuda_host_wrote");
+    if (wrote) wrote(m.data, bytes);
     std::remove(path.c_str());
   }
 }
 
 void drop(void* context) { delete static_cast<Exchange*>(context); }
-
-using Enqueue = void (*)(void* stream, bool (*)(void*), void (*)(void*), void (*)(void*), void*);
-// The executor's, in the plugin that opened this library, or in the program.
-Enqueue enqueue() {
-  const char* plugin = std::getenv("EMISOPT_CUDA_PLUGIN");
-  void* opened = plugin ? dlopen(plugin, RTLD_NOW | RTLD_NOLOAD) : nullptr;
-  return reinterpret_cast<Enqueue>(dlsym(opened ? opened : RTLD_DEFAULT, "emisopt_cuda_host_enqueue"));
-}
 
 // ---- what the host calls --------------------------------------------------------------------------------
 
@@ -218,7 +223,7 @@ int ncclGroupStart() {
 int ncclGroupEnd() {
   if (depth-- != 1) return kInvalidUsage;
   if (!grouped) return kSuccess;
-  static const Enqueue put = enqueue();
+  static const auto put = of_executor<Enqueue>("emisopt_cuda_host_enqueue");
   if (!put) return kInvalidUsage;
   grouped->state = kInProgress;
   put(grouped_stream, &is_ready, &receive, &drop, new Exchange{grouped, group});
