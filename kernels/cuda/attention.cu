@@ -5,6 +5,7 @@
 // Kept is one number per row, log sum exp. Backward makes the probabilities anew, twice: by query row for dq,
 // then by key row for dk and dv, where queries and their gradients take the place of keys and values in
 // shared memory. So every sum has one owner and an order, and there are no atomics.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cuda/device.hpp"
@@ -15,7 +16,6 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * kLanes;
 constexpr int kMaxKeys = 256, kMaxHeadDim = 128;
-constexpr std::size_t kSharedBytes = 227 * 1024;
 
 // Rows of shared memory are one float longer than they need to be: lanes that read one channel of 32 rows
 // then meet 32 banks.
@@ -236,7 +236,8 @@ template <class T>
 const char* attention_refusal(const Attention<T>& a) {
   if (a.keys() > kMaxKeys) return "more than 256 keys";
   if (a.head_dim > kMaxHeadDim) return "heads wider than 128";
-  if (query_bytes(a.head_dim, a.keys()) > kSharedBytes || key_bytes(a.head_dim, a.queries()) > kSharedBytes)
+  const std::size_t bytes = std::max(query_bytes(a.head_dim, a.keys()), key_bytes(a.head_dim, a.queries()));
+  if (bytes > block_shared_bytes())
     return "keys and values that do not fit the shared memory of a multiprocessor";
   return nullptr;
 }

@@ -74,4 +74,11 @@ void expect_memory(cudaError_t error, std::size_t bytes, bool device) {
                     "; a smaller batch needs less");
 }
 
+std::size_t block_shared_bytes() {
+  int device = 0, bytes = 0;
+  expect(cudaGetDevice(&device), "compile for CUDA");
+  expect(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "compile for CUDA");
+  return static_cast<std::size_t>(bytes);
+}
+
 }  // namespace emisopt::kernels::cuda

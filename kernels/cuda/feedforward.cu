@@ -288,6 +288,16 @@ void feedforward_backward(View<T> dx, View<const T> dy, View<const T> x, const F
   });
 }
 
+template <class T>
+FeedForwardBytes feedforward_bytes(int width) {
+  FeedForwardBytes bytes;
+  by_width<T>(width, [&](auto sizes) {
+    using S = decltype(sizes);
+    bytes = {S::kForward, S::kBackward, S::kOverRows};
+  });
+  return bytes;
+}
+
 std::size_t feedforward_partials(Grid grid, int width, int inner) {
   return 1ul * static_cast<std::size_t>(shares_of(grid, inner)) * static_cast<std::size_t>(inner) *
          static_cast<std::size_t>(3 * width + 2);
@@ -315,6 +325,7 @@ void feedforward_over_rows(const FeedForwardSlopes& to, float* partial, View<con
 #define EMISOPT_INSTANTIATE(T)                                                                              \
   template void feedforward_forward(View<T>, View<const T>, View<const T>, const FeedForward&, Grid,        \
                                     cudaStream_t);                                                          \
+  template FeedForwardBytes feedforward_bytes<T>(int);                                                      \
   template void feedforward_backward(View<T>, View<const T>, View<const T>, const FeedForward&, Grid, bool, \
                                      cudaStream_t);                                                         \
   template void feedforward_over_rows(const FeedForwardSlopes&, float*, View<const T>, View<const T>,       \

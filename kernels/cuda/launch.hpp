@@ -93,6 +93,9 @@ struct Attention {
   EMISOPT_BOTH int keys() const { return past + rows; }
   EMISOPT_BOTH int queries() const { return rows - first; }
 };
+/// errors.cpp: bytes of shared memory that a block may ask for on the current GPU: 163 KiB on sm_80, 227 on
+/// sm_90, 99 on sm_86 and sm_89. Throws StateError for the GPU's own reasons.
+std::size_t block_shared_bytes();
 /// Null where the shapes fit this GPU's kernels (keys <= 256, head_dim <= 128 and a multiple of 2); else why
 /// not.
 template <class T>
@@ -137,6 +140,12 @@ template <class T>
 void feedforward_over_rows(const FeedForwardSlopes& to, float* partial, View<const T> dy, View<const T> x,
                            const FeedForward& f, Grid grid, cudaStream_t stream);
 std::size_t feedforward_partials(Grid grid, int width, int inner);
+/// Shared memory of a block in bytes: of the forward kernel, of the gradient by x, of those by the weights.
+struct FeedForwardBytes {
+  std::size_t forward = 0, backward = 0, over_rows = 0;
+};
+template <class T>
+FeedForwardBytes feedforward_bytes(int width);
 
 // ---- gemm.cu ------------------------------------------------------------------------------------------
 // Plain fp32 products, where cuBLAS is not, or shall not be, and on the host.

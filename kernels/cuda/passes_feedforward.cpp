@@ -28,6 +28,14 @@ int widest(Mode mode, bool bf16) {
 
 }  // namespace
 
+// What the kernels of a mode ask for.
+template <class T>
+static std::size_t shared_bytes(Mode mode, int width) {
+  const FeedForwardBytes bytes = feedforward_bytes<T>(width);
+  if (mode == Mode::infer) return bytes.forward;
+  return mode == Mode::vjp ? bytes.backward : bytes.over_rows;
+}
+
 bool fuses_ops() { return os::env("EMISOPT_CUDA_FUSION").value_or("") != "none"; }
 
 // gate_up, swiglu, down one after the other, and nobody else reads what lies between.
@@ -43,6 +51,8 @@ bool CudaProgram::is_feedforward(std::size_t first) const {
     if (in_bf16(id) != in_bf16(down.y)) return false;
   const int width = plan_.width(gate_up.x);
   if (width != plan_.width(down.y) || width > widest(plan_.mode, in_bf16(down.y))) return false;
+  const auto bytes = in_bf16(down.y) ? shared_bytes<Bf16> : shared_bytes<float>;
+  if (bytes(plan_.mode, width) > block_shared_bytes()) return false;
   int readers = 0;
   for (const Node& node : plan_.nodes) {
     const Op& o = op(node);

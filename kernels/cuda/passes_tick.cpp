@@ -37,7 +37,7 @@ struct CudaProgram::TickBuilder {
   const CudaProgram& p;
   Part part;
   std::vector<Tape> tapes = std::vector<Tape>(1);
-  std::set<Key> kept;  // to be found in global memory afterwards
+  std::set<Key> kept = {};  // to be found in global memory afterwards
 
   Tape& tape() { return tapes.back(); }
   int width(Key key) const { return key.kind == Kind::stat ? 1 : p.plan_.width(key.id); }
@@ -252,6 +252,7 @@ CudaProgram::TickTapes CudaProgram::tick_tapes() const {
       all.steps.insert(all.steps.end(), steps->begin(), steps->end());
     to.push_back(t);
   };
+  const std::size_t shared = std::min(kTickSharedBytes, block_shared_bytes());
   bool fits = true;
   for (const Part part : {kHistory, kFuture}) {
     TickBuilder build{*this, part};
@@ -279,7 +280,7 @@ CudaProgram::TickTapes CudaProgram::tick_tapes() const {
       append(part == kHistory ? all.history : t < ahead ? all.ahead : all.back, tape);
       const std::vector<TickTape>& into = part == kHistory ? all.history : t < ahead ? all.ahead : all.back;
       fits &= tape.weights * sizeof(float) <= kTickWeightBytes &&
-              tick_bytes(into.back(), tick_rows(grid(part))) <= kTickSharedBytes;
+              tick_bytes(into.back(), tick_rows(grid(part))) <= shared;
     }
     fits &= grid(part).count() <= kTickAllRows;
   }

@@ -2,6 +2,7 @@
 #ifndef EMISOPT_ON_DEVICE
 #include "cuda_host/support.hpp"
 #include "emisopt/base/error.hpp"
+#include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/program.hpp"
 #include "support/tiny_network.hpp"
@@ -31,6 +32,39 @@ std::string message(F f) {
 void expect_says(const std::string& text, std::initializer_list<const char*> parts) {
   for (const char* part : parts) EXPECT_NE(text.find(part), text.npos) << text << "\nlacks " << part;
   EXPECT_EQ(text.find('\n'), text.npos) << text;
+}
+
+// The same binary runs where a block gets 163 or 99 KiB: what does not fit is done another way, or refused.
+TEST(CudaErrors, SmallerGpusTakeWhatFitsThem) {
+  const Whole whole;
+  test::TinyConfig wide;
+  wide.width = 256;
+  wide.heads = wide.kv_heads = 4;
+  wide.layers = 1;
+  const OpList net = tiny_network(wide);
+  CompileOptions options;
+  options.mode = Mode::train;
+  options.precision = Precision::bfloat16;
+  options.levels = test::tiny_levels(wide);
+  std::uint64_t launches[3];
+  int which = 0;
+  for (const int capability : {90, 80, 89}) {
+    Fault gpu;
+    gpu.capability = capability;
+    inject(gpu);
+    const auto p = cuda::compile(net, {1, 0, 3}, options);
+    p->load(tiny_weights<float>(net).data());
+    const std::uint64_t before = cuda_host::counts().launches;
+    p->run();
+    launches[which++] = cuda_host::counts().launches - before;
+  }
+  EXPECT_EQ(launches[1], launches[0]);
+  EXPECT_EQ(launches[2], launches[0] + 6);  // a fused layer of this width asks for 137 KiB
+  cuda::Attention<float> heads;
+  heads.rows = 200, heads.head_dim = 96;
+  EXPECT_NE(cuda::attention_refusal(heads), nullptr);
+  inject({});
+  EXPECT_EQ(cuda::attention_refusal(heads), nullptr);
 }
 
 TEST(CudaErrors, OutOfMemorySaysWhatWasAskedWhatThereIsAndWhatHelps) {

@@ -18,7 +18,7 @@
 namespace emisopt::cuda_host {
 namespace {
 
-constexpr std::size_t kStaticShared = 48 * 1024, kMaxShared = 227 * 1024;  // of sm_80 (163 KiB) and sm_90
+constexpr std::size_t kStaticShared = 48 * 1024;
 
 bool exhausted = false;
 cudaError_t last_error = cudaSuccess;
@@ -42,6 +42,11 @@ Fault fault_from_environment() {
 }
 Fault fault = fault_from_environment();
 cudaError_t lost = cudaSuccess;  // sticky: what every call answers once the device is gone
+
+// What a block may ask for (CUDA C++ Programming Guide, table of compute capabilities).
+std::size_t max_shared() {
+  return (fault.capability >= 90 ? 227 : fault.capability == 80 ? 163 : 99) * 1024ul;
+}
 
 std::size_t rounded(std::size_t bytes) { return (bytes + kGuard - 1) / kGuard * kGuard; }
 
@@ -207,6 +212,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int device) 
     *value = fault.capability / 10;
   else if (what == cudaDevAttrComputeCapabilityMinor)
     *value = fault.capability % 10;
+  else if (what == cudaDevAttrMaxSharedMemoryPerBlockOptin)
+    *value = static_cast<int>(max_shared());
   else
     return remember(cudaErrorInvalidValue);
   return cudaSuccess;
@@ -267,7 +274,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStre
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-  if (value < 0 || static_cast<std::size_t>(value) > kMaxShared) return remember(cudaErrorInvalidValue);
+  if (value < 0 || static_cast<std::size_t>(value) > max_shared()) return remember(cudaErrorInvalidValue);
   limits[function] = std::max(kStaticShared, static_cast<std::size_t>(value));
   return cudaSuccess;
 }
