@@ -1,9 +1,8 @@
 """Closed loop on the boiler: what share of the room between tuned operator and oracle is closed.
 
 Rows boiler-48h (fuel C, slagging, slip binding), -fee (a NOx fee), -fan (weak fans), -no-scr, each 20 seeds
-of 48 h, and boiler-60d, 5 seeds of 60 days under averaging limits. One set of settings for all (`Settings`),
-one forecaster per plant, fitted on that plant's own history. Runs are kept as they are done, see
-boiler_study.py.
+of 48 h, and boiler-60d, 5 seeds of 60 days under averaging limits. Each unit has a
+forecaster of its own, fitted on its own history. Runs are kept as they are done, see boiler_study.py.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from benchmarks.mpc_cases.boiler_study import (
     mpc,
     record_of,
     remembered,
+    settings_of,
 )
 from emisopt import _core
 from emisopt.loop import Scenario
@@ -134,7 +134,7 @@ def ipopt_rows(case: str, records: Records) -> list[Row]:
 
 def run_case(case: str, quick: bool, settings: Settings | None = None) -> list[Row]:
     """One 48-h scenario."""
-    chosen = settings or (QUICK if quick else Settings())
+    chosen = settings or (QUICK if quick else settings_of(case))
     seeds = range(FIRST_SEED, FIRST_SEED + (2 if quick else SEEDS))
     rows = 72 if quick else None
     records = runs(case, chosen, (OPERATOR, ORACLE, OURS), seeds, rows)
