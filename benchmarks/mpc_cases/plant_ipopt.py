@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.mpc_cases.plant_loop import Floats, Plant, Problem, Seen, price_table
 from benchmarks.mpc_cases.plant_policies import BLOCKS, tight
 from benchmarks.nlp_peers.problem import block_lengths
-from emisopt import Forecaster, WindowBackoff, _core
+from emisopt import Forecaster, _core
 from emisopt.history import held_disturbances, known_array, to_history
 
 MARGIN = 1e-4  # ControllerConfig::limit_margin
@@ -76,15 +76,10 @@ class _Values(ca.Callback):  # type: ignore[misc]
 
 
 class Ipopt:
-    """The policy. Variables v (blocks, U): block values, each divided by its range.
+    """The policy. Variables v (blocks, U): block values, each divided by its range."""
 
-    windows: what our controller's back-off of averages begins with; here it stays as it is.
-    """
-
-    def __init__(
-        self, forecaster: Forecaster, margin: float = 0.0, windows: WindowBackoff | None = None
-    ) -> None:
-        self.forecaster, self.margin, self.windows = forecaster, margin, windows
+    def __init__(self, forecaster: Forecaster, margin: float = 0.0) -> None:
+        self.forecaster, self.margin = forecaster, margin
 
     def start(self, problem: Problem, plant: Plant, truth: Floats, seen: Seen) -> None:
         self.problem, self.tags, core = problem, problem.tags, self.forecaster.core_
@@ -181,20 +176,8 @@ class Ipopt:
         weights, room = np.zeros((self.averages, self.horizon)), np.ones(self.averages)
         weights[: len(coming)] = coming.coefficients() / limit
         room[: len(coming)] = coming.table()["room"] / limit
-        if self.windows is not None:
-            for i, row in enumerate(coming.table().itertuples()):
-                room[i] -= self._kept_free(row) * weights[i].sum()
         self.weights = [np.eye(self.horizon) / self.spot.limit, weights]
         self.rhs = np.concatenate([np.ones(self.horizon), room]) - MARGIN
-
-    def _kept_free(self, row: Any) -> float:
-        """Of the mean over the coming rows of a block; which: csrc/emisopt/control/window_backoff.hpp."""
-        assert self.windows is not None and self.windows.core is not None
-        first, last, coming = row.first_step - 1, row.last_step - 1, row.last_step - row.first_step + 1
-        if (coming == 1 and row.weight > 1 - 1e-9) or (first > 0 and not row.closes):
-            return 0.0
-        # Our controller's limits are the one on each row and the average.
-        return float(self.windows.core.back_off(1, last, coming))
 
     def decide(self, seen: Seen) -> tuple[Floats, str]:
         history = seen.history

@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.mpc_cases.plant_loop import Floats, Plant, Problem, Seen, price_table
 from benchmarks.nlp_peers.problem import block_lengths
-from emisopt import Controller, Forecaster, Objective, Setpoint, WindowBackoff, _core
+from emisopt import Controller, Forecaster, Objective, Setpoint, _core
 from emisopt.objective import Limit
 
 BLOCKS = 10
@@ -32,21 +32,13 @@ def tight(limit: Limit, margin: float) -> Limit:
 class Ours:
     """emisopt's controller as a user makes it, the average held by the permit room's rows.
 
-    each_row: the same number as a limit on each row instead of the average. windows: back-off of the average
-    that learns, begun in this state; `learnt` is the one that a run leaves.
+    each_row: the same number as a limit on each row instead of the average.
     """
 
     def __init__(
-        self,
-        forecaster: Forecaster,
-        margin: float = 0.0,
-        *,
-        each_row: bool = False,
-        windows: WindowBackoff | None = None,
-        **options: Any,
+        self, forecaster: Forecaster, margin: float = 0.0, *, each_row: bool = False, **options: Any
     ) -> None:
         self.forecaster, self.margin, self.each_row, self.options = forecaster, margin, each_row, options
-        self.windows = windows
 
     def start(self, problem: Problem, plant: Plant, truth: Floats, seen: Seen) -> None:
         self.problem, rule = problem, problem.average
@@ -66,15 +58,9 @@ class Ours:
         options = {"blocks": BLOCKS, "deadline_s": 10.0, "threads": 1, **self.options}
         self.controller = Controller(
             self.forecaster, Objective(prices), self.limits, setpoints_of(problem), permit=self.stream,
-            permit_options={"quantile": rule.quantile}, windows=None if self.each_row else self.windows,
-            **options,
+            permit_options={"quantile": rule.quantile}, **options,
         )  # fmt: skip
         self.first = True
-
-    @property
-    def learnt(self) -> WindowBackoff:
-        assert self.controller.windows is not None
-        return self.controller.windows.copy()
 
     def decide(self, seen: Seen) -> tuple[Floats, str]:
         history = seen.history

@@ -14,7 +14,7 @@ from benchmarks.harness import Row
 from benchmarks.mpc_cases.plant_loop import Average, Problem, run
 from benchmarks.mpc_cases.plant_operator import Operator, Rules
 from benchmarks.mpc_cases.plant_policies import Oracle, Ours
-from emisopt import Forecaster, WindowBackoff
+from emisopt import Forecaster
 from emisopt.objective import Limit
 from emisopt.plants import Cstr, QuadrupleTank
 from emisopt.study import StudyResult, cases, run_study
@@ -23,7 +23,6 @@ FOLDER = Path(__file__).parents[2] / "build" / "benchmarks"  # fitted forecaster
 FIRST_SEED = 700  # everything was tuned on others: the operators on 300 to 303, margins on 320 to 324
 SEEDS, QUICK_SEEDS, QUICK_ROWS = 6, 2, 116
 EXPERIMENT_SEED, EXPERIMENT_ROWS, HELD_ROWS = 11, 24000, 3000
-COMMISSION_SEEDS = range(400, 440)  # runs that the back-off of averages learns from before any is scored
 HOUR = 3600.0
 
 REACTOR = Problem(
@@ -62,7 +61,6 @@ class Setting:
     lever: int  # the setpoint that the operator's PI loop moves
     rules: Rules
     margin: float  # share of the limits that our controller keeps free
-    windows: float | None = None  # quantile of the back-off of averages that learns; None: without
 
 
 CASES = {
@@ -87,25 +85,6 @@ def forecaster_file(case: str, quick: bool) -> Path:
     return path
 
 
-def windows_file(case: str, quick: bool, forecaster: str) -> str:
-    """What the back-off of averages has learnt over the runs of COMMISSION_SEEDS, in turn; "": none."""
-    level = CASES[case].windows
-    if level is None:
-        return ""
-    seeds, rows = (COMMISSION_SEEDS[:2], QUICK_ROWS) if quick else (COMMISSION_SEEDS, None)
-    path = Path(forecaster).with_suffix("").with_name(f"{Path(forecaster).stem}-windows{level:g}.safetensors")
-    if not path.exists():
-        state, learnt = WindowBackoff(level, memory=2000, lateness=0), Forecaster.load(forecaster)
-        for seed in seeds:
-            policy = Ours(learnt, CASES[case].margin, windows=state)
-            run(CASES[case].problem, policy, seed, rows)
-            state = policy.learnt
-        new = path.with_name(f"{path.stem}.new.{os.getpid()}.safetensors")
-        state.save(new)
-        new.replace(path)
-    return str(path)
-
-
 def forecaster_for_plants(steps: int) -> Forecaster:
     """No random shifts of level: these plants do not drift, and where they stand decides their gains."""
     return Forecaster(
@@ -114,9 +93,7 @@ def forecaster_for_plants(steps: int) -> Forecaster:
     )  # fmt: skip
 
 
-def one_run(
-    case: str, policy: str, seed: int, forecaster: str, rows: int | None, windows: str = ""
-) -> dict[str, float]:
+def one_run(case: str, policy: str, seed: int, forecaster: str, rows: int | None) -> dict[str, float]:
     """One closed loop; the task of the study."""
     setting = CASES[case]
     problem = setting.problem
@@ -126,15 +103,14 @@ def one_run(
         chosen = Oracle()
     else:
         learnt = Forecaster.load(forecaster)
-        state = WindowBackoff.load(windows) if windows else None
         if policy == "ipopt":
             from benchmarks.mpc_cases.plant_ipopt import Ipopt
 
-            chosen = Ipopt(learnt, setting.margin, state)
+            chosen = Ipopt(learnt, setting.margin)
         elif policy == "spot":
             chosen = Ours(learnt, setting.margin, each_row=True)
         else:
-            chosen = Ours(learnt, setting.margin, windows=state)
+            chosen = Ours(learnt, setting.margin)
     return run(problem, chosen, seed, rows).summary()
 
 
@@ -143,7 +119,7 @@ def study(case: str, quick: bool, policies: tuple[str, ...], seeds: range | None
     seeds = range(FIRST_SEED, FIRST_SEED + (QUICK_SEEDS if quick else SEEDS)) if seeds is None else seeds
     runs = cases(
         case=[case], policy=list(policies), seed=seeds, forecaster=[str(file)],
-        rows=[QUICK_ROWS if quick else None], windows=[windows_file(case, quick, str(file))],
+        rows=[QUICK_ROWS if quick else None],
     )  # fmt: skip
     return run_study(one_run, runs, progress=True)
 
