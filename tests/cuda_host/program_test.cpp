@@ -147,7 +147,6 @@ TEST(CudaProgram, WeightGradientsAreThoseOfTheCpu) {
   in_every_order([] {
     for (const Shape& s : kShapes)
       for (const Loss loss : {Loss::pinball, Loss::squared, Loss::huber}) {
-        if (is_slow() && loss == Loss::huber) continue;  // loss_test.cpp has its kernel
         const OpByOp apart(loss != Loss::pinball);
         CompileOptions options = training(tiny_levels(s.config));
         options.loss = loss;

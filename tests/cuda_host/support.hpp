@@ -112,12 +112,10 @@ inline void expect_near(const std::vector<double>& got, const std::vector<double
         << what << "[" << i << "]";
 }
 
-/// Whether every load and store is looked at, by the checker or AddressSanitizer: long runs are cut short.
+/// Whether every load and store is looked at: long runs are cut short.
 inline bool is_slow() {
 #ifdef EMISOPT_ON_DEVICE
   return false;
-#elif defined(__SANITIZE_ADDRESS__)
-  return true;
 #else
   return cuda_host::is_checked();
 #endif
