@@ -19,11 +19,11 @@ from benchmarks import cuda, harness
 from benchmarks.cuda_peers import card, cases, contest, core, runner
 from benchmarks.cuda_peers.contest import Contestant, Pace
 from benchmarks.cuda_peers.results import Budget, Results
+from cuda_host import PLUGIN, need
 from emisopt import _core
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = "benchmarks.cuda_peers.torch_calls"
-PLUGIN = ROOT / "build/dev/tests/cuda_host/libemisopt_cuda_on_host.so"
 
 
 def contestant(name: str, value: float = 1.0, key: str = "loss", per_call: bool = True) -> Contestant:
@@ -180,11 +180,7 @@ def test_without_a_gpu_the_suite_says_that_none_was_found(
 
 @pytest.fixture(scope="module")
 def plugin() -> Path:
-    if not PLUGIN.is_file():
-        reason = f"no {PLUGIN.name}: the C++ tests were not built, or no CUDA toolkit's headers are here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(PLUGIN)
     return PLUGIN
 
 

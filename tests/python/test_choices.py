@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 import emisopt
+from cuda_host import FOLDER, PLUGIN, need
 from emisopt import choices
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "build/dev/tests/cuda_host"
-PLUGIN = FOLDER / "libemisopt_cuda_on_host.so"
 BLASLT = FOLDER / "libblaslt_stand_in_130100.so"
 
 FIT = """
@@ -39,11 +38,7 @@ print(json.dumps({"device": f.training_["device"], "choices": choices.read(),
 
 @pytest.fixture(autouse=True, scope="module")
 def built() -> None:
-    if not (PLUGIN.is_file() and BLASLT.is_file()):
-        reason = f"no {PLUGIN.name}: the C++ tests were not built, or no CUDA toolkit's headers are here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(PLUGIN, BLASLT)
 
 
 def fit(env: dict[str, str] | None = None, /, **asked: Any) -> dict[str, Any]:

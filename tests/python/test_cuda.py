@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import emisopt
+from cuda_host import PLUGIN, need
 from emisopt import _core, _nvidia
 from emisopt.engine import Architecture, Program
 
 ROOT = Path(__file__).parents[2]
-PLUGIN = ROOT / "build/dev/tests/cuda_host/libemisopt_cuda_on_host.so"
 
 FIT = """
 import json, sys
@@ -69,11 +69,7 @@ def refusal(plugin: str, fault: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def plugin() -> str:
-    if not PLUGIN.is_file():
-        reason = f"no {PLUGIN.name}: the C++ tests were not built, or no CUDA toolkit's headers are here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(PLUGIN)
     return str(PLUGIN)
 
 

@@ -6,15 +6,13 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cuda_host import PLUGIN, need
 from emisopt import _core
 from emisopt.engine import Architecture, Program
-
-PLUGIN = Path(__file__).parents[2] / "build/dev/tests/cuda_host/libemisopt_cuda_on_host.so"
 
 COMMON = """
 import numpy as np
@@ -51,11 +49,7 @@ def run(script: str, plugin: str) -> str:
 
 @pytest.fixture(scope="module")
 def plugin() -> str:
-    if not PLUGIN.is_file():
-        reason = f"no {PLUGIN.name}: the C++ tests were not built, or no CUDA toolkit's headers are here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(PLUGIN)
     return str(PLUGIN)
 
 

@@ -18,11 +18,11 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 import emisopt
+from cuda_host import PLUGIN, need
 from dlpack_peers import CPU, CUDA, IS_COPIED, READ_ONLY, OldPeer, Peer, name_of, numbers, peer_of, take
 from emisopt.engine import Architecture, Program
 
 ROOT = Path(__file__).parents[2]
-PLUGIN = ROOT / "build/dev/tests/cuda_host/libemisopt_cuda_on_host.so"
 TINY = Architecture(
     width=8, heads=2, layers=1, context=4, horizon=3, history_width=5, future_width=4, outputs=2
 )
@@ -359,11 +359,7 @@ managed, delete = take(program.buffer("future").__dlpack__(max_version=(1, 0)))
 
 
 def test_device_arrays_on_the_executors_gpu() -> None:
-    if not PLUGIN.is_file():
-        reason = f"no {PLUGIN.name}: the C++ tests were not built, or no CUDA toolkit's headers are here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(PLUGIN)
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("exchange_on_gpu.py"))],
         env={**os.environ, "EMISOPT_CUDA_PLUGIN": str(PLUGIN)},
