@@ -112,6 +112,20 @@ const std::string& SafeTensors::note(const std::string& key, std::string_view wh
                   " is missing; expected a file that emisopt saved");
 }
 
+void SafeTensors::expect_state(const char* what, const char* format, int version,
+                               std::string_view where) const {
+  const std::string begin(where);
+  const auto found = metadata.find("format");
+  if (found == metadata.end() || found->second != format)
+    throw FileError(begin + ": expected the state of a " + what + " (metadata format '" + format +
+                    "'), got " +
+                    (found == metadata.end() ? "a file without that entry" : quote(found->second)));
+  if (const std::string& got = note("format_version", where); got != std::to_string(version))
+    throw FileError(begin + ": expected format_version " + std::to_string(version) + ", got " + quote(got) +
+                    "; load it with the emisopt that wrote it");
+  verify(where);
+}
+
 std::string SafeTensors::content_hash() const {
   if (!metadata.contains(kHashKey)) return sha256_hex(to_bytes());
   SafeTensors bare = *this;

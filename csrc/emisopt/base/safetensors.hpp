@@ -46,6 +46,8 @@ struct SafeTensors {
                                 const std::vector<std::int64_t>* shape = nullptr) const;
   /// A metadata entry; FileError naming it when it is absent.
   const std::string& note(const std::string& key, std::string_view where) const;
+  /// Throws FileError unless this is the sealed state of a `what` in this format and version, unchanged.
+  void expect_state(const char* what, const char* format, int version, std::string_view where) const;
 
   /// SHA-256 over the file's bytes as they are without the kHashKey entry.
   std::string content_hash() const;

@@ -148,15 +148,7 @@ SafeTensors ConformalBackoff::state() const {
 }
 
 ConformalBackoff ConformalBackoff::from_state(const SafeTensors& file, const std::string& where) {
-  if (const auto format = file.metadata.find("format");
-      format == file.metadata.end() || format->second != kFormat)
-    throw FileError(where + ": expected the state of a ConformalBackoff (metadata format '" + kFormat +
-                    "'), got " +
-                    (format == file.metadata.end() ? "a file without that entry" : quote(format->second)));
-  if (const std::string& version = file.note("format_version", where); version != std::to_string(kVersion))
-    throw FileError(where + ": expected format_version " + std::to_string(kVersion) + ", got " +
-                    quote(version) + "; load it with the emisopt that wrote it");
-  file.verify(where);
+  file.expect_state("ConformalBackoff", kFormat, kVersion, where);
   try {
     const Json json = Json::parse(file.note("config", where), "config");
     const auto number = [&](const char* field) { return json.at(field, "config").as_number(field); };

@@ -410,15 +410,7 @@ SafeTensors ConformalCorrector::state() const {
 }
 
 ConformalCorrector ConformalCorrector::from_state(const SafeTensors& file, const std::string& where) {
-  const auto format = file.metadata.find("format");
-  if (format == file.metadata.end() || format->second != kFormat)
-    throw FileError(where + ": expected the state of a ConformalCorrector (metadata format '" + kFormat +
-                    "'), got " +
-                    (format == file.metadata.end() ? "a file without that entry" : quote(format->second)));
-  if (const std::string& version = file.note("format_version", where); version != std::to_string(kVersion))
-    throw FileError(where + ": expected format_version " + std::to_string(kVersion) + ", got " +
-                    quote(version) + "; load it with the emisopt that wrote it");
-  file.verify(where);
+  file.expect_state("ConformalCorrector", kFormat, kVersion, where);
   try {
     ConformalCorrector self(config_from(Json::parse(file.note("config", where), "config")));
     const std::string& row = file.note("row", where);

@@ -170,6 +170,34 @@ TEST(SafeTensors, AddChecksNameAndCount) {
   EXPECT_THROW(file.add("x", {2}, std::vector<float>{1}), ShapeError);
 }
 
+TEST(SafeTensors, AStateIsOfItsKindItsVersionAndUnchanged) {
+  SafeTensors file = small_file();
+  file.metadata.erase("format");
+  const auto refusal = [&] {
+    try {
+      file.expect_state("Clock", "emisopt-clock", 3, "here");
+    } catch (const FileError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(
+      refusal(),
+      "here: expected the state of a Clock (metadata format 'emisopt-clock'), got a file without that entry");
+  file.metadata["format"] = "emisopt-watch";
+  EXPECT_NE(refusal().find("got 'emisopt-watch'"), std::string::npos);
+  file.metadata["format"] = "emisopt-clock";
+  EXPECT_NE(refusal().find("'format_version' is missing"), std::string::npos);
+  file.metadata["format_version"] = "2";
+  EXPECT_EQ(refusal(), "here: expected format_version 3, got '2'; load it with the emisopt that wrote it");
+  file.metadata["format_version"] = "3";
+  EXPECT_NE(refusal(), "");  // not sealed
+  file.seal();
+  EXPECT_EQ(refusal(), "");
+  file.metadata["more"] = "1";
+  EXPECT_NE(refusal(), "");
+}
+
 TEST(SafeTensors, SavesAndLoads) {
   const std::string path =
       testing::TempDir() + "emisopt_" + std::to_string(os::process_id()) + ".safetensors";
