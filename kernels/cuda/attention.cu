@@ -223,13 +223,6 @@ std::size_t key_bytes(int head_dim, int queries) {
   return sizeof(float) * (2ul * queries * (head_dim + 1) + kWarps * 2ul * (head_dim + queries));
 }
 
-template <class Kernel>
-void allow(Kernel kernel, std::size_t bytes) {
-  if (bytes > 48 * 1024)
-    cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                         static_cast<int>(bytes));
-}
-
 }  // namespace
 
 template <class T>
@@ -246,7 +239,7 @@ template <class T>
 void attention_forward(View<T> y, float* lse, const Attention<T>& a, cudaStream_t stream) {
   if (a.windows == 0 || a.queries() == 0) return;
   const std::size_t bytes = forward_bytes(a.head_dim, a.keys());
-  allow(attention_forward_kernel<T>, bytes);
+  allow_shared(attention_forward_kernel<T>, bytes);
   EMISOPT_LAUNCH((attention_forward_kernel<T>), static_cast<unsigned>(a.windows * a.kv_heads), kThreads,
                  bytes, stream, y, lse, a);
 }
@@ -258,8 +251,8 @@ void attention_backward(View<T> dx, View<T> dpast, View<const T> dy, View<const 
   const auto blocks = static_cast<unsigned>(a.windows * a.kv_heads);
   const std::size_t for_queries = query_bytes(a.head_dim, a.keys()),
                     for_keys = key_bytes(a.head_dim, a.queries());
-  allow(query_gradients_kernel<T>, for_queries);
-  allow(key_gradients_kernel<T>, for_keys);
+  allow_shared(query_gradients_kernel<T>, for_queries);
+  allow_shared(key_gradients_kernel<T>, for_keys);
   EMISOPT_LAUNCH((query_gradients_kernel<T>), blocks, kThreads, for_queries, stream, dx, dy, y, lse, dots, a);
   EMISOPT_LAUNCH((key_gradients_kernel<T>), blocks, kThreads, for_keys, stream, dx, dpast, dy, lse, dots, a);
 }

@@ -23,6 +23,15 @@ __device__ __forceinline__ __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
   return __float2bfloat16_rn(x);
 }
 
+/// Lets a kernel's blocks ask for more shared memory than every GPU gives unasked. What the GPU has not is
+/// for the caller to know (block_shared_bytes()); the launch fails otherwise.
+template <class Kernel>
+void allow_shared(Kernel kernel, std::size_t bytes) {
+  if (bytes > 48 * 1024)
+    cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         static_cast<int>(bytes));
+}
+
 /// Row `r` of all windows' rows, counted through.
 template <class T>
 __device__ __forceinline__ T* row_of(View<T> view, Grid grid, long r, int width) {

@@ -231,13 +231,6 @@ __global__ void __launch_bounds__(Sizes<T, D>::kThreads)
     bias[part * 2 * f.inner + which * f.inner + first + channel] = bias_sum;
 }
 
-template <class Kernel>
-void allow(Kernel kernel, std::size_t bytes) {
-  if (bytes > 48 * 1024)
-    cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                         static_cast<int>(bytes));
-}
-
 // run(Sizes) for the narrowest tile that takes the width
 template <class T, class F>
 void by_width(int width, F run) {
@@ -270,7 +263,7 @@ void feedforward_forward(View<T> y, View<const T> x, View<const T> other, const 
   if (grid.count() == 0) return;
   by_width<T>(f.width, [&](auto sizes) {
     using S = decltype(sizes);
-    allow(forward_kernel<T, S::kWidth>, S::kForward);
+    allow_shared(forward_kernel<T, S::kWidth>, S::kForward);
     EMISOPT_LAUNCH((forward_kernel<T, S::kWidth>), blocks_of(grid.count(), S::kRows), S::kThreads,
                    S::kForward, stream, y, x, other, f, grid);
   });
@@ -282,7 +275,7 @@ void feedforward_backward(View<T> dx, View<const T> dy, View<const T> x, const F
   if (grid.count() == 0) return;
   by_width<T>(f.width, [&](auto sizes) {
     using S = decltype(sizes);
-    allow(backward_kernel<T, S::kWidth>, S::kBackward);
+    allow_shared(backward_kernel<T, S::kWidth>, S::kBackward);
     EMISOPT_LAUNCH((backward_kernel<T, S::kWidth>), blocks_of(grid.count(), S::kRows), S::kThreads,
                    S::kBackward, stream, dx, dy, x, f, grid, accumulate);
   });
@@ -312,7 +305,7 @@ void feedforward_over_rows(const FeedForwardSlopes& to, float* partial, View<con
   float* const bias = to.gate_up_bias ? down + 1L * shares * size : nullptr;
   by_width<T>(f.width, [&](auto sizes) {
     using S = decltype(sizes);
-    allow(over_rows_kernel<T, S::kWidth>, S::kOverRows);
+    allow_shared(over_rows_kernel<T, S::kWidth>, S::kOverRows);
     const dim3 blocks(blocks_of(f.inner, S::kSlice), static_cast<unsigned>(shares));
     EMISOPT_LAUNCH((over_rows_kernel<T, S::kWidth>), blocks, S::kThreads, S::kOverRows, stream, partial, down,
                    bias, dy, x, f, grid, share_of(grid, f.inner));

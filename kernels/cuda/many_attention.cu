@@ -200,13 +200,6 @@ __global__ void __launch_bounds__(kThreads) pairs_tangent_kernel(float* dy, cons
   }
 }
 
-template <class Kernel>
-void allow(Kernel kernel, std::size_t bytes) {
-  if (bytes > 48 * 1024)
-    cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                         static_cast<int>(bytes));
-}
-
 }  // namespace
 
 void attention_maps(float* maps, float* p, const float* y, const float* lse, const Attention<float>& a,
@@ -223,7 +216,7 @@ void map_rows(float* to, int to_width, const float* from, int from_width, const 
   const dim3 blocks(static_cast<unsigned>(steps), static_cast<unsigned>(heads),
                     blocks_of(list.longest, kRowsPerBlock));
   const std::size_t bytes = sizeof(float) * (1ul * head_dim * head_dim + kWarps * head_dim);
-  allow(map_rows_kernel, bytes);
+  allow_shared(map_rows_kernel, bytes);
   EMISOPT_LAUNCH(map_rows_kernel, blocks, kThreads, bytes, stream, to, to_width, from, from_width, maps, list,
                  steps, head_dim, accumulate);
 }
@@ -232,7 +225,7 @@ void pairs_backward(float* dx, const float* dy, bool single, const Linearised& a
                     PackedWindows windows, cudaStream_t stream) {
   const std::size_t bytes =
       sizeof(float) * (1ul * a.rows * (a.head_dim + 1) + a.rows + 1ul * kWarps * (a.head_dim + 2 * a.rows));
-  allow(pairs_backward_kernel, bytes);
+  allow_shared(pairs_backward_kernel, bytes);
   EMISOPT_LAUNCH(pairs_backward_kernel, static_cast<unsigned>(windows.count * a.kv_heads), kThreads, bytes,
                  stream, dx, dy, single, at, a, windows);
 }
@@ -241,7 +234,7 @@ void pairs_tangent(float* dy, const float* dx, const Linearised& at, const Atten
                    PackedWindows windows, cudaStream_t stream) {
   const std::size_t bytes =
       sizeof(float) * (1ul * a.rows * (a.head_dim + 1) + 1ul * kWarps * (a.head_dim + 2 * a.rows));
-  allow(pairs_tangent_kernel, bytes);
+  allow_shared(pairs_tangent_kernel, bytes);
   EMISOPT_LAUNCH(pairs_tangent_kernel, static_cast<unsigned>(windows.count * a.kv_heads), kThreads, bytes,
                  stream, dy, dx, at, a, windows);
 }

@@ -26,15 +26,15 @@ int widest(Mode mode, bool bf16) {
   return 0;
 }
 
-}  // namespace
-
 // What the kernels of a mode ask for.
 template <class T>
-static std::size_t shared_bytes(Mode mode, int width) {
+std::size_t shared_bytes(Mode mode, int width) {
   const FeedForwardBytes bytes = feedforward_bytes<T>(width);
   if (mode == Mode::infer) return bytes.forward;
   return mode == Mode::vjp ? bytes.backward : bytes.over_rows;
 }
+
+}  // namespace
 
 bool fuses_ops() { return os::env("EMISOPT_CUDA_FUSION").value_or("") != "none"; }
 

@@ -301,9 +301,7 @@ __global__ void __launch_bounds__(kThreads, 1) tick_kernel(TickTape tape, Grid g
 template <int R>
 void launch(const TickTape& tape, Grid grid, cudaStream_t stream) {
   const std::size_t bytes = tick_bytes(tape, R);
-  if (bytes > 48 * 1024)
-    cudaFuncSetAttribute(reinterpret_cast<const void*>(tick_kernel<R>),
-                         cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  allow_shared(tick_kernel<R>, bytes);
   EMISOPT_LAUNCH((tick_kernel<R>), blocks_of(grid.count(), R), kThreads, bytes, stream, tape, grid);
 }
 
