@@ -23,7 +23,7 @@ struct Shape {
   int past, rows;
 };
 std::vector<Shape> shapes_of() {
-  if (is_instrumented()) return {{{.layers = 1}, 3, 2}};
+  if (is_slow()) return {{{.layers = 1}, 3, 2}};
   return {{{}, 7, 5},
           {{.width = 12,
             .heads = 3,
@@ -130,7 +130,7 @@ TEST(CudaBf16, GradientsAreAsFarOffAsTheRoundingsOfBothWaysAre) {
   for (const Shape& s : shapes_of())
     for (const auto& [mode, fused] :
          {std::pair{Mode::vjp, false}, {Mode::vjp, true}, {Mode::train, false}, {Mode::train, true}}) {
-      if (is_instrumented() && !fused) continue;
+      if (is_slow() && !fused) continue;
       const OpByOp apart_or_not(!fused);
       const Window w(s);
       const Shapes shapes{mode == Mode::train ? 2 : 1, s.past, s.rows};

@@ -17,7 +17,7 @@ using test::tiny_weights;
 
 // Small where every access is looked at.
 TinyConfig config_of() { return {.layers = 1}; }
-Shapes batch_of() { return is_instrumented() ? Shapes{2, 3, 2} : Shapes{3, 5, 4}; }
+Shapes batch_of() { return is_slow() ? Shapes{2, 3, 2} : Shapes{3, 5, 4}; }
 
 struct Arrays {
   std::vector<float> theta, m, v, shadow;
@@ -71,7 +71,7 @@ TEST(CudaBf16Training, TwoHundredStepsStayWithinTheBoundOfFp32) {
   const std::vector<float> start = tiny_weights<float>(net);
   Arrays a(start), b(start);
   training->put(a.in());
-  const int steps = is_instrumented() ? 6 : 200;
+  const int steps = is_slow() ? 6 : 200;
   const float rate = 1e-3f;
   double nearest = 0, first = 0, last_bf16 = 0, last_fp32 = 0;
   for (int n = 0; n < steps; ++n) {
@@ -98,7 +98,7 @@ TEST(CudaBf16Training, TwoHundredStepsStayWithinTheBoundOfFp32) {
   for (std::size_t i = 0; i < start.size(); ++i)
     most = std::max(most, std::abs(static_cast<double>(a.theta[i] - b.theta[i])));
   EXPECT_LE(most, cap);
-  if (!is_instrumented()) {
+  if (!is_slow()) {
     EXPECT_LT(last_bf16, 0.5 * first);  // it learns
     EXPECT_LT(last_fp32, 0.5 * first);
   }
@@ -124,7 +124,7 @@ TEST(CudaBf16Training, TheBitsDoNotDependOnTheOrderNorOnAResumption) {
     training->get(a.out());
   };
   Arrays expected(tiny_weights<float>(net));
-  const int steps = is_instrumented() ? 3 : 5;
+  const int steps = is_slow() ? 3 : 5;
   go(expected, 0, steps);
   in_every_order([&] {
     Arrays whole(tiny_weights<float>(net)), halves = whole;
@@ -145,7 +145,7 @@ TEST(CudaBf16Training, AValidationBetweenStepsLeavesTheRunAsItIs) {
     const auto training = p->training({});
     Arrays a(tiny_weights<float>(net));
     training->put(a.in());
-    for (int n = 0; n < (is_instrumented() ? 2 : 4); ++n) {
+    for (int n = 0; n < (is_slow() ? 2 : 4); ++n) {
       step(*p, *training, net, n);
       training->finish();
       if (validates) run(*p, tiny_weights<float>(net, 9));
@@ -261,7 +261,7 @@ TEST(CudaBf16Training, LowRankCorrectionsLearnAlone) {
   const std::vector<float> before = a.theta;
   training->put(a.in());
   double first = 0, last = 0;
-  const int steps = is_instrumented() ? 2 : 30;
+  const int steps = is_slow() ? 2 : 30;
   for (int s = 0; s < steps; ++s) {
     fill_inputs(*both.gpu, net, batch_of(), Mode::train);
     training->step(3e-3f, 0, s + 1);

@@ -121,16 +121,6 @@ inline bool is_slow() {
 #endif
 }
 
-/// Whether the build is one in which a test of minutes is cut short: the checked one, or AddressSanitizer's,
-/// where 200 steps in bf16 with their bounds take three minutes.
-inline bool is_instrumented() {
-#ifdef __SANITIZE_ADDRESS__
-  return true;
-#else
-  return is_slow();
-#endif
-}
-
 /// Programs compiled while one lives have a kernel for every op, unless it was made with false.
 class OpByOp {
  public:
