@@ -73,7 +73,7 @@ void thread_main() {
   own.fiber.arrived();
   (*scheduler().body)();
   own.at = At::exited;
-  own.fiber.yield(true);
+  own.fiber.yield(false);
 }
 
 void set_indices(int thread) {

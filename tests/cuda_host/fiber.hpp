@@ -16,8 +16,9 @@ class Fiber {
   void begin(void (*entry)());
   /// From the scheduler: runs the fiber until it yields.
   void resume();
-  /// From within: back to the scheduler. `last`: never to be resumed.
-  void yield(bool last);
+  /// From within: back to the scheduler. `abandoned`: never to be resumed, with calls on its stack that do
+  /// not return.
+  void yield(bool abandoned);
   /// First thing that an entry does.
   void arrived();
 
@@ -27,6 +28,7 @@ class Fiber {
   void* scheduler_sp_ = nullptr;
   const void* scheduler_stack_ = nullptr;
   std::size_t scheduler_bytes_ = 0;
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // AddressSanitizer's
 };
 
 }  // namespace emisopt::cuda_host
