@@ -36,14 +36,13 @@ AverageSeries::Range AverageSeries::range(std::size_t first, std::size_t last) c
 
 void AverageSeries::advance(bool last) {
   if (by_clock(spec_)) return advance_by_clock();
-  const RawVector<Span>& periods = base_.clock().periods();
   for (const std::size_t count = base_.values().size(); done_ < count; ++done_) {
     if (spec_.over == Over::operating_periods) {
       roll_operating(done_);
       continue;
     }
     take(done_);
-    while (group_open_ && done_ + 1 < count && periods[done_ + 1].end < group_.end) ++done_;  // amid it
+    if (group_open_) done_ = std::min(count, last_of_group()) - 1;  // what lies amid it
   }
   if (last && group_open_) close_group(done_);
 }
@@ -206,6 +205,20 @@ void AverageSeries::take(std::size_t i) {
     group_open_ = true;
   }
   if (span.end >= group_.end) close_group(i + 1);
+}
+
+// The period at or after whose end the open group ends; where periods are even, as nearly all are, without a
+// look at those between.
+std::size_t AverageSeries::last_of_group() const {
+  const RawVector<Span>& periods = base_.clock().periods();
+  const auto ends_before = [&](const Span& period) { return period.end < group_.end; };
+  const Second rest = group_.end - periods[done_].end;
+  const std::size_t even = done_ + static_cast<std::size_t>(std::max<Second>(rest, 0)) /
+                                       static_cast<std::size_t>(base_.clock().length_s());
+  if (even > done_ && even < periods.size() && ends_before(periods[even - 1]) && !ends_before(periods[even]))
+    return even;
+  const auto from = periods.begin() + static_cast<std::ptrdiff_t>(done_) + 1;
+  return static_cast<std::size_t>(std::partition_point(from, periods.end(), ends_before) - periods.begin());
 }
 
 Span AverageSeries::group_of(std::size_t i) const {

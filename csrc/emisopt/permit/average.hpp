@@ -88,6 +88,7 @@ class AverageSeries {
   void close_group(std::size_t last);
   void close_day(std::size_t last);
   Span group_of(std::size_t i) const;
+  std::size_t last_of_group() const;
   /// periods: how many the window has room for; unseen: of these, how many the stream did not reach.
   Reason judge(const Range& range, double periods, double unseen) const;
   void put(std::size_t i, const Range& range, Reason reason);

@@ -72,13 +72,14 @@ const RawVector<Piece>& BaseClock::cut(const Samples& rows) {
   starts_.clear();
   quarters_.clear();
   states_.clear();
+  runs_.clear();
   make_room(rows);
   for (Index row = 0; row < rows.rows;) {
     const double time = rows.time[row];
     const auto inside = static_cast<Second>(stamp_ == Stamp::start ? std::floor(time) : std::ceil(time) - 1);
     if (periods_.empty()) {
       begin_period(inside);
-    } else if ((inside - periods_.back().end) / length_s_ > kMostPeriods) {
+    } else if (inside - periods_.back().end > kMostPeriods * length_s_) {
       throw InputError("row " + std::to_string(rows.number(row)) + ": its stamp " + time_text(time) +
                        " lies years after the rows before, which end at " +
                        time_text(static_cast<double>(periods_.back().end)) + "; correct it");
@@ -89,7 +90,8 @@ const RawVector<Piece>& BaseClock::cut(const Samples& rows) {
     piece.period = static_cast<Index>(periods_.size()) - 1;
     piece.cut[0] = row;
     // Quarters are those of the whole period, also where a change of the clock has cut its beginning off.
-    for (int part = even_quarters(rows, span, piece) ? kParts + 1 : 1; part <= kParts; ++part) {
+    const bool filled = even_quarters(rows, span, piece);
+    for (int part = filled ? kParts + 1 : 1; part <= kParts; ++part) {
       const Index from = piece.cut[part - 1];
       piece.cut[part] =
           rows_before(rows, from, span.end - (kParts - part) * Second{length_s_} / kParts, pace_);
@@ -97,21 +99,49 @@ const RawVector<Piece>& BaseClock::cut(const Samples& rows) {
       pace_ = piece.cut[part] - from;
       piece.parts |= 1u << (part - 1);
     }
-    if (rows.plant) {  // looked at here, once for all columns
-      piece.state = static_cast<PlantState>(rows.plant[row]);
-      piece.steady = all_are(rows.plant + row, piece.cut[kParts] - row, piece.state);
-    }
-    starts_.push_back(row);
-    Quarters quarters;
-    for (std::size_t part = 0; part < quarters.size(); ++part)
-      quarters[part] = static_cast<std::uint8_t>(std::min(piece.cut[part + 1] - row, kBlockRows));
-    quarters_.push_back(quarters);
-    states_.push_back(piece.steady ? static_cast<std::uint8_t>(piece.state) : kNotSteady);
+    see_plant(rows, piece);
     row = piece.cut[kParts];
-    pieces_.push_back(piece);
+    put(piece);
+    if (filled) row = cut_even(rows, piece);
   }
   starts_.push_back(rows.rows);
+  runs_.push_back(states_.size());
   return pieces_;
+}
+
+// The periods after one that even_quarters() has found filled, as long as they follow it evenly and are
+// filled by as many rows; the row after them.
+Index BaseClock::cut_even(const Samples& rows, Piece piece) {
+  const Index each = kParts * pace_;
+  while (piece.cut[kParts] + each <= rows.rows && periods_.back().end + length_s_ <= even_until_) {
+    begin_period(periods_.back().end);
+    ++piece.period;
+    for (Index& cut : piece.cut) cut += each;
+    see_plant(rows, piece);
+    put(piece);
+  }
+  return piece.cut[kParts];
+}
+
+// Looked at here, once for all columns.
+void BaseClock::see_plant(const Samples& rows, Piece& piece) {
+  if (!rows.plant) return;
+  const std::uint8_t* plant = rows.plant + piece.cut[0];
+  piece.state = static_cast<PlantState>(*plant);
+  piece.steady = all_are(plant, piece.cut[kParts] - piece.cut[0], piece.state);
+}
+
+void BaseClock::put(const Piece& piece) {
+  const Index row = piece.cut[0];
+  Quarters quarters;
+  for (std::size_t part = 0; part < quarters.size(); ++part)
+    quarters[part] = static_cast<std::uint8_t>(std::min(piece.cut[part + 1] - row, kBlockRows));
+  const auto state = piece.steady ? static_cast<std::uint8_t>(piece.state) : kNotSteady;
+  if (!states_.empty() && states_.back() != state) runs_.push_back(states_.size());
+  starts_.push_back(row);
+  quarters_.push_back(quarters);
+  states_.push_back(state);
+  pieces_.push_back(piece);
 }
 
 // For a push that reaches over many periods, at once; a stamp far off is refused only later.

@@ -40,6 +40,8 @@ class BaseClock {
   /// small.
   const RawVector<Quarters>& quarters() const { return quarters_; }
   const RawVector<std::uint8_t>& states() const { return states_; }
+  /// Where pieces of one state end, in rising order; the last is the number of pieces.
+  const std::vector<std::size_t>& runs() const { return runs_; }
   static constexpr std::uint8_t kNotSteady = 5;  // after the last PlantState
   int length_s() const { return length_s_; }
   /// Periods that have begun, without a gap between them; the last may still be open.
@@ -51,6 +53,9 @@ class BaseClock {
   void make_room(const Samples& rows);
   Index rows_before(const Samples& rows, Index from, Second instant, Index guess) const;
   bool even_quarters(const Samples& rows, const Span& span, Piece& piece);
+  Index cut_even(const Samples& rows, Piece piece);
+  static void see_plant(const Samples& rows, Piece& piece);
+  void put(const Piece& piece);
 
   const Zone& zone_;
   int length_s_;
@@ -64,6 +69,7 @@ class BaseClock {
   RawVector<Index> starts_;
   RawVector<Quarters> quarters_;
   RawVector<std::uint8_t> states_;
+  std::vector<std::size_t> runs_;
 };
 
 }  // namespace emisopt

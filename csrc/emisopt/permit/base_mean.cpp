@@ -80,18 +80,16 @@ void BaseSeries::take(const Samples& rows, const RawVector<Piece>& pieces) {
   std::array<bool, BaseClock::kNotSteady + 1> usual = {};
   for (std::uint8_t state = 0; plain && state < BaseClock::kNotSteady; ++state)
     usual[state] = counts(static_cast<PlantState>(state), spec_.exclude);
-  const RawVector<std::uint8_t>& states = clock_.states();
-  for (std::size_t i = 0; i < pieces.size();) {
-    const std::size_t last = std::min(i + kChunk, pieces.size());
-    std::size_t end = i;
-    while (end < last && usual[states[end]]) ++end;
-    if (end > i) {
-      take_usual(rows, pieces, i, end);
-    } else {
-      take_other(rows, pieces[i], i + 1 < pieces.size());
-      ++end;
+  std::size_t i = 0;
+  for (const std::size_t run : clock_.runs()) {
+    const bool is_usual = i < run && usual[clock_.states()[i]];
+    for (std::size_t end; i < run; i = end) {
+      end = is_usual ? std::min(i + kChunk, run) : i + 1;
+      if (is_usual)
+        take_usual(rows, pieces, i, end);
+      else
+        take_other(rows, pieces[i], end < pieces.size());
     }
-    i = end;
   }
 }
 

@@ -26,10 +26,7 @@ struct Block {
 
   /// The sum: correctly rounded, as ExactSum::value(), for both parts are numbers without an error.
   double value() const { return high + low; }
-  Units sum() const {
-    return {(static_cast<__int128>(static_cast<std::int64_t>(high * 0x1p23)) << 49) +
-            static_cast<std::int64_t>(low * 0x1p72)};
-  }
+  Units sum() const { return Units::of_parts(high, low); }
   Index first() const { return std::countr_zero(valid); }  // of the valid; kBlockRows for none
   Index last() const { return kBlockRows - 1 - std::countl_zero(valid); }
 };

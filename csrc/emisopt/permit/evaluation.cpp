@@ -223,6 +223,15 @@ bool RuleResult::is_above(std::size_t average) const {
   return judged[average] && averages->value[average] > rule->limit;
 }
 
+// Here and not where an evaluation ends: Python's bindings are compiled without the optimisation that passes
+// over the million numbers whose end needs nothing.
+Evaluation::Evaluation() = default;
+Evaluation::~Evaluation() = default;
+Evaluation::Evaluation(const Evaluation&) = default;
+Evaluation::Evaluation(Evaluation&&) noexcept = default;
+Evaluation& Evaluation::operator=(const Evaluation&) = default;
+Evaluation& Evaluation::operator=(Evaluation&&) noexcept = default;
+
 Verdict Evaluation::verdict() const {
   bool unjudged = false;
   for (const RuleResult& result : results) {

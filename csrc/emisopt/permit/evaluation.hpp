@@ -64,6 +64,13 @@ struct Evaluation {
   Index steps_back = 0;             // rows whose stamp lies before an earlier row's
   std::vector<StepBack> first_steps_back;
 
+  Evaluation();
+  ~Evaluation();
+  Evaluation(const Evaluation&);
+  Evaluation(Evaluation&&) noexcept;
+  Evaluation& operator=(const Evaluation&);
+  Evaluation& operator=(Evaluation&&) noexcept;
+
   std::string permit_hash() const { return judged_by->hash(); }
   /// holds: every rule does, or an alternative of it. not_judged: none is broken, some could not be judged.
   Verdict verdict() const;

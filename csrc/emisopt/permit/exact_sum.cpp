@@ -235,8 +235,7 @@ Index ExactSum::add_run(const double* x, Index n, double lowest, Index& bad) {
     const Index length = std::min(kRun, n - begin);
     const Parts parts = parts_of(x + begin, length);
     if (parts.fits && lowest <= 0) {
-      add(Units{(static_cast<__int128>(static_cast<std::int64_t>(parts.high * 0x1p23)) << (kUnit - 23)) +
-                static_cast<std::int64_t>(parts.low * 0x1p72)});
+      add(Units::of_parts(parts.high, parts.low));
       count += parts.count;
       continue;
     }

@@ -17,6 +17,12 @@ namespace emisopt {
 struct Units {
   __int128 count = 0;
 
+  /// high: a multiple of 2^-23 below 2^40, low: one of 2^-72 below 2^-10.
+  static Units of_parts(double high, double low) {
+    return {(static_cast<__int128>(static_cast<std::int64_t>(high * 0x1p23)) << 49) +
+            static_cast<std::int64_t>(low * 0x1p72)};
+  }
+
   /// Adds x exactly, or returns false and does nothing: x is another number, or the sum grows too large.
   bool add(double x, int sign = 1) {
     constexpr int kLeast = -20;  // from 2^-20 on every bit of a mantissa is a whole unit

@@ -86,6 +86,8 @@ bool all_hold(const std::vector<PeriodCount>& periods) {
 }
 
 using Reasons = std::array<Index, kReasons>;
+using Eight = double __attribute__((vector_size(64)));
+using EightMarks = std::int64_t __attribute__((vector_size(64)));
 
 // Every average counts that is valid: the usual case, in loops that the compiler makes vector code of, for
 // the processor that it then runs on: counts and a maximum, which are the same at any width.
@@ -100,34 +102,56 @@ void judge_all(RuleResult& result, Reasons& reasons) {
   const double* value = averages.value.data();
   const Reason* why = averages.reason.data();
   char* judged = result.judged.data();
+  constexpr std::size_t kLanes = 8, kStretch = 512;
+  constexpr double kLowest = -std::numeric_limits<double>::infinity();
   Index above = 0;
-  for (std::size_t i = 0; i < n; ++i) above += value[i] > limit;  // NaN, not valid: above nothing
-  result.above = above;
-  constexpr std::size_t kLanes = 8;
-  double highest[kLanes];
-  std::fill_n(highest, kLanes, -std::numeric_limits<double>::infinity());
-  std::size_t whole = n - n % kLanes;
-  for (std::size_t i = 0; i < whole; i += kLanes)
-    for (std::size_t k = 0; k < kLanes; ++k)
-      highest[k] = value[i + k] > highest[k] ? value[i + k] : highest[k];
-  for (; whole < n; ++whole) highest[0] = value[whole] > highest[0] ? value[whole] : highest[0];
-  const double worst = *std::max_element(highest, highest + kLanes);
-  std::size_t at = 0;  // the first of equals
-  for (bool found = false; at + kLanes <= n; at += kLanes) {
-    unsigned equal = 0;
-    for (std::size_t k = 0; k < kLanes; ++k) equal += value[at + k] == worst;
-    found = equal != 0;
-    if (found) break;
+  double worst = kLowest;
+  std::size_t worst_from = n;  // the first stretch that has it
+  for (std::size_t from = 0; from < n; from += kStretch) {
+    const std::size_t to = std::min(n, from + kStretch), whole = to - (to - from) % kLanes;
+    Eight highest = Eight{} + kLowest;
+    EightMarks over = {};
+    for (std::size_t i = from; i < whole; i += kLanes) {  // NaN, not valid: above nothing
+      Eight values;
+      std::memcpy(&values, value + i, sizeof values);
+      highest = values > highest ? values : highest;
+      over -= values > limit;
+    }
+    double highest_here = kLowest;
+    for (std::size_t k = 0; k < kLanes; ++k) {
+      highest_here = std::max(highest_here, highest[k]);
+      above += over[k];
+    }
+    for (std::size_t i = whole; i < to; ++i) {
+      highest_here = value[i] > highest_here ? value[i] : highest_here;
+      above += value[i] > limit;
+    }
+    if (highest_here > worst) worst = highest_here, worst_from = from;
   }
-  while (at < n && value[at] != worst) ++at;
-  if (at < n) result.worst = static_cast<Index>(at);
-  for (std::size_t i = 0; i < n; ++i) judged[i] = why[i] == Reason::valid;
-  for (std::size_t i = 0; i < n;) {
-    std::uint64_t eight = 1;
-    if (i + 8 <= n) std::memcpy(&eight, why + i, sizeof eight);
-    const std::size_t end = eight == 0 ? i : std::min(n, i + 8);  // Reason::valid is 0: most are passed over
-    for (std::size_t k = i; k < end; ++k) ++reasons[static_cast<std::size_t>(why[k])];
-    i += 8;
+  result.above = above;
+  while (worst_from < n && value[worst_from] != worst) ++worst_from;  // the first of equals
+  if (worst_from < n) result.worst = static_cast<Index>(worst_from);
+  for (std::size_t from = 0; from < n; from += kStretch) {
+    const std::size_t to = std::min(n, from + kStretch);
+    std::uint8_t any = 0;
+    for (std::size_t i = from; i < to; ++i) {
+      const auto reason = static_cast<std::uint8_t>(why[i]);
+      judged[i] = reason == 0;  // Reason::valid, as most are
+      any |= reason;
+    }
+    if (any == 0) continue;
+    for (std::size_t i = from; i < to; i += 8) {
+      const auto first = static_cast<std::uint8_t>(why[i]);
+      std::uint64_t eight = ~std::uint64_t{0};  // no reason
+      if (i + 8 <= to) std::memcpy(&eight, why + i, sizeof eight);
+      if (eight == 0) continue;
+      if (eight == 0x0101010101010101u * first) {  // they come in stretches, too
+        reasons[first] += 8;
+        continue;
+      }
+      const std::size_t end = std::min(to, i + 8);
+      for (std::size_t k = i; k < end; ++k) ++reasons[static_cast<std::size_t>(why[k])];
+    }
   }
   reasons[static_cast<std::size_t>(Reason::valid)] = 0;
   const Index others = std::accumulate(reasons.begin(), reasons.end(), Index{0});
