@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Judge data by a permit's limits.")
 
 BROKEN, BAD_INPUT = 1, 2
+_ROWS = 20  # of a table of exceedances
 
 Data = Annotated[
     list[Path], typer.Argument(help="CSV or Parquet; without --tags the first column is the time.")
@@ -115,6 +116,12 @@ def explain(
     )
     for result in judged:
         typer.echo(f"{result.rule.name}\n    {result.rule.words}\n    {result!r}")
+        if len(above := result.exceedances()):
+            rest = f"; the first {_ROWS}" if len(above) > _ROWS else ""
+            typer.echo(
+                f"    averages above the limit: {result.above}, those that follow each other as one{rest}:"
+            )
+            typer.echo(_indented(above.head(_ROWS)))
         if result.worst is not None:
             typer.echo(f"    worst average ends {result.worst[0]}; of its base means weigh most:")
             typer.echo(_indented(result.deciding()))

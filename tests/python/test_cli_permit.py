@@ -145,6 +145,18 @@ def test_states_statuses_and_zones_are_taken(folder: Path, capsys) -> None:
     assert "negative, taken as missing: nox: 60" in capsys.readouterr().out
 
 
+def test_late_rows_are_taken_within_the_stated_lateness(folder: Path, capsys) -> None:
+    frame = table()
+    order = np.arange(len(frame))
+    order[100], order[104] = 104, 100
+    write(folder / "late.csv", frame.iloc[order])
+    arguments = ("permit", "check", folder / "late.csv", "-p", folder / "permit.yaml")
+    assert run(*arguments) == 2
+    assert "raise lateness or leave the row out" in capsys.readouterr().err
+    assert run(*arguments, "--lateness", 300) == 0
+    assert "time steps back at " in capsys.readouterr().out
+
+
 def test_explain_says_rules_sources_and_what_decided(folder: Path, capsys) -> None:
     assert run("permit", "explain", folder / "permit.yaml") == 0
     out = capsys.readouterr().out
@@ -154,6 +166,14 @@ def test_explain_says_rules_sources_and_what_decided(folder: Path, capsys) -> No
     out = capsys.readouterr().out
     assert "of its base means weigh most" in out
     assert "highest samples" in out
+    assert "averages above" not in out
+    loud = table()
+    loud.iloc[600:720, 0] = 400.0
+    write(folder / "loud.csv", loud)
+    assert run("permit", "explain", folder / "permit.yaml", folder / "loud.csv") == 0
+    out = capsys.readouterr().out
+    assert "averages above the limit: " in out
+    assert "highest ends" in out
     assert run("permit", "explain", "ied_annex_vi") == 0
     assert "97 % of each civil year" in capsys.readouterr().out
 

@@ -48,6 +48,35 @@ def test_a_record_says_what_the_value_rests_on():
     assert str(filled) == "30 of 751 hours substituted: 30 90th percentile"
 
 
+def test_nox_looks_back_2160_hours_of_its_load_range():
+    """Domain study, section A: SO2 720 h, NOx and flow 2,160 h (40 CFR 75.33)."""
+    values = [*np.arange(1.0, 2501.0), *[np.nan] * 30, 100.0]
+    stamps = pd.date_range("2024-01-01", periods=len(values), freq="h", tz="UTC")
+    hours = pd.Series(values, stamps, name="nox")
+    options = {"operating": on(hours), "max_potential": 5000, "allow_unverified": True}
+    filled = substitute(hours, parameter="NOx", load_range=np.ones(len(hours), int), **options)
+    first = filled.records.iloc[0]
+    assert first["lookback_count"] == 2160
+    assert first["lookback_first"] == hours.index[2500 - 2160]
+    assert first["value"] == 340 + 0.9 * 2160
+    assert substitute(hours, parameter="SO2", **options).records["lookback_count"].iloc[0] == 720
+
+
+def test_availability_is_of_8760_operating_hours_in_the_last_26280():
+    """40 CFR 75.32: the last 8,760 operating hours, none of them before the last 26,280 clock hours."""
+    good = np.zeros(20_000, dtype=bool)
+    good[:8760] = True
+    share = monitor_availability(np.ones(20_000, dtype=bool), good)
+    assert share[8759] == 100
+    assert share[8760 + 876 - 1] == pytest.approx(90)
+    assert share[2 * 8760 - 1] == 0
+    seldom = np.arange(4 * 8760) % 4 == 0  # 8,760 operating hours take 35,040
+    early = np.arange(4 * 8760) < 8760
+    share = monitor_availability(seldom, early)
+    assert share[26_279] == pytest.approx(100 * 8760 / 26_280)
+    assert share[-1] == 0, "what was good lies more than 26,280 hours back"
+
+
 def test_nothing_missing_is_no_record():
     hours = counted(0)
     filled = substitute(hours, operating=on(hours), max_potential=2500)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
@@ -19,19 +18,7 @@ from emisopt import _core
 from emisopt.errors import ConfigError, DataError
 from emisopt.permit import Evaluation, Permit, PermitStream, Signal, zone_table
 from emisopt.permit.arrays import seconds
-
-SIGNALS = {"nox": Signal("NOx", "mg/Nm3")}
-HOUR = {"length": "1 h", "validity": {"need": "quadrants"}}
-
-
-def rule(name: str = "NOx 1 h", limit: float | None = 200, **fields: object) -> dict[str, object]:
-    plain = {"name": name, "pollutant": "NOx", "unit": "mg/Nm3", "limit": limit, "base": HOUR}
-    return plain | {"source": "a test", "verified": True} | fields
-
-
-def permit(*rules: dict[str, object], zone: str = "UTC") -> Permit:
-    return Permit.from_dict({"name": "test", "zone": zone, "rules": list(rules)})
-
+from permit_rows import SIGNALS, minutes, permit, rule
 
 MANY = permit(
     rule(),
@@ -42,18 +29,6 @@ MANY = permit(
     rule("10 min", base={"length": "10 min", "validity": {"need": "share", "share": 0.5}}),
     zone="Europe/Berlin",
 )
-
-
-def minutes(rows: int, start: str = "2024-03-30 20:10", freq: str = "1min", seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {"nox": np.abs(rng.normal(190, 40, rows))},
-        index=pd.date_range(start, periods=rows, freq=freq, tz="UTC"),
-    )
-    frame.loc[rng.random(rows) < 0.05, "nox"] = np.nan
-    frame["run"] = np.repeat(rng.choice(["on", "on", "on", "startup", "off"], rows // 97 + 1), 97)[:rows]
-    frame["flag"] = np.where(rng.random(rows) < 0.02, "calibration", "valid")
-    return frame
 
 
 def same_bits(a: Evaluation, b: Evaluation) -> bool:
@@ -271,77 +246,6 @@ def test_stamps_may_be_naive_or_in_any_zone_or_unit() -> None:
         frame.index.as_unit("ns"),
     ):
         assert same_bits(MANY.evaluate(frame.set_axis(index, axis=0), SIGNALS, period=60), expected)
-
-
-# ---- what decided ---------------------------------------------------------------------------------------
-
-
-def test_what_decided_is_named_down_to_the_samples() -> None:
-    frame = minutes(2 * 1440, start="2024-05-05")[["nox"]].fillna(150.0) * 0 + 150.0
-    frame.iloc[1500:1510, 0] = [900.0 + i for i in range(10)]  # 01:00 to 01:10 of the second day
-    judged = permit(rule("day", limit=152, average={"over": "day", "min_share": 0.5})).evaluate(
-        frame, SIGNALS
-    )
-    result = judged["day"]
-    assert result.verdict == "broken"
-    assert (result.above, result.hours_above) == (1, 24.0)
-    assert str(result.worst[0]) == "2024-05-07 00:00:00+00:00"
-    top = result.deciding(3)
-    assert str(top.index[0]) == "2024-05-06 02:00:00+00:00"
-    assert top["share"].iloc[0] == pytest.approx(top["value"].iloc[0] / (24 * result.worst[1]))
-    assert result.deciding_samples(frame, 2).tolist() == [909.0, 908.0]
-    assert judged.broken == [result]
-    data = json.loads(judged.to_json())
-    assert data["permit_hash"] == judged.permit.hash
-    assert data["results"][0]["above"] == 1
-
-
-def test_tables_show_verdicts_and_mark_unverified_limits() -> None:
-    document = permit(
-        rule(verified=False), rule("read", limit=100, tag="nox", allow={"count": 3, "per": "year"})
-    )
-    frame = minutes(600)[["nox"]]
-    with pytest.raises(_core.InputError, match="nobody has read the limit of rule 'NOx 1 h'"):
-        document.evaluate(frame, SIGNALS)
-    judged = document.evaluate(frame, SIGNALS, allow_unverified=True)
-    assert "200 mg/Nm3 UNVERIFIED" in repr(judged)
-    assert "UNVERIFIED" in judged.headline
-    assert "200 mg/Nm3 UNVERIFIED" in judged._repr_html_()
-    assert "UNVERIFIED" in repr(judged["NOx 1 h"])
-    assert "UNVERIFIED" not in repr(judged["read"])
-    page = judged.report(synthetic=True, data="minutes.csv").html()
-    assert "200 mg/Nm3 UNVERIFIED" in page
-    assert "SYNTHETIC" in page
-    assert document.hash in page
-    assert "minutes.csv" in page
-    assert judged["read"].periods.loc["2024", "bad"] == judged["read"].above
-    assert judged["NOx 1 h", "nox"] is judged[0]
-    with pytest.raises(ConfigError, match="did you mean 'read'"):
-        judged["reed"]
-
-
-def test_long_lines_keep_their_peaks_in_the_report() -> None:
-    frame = minutes(60 * 1440, start="2024-01-01")[["nox"]]
-    frame.iloc[30_000:30_060] = 2500.0
-    judged = permit(rule()).evaluate(frame, SIGNALS)
-    from emisopt.permit.report import _thin
-
-    line = judged[0].averages["value"]
-    thin = _thin(line)
-    assert len(thin) <= 750 < len(line)
-    assert thin.max() == line.max()
-    assert len(judged.report().html()) < 400_000
-
-
-def test_rules_without_a_limit_report_what_counts() -> None:
-    document = permit(rule(limit=None, availability={"share": 0.99, "per": "month"}))
-    frame = minutes(3000)
-    frame.iloc[100:200, 0] = np.nan
-    result = document.evaluate(frame, SIGNALS)[0]
-    assert result.above == 0
-    assert result.verdict == "broken"  # too many invalid hours
-    assert result.why_not["quadrants"] >= 1
-    assert not result.availability.loc["2024-03", "holds"]
 
 
 # ---- refusals -------------------------------------------------------------------------------------------

@@ -28,10 +28,9 @@ std::vector<const Signal*> signals_of(const Rule& rule, const std::vector<Signal
   std::vector<std::string> known;
   for (const Signal& signal : signals) {
     known.push_back(signal.pollutant);
-    if (signal.pollutant != rule.pollutant || (!rule.tag.empty() && signal.tag != rule.tag)) continue;
-    if (signal.unit == rule.unit)
+    if (signal.is_judged_by(rule))
       out.push_back(&signal);
-    else
+    else if (signal.pollutant == rule.pollutant && (rule.tag.empty() || signal.tag == rule.tag))
       other = "tag " + quote(signal.tag) + " is in " + signal.unit;
   }
   if (!out.empty()) return out;
@@ -42,6 +41,20 @@ std::vector<const Signal*> signals_of(const Rule& rule, const std::vector<Signal
                    (rule.tag.empty() ? "" : " as tag " + quote(rule.tag)) +
                    (known.empty() ? "; name the signals" : did_you_mean(rule.pollutant, known)) +
                    "; or leave the rule out");
+}
+
+// A column in another unit than the rules that would judge it: silence would read as a verdict on it.
+void require_judged(const Signal& signal, const Permit& permit) {
+  const Rule* other = nullptr;
+  for (const Rule& rule : permit.rules) {
+    if (signal.is_judged_by(rule)) return;
+    if (rule.pollutant == signal.pollutant && (rule.tag.empty() || rule.tag == signal.tag)) other = &rule;
+  }
+  if (other && other->unit != signal.unit)
+    throw InputError(where_of(*other) + ": expected " + other->unit + ", but tag " + quote(signal.tag) +
+                     " is in " + signal.unit +
+                     ", and no rule judges it; units are not mixed: convert the column first, or leave the "
+                     "signal out");
 }
 
 void check_moisture(const Rule& rule, const Signal& signal) {
@@ -130,6 +143,7 @@ Evaluator::Evaluator(const Permit& permit, std::vector<Signal> signals, std::vec
                          s.average(Averaging{}, base, 0), signal->tag});
     }
   }
+  for (const Signal& signal : signals) require_judged(signal, permit);
 }
 
 Evaluator::~Evaluator() = default;

@@ -29,6 +29,9 @@ void check_signals(const Permit& permit) {
   }
 }
 
+// Whether every civil day surely has 24 hours.
+bool has_even_days(std::string_view zone) { return zone == "UTC" || zone.starts_with("Etc/"); }
+
 void check_rules(const Permit& permit) {
   for (std::size_t i = 0; i < permit.rules.size(); ++i) {
     const Rule& rule = permit.rules[i];
@@ -37,7 +40,7 @@ void check_rules(const Permit& permit) {
       const Rule& other = permit.rules[j];
       if (other.name == rule.name)
         throw InputError("permit rule " + quote(rule.name) + ": name: stands twice; names must differ");
-      if (rule.overlaps(other))
+      if (rule.overlaps(other, has_even_days(permit.zone)))
         throw InputError("permit rule " + quote(rule.name) + ": overlaps rule " + quote(other.name) +
                          ": both judge the same averages of " + rule.pollutant +
                          "; drop one, or give them dates (from, until) that do not meet");
@@ -46,6 +49,10 @@ void check_rules(const Permit& permit) {
 }
 
 }  // namespace
+
+bool Signal::is_judged_by(const Rule& rule) const {
+  return pollutant == rule.pollutant && unit == rule.unit && (rule.tag.empty() || rule.tag == tag);
+}
 
 void Signal::validate() const {
   const std::string where = "permit signal " + quote(tag);
@@ -153,6 +160,11 @@ Permit Permit::with_rules(const std::vector<std::string>& names) const {
   std::erase_if(out.rules, [&](const Rule& rule) {
     return std::find(names.begin(), names.end(), rule.name) == names.end();
   });
+  // A column that only a rule left out judges has nothing to do here.
+  const auto judged = [](const Signal& signal, const std::vector<Rule>& by) {
+    return std::any_of(by.begin(), by.end(), [&](const Rule& rule) { return signal.is_judged_by(rule); });
+  };
+  std::erase_if(out.signals, [&](const Signal& s) { return judged(s, rules) && !judged(s, out.rules); });
   out.validate();
   return out;
 }

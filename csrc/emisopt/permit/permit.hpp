@@ -19,6 +19,8 @@ struct Signal {
   std::string oxygen_tag =
       {};  // or: the column with the oxygen that they were measured at, vol %, same moisture
 
+  /// Whether the rule judges this column: of its pollutant, in its unit, of the tag that it names, if any.
+  bool is_judged_by(const Rule& rule) const;
   void validate() const;
   Json to_json() const;
   static Signal from_json(const Json& json, std::size_t position);

@@ -123,12 +123,19 @@ void Rule::validate() const {
   check.require(!verified || !source.empty(), "source", "where a verified limit was read", "none");
 }
 
-bool Rule::overlaps(const Rule& o) const {
+bool Rule::overlaps(const Rule& o, bool even_days) const {
+  // The same averages by another name: a block of one base mean, and of 24 hours where days have no other
+  // length.
+  const auto averages = [&](const Rule& rule) {
+    const Averaging& a = rule.average;
+    if (a.over == Over::block && a.length == rule.base.length_s) return std::pair{Over::base, 0};
+    if (a.over == Over::day && even_days) return std::pair{Over::block, 86400};
+    return std::pair{a.over, a.over == Over::base ? 0 : a.length};
+  };
   const bool same_tag = tag.empty() || o.tag.empty() || tag == o.tag;
   const bool same_basis = basis.moisture == o.basis.moisture && same(basis.oxygen, o.basis.oxygen) &&
                           same(basis.constant, o.basis.constant);
-  const bool same_average = base.length_s == o.base.length_s && average.over == o.average.over &&
-                            average.length == o.average.length;
+  const bool same_average = base.length_s == o.base.length_s && averages(*this) == averages(o);
   return pollutant == o.pollutant && unit == o.unit && same_tag && same_basis && same_average &&
          exclude == o.exclude && allow == o.allow && either == o.either && from_day <= o.until_day &&
          o.from_day <= until_day;

@@ -108,8 +108,9 @@ struct Rule {
   void validate() const;
   Json to_json() const;  // fields at their default are left out
   static Rule from_json(const Json& json, std::size_t position);
-  /// Whether two rules judge the same averages in the same way, at times that overlap.
-  bool overlaps(const Rule& other) const;
+  /// Whether two rules judge the same averages in the same way, at times that overlap. even_days: every civil
+  /// day has 24 hours.
+  bool overlaps(const Rule& other, bool even_days) const;
   /// What is subtracted from each average, in `unit`.
   double confidence() const { return confidence_percent / 100 * confidence_of; }
 };

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
+_ROWS = 100  # of a table of exceedances
 _POINTS = 750  # of a line in a picture: more than its pixels tell apart
 
 
@@ -70,6 +71,8 @@ def _rule(results: list[RuleResult]) -> Section:
         for caption, table in (("at or below the limit", r.periods), ("valid", r.availability)):
             if len(table):
                 tables[f"{r.tag}: averages that are {caption} (good), by civil period"] = table
+        if len(above := r.exceedances()):
+            tables[_caption(f"{r.tag}: averages above the limit", above, _ROWS)] = _stamped(above.head(_ROWS))
         worst = r.worst
         if worst is not None:
             top = r.deciding().reset_index()
@@ -77,10 +80,23 @@ def _rule(results: list[RuleResult]) -> Section:
             caption = (
                 f"{r.tag}: what decided the worst average, {worst[1]:.4g} {rule.unit} to {_stamp(worst[0])}"
             )
-            tables[caption] = top[["begin", "end", "value", "share"]]
+            tables[caption] = top[["begin", "end", *top.columns.drop(["begin", "end"])]]
     figure = _picture(results)
     text = [rule.words]
     return Section(rule.name, text, tables, [(f"{rule.name}, {rule.limit_text}", figure)] if figure else [])
+
+
+def _caption(text: str, above: pd.DataFrame, shown: int) -> str:
+    """What the table of exceedances is of, and how many are left out of it."""
+    whole = f"{text}: {int(above['averages'].sum())}, in {len(above)} stretch{'es' * (len(above) != 1)}"
+    return f"{whole}; the first {shown}" if len(above) > shown else whole
+
+
+def _stamped(above: pd.DataFrame) -> pd.DataFrame:
+    table = above.reset_index()
+    for key in ("first", "last", "highest ends"):
+        table[key] = [_stamp(t) for t in table[key]]
+    return table
 
 
 def _picture(results: list[RuleResult]) -> Figure | None:

@@ -51,8 +51,17 @@ class RuleResult:
         where it does not count), limit, above, valid, why not, valid base means in it."""
         frame = self._frame(self.core.averages)
         frame.insert(2, "limit", self.rule.limit)
-        frame.insert(3, "above", (frame["value"].to_numpy() > self.rule.limit) & self.core.judged)
-        return frame
+        frame.insert(3, "above", self._above())
+        return self._marked(frame, 3)
+
+    def _above(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return (self.core.averages[2] > self.rule.limit) & self.core.judged
+
+    def _marked(self, table: pd.DataFrame, place: int | None = None) -> pd.DataFrame:
+        """Beside what rests on a limit that nobody has read in its source, a column that says so."""
+        if not self.rule.verified:
+            table.insert(len(table.columns) if place is None else place, "limit is", "UNVERIFIED")
+        return table
 
     @property
     def base(self) -> pd.DataFrame:
@@ -79,12 +88,12 @@ class RuleResult:
     @property
     def periods(self) -> pd.DataFrame:
         """Averages at or below the limit (good) and above it by civil period."""
-        return _periods(self.core.periods)
+        return self._marked(_periods(self.core.periods))
 
     @property
     def availability(self) -> pd.DataFrame:
         """Valid and invalid averages by civil period, where the rule limits how many may be invalid."""
-        return _periods(self.core.availability)
+        return self._marked(_periods(self.core.availability))
 
     @property
     def why_not(self) -> dict[str, int]:
@@ -105,12 +114,42 @@ class RuleResult:
         i = int(self.core.worst)
         frame = self.base
         if i < 0:
-            return frame.iloc[:0][["begin", "value"]].assign(share=[])
+            return self._marked(frame.iloc[:0][["begin", "value"]].assign(share=[]))
         begin, end = (pd.Timestamp(int(self.core.averages[k][i]), unit="s", tz="UTC") for k in (0, 1))
         inside = frame[(frame["begin"] >= begin) & (frame.index <= end) & frame["valid"]]
         share = inside["value"] / inside["value"].sum()
         top = inside[["begin", "value"]].assign(share=share)
-        return top.sort_values("value", ascending=False, kind="stable").head(count)
+        return self._marked(top.sort_values("value", ascending=False, kind="stable").head(count))
+
+    def exceedances(self) -> pd.DataFrame:
+        """All averages above the limit, those that follow each other as one: of a rolling mean a long time
+        above is one row.
+
+        Returns
+        -------
+        DataFrame by the end of the first average: last (end of the last one), averages (how many), highest,
+        its end, and its share of the limit.
+        """
+        end, value = self.core.averages[1], self.core.averages[2]
+        rows = np.flatnonzero(self._above())
+        groups = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if rows.size else []
+        worst = [int(group[np.argmax(value[group])]) for group in groups]
+
+        def stamps(places: list[int]) -> pd.DatetimeIndex:
+            stamps = pd.to_datetime(np.asarray(end[places]), unit="s", utc=True)
+            return pd.DatetimeIndex(stamps).tz_convert(self.zone)
+
+        table = pd.DataFrame(
+            {
+                "last": stamps([int(group[-1]) for group in groups]),
+                "averages": np.asarray([group.size for group in groups], dtype=np.int64),
+                "highest": value[worst],
+                "highest ends": stamps(worst),
+                "of the limit": value[worst] / self.rule.limit,
+            },
+            index=stamps([int(group[0]) for group in groups]).rename("first"),
+        )
+        return self._marked(table)
 
     def deciding_samples(self, frame: pd.DataFrame, count: int = 5) -> pd.Series:
         """The highest samples of the highest of the `deciding` base means, as they stand in the table.

@@ -305,6 +305,29 @@ TEST(Evaluation, RefusesSignalsThatARuleCannotJudge) {
   EXPECT_EQ(refusal(permit, {other}), "");
 }
 
+TEST(Evaluation, RefusesAColumnInAnotherUnitBesideOneThatFits) {
+  Permit permit = permit_of({hourly()});
+  Signal other = signal("o2");
+  other.unit = "ppm";
+  EXPECT_NE(refusal(permit, {signal(), other}).find("expected mg/Nm3, but tag 'o2' is in ppm, and no rule"),
+            std::string::npos);
+  permit.signals.push_back(other);  // also where the permit itself names it
+  EXPECT_NE(refusal(permit, {}).find("'o2' is in ppm"), std::string::npos);
+
+  Rule in_ppm = hourly();
+  in_ppm.name = "NOx 1 h, ppm";
+  in_ppm.unit = "ppm";
+  permit.rules.push_back(in_ppm);
+  EXPECT_EQ(refusal(permit, {signal(), other}), "") << "each has its rule";
+  const Permit part = permit.with_rules({permit.rules[0].name});
+  ASSERT_EQ(part.signals.size(), 1u) << "the other rule's column goes with it";
+  EXPECT_EQ(refusal(part, {}), "");
+
+  permit = permit_of({hourly()});
+  permit.rules[0].tag = "nox";  // nothing is asked of other columns, in any unit
+  EXPECT_EQ(refusal(permit, {signal(), other}), "");
+}
+
 TEST(Evaluation, ASignalAtAnotherReferenceIsBroughtToTheRules) {
   Permit permit = permit_of({hourly()});
   permit.rules[0].basis = {.oxygen = 3, .constant = 21};

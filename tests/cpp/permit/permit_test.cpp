@@ -172,6 +172,20 @@ TEST(Permit, RefusesRulesThatOverlap) {
   EXPECT_EQ(refusal(permit_of({a, b})), "");
 }
 
+TEST(Permit, RefusesRulesThatOverlapUnderAnotherName) {
+  Rule a = hourly(200), b = hourly(150);
+  b.name = "stricter";
+  b.average = {.over = Over::block, .length = 3600, .min_share = 1};  // of one base mean
+  EXPECT_NE(refusal(permit_of({a, b})).find("overlaps"), std::string::npos);
+  a.average = {.over = Over::day, .min_share = 0.75};
+  b.average = {.over = Over::block, .length = 86400, .min_share = 0.75};
+  Permit permit = permit_of({a, b});
+  permit.zone = "Etc/GMT-1";
+  EXPECT_NE(refusal(permit).find("overlaps"), std::string::npos);
+  permit.zone = "Europe/Berlin";  // a day of 23 hours is no block of 24
+  EXPECT_EQ(refusal(permit), "");
+}
+
 TEST(Permit, RefusesSignalsThatDoNotFit) {
   Permit permit = permit_of({hourly()});
   permit.signals.push_back(signal());
