@@ -92,47 +92,6 @@ def test_draws_are_pythons(seed: int, n: int, k: int) -> None:
     assert _core.python_random_samples(seed, n, k, 20) == [rng.sample(range(n), k) for _ in range(20)]
 
 
-# ---- frouros' distances, same section ---------------------------------------------------------------------
-
-
-def frouros_samples() -> tuple[np.ndarray, np.ndarray]:
-    """X_ref_univariate and X_test_univariate of its conftest."""
-    out = []
-    for mean, deviation in ((1, 1), (5, 2)):
-        np.random.seed(31)  # noqa: NPY002
-        out.append(np.random.normal(mean, deviation, 100))  # noqa: NPY002
-    return out[0], out[1]
-
-
-def bins_of(x: np.ndarray, y: np.ndarray, count: int = 10) -> tuple[list[float], list[float]]:
-    edges = np.linspace(min(x.min(), y.min()), max(x.max(), y.max()), count + 1)
-    return tuple((np.histogram(v, edges)[0] / len(v)).tolist() for v in (x, y))  # type: ignore[return-value]
-
-
-def test_distances_are_frouros() -> None:
-    x, y = frouros_samples()
-    p, q = bins_of(x, y)
-    assert _core.population_stability(p, q) == pytest.approx(461.20379435, rel=1e-8)
-    assert _core.hellinger_distance(p, q) == pytest.approx(0.74509099, abs=1e-8)
-    assert _core.earth_mover_distance(x.tolist(), y.tolist()) == pytest.approx(3.85346006, abs=1e-8)
-    chi2, p_value, _ = _core.categories_differ([4, 2, 0], [1, 1, 4])
-    assert (chi2, p_value) == pytest.approx((6.13333333, 0.04657615), abs=1e-8)
-
-
-def test_jensen_shannon_is_frouros_on_its_shares() -> None:
-    """frouros takes shares between ten points, each sample's histogram read as a density."""
-    x, y = frouros_samples()
-    points = np.linspace(min(x.min(), y.min()), max(x.max(), y.max()), 10)
-
-    def shares(values: np.ndarray) -> list[float]:
-        counts, edges = np.histogram(values, bins="auto")
-        cdf = np.interp(points, edges, np.concatenate([[0], np.cumsum(counts) / len(values)]))
-        return (np.diff(cdf) / np.diff(cdf).sum()).tolist()
-
-    got = _core.jensen_shannon_distance(shares(x), shares(y))
-    assert got == pytest.approx(0.67010107, abs=1e-8)
-
-
 # ---- tables -----------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emisopt.monitor.coverage import ConformalCorrector, CoverageMonitor
+from emisopt.monitor.distances import distances
 from emisopt.monitor.drift import (
     DETECTORS,
     Calibration,
@@ -33,6 +34,7 @@ __all__ = [
     "chart_limit",
     "chart_run_length",
     "detect_drift",
+    "distances",
     "false_discoveries",
     "without_ranges",
 ]
