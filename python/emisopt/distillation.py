@@ -46,6 +46,9 @@ def distill(
     resume: str | os.PathLike[str] | None = None,
     save_every: float = 60.0,
     processes: Processes | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    deterministic: bool = False,
 ) -> Forecaster:
     """Trains a student on the labels and on what a teacher says of the same windows.
 
@@ -62,8 +65,9 @@ def distill(
           the medians, or (n, H, O, Q) for `levels`
         - :class:`TeacherForecasts`, or a file of them (`.npz`, `.parquet`): say, of a foundation model
     student : a forecaster with the settings wanted; it is fitted
-    history, tags, train_rows, validation_rows, progress, resume, save_every, processes : as in
-        :meth:`Forecaster.fit`; tags None: those of a teacher of ours
+    history, tags, train_rows, validation_rows, progress, resume, save_every, processes, device, precision,
+        deterministic : as in :meth:`Forecaster.fit`; tags None: those of a teacher of ours. The teacher is
+        asked on the CPU
     weight : coefficient of the squared distance of all quantiles (in standard deviations)
     multiscale : of the same, averaged over 2, 4 and 8 rows
     hidden : of the distance of a projected hidden state `tap` of the student to `teacher_tap` of one teacher
@@ -115,7 +119,14 @@ def distill(
     core_history = to_history(history, tags, where="distill(history)")
     train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
     core = _training.fresh_core(student, core_history, tags, train_rows)
-    settings = _training.train_config(student, train_rows, validation_rows)
+    settings = _training.train_config(
+        student,
+        train_rows,
+        validation_rows,
+        device=device,
+        precision=precision,
+        deterministic=deterministic,
+    )
     origins = _origins([core, *(f.core_ for f in ours)], core_history, train_rows, max_windows)
     for f in ours:
         seen = int(dict(f.core_.notes).get("train_rows", "0"))

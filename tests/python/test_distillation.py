@@ -1,11 +1,17 @@
 """emisopt.distill: every kind of teacher, their files, one test per bad input."""
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
 import emisopt
+from cuda_host import PLUGIN, need
 from emisopt import Forecaster, TeacherForecasts, distill
 from emisopt.baselines import Boosting
 from emisopt.history import to_history, to_table
@@ -100,6 +106,42 @@ def test_a_distillation_goes_on_where_it_was(teacher, boiler_history, tmp_path):
     assert np.array_equal(first.core_.theta, again.core_.theta)
     with pytest.raises(emisopt.FileError, match="got one with distill 10, not 3"):
         distill(teacher, student(steps=15), history, weight=3.0, **same)
+
+
+ON_EITHER_DEVICE = """
+import json
+import emisopt
+
+rows, tags = emisopt.plants.Boiler(seed=5).simulate_history(days=1)
+small = dict(context=12, horizon=4, width=16, heads=2, batch=4, warmup=3)
+teacher = emisopt.Forecaster(**small, steps=12, seed=3).fit(rows, tags=tags, progress=False)
+out = {}
+for device, precision in (("cpu", "float32"), ("cuda", "float32"), ("cuda", "bf16")):
+    student = emisopt.Forecaster(**small, steps=12, seed=4)
+    emisopt.distill(teacher, student, rows, multiscale=1.0, hidden=0.5, progress=False, device=device,
+                    precision=precision)
+    out[precision if precision == "bf16" else device] = student.predict(rows).to_numpy().ravel().tolist()
+    assert student.training_["device"] == device
+print(json.dumps(out))
+"""
+
+
+def test_a_student_is_taught_on_the_device_as_on_the_cpu():
+    need(PLUGIN)
+    done = subprocess.run(
+        [sys.executable, "-c", ON_EITHER_DEVICE],
+        env={**os.environ, "EMISOPT_CUDA_PLUGIN": str(PLUGIN)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    forecasts = json.loads(done.stdout)
+    assert forecasts["cuda"] == pytest.approx(forecasts["cpu"], rel=1e-4)
+    assert forecasts["cuda"] != forecasts["cpu"]
+    exact, rounded = np.array(forecasts["cuda"]), np.array(forecasts["bf16"])
+    assert 0 < np.linalg.norm(rounded - exact) < 0.01 * np.linalg.norm(exact)
 
 
 def test_a_teacher_may_look_further_back_and_one_who_saw_later_rows_is_told(boiler_history):
