@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
-from emisopt._controller_parts import envelope, newest
+from emisopt._controller_parts import commanded, envelope, newest, unbelievable
 from emisopt._prices import by_name, table
 from emisopt.backoff import ConformalBackoff, Follower
 from emisopt.decision import Decision, Tick, decision_of
@@ -208,7 +208,9 @@ class Controller:
         history : rows up to now, at least the forecaster's context; NaN where a sensor is out
         known : coming disturbances as in :meth:`Forecaster.predict`; None: those known ahead stay as in the
             newest rows
-        applied : setpoints commanded for the newest row; None: as they stand in it
+        applied : setpoints commanded for the newest row; None: as they stand in it. What lies outside the
+            tag's range is no command: the last decision's, or the newest row's that has one, is taken
+            (`Decision.remarks`)
         manual : setpoints in an operator's hand: they stay as applied, the others are chosen around them;
             taken back, they go on from where they are, within their rates
         calibrating : outputs whose newest reading is calibration gas: it moves no bias
@@ -231,7 +233,10 @@ class Controller:
         if believed is not tail:
             tail, rows = believed, to_history(believed, tags, live=True, where="Controller.step(history)")
         coming = self._coming(tail, known)
-        now = self._applied(tail, applied)
+        cores = {name: s.to_core(name, tags) for name, s in self.setpoints.items()}
+        follows = self._last is not None and self._last.plan.index[0] == self._label(tail)
+        now, remarks = commanded(cores, tags, tail, applied, self._last, follows)
+        remarks += unbelievable(given, tags)
         past = self._past(rows)
         self._learn_bias(tail, past, calibrating)
         for learns in filter(None, (self.backoff, self.windows)):
@@ -263,6 +268,7 @@ class Controller:
             self._quantities,
             self.limits,
             self.objective.currency,
+            remarks,
         )
         if self.log is not None:
             self.log.append(
@@ -411,22 +417,6 @@ class Controller:
         if self.permit is None:
             return []
         return [coming_for(self.permit, self.forecaster, tail.index[-1], self.permit_options).core]
-
-    def _applied(self, tail: pd.DataFrame, applied: Mapping[str, float] | None) -> Floats:
-        now = []
-        for name in self.setpoints:
-            value = float(applied[name]) if applied is not None and name in applied else np.nan
-            if np.isnan(value):
-                value = newest(tail[name])
-            if np.isnan(value) and self._last is not None:
-                value = float(self._last.move[name])
-            if np.isnan(value):
-                raise _core.InputError(
-                    f"Controller.step(applied): setpoint {name!r} has no value in the history; give the "
-                    "one in force"
-                )
-            now.append(value)
-        return np.array(now)
 
     def _coming(self, tail: pd.DataFrame, known: pd.DataFrame | ArrayLike | None) -> Floats:
         """Known disturbances (H, D); the load that the bill needs is never left unknown."""

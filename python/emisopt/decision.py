@@ -39,6 +39,7 @@ class Decision:
     adjoint : further steps, on an older Jacobian and an exact gradient
     work : questions to the clock that were answered "time is left", and whether the next one ended it: all
         that a replay needs to do the same again
+    remarks : a line for each newest reading that lies outside its tag's range, and what was taken for it
     """
 
     move: pd.Series
@@ -55,6 +56,7 @@ class Decision:
     work: tuple[int, bool] = (0, False)
     currency: str = "EUR"
     applied: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
+    remarks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -66,6 +68,7 @@ class Decision:
         lines = [f"{self.status}: {moves}"]
         if self.reason:
             lines.append(f"  {self.reason}")
+        lines += [f"  {remark}" for remark in self.remarks]
         lines += [
             f"  {s['limit']} exceeded by {s['amount']:.3g} in steps {s['first_step']} to {s['last_step']}"
             for s in self.slacks.to_dict("records")
@@ -80,6 +83,7 @@ class Decision:
     def _repr_html_(self) -> str:
         table = pd.DataFrame({"now": self.applied, "move": self.move})
         parts = [f"<p><b>{self.status}</b> {escape(self.reason)}</p>", html_table(table)]
+        parts += [f"<p>{escape(remark)}</p>" for remark in self.remarks]
         if len(self.slacks):
             parts.append(html_table(self.slacks, index=False))
         if self.ok:
@@ -111,6 +115,7 @@ def decision_of(
     outputs: Sequence[str],
     limits: Sequence[Limit],
     currency: str,
+    remarks: Sequence[str] = (),
 ) -> Decision:
     """The core's decision with names and labels.
 
@@ -139,6 +144,7 @@ def decision_of(
         work=(core.work.questions, core.work.stopped),
         currency=currency,
         applied=now,
+        remarks=tuple(remarks),
     )
 
 
