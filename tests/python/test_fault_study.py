@@ -81,7 +81,7 @@ def test_a_finding_counts_for_its_tag_within_the_fault(ground, alarms, delay, fo
     fault_study._judge(score, ground, method, [(fault, bad)], first=True)
     assert score.delays["frozen", 10] == [delay]
     assert score.found["frozen", 10] == [found]
-    assert score.false_alarms == [0.0]
+    assert score.rate == 0.0
 
 
 def test_alarms_that_healthy_rows_raise_as_well_find_nothing(ground) -> None:
@@ -89,7 +89,7 @@ def test_alarms_that_healthy_rows_raise_as_well_find_nothing(ground) -> None:
     fault = Fault("frozen", 10, "a", 1000, 10)
     fault_study._judge(score, ground, Fixed({(1003, "a")}), [(fault, ground.test)], first=True)
     assert score.found["frozen", 10] == [False]
-    assert score.false_alarms[0] == pytest.approx(1 / (3000 / 720 * 5))
+    assert score.rate == pytest.approx(1 / (3000 / 720 * 5))
 
 
 def test_the_most_sensitive_setting_within_the_budget_is_taken(ground) -> None:
@@ -114,7 +114,7 @@ def test_the_table_holds_every_method_kind_and_size(ground) -> None:
     score = fault_study.Score()
     cases = [(f, inject(ground, f, 1)) for f in faults(ground, 1)]
     fault_study._judge(score, ground, Ours(ground, 0.1), cases, first=True)
-    text = fault_study.table("toy", {"SensorMonitor": score, "SensorMonitor equal": score}, 1.0)
+    text = fault_study.table("toy", {"SensorMonitor": score, "SensorMonitor calibrated": score}, 1.0)
     assert text.count("\nSensorMonitor") == 4
     assert all(f"{k} {z:g}" in text for k in KINDS for z in SIZES[k])
     assert score.mean_share > 0.5
