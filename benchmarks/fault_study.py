@@ -227,6 +227,11 @@ def write_cells(
         old = [line for line in before.get(key, []) if line["plant"] not in parts]
         lines = [*old, *(line for part in parts.values() for line in part[key])]
         content[key] = sorted(lines, key=lambda line: list(PLANTS).index(str(line["plant"])))
+    dump(path, content)
+
+
+def dump(path: Path, content: Mapping[str, object]) -> None:
+    """JSON with a line for each row, method and cell."""
     entries = []
     for key, value in content.items():
         if isinstance(value, list):

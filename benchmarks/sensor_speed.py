@@ -2,7 +2,7 @@
 
 All checks of ours against one Page-Hinkley that sees one tag at a time; rows of minutes, ten common causes.
 The peer's values are fewer, as its time per value does not depend on how many there are. Told is processor
-time: both sides have one thread, and time by the wall was four times as long when the machine was shared.
+time: both sides have one thread, and by the wall both took seven times as long on a busy machine.
 """
 
 from __future__ import annotations
