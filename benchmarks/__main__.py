@@ -63,8 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     choice = {name: value for name, value in (("cases", options.case), ("peers", options.peer)) if value}
     for name in (options.suite or known) if choice else ():
-        if not choice.keys() <= inspect.signature(_run_of(name)).parameters.keys():
-            print(f"benchmarks: suite {name} has no choice of single rows or peers", file=sys.stderr)
+        missing = choice.keys() - inspect.signature(_run_of(name)).parameters.keys()
+        if missing:
+            what = " or ".join(sorted(missing)).replace("cases", "single rows")
+            print(f"benchmarks: suite {name} has no choice of {what}", file=sys.stderr)
             return 2
 
     about = machine.describe()
@@ -76,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         harness.print_rows(name, rows, console)
         results[name] = rows
     if options.json:
-        write = harness.merge_json if choice and options.json.is_file() else harness.write_json
-        write(options.json, about, results)
+        if choice and options.json.is_file():
+            harness.merge_json(options.json, about, results, peers_chosen=bool(options.peer))
+        else:
+            harness.write_json(options.json, about, results)
     return 0
 
 

@@ -9,27 +9,35 @@ starts a chart at zero, where one in use seldom is).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.harness import Row
+from benchmarks.harness import Row, matches
 from emisopt.monitor import DriftMonitor, chart_run_length
 from emisopt.plants import Boiler
 
 Floats = NDArray[np.float64]
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool, cases: Sequence[str] = ()) -> list[Row]:
     tags, count, days = (24, 16_000, 40) if quick else (96, 48_000, 180)
-    signals = {
-        "ar1-0.5": table(ar1(count, tags, 0.5, 7)),
-        "ar1-0.9": table(ar1(count, tags, 0.9, 7)),
-        "bursts": table(bursts(count, tags, 4)),
-        "boiler": boiler_residuals(days, 3),
+    signals: dict[str, Callable[[], pd.DataFrame]] = {
+        "ar1-0.5": lambda: table(ar1(count, tags, 0.5, 7)),
+        "ar1-0.9": lambda: table(ar1(count, tags, 0.9, 7)),
+        "bursts": lambda: table(bursts(count, tags, 4)),
+        "boiler": lambda: boiler_residuals(days, 3),
     }
-    out = [false_alarms(name, values) for name, values in signals.items()]
-    return [*out, *discoveries(3 if quick else 12)]
+    out = [
+        false_alarms(name, make())
+        for name, make in signals.items()
+        if matches(f"drift-false-alarms-{name}", cases)
+    ]
+    if matches("drift-fdr", cases) or matches("drift-delay", cases):  # of the same studies
+        out += [row for row in discoveries(3 if quick else 12) if matches(row.case, cases)]
+    return out
 
 
 def table(values: Floats) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks import drift_alarms
-from benchmarks.harness import Row
+from benchmarks.harness import Row, matches
 from emisopt._core import default_threads
 from emisopt.monitor import detect_drift
 
@@ -43,8 +43,9 @@ CASES = (
 )  # fmt: skip
 
 
-def rows(quick: bool) -> list[Row]:
-    return [*(row_of(case, quick) for case in CASES), *drift_alarms.rows(quick)]
+def rows(quick: bool, cases: Sequence[str] = ()) -> list[Row]:
+    wanted = [case for case in CASES if matches(case.name, cases)]
+    return [*(row_of(case, quick) for case in wanted), *drift_alarms.rows(quick, cases)]
 
 
 def make_tags(count: int, tags: int = TAGS) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class Method:
 def build(
     ground: Ground, budget: float, settings: dict[str, float | None], *, slow: bool
 ) -> Mapping[str, Method]:
-    """All methods for a plant, each at its defaults and at `budget` alarms a tag-month ("equal").
+    """All methods for a plant, each at its defaults and calibrated to `budget` alarms a tag-month at most.
 
     `settings` holds the settings chosen for the latter, None where none keeps to the budget. What is not in
     it is chosen on this plant and put there.
@@ -74,7 +74,7 @@ def build(
         if name not in settings:
             settings[name] = _most_sensitive(make, choices, ground, budget)
         chosen = settings[name]
-        methods[f"{name} equal"] = Silent() if chosen is None else make(chosen)
+        methods[f"{name} calibrated"] = Silent() if chosen is None else make(chosen)
     return methods
 
 

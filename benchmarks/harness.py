@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -53,6 +54,11 @@ class Row:
         return math.inf if below == 0 else above / below
 
 
+def matches(case: str, patterns: Sequence[str]) -> bool:
+    """Whether a case is wanted; no pattern: all are."""
+    return not patterns or any(fnmatch(case, pattern) for pattern in patterns)
+
+
 def number(value: float | None) -> str:
     """Six significant digits; NaN for what is not there."""
     return "nan" if value is None else f"{value:.6g}"
@@ -89,12 +95,19 @@ def print_rows(suite: str, rows: Sequence[Row], console: Console | None = None) 
 
 def write_json(path: Path, machine: Mapping[str, object], suites: Mapping[str, Sequence[Row]]) -> None:
     """Machine and rows in one file. NaN and infinity, which JSON lacks, are written as null."""
-    _write(path, {"machine": machine, "rows": _records(suites)})
+    _write(path, {"machine": machine, "rows": records(suites)})
 
 
-def merge_json(path: Path, machine: Mapping[str, object], suites: Mapping[str, Sequence[Row]]) -> None:
-    """Rows into a file that has others: one of the same suite, case and metric takes the place of the old
-    one. Their notes tell date and processor, as the head stays that of the file."""
+def merge_json(
+    path: Path,
+    machine: Mapping[str, object],
+    suites: Mapping[str, Sequence[Row]],
+    *,
+    peers_chosen: bool = False,
+) -> None:
+    """Rows into a file that has others: those of one suite, case and metric take the place of the old ones,
+    all of them unless some peers only were run. Their notes tell date and processor, as the head stays that
+    of the file."""
     when = f"{machine['date']}, {machine['cpu']}"
     dated = {
         suite: [replace(row, note=f"{row.note}; {when}" if row.note else when) for row in rows]
@@ -102,15 +115,24 @@ def merge_json(path: Path, machine: Mapping[str, object], suites: Mapping[str, S
     }
 
     def key(record: Mapping[str, object]) -> tuple[object, ...]:
-        return record["suite"], record["case"], record["metric"]
+        fields = ("suite", "case", "metric", *(("peer_name",) if peers_chosen else ()))
+        return tuple(record[field] for field in fields)
 
     before = json.loads(path.read_text(encoding="utf-8"))
-    new = {key(record): record for record in _records(dated)}
-    kept = [new.pop(key(record), record) for record in before["rows"]]
-    _write(path, {"machine": before["machine"], "rows": [*kept, *new.values()]})
+    new: dict[tuple[object, ...], list[dict[str, object]]] = {}
+    for record in records(dated):
+        new.setdefault(key(record), []).append(record)
+    replaced = set(new)
+    kept: list[dict[str, object]] = []
+    for record in before["rows"]:
+        kept += new.pop(key(record), []) if key(record) in replaced else [record]
+    rest = [record for records in new.values() for record in records]
+    _write(path, {"machine": before["machine"], "rows": [*kept, *rest]})
 
 
-def _records(suites: Mapping[str, Sequence[Row]]) -> list[dict[str, object]]:
+def records(suites: Mapping[str, Sequence[Row]]) -> list[dict[str, object]]:
+    """Rows as they stand in a file."""
+
     def plain(value: object) -> object:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -133,11 +155,15 @@ def _write(path: Path, content: Mapping[str, object]) -> None:
 
 
 def time_interleaved(
-    calls: Mapping[str, Callable[[], object]], repeats: int = 30, warmup: int = 3
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int = 30,
+    warmup: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Median seconds of each call. The calls take turns, so that a slow phase of the machine hits all alike.
 
-    `repeats` rounds are timed after `warmup` rounds that are not.
+    `repeats` rounds are timed after `warmup` rounds that are not. `clock`: time.process_time for calls of one
+    thread on a machine that others use, too.
     """
     if not calls or repeats < 1 or warmup < 0:
         got = f"{len(calls)} calls, repeats={repeats}, warmup={warmup}"
@@ -145,9 +171,9 @@ def time_interleaved(
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for round_number in range(warmup + repeats):
         for name, call in calls.items():
-            begin = time.perf_counter()
+            begin = clock()
             call()
-            elapsed = time.perf_counter() - begin
+            elapsed = clock() - begin
             if round_number >= warmup:
                 seconds[name].append(elapsed)
     return {name: statistics.median(values) for name, values in seconds.items()}

@@ -4,25 +4,29 @@ Case permit-break of the suite `domain`: rows of the boiler (1-h means of 5-min 
 (12-h means of hourly rows) that nothing was fitted on. The limit is the 85 % quantile of the running mean
 over the training rows, so that breaks are neither rare nor usual.
 
-    python -m benchmarks.permit_break      prints the reliability diagrams, too
+    python -m benchmarks.permit_break [--json FILE] [--bins FILE]      prints the reliability diagrams, too
 """
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks import harness
-from benchmarks.harness import Row
+from benchmarks import harness, machine
+from benchmarks.harness import Row, matches
 from emisopt import BreakRisk, Forecaster, InputError, Limit, datasets
 from emisopt.demo import DAY, forecaster_for_boiler
 from emisopt.plants import Boiler
 
 Floats = NDArray[np.float64]
 BINS = np.array([0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0])
+ANSWERS = ("ours", "independence", "persistence")
 
 
 @dataclass(frozen=True)
@@ -111,11 +115,13 @@ def rows_of(case: str, outcome: Outcome, note: str) -> list[Row]:
         "persistence": brier(outcome.persistence, outcome.broke),
         "base_rate": float(share * (1 - share)),
     }
-    rows = [Row(case, "brier", ours, score, name, note=note) for name, score in peers.items()]
+    scores = [Row(case, "brier", ours, score, name, note=note) for name, score in peers.items()]
     gaps = {name: gap(getattr(outcome, name), outcome.broke) for name in ("independence", "persistence")}
-    note = "mean |probability - share that broke| over 7 bins"
+    about = "mean |probability - share that broke| over 7 bins"
     own = gap(outcome.ours, outcome.broke)
-    return rows + [Row(case, "reliability_gap", own, value, name, note=note) for name, value in gaps.items()]
+    return scores + [
+        Row(case, "reliability_gap", own, value, name, note=about) for name, value in gaps.items()
+    ]
 
 
 def boiler(quick: bool) -> dict[str, Outcome]:
@@ -153,42 +159,76 @@ def gas_turbine(quick: bool) -> dict[str, Outcome]:
     }  # fmt: skip
 
 
-def permit_break(quick: bool) -> list[Row]:
-    return rows_of_all(boiler(quick) | gas_turbine(quick))
+PLANTS: dict[str, tuple[tuple[str, ...], Callable[[bool], dict[str, Outcome]]]] = {
+    "boiler": (("boiler-nox", "boiler-co"), boiler),
+    "gt": (("gt-nox", "gt-co"), gas_turbine),
+}
+NOTES = {"boiler": "1-h mean of 5-min rows, operation known", "gt": "12-h mean, operation unknown"}
+POOLED = "permit-break"
 
 
-def rows_of_all(outcomes: dict[str, Outcome]) -> list[Row]:
-    notes = {"boiler": "1-h mean of 5-min rows, operation known", "gt": "12-h mean, operation unknown"}
-    rows = []
+def rows(quick: bool, cases: Sequence[str] = ()) -> list[Row]:
+    """A plant is studied if a case of it is wanted, or the one that pools all."""
+    pooled = matches(POOLED, cases)
+    outcomes: dict[str, Outcome] = {}
+    for names, study_plant in PLANTS.values():
+        if pooled or any(matches(f"{POOLED}-{name}", cases) for name in names):
+            outcomes |= study_plant(quick)
+    found = (rows_of_pooled(outcomes) if pooled else []) + rows_of_each(outcomes)
+    return [row for row in found if matches(row.case, cases)]
+
+
+def rows_of_each(outcomes: Mapping[str, Outcome]) -> list[Row]:
+    return [
+        row
+        for name, outcome in outcomes.items()
+        for row in rows_of(f"{POOLED}-{name}", outcome, NOTES[name.split("-")[0]])
+    ]
+
+
+def rows_of_pooled(outcomes: Mapping[str, Outcome]) -> list[Row]:
+    return rows_of(POOLED, pool(outcomes), "all of them")
+
+
+def pool(outcomes: Mapping[str, Outcome]) -> Outcome:
+    keys = (*ANSWERS, "broke")
+    return Outcome(*(np.concatenate([getattr(o, key) for o in outcomes.values()]) for key in keys))
+
+
+def bins(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """The reliability diagrams, long: by case, answer and bin the windows, mean probability, share that
+    broke. A bin without windows has no line."""
+    parts = []
     for name, outcome in outcomes.items():
-        rows += rows_of(f"permit-break-{name}", outcome, notes[name.split("-")[0]])
-    parts = list(outcomes.values())
-    pooled = Outcome(
-        *(
-            np.concatenate([getattr(o, key) for o in parts])
-            for key in ("ours", "independence", "persistence", "broke")
-        )
-    )
-    return rows_of("permit-break", pooled, "all of them") + rows
-
-
-def table(outcomes: dict[str, Outcome]) -> str:
-    """The reliability diagrams as text: by bin windows, mean probability, share that broke."""
-    lines = []
-    for name, outcome in outcomes.items():
-        for answer in ("ours", "independence"):
-            lines.append(f"{name}, {answer}")
-            shown = reliability(getattr(outcome, answer), outcome.broke)
-            lines.append(shown.to_string(index=False, float_format="{:.3f}".format))
-    return "\n".join(lines)
+        for answer in ANSWERS:
+            table = reliability(getattr(outcome, answer), outcome.broke).reset_index()
+            place = table.pop("bin").to_numpy()
+            table.insert(0, "above", BINS[place])
+            table.insert(1, "to", BINS[place + 1])
+            parts.append(table.assign(case=name, answer=answer))
+    return pd.concat(parts, ignore_index=True)[
+        ["case", "answer", "above", "to", "windows", "probability", "broke"]
+    ]
 
 
 def main() -> None:
     """Prints the diagrams, too, which a row of the suite has no room for."""
-    outcomes = boiler(False) | gas_turbine(False)
-    print(table(outcomes))
-    for row in rows_of_all(outcomes):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.permit_break")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="put the rows in place in FILE")
+    parser.add_argument("--bins", type=Path, metavar="FILE", help="write the diagrams to FILE as CSV")
+    options = parser.parse_args()
+    outcomes = boiler(options.quick) | gas_turbine(options.quick)
+    found = rows_of_pooled(outcomes) + rows_of_each(outcomes)
+    diagrams = bins({"all": pool(outcomes), **outcomes})
+    print(diagrams.to_string(index=False, float_format="{:.3f}".format))
+    for row in found:
         print(harness.result_line("domain", row))
+    if options.bins:
+        diagrams.round(6).to_csv(options.bins, index=False)
+    if options.json:
+        write = harness.merge_json if options.json.is_file() else harness.write_json
+        write(options.json, machine.describe(), {"domain": found})
 
 
 if __name__ == "__main__":

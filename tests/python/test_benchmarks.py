@@ -102,6 +102,29 @@ def test_rows_take_the_place_of_those_of_the_same_name_and_others_stay(tmp_path:
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
 
 
+def test_all_peers_of_a_metric_are_replaced_unless_some_only_were_run(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    about = {"date": "monday", "cpu": "one"}
+    old = [Row("a", "m", 1.0, 2.0, "p"), Row("a", "m", 1.0, 3.0, "q"), Row("b", "m", 1.0)]
+    harness.write_json(path, about, {"s": old})
+    harness.merge_json(path, about, {"s": [Row("a", "m", 1.0, 9.0, "q")]}, peers_chosen=True)
+    rows = json.loads(path.read_text())["rows"]
+    assert [(r["case"], r["peer_name"], r["peer"]) for r in rows] == [
+        ("a", "p", 2.0), ("a", "q", 9.0), ("b", "", None),
+    ]  # fmt: skip
+    new = [Row("a", "m", 1.0, 5.0, "r"), Row("a", "m", 1.0, 6.0, "p"), Row("a", "m", 1.0, 7.0, "q")]
+    harness.merge_json(path, about, {"s": new})
+    rows = json.loads(path.read_text())["rows"]
+    assert [(r["case"], r["peer_name"], r["peer"]) for r in rows] == [
+        ("a", "r", 5.0), ("a", "p", 6.0), ("a", "q", 7.0), ("b", "", None),
+    ]  # fmt: skip
+
+
+def test_a_clock_may_be_chosen() -> None:
+    ticks = iter(range(100))
+    assert harness.time_interleaved({"a": lambda: None}, 3, 0, clock=lambda: float(next(ticks))) == {"a": 1.0}
+
+
 def test_single_tasks_of_the_accuracy_suite_are_run_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks import accuracy
 

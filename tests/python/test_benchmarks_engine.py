@@ -209,5 +209,5 @@ def test_call_overhead_energy_and_cost_are_rows():
 
 
 def test_a_suite_without_single_rows_says_so(capsys):
-    assert door.main(["domain", "--case", "x"]) == 2
-    assert "suite domain has no choice" in capsys.readouterr().err
+    assert door.main(["loop", "--case", "x"]) == 2
+    assert "suite loop has no choice of single rows" in capsys.readouterr().err

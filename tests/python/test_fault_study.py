@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import fault_methods, fault_study
+from benchmarks import fault_methods, fault_plants, fault_study, fault_tables
 from benchmarks.fault_methods import Method, Ours, Pca
 from benchmarks.fault_plants import KINDS, SIZES, Fault, Ground, faults, inject
 from emisopt.tags import Tag, TagMap
@@ -81,7 +85,7 @@ def test_a_finding_counts_for_its_tag_within_the_fault(ground, alarms, delay, fo
     fault_study._judge(score, ground, method, [(fault, bad)], first=True)
     assert score.delays["frozen", 10] == [delay]
     assert score.found["frozen", 10] == [found]
-    assert score.false_alarms == [0.0]
+    assert score.rate == 0.0
 
 
 def test_alarms_that_healthy_rows_raise_as_well_find_nothing(ground) -> None:
@@ -89,7 +93,7 @@ def test_alarms_that_healthy_rows_raise_as_well_find_nothing(ground) -> None:
     fault = Fault("frozen", 10, "a", 1000, 10)
     fault_study._judge(score, ground, Fixed({(1003, "a")}), [(fault, ground.test)], first=True)
     assert score.found["frozen", 10] == [False]
-    assert score.false_alarms[0] == pytest.approx(1 / (3000 / 720 * 5))
+    assert score.rate == pytest.approx(1 / (3000 / 720 * 5))
 
 
 def test_the_most_sensitive_setting_within_the_budget_is_taken(ground) -> None:
@@ -114,7 +118,90 @@ def test_the_table_holds_every_method_kind_and_size(ground) -> None:
     score = fault_study.Score()
     cases = [(f, inject(ground, f, 1)) for f in faults(ground, 1)]
     fault_study._judge(score, ground, Ours(ground, 0.1), cases, first=True)
-    text = fault_study.table("toy", {"SensorMonitor": score, "SensorMonitor equal": score}, 1.0)
+    text = fault_study.table("toy", {"SensorMonitor": score, "SensorMonitor calibrated": score}, 1.0)
     assert text.count("\nSensorMonitor") == 4
     assert all(f"{k} {z:g}" in text for k in KINDS for z in SIZES[k])
     assert score.mean_share > 0.5
+
+
+def test_false_alarms_of_rows_that_several_seeds_share_count_once(ground) -> None:
+    score = fault_study.Score()
+    method = Fixed({(5, "a"), (9, "b")})
+    fault_study._judge(score, ground, method, [], first=True)
+    fault_study._judge(score, ground, method, [], first=False, new_rows=False)
+    assert score.alarms == [2]
+    assert score.by_tag == {"a": 1, "b": 1}
+    assert score.rate == pytest.approx(2 / ground.months(ground.test))
+
+
+def test_no_half_year_of_the_turbine_is_tested_that_something_was_set_on(monkeypatch) -> None:
+    names = list("ab")
+    halves = tuple(
+        pd.DataFrame(float(k), index=range(100 * k, 100 * (k + 1)), columns=names) for k in range(8)
+    )
+    tags = TagMap(tuple(Tag(n, "K") for n in names))
+    monkeypatch.setattr(fault_plants, "turbine_halves", lambda: (tags, halves))
+    grounds = [fault_plants.gas_turbine(seed, False) for seed in range(20)]
+    settings_on = set(grounds[0].calibration.index)  # the first seed's, for all
+    for g in grounds:
+        assert not settings_on & set(g.test.index)
+        assert max(g.reference.index) < min(g.test.index)
+        assert len(g.reference) == 200
+    tested = {g.stretch: (g.test.index[0], g.test.index[-1]) for g in grounds}
+    assert tested == {k: (100 * (k + 3), 100 * (k + 4) - 1) for k in range(5)}
+
+
+@pytest.fixture
+def told(ground) -> tuple[dict, dict]:
+    score = fault_study.Score()
+    fault_study._judge(
+        score,
+        ground,
+        Ours(ground, 0.1),
+        [(f, inject(ground, f, 1)) for f in faults(ground, 1)],
+        first=True,
+    )
+    scores = {m: score for name in fault_tables.SHORT for m in (name, f"{name} calibrated")}
+    return scores, fault_study.report("boiler", scores, {name: 0.5 for name in fault_tables.SHORT})
+
+
+def test_cells_hold_every_fault_size_and_method_with_its_rate(told, tmp_path: Path) -> None:
+    scores, part = told
+    assert len(part["cells"]) == len(scores) * sum(len(sizes) for sizes in SIZES.values())
+    for cell in part["cells"]:
+        score = scores[cell["method"]]
+        assert cell["found"] == pytest.approx(score.share(cell["fault"], cell["size"]), abs=1e-4)
+        assert cell["delay_h"] == pytest.approx(score.delay(cell["fault"], cell["size"]) / 12, abs=1e-4)
+        assert cell["false_alarms_per_tag_month"] == pytest.approx(score.rate, abs=1e-4)
+    file = tmp_path / "cells.json"
+    fault_study.write_cells(file, fault_study.rows_of("boiler", scores), {"boiler": part})
+    other = {key: [{**line, "plant": "gas_turbine"} for line in lines] for key, lines in part.items()}
+    fault_study.write_cells(file, [], {"gas_turbine": other})
+    content = json.loads(file.read_text())
+    assert list(content["runs"]) == ["boiler", "gas_turbine"]
+    assert "river" in content["runs"]["boiler"]
+    assert content["cells"] == [*part["cells"], *other["cells"]]
+    assert {row["case"] for row in content["rows"]} == {"fault-study-boiler"}
+    assert "false alarms a tag-month that came about: ours" in content["rows"][0]["note"]
+
+
+def test_a_page_gets_its_tables_between_the_marks(told) -> None:
+    _, part = told
+    content = {"machine": {"cores": 2, "cpu": "x"}, "runs": {"boiler": {"date": "d", "river": "1"}}, **part}
+    mark = "<!-- made by benchmarks.fault_tables: boiler -->"
+    page = fault_tables.placed(f"before\n{mark}\nold\n<!-- end -->\nafter", content, fault_tables.whole)
+    assert page.startswith(f"before\n{mark}\n| fault | SensorMonitor (")
+    assert page.endswith("<!-- end -->\nafter")
+    assert "old" not in page
+    assert fault_tables.placed(page, content, fault_tables.whole) == page
+    with pytest.raises(ValueError, match="expected one place"):
+        fault_tables.placed("no mark", content, fault_tables.whole)
+
+
+@pytest.mark.parametrize("page", fault_tables.PAGES, ids=lambda path: path.name)
+def test_the_pages_say_what_the_cells_say(page: Path) -> None:
+    content = json.loads(fault_tables.CELLS.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    assert text == fault_tables.placed(text, content, fault_tables.PAGES[page])
+    assert len(content["cells"]) == 2 * 14 * 15
+    assert len(re.findall(r"^\| drift 2 \|", text, re.M)) == (4 if page.name == "fault_study.md" else 2)
