@@ -35,6 +35,7 @@ demo: $(USER_ENV)/.installed   ## build, install into .venv, run the whole loop 
 
 $(USER_ENV)/.installed: $(SOURCES) tools/bootstrap.sh
 	tools/bootstrap.sh $(USER_ENV)
+	@echo "compiling the C++ core: about ten minutes of processor time (by hand, with every file: pip install -v .)"
 	$(USER_ENV)/bin/python -m pip install .
 	@touch $@
 
