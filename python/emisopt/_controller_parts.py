@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from emisopt.tags import Tag, TagMap
 if TYPE_CHECKING:
     from emisopt.decision import Decision
 
-__all__ = ["commanded", "envelope", "newest", "unbelievable"]
+__all__ = ["commanded", "envelope", "late", "newest", "unbelievable"]
 
 ENVELOPE_SHARE = 0.98  # of the training rows lie inside
 ENVELOPE_WEIGHT = 20.0  # cost per squared excess of the squared distance and step
@@ -88,6 +88,19 @@ def _plausible(tag: Tag, setpoint: _core.Setpoint) -> tuple[float, float]:
     low = setpoint.low - width if tag.low is None or np.isnan(tag.low) else tag.low
     high = setpoint.high + width if tag.high is None or np.isnan(tag.high) else tag.high
     return min(low, setpoint.low), max(high, setpoint.high)
+
+
+def late(last: Decision | None, newest_row: Any) -> str:
+    """Why rows that end there are no basis for a decision: the last one was made on newer ones. "" if not."""
+    if last is None or len(last.plan.index) < 2:
+        return ""
+    made = last.plan.index[0] - (last.plan.index[1] - last.plan.index[0])
+    if type(made) is not type(newest_row) or not newest_row < made:
+        return ""
+    return (
+        f"the history ends at {newest_row}, before that of the last decision ({made}): rows that come late "
+        "are no basis for another; reset() begins anew"
+    )
 
 
 def unbelievable(tail: pd.DataFrame, tags: TagMap) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
-from emisopt._controller_parts import commanded, envelope, newest, unbelievable
+from emisopt._controller_parts import commanded, envelope, late, newest, unbelievable
 from emisopt._prices import by_name, table
 from emisopt.backoff import ConformalBackoff, Follower
 from emisopt.decision import Decision, Tick, decision_of
@@ -238,8 +238,13 @@ class Controller:
         now, remarks = commanded(cores, tags, tail, applied, self._last, follows)
         remarks += unbelievable(given, tags)
         past = self._past(rows)
+        stale, coming_rows = late(self._last, self._label(tail)), self._index(tail)
+        if stale and self._last is not None:
+            coming_rows = self._last.plan.index
+            if applied is None:  # what stood there then is not in force any more
+                now = np.array([float(self._last.move[name]) for name in self.setpoints])
         self._learn_bias(tail, past, calibrating)
-        for learns in filter(None, (self.backoff, self.windows)):
+        for learns in () if stale else filter(None, (self.backoff, self.windows)):
             gas = [list(self.forecaster.outputs_).index(name) for name in calibrating]
             learns.observe(tail.index, past, gas)
         kept = [place(n, list(self.setpoints), "Controller.step(manual)") for n in manual]
@@ -247,6 +252,8 @@ class Controller:
         prices = self._tick_prices(self._index(tail))
         pull = by_name(steady_target, list(self.setpoints), "Controller.step(steady_target)")
         try:
+            if stale:
+                raise DataError(stale)
             self._predictor.set_tick(rows, rows.rows, coming)
         except (EmisoptError, _core.InputError) as error:
             decision = self._core.step_blind(str(error), now, past, hand)
@@ -263,7 +270,7 @@ class Controller:
             self.backoff.issue(self._index(tail)[0], decision.median, decision.upper)
         self._last = decision_of(
             decision,
-            self._index(tail),
+            coming_rows,
             pd.Series(now, index=list(self.setpoints), name="now"),
             self._quantities,
             self.limits,

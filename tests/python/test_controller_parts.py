@@ -67,3 +67,16 @@ def test_other_readings_outside_their_range_are_said(controller, history, tags):
     lying.iloc[-1, lying.columns.get_loc("o2")] = 90.0
     decision = controller.step(lying)
     assert any(r.startswith("o2: 90 % lies outside ") for r in decision.remarks)
+
+
+def test_a_history_older_than_the_last_decisions_is_no_basis_for_another(controller, history):
+    controller.reset()
+    first = controller.step(history)
+    old = controller.step(history.iloc[:-3])
+    assert old.status in ("PREVIOUS_PLAN_SHIFTED", "HOLD", "SAFE_RAMP")
+    assert "before that of the last decision" in old.reason
+    assert old.applied.to_dict() == first.move.to_dict()
+    assert not controller.step(history.iloc[:-3]).ok, "nor the second time"
+    controller.reset()
+    assert controller.step(history.iloc[:-3]).ok
+    assert controller.step(history).ok
