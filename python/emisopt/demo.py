@@ -342,7 +342,7 @@ def _report(
     provenance = {
         "written": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         "emisopt": str(_core.__version__),
-        "instruction set, threads": f"{_core.isa_level()}, {_core.default_threads()}",
+        "instruction set, threads": f"{_core.isa_level().name}, {_core.default_threads()}",
         "Python": platform.python_version(),
         "seeds": f"history {seed}, closed loop {scenario.seed}",
         "history": f"{size.days} days, {size.held} for validation, {size.held} for the test",
