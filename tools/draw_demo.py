@@ -2,8 +2,8 @@
 
     python tools/draw_demo.py [FOLDER OF THE DEMO]
 
-FOLDER (default: demo) holds the model.safetensors that `emisopt demo` left; the loop is run again with it, and
-comes to the same bits. Colours and names are those of the demo's report.html.
+FOLDER (default: demo) holds the model.safetensors that `emisopt demo` left; the loop is run again with it,
+and comes to the same bits. Colours and names are those of the demo's report.html.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ def forecast_fan(
     if limit is not None:
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
     axis.set_ylabel(label)
-    _time_axis(axis, past.index)
+    _time_axis(axis, past.index.append(fan.index))
     _legend(axis, 7)  # the most that seven quantiles, a limit and what came can need
     return figure
 
@@ -299,7 +299,7 @@ def decision(
         unit = (units or {}).get(name, "")
         axis.set_ylabel(f"{name}\n{unit}" if unit else name)
     _legend(axes[0])
-    _time_axis(axes[-1], plan.index)
+    _time_axis(axes[-1], plan.index if past is None else past.index.append(plan.index))
     return figure
 
 
