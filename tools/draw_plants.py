@@ -23,8 +23,8 @@ from benchmarks.mpc_cases.plant_policies import Oracle, Ours  # noqa: E402
 from emisopt import Forecaster  # noqa: E402
 from emisopt.plots import COLOURS, LIMIT  # noqa: E402
 
-# The oracle has the colour that it has in the pictures of the demo.
-COLOUR = {"average of 20 min": COLOURS[0], "limit on each row": COLOURS[1], "oracle": COLOURS[3]}
+# As in the pictures of the demo: blue is the operator, who is not in this one, and the oracle is pink.
+COLOUR = {"average of 20 min": COLOURS[2], "limit on each row": COLOURS[1], "oracle": COLOURS[3]}
 
 ROWS = 176  # with the warm-up whole blocks of 20
 
