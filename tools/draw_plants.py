@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -21,6 +22,9 @@ from benchmarks.mpc_cases.plant_loop import run  # noqa: E402
 from benchmarks.mpc_cases.plant_policies import Oracle, Ours  # noqa: E402
 from emisopt import Forecaster  # noqa: E402
 from emisopt.plots import COLOURS, LIMIT  # noqa: E402
+
+# As in the pictures of the demo: blue is the operator, who is not in this one, and the oracle is pink.
+COLOUR = {"average of 20 min": COLOURS[2], "limit on each row": COLOURS[1], "oracle": COLOURS[3]}
 
 ROWS = 176  # with the warm-up whole blocks of 20
 
@@ -37,20 +41,27 @@ def main(seed: int) -> None:
     tariff, emission, feed, money = figure.subplots(4, 1, sharex=True, height_ratios=[1, 3, 2, 2])
     minutes = np.arange(ROWS)
     tariff.step(minutes, logs["oracle"].factors, where="post", color="#444444")
-    tariff.set_ylabel("tariff")
+    tariff.set_ylabel("tariff,\nmoney/mol")
     column = problem.tags.outputs.index(problem.average.output)
     base = np.cumsum(logs["limit on each row"].cost)
-    for colour, (name, log) in zip(COLOURS, logs.items(), strict=False):
+    for name, log in logs.items():
+        colour = COLOUR[name]
         emission.plot(minutes, log.truth[:, column], color=colour, lw=0.9, label=name)
         emission.step(minutes, log.blocks(), where="post", color=colour, lw=2.2, alpha=0.55)
         feed.step(minutes, log.setpoints[:, 0], where="post", color=colour, lw=1)
         money.plot(minutes, base - np.cumsum(log.cost), color=colour, label=name)
-    emission.axhline(problem.average.limit, color=LIMIT, lw=1, ls="--")
-    emission.set_ylabel("D, kg/h (broad: mean\nof each 20 min block)")
-    emission.legend(frameon=False, ncols=3, fontsize=8)
+    emission.axhline(problem.average.limit, color=LIMIT, lw=1, ls="--", label="limit of the average, 8 kg/h")
+    emission.set_ylabel("by-product D, kg/h")
+    handles, _ = emission.get_legend_handles_labels()
+    handles.append(
+        Line2D([], [], color="#666666", lw=2.2, alpha=0.55, label="broad: mean of each 20 min block")
+    )
+    emission.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3, fontsize=8
+    )
     feed.set_ylabel("feed, 1/h")
-    money.set_ylabel("profit above that of\nthe limit on each row")
-    money.set_xlabel("minutes")
+    money.set_ylabel("profit above that of the\nlimit on each row, money")
+    money.set_xlabel("minutes; money: 1 pays for one mol of product at tariff 1")
     for axis in (tariff, emission, feed, money):
         axis.grid(True, color="#dddddd", linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)

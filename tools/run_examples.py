@@ -4,7 +4,8 @@
 
 Takes *.ipynb and *.py; a cell or program that fails is shown with its traceback. A notebook whose metadata
 say `needs_data: NAME` is skipped where that data set is not there, except under CI=true, where that is a
-failure. The last line counts: N passed, N failed, N skipped. Nothing found is a failure, too.
+failure. Notebooks need the extra `notebooks`. The last line counts: N passed, N failed, N skipped. Nothing
+found is a failure, too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 TIMEOUT_S = 900
@@ -24,6 +26,14 @@ def programs(arguments: list[str]) -> Iterator[Path]:
     for argument in map(Path, arguments):
         found = argument.iterdir() if argument.is_dir() else [argument]
         yield from sorted(path for path in found if path.suffix in (".ipynb", ".py"))
+
+
+def missing() -> str:
+    """What notebooks need and this Python lacks, with the command that brings it; ""."""
+    lacking = [name for name in ("nbformat", "nbclient", "ipykernel") if find_spec(name) is None]
+    root = Path(__file__).resolve().parents[1]
+    install = f'{sys.executable} -m pip install "{root}[notebooks]"'
+    return f"notebooks need {', '.join(lacking)}: {install}" if lacking else ""
 
 
 def run_notebook(path: Path, folder: str) -> str:
@@ -78,10 +88,13 @@ def run_program(path: Path, folder: str) -> str:
 
 def main(arguments: list[str]) -> int:
     passed = failed = skipped = 0
+    needs_more = missing()
     for path in programs(arguments):
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="emisopt-example-") as folder:
             try:
+                if needs_more and path.suffix == ".ipynb":
+                    raise ValueError(needs_more)
                 if needs := lacks(path):
                     ci = os.environ.get("CI") == "true"
                     what = "FAILED" if ci else "skipped"

@@ -75,7 +75,10 @@ def check(
     if report is not None:
         facts = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
         page = monitor.report(
-            checked, found, **{"reference": f"the first {reference_rows:,} rows of the files"}, **facts
+            checked,
+            found,
+            **{"tag map": Path(tags).name, "reference": f"the first {reference_rows:,} rows of the files"},
+            **facts,
         )
         typer.echo(f"written: {page.write(report)}")
     if len(found):

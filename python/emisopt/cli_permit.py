@@ -77,6 +77,8 @@ def check(
     _remarks(frame, judged)
     if report is not None:
         facts = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
+        if tags is not None:
+            facts = {"tag map": Path(tags).name, **facts}
         page = judged.report(synthetic=bool(tag_map and tag_map.synthetic), **facts)
         typer.echo(f"written: {page.write(report)}")
     if judged.verdict == "broken":

@@ -53,6 +53,9 @@ class Size:
 
 FULL = Size(240, 10, 1200, 576, {"iterations": 80, "interval": "residual"})
 QUICK = Size(20, 3, 120, 24, {"iterations": 20, "interval": "residual"})
+# One colour per policy in every picture: the plots take theirs in this order.
+POLICIES = ("operator rules", "MPC, frozen", "MPC, bias corrected", "oracle (true equations)")
+COLOUR = dict(zip(POLICIES, plots.COLOURS, strict=False))
 NAMES = {
     "o2_sp": "excess O2",
     "ofa_sp": "overfire air",
@@ -209,11 +212,12 @@ def _hours(runs: dict[str, Run]) -> float:
 
 
 def _close_loops(console: Console, scenario: Scenario, forecaster: Forecaster) -> dict[str, Run]:
+    operator, frozen, corrected, oracle = POLICIES
     policies = {
-        "operator rules": scenario.operator(),
-        "MPC, frozen": scenario.mpc(forecaster, "MPC, frozen"),
-        "MPC, bias corrected": scenario.mpc(forecaster, "MPC, bias corrected", bias="additive"),
-        "oracle (true equations)": scenario.oracle(),
+        operator: scenario.operator(),
+        frozen: scenario.mpc(forecaster, frozen),
+        corrected: scenario.mpc(forecaster, corrected, bias="additive"),
+        oracle: scenario.oracle(),
     }
     runs = {}
     for name, policy in policies.items():
@@ -323,7 +327,7 @@ def _report(
             "Cost",
             figures=[
                 (
-                    "Fuel and NH3 money saved against the operator's rules since the start.",
+                    "Fuel and NH3 money saved against the operator's rules since the start; times in UTC.",
                     plots.cumulative_difference(
                         {k: r.cost for k, r in runs.items()}, "operator rules", events=events
                     ),
@@ -342,7 +346,7 @@ def _report(
     provenance = {
         "written": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         "emisopt": str(_core.__version__),
-        "instruction set, threads": f"{_core.isa_level()}, {_core.default_threads()}",
+        "instruction set, threads": f"{_core.isa_level().name}, {_core.default_threads()}",
         "Python": platform.python_version(),
         "seeds": f"history {seed}, closed loop {scenario.seed}",
         "history": f"{size.days} days, {size.held} for validation, {size.held} for the test",

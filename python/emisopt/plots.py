@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from emisopt._format import number
+
 __all__ = [
     "COLOURS",
     "cumulative_difference",
@@ -42,10 +44,18 @@ def _figure(rows: int, height: float = 2.1) -> tuple[Figure, list[Axes]]:
 
 
 def _time_axis(axis: Axes, index: pd.Index[Any]) -> None:
-    if isinstance(index, pd.DatetimeIndex):
-        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
-        axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    """Ticks in the zone of the stamps; from when to when, and the zone, stand below."""
+    if not isinstance(index, pd.DatetimeIndex):
+        axis.set_xlabel("row")
+        return
+    locator = AutoDateLocator(tz=index.tz)  # type: ignore[no-untyped-call]
+    formatter = ConciseDateFormatter(locator, tz=index.tz, show_offset=False)  # type: ignore[no-untyped-call]
+    formatter.formats[2] = formatter.zero_formats[2] = formatter.zero_formats[3] = "%d %b"
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(formatter)
+    if len(index):
+        days = list(dict.fromkeys(f"{stamp:%Y-%m-%d}" for stamp in (index.min(), index.max())))
+        axis.set_xlabel(f"{' to '.join(days)}, {index.tz or 'stamps without a zone'}")
 
 
 def _legend(axis: Axes, columns: int = 5, events: Events | None = None) -> None:
@@ -77,18 +87,57 @@ def _events(axes: Sequence[Axes], events: Events | None) -> None:
         )
 
 
-def _axis_limits(axis: Axes, values: Sequence[np.ndarray], limit: float | None) -> None:
-    """Shows all but the outermost half percent, so that one spike does not flatten the rest.
+def _robust(known: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest value that a picture shows.
+
+    What lies three times the spread of the inner nine tenths away is a sentinel such as -9999, or a spike. Of
+    the rest the outermost half percent counts where it is within half of the height of all others.
+    """
+    low, high = np.quantile(known, [0.05, 0.95])
+    inner = known[(known >= low - 3 * (high - low)) & (known <= high + 3 * (high - low))]
+    low, high = np.quantile(inner, [0.005, 0.995])
+    near = inner[(inner >= low - 0.5 * (high - low)) & (inner <= high + 0.5 * (high - low))]
+    return float(near.min()), float(near.max())
+
+
+def _axis_limits(axis: Axes, lines: Sequence[pd.Series], limit: float | None) -> None:
+    """Shows all but what lies far outside, so that one spike does not flatten the rest; that is marked.
 
     Of what lies above a limit more is shown, up to 1.4 times the limit: that is what the reader looks for.
     """
-    known = np.concatenate([v[np.isfinite(v)] for v in values]) if values else np.empty(0)
+    values = np.concatenate([line.to_numpy(dtype=float) for line in lines])
+    known = values[np.isfinite(values)]
     if known.size == 0:
         return
-    low, high = np.quantile(known, [0.005, 0.995])
+    low, high = _robust(known)
     if limit is not None:
-        high = max(high, limit, min(known.max(), 1.4 * limit))
+        low, high = min(low, limit), max(high, limit, min(float(known.max()), 1.4 * limit))
     axis.set_ylim(low - 0.08 * (high - low), high + 0.12 * (high - low) + 1e-12)
+
+
+def _mark_beyond(axis: Axes, lines: Mapping[str, pd.Series]) -> None:
+    """Triangles at the edge for values (colour -> line) beyond the axis; how many and how far, in words."""
+    words = []
+    edges = axis.get_ylim()
+    for edge, marker, side in zip(edges, "v^", ("below", "above"), strict=True):
+        count, farthest = 0, edge
+        for colour, line in lines.items():
+            out = line[(line < edge) if side == "below" else (line > edge)]
+            if len(out):
+                axis.plot(
+                    out.index, np.full(len(out), edge), marker, color=colour, markersize=5, clip_on=False,
+                    label="_beyond",
+                )  # fmt: skip
+                count += len(out)
+                farthest = min(farthest, out.min()) if side == "below" else max(farthest, out.max())
+        if count:
+            words.append(f"{count} {side}, to {number(farthest)}")
+    axis.set_ylim(edges)
+    if words:
+        axis.annotate(
+            f"beyond the axis: {'; '.join(words)}", (1.0, 1.0), xycoords="axes fraction", xytext=(0, 4),
+            textcoords="offset points", ha="right", fontsize=8, color="#333333",
+        )  # fmt: skip
 
 
 def forecast_fan(
@@ -134,7 +183,7 @@ def forecast_fan(
     if limit is not None:
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
     axis.set_ylabel(label)
-    _time_axis(axis, past.index)
+    _time_axis(axis, past.index.append(fan.index))
     _legend(axis, 7)  # the most that seven quantiles, a limit and what came can need
     return figure
 
@@ -161,7 +210,9 @@ def rolling_limits(
         axis.axhline(limit, color=LIMIT, linewidth=1.2, linestyle="--", label="limit")
         unit = (units or {}).get(name, "")
         axis.set_ylabel(f"{name}\n{unit}" if unit else name)
-        _axis_limits(axis, [f[name].to_numpy(dtype=float) for f in series.values()], limit)
+        lines = {COLOURS[i % 7]: frame[name] for i, frame in enumerate(series.values())}
+        _axis_limits(axis, list(lines.values()), limit)
+        _mark_beyond(axis, lines)
     _events(axes, events)
     _legend(axes[0], events=events)
     _time_axis(axes[-1], next(iter(series.values())).index)
@@ -248,7 +299,7 @@ def decision(
         unit = (units or {}).get(name, "")
         axis.set_ylabel(f"{name}\n{unit}" if unit else name)
     _legend(axes[0])
-    _time_axis(axes[-1], plan.index)
+    _time_axis(axes[-1], plan.index if past is None else past.index.append(plan.index))
     return figure
 
 
@@ -269,7 +320,9 @@ def cumulative_difference(
         if policy != against:
             saved = base - cost.to_numpy().cumsum()
             label = f"{policy}: {saved[-1]:,.0f} {currency}" if saved.size else policy
-            axis.plot(cost.index, saved, color=COLOURS[i % 7], label=label)
+            # Two that save the same are one line: dashes let the one below be seen.
+            dashes = "-" if i % 2 else (0, (4, 3))
+            axis.plot(cost.index, saved, color=COLOURS[i % 7], linestyle=dashes, linewidth=1.8, label=label)
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set_ylabel(f"saved so far, {currency}")
     _events([axis], events)
@@ -287,6 +340,8 @@ def expected_band(
     first: Any = None,
     last: Any = None,
     alarm: Any = None,
+    began: Any = None,
+    title: str = "",
 ) -> Figure:
     """A sensor's readings beside what the other tags say of it, with a finding marked.
 
@@ -296,6 +351,8 @@ def expected_band(
     label : what it is, with unit
     first, last : labels between which the finding lies, shaded
     alarm : label at which it was found, a line
+    began : label at which it truly began, where that is known, as in a simulation; a line
+    title : above all
     """
     figure, (axis,) = _figure(1, 2.8)
     low, high = expected - 2 * sd, expected + 2 * sd
@@ -318,17 +375,23 @@ def expected_band(
         axis.axvspan(first, last, color=COLOURS[4], alpha=0.25, linewidth=0, label="finding")
     if alarm is not None:
         axis.axvline(alarm, color=LIMIT, linewidth=1.2, linestyle="--", label="found")
-    _axis_limits(axis, [v.to_numpy(dtype=float) for v in (reading, low, high)], None)
+    if began is not None:
+        axis.axvline(began, color="#333333", linewidth=1.4, linestyle=(0, (1, 1.5)), label="truly began")
+    _axis_limits(axis, [reading, low, high], None)
     if first is not None and last is not None:
         within = reading.loc[first:last].dropna()
-        # A short finding is what the picture is for: all of it is shown.
+        # A short finding is what the picture is for: all of it is shown, unless the rest became a line by it.
         if 0 < len(within) <= _SHORT:
             bottom, top = axis.get_ylim()
-            room = 0.05 * (top - bottom)
-            axis.set_ylim(min(bottom, within.min() - room), max(top, within.max() + room))
+            room, most = 0.05 * (top - bottom), 3 * (top - bottom)
+            near = within[(within > bottom - most) & (within < top + most)]
+            axis.set_ylim(min(bottom, near.min() - room), max(top, near.max() + room))
+    _mark_beyond(axis, {"black": reading})
     axis.set_ylabel(label)
     _time_axis(axis, reading.index)
     _legend(axis)
+    if title:
+        figure.suptitle(title, fontsize=11)
     return figure
 
 

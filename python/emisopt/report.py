@@ -29,7 +29,8 @@ nav a { margin-right: 1.2em; line-height: 2; } a { color: #00568a; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, tbody th { text-align: left; font-weight: 500; } thead th { border-bottom: 2px solid #888; }
+th:first-child, tbody th, .counted td:first-child { text-align: left; font-weight: 500; }
+thead th { border-bottom: 2px solid #888; }
 figure { margin: 1rem 0; } figure svg { display: block; width: 100%; min-width: 38rem; height: auto; }
 .note { font-size: .88rem; color: #444; } figcaption { color: #444; font-size: .9rem; }
 dl { display: grid; grid-template-columns: max-content auto; gap: .1rem 1rem; font-size: .88rem; }
@@ -153,7 +154,21 @@ def _section(place: int, section: Section) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
-    return str(table.to_html(border=0, float_format=number, na_rep="–", escape=True, index_names=False))
+    """Without the index where it only counts the rows; its name, where it has one, stands above it."""
+    counted = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+    named = table.index.nlevels == 1 and table.index.name is not None
+    shown = table.rename_axis(index=None, columns=table.index.name) if named else table
+    return str(
+        shown.to_html(
+            border=0,
+            float_format=number,
+            na_rep="–",
+            escape=True,
+            index=not counted,
+            index_names=named,
+            classes="counted" if counted else None,
+        )
+    )
 
 
 def _svg(figure: Figure, prefix: str, caption: str) -> str:

@@ -66,7 +66,14 @@ def test_exit_code_says_whether_anything_was_found(folder: Path, capsys) -> None
     assert "disagrees" in line and "2024-05-17 03:40" in line and "±" in line and line.endswith("t/h")
     assert "range" in out and "900" in out
     page = (folder / "page.html").read_text(encoding="utf-8")
-    for told in ("<svg", "SYNTHETIC", "bad.csv", "the other tags say", "outside its range"):
+    for told in (
+        "<svg",
+        "SYNTHETIC",
+        "bad.csv",
+        "<dt>tag map</dt>",
+        "the other tags say",
+        "outside its range",
+    ):
         assert told in page
     assert 'href="http' not in page
 

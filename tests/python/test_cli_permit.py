@@ -83,6 +83,14 @@ def test_data_that_cannot_be_judged_are_bad_input(folder: Path, capsys) -> None:
     assert err == "emisopt: no average counts for rule NOx 1 h, NOx day: nothing was judged there\n"
 
 
+def test_the_report_names_its_tag_map_and_numbers_no_rows(folder: Path) -> None:
+    files = (folder / "calm.csv", "-p", folder / "permit.yaml", "--tags", folder / "tags.yaml")
+    assert run("permit", "check", *files, "--report", folder / "page.html") == 0
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "<dt>tag map</dt><dd>tags.yaml</dd>" in page
+    assert "<th>0</th>" not in page and "<th>period</th>" in page
+
+
 def test_the_report_is_one_offline_page(folder: Path, capsys) -> None:
     arguments = ("permit", "check", folder / "calm.csv", "-p", folder / "permit.yaml")
     assert run(*arguments, "--report", folder / "page.html") == 0

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from emisopt import demo
+from emisopt import _core, demo
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,22 @@ def test_the_report_is_whole_and_has_nothing_from_outside(quick):
     assert page.count("<figure>") == 1 + 1 + 3 + 1 + 1
     assert not re.search(r'(src|href)="(?!#)|@import|url\((?!#)', page)
     assert len(page) < 3_000_000
+
+
+def test_a_policy_has_one_colour_in_every_picture(quick):
+    runs = quick[0].runs
+    assert tuple(runs) == demo.POLICIES == tuple(demo.COLOUR)
+    limits = demo.plots.rolling_limits({k: r.rolling for k, r in runs.items()}, {"NOx 1 h": 75.0})
+    money = demo.plots.cumulative_difference({k: r.cost for k, r in runs.items()}, "operator rules")
+    for figure in (limits, money):
+        lines = {line.get_label().split(": ")[0]: line.get_color() for line in figure.axes[0].lines}
+        shared = lines.keys() & demo.COLOUR.keys()
+        assert len(shared) >= 3 and all(lines[name] == demo.COLOUR[name] for name in shared)
+
+
+def test_the_instruction_set_is_named_as_elsewhere(quick):
+    page = quick[0].report.read_text(encoding="utf-8")
+    assert f"<dd>{_core.isa_level().name}, " in page and "Isa." not in page
 
 
 def test_a_change_of_fuel_is_named_at_its_row(quick):

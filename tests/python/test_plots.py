@@ -150,16 +150,84 @@ def test_docstring_examples_run(module):
 
 def test_a_finding_is_shown_beside_what_the_other_tags_say():
     reading = pd.Series(np.linspace(10, 12, 48), index=INDEX)
-    reading.iloc[20] = 500.0
+    reading.iloc[20] = 16.0
     expected = pd.Series(11.0, index=INDEX)
     figure = plots.expected_band(
         reading, expected, expected * 0.05, label="o2, %", first=INDEX[20], last=INDEX[20], alarm=INDEX[21]
     )
     (axis,) = figure.axes
     assert axis.get_ylabel() == "o2, %"
-    assert axis.get_ylim()[1] > 500  # one row of 48, and what the picture is for
+    assert axis.get_ylim()[1] > 16  # one row of 48, and what the picture is for
     assert [t.get_text() for t in axis.get_legend().get_texts()] == [
         "other tags say, ± 2 sd", "reading", "finding", "found",
     ]  # fmt: skip
     unknown = plots.expected_band(reading, expected * np.nan, expected, label="o2")
     assert "other tags say" not in str([t.get_text() for t in unknown.axes[0].get_legend().get_texts()])
+
+
+def marks(axis, label: str = "_beyond"):
+    return [line for line in axis.lines if line.get_label() == label]
+
+
+def test_a_sentinel_does_not_stretch_the_axis_but_is_marked():
+    reading = pd.Series(np.linspace(10, 12, 48), index=INDEX)
+    reading.iloc[[20, 21]] = -9999.0
+    expected = pd.Series(11.0, index=INDEX)
+    (axis,) = plots.expected_band(
+        reading, expected, expected * 0.05, label="o2, %", first=INDEX[20], last=INDEX[21]
+    ).axes
+    assert 8 < axis.get_ylim()[0] < 10 and 12 < axis.get_ylim()[1] < 14
+    (mark,) = marks(axis)
+    assert list(mark.get_xdata()) == list(INDEX[20:22]) and mark.get_marker() == "v"
+    assert [text.get_text() for text in axis.texts] == ["beyond the axis: 2 below, to -9,999"]
+    (limits,) = plots.rolling_limits({"a": reading.to_frame("o2")}, {"o2": 13.0}).axes
+    assert limits.get_ylim()[0] > 8 and len(marks(limits)) == 1
+    without = reading.where(reading > 0)
+    assert not marks(plots.rolling_limits({"a": without.to_frame("o2")}, {"o2": 13.0}).axes[0])
+
+
+def test_no_policy_is_cut_off_at_the_bottom():
+    wave = 70 + 4 * np.sin(np.arange(480) / 30)
+    wave[100:104] = 62.0  # less than half a percent of all rows
+    index = pd.date_range("2024-01-01", periods=480, freq="5min", tz="UTC")
+    runs = {n: pd.DataFrame({"NOx": v}, index=index) for n, v in {"operator": wave, "MPC": wave + 1}.items()}
+    (axis,) = plots.rolling_limits(runs, {"NOx": 75.0}).axes
+    assert axis.get_ylim()[0] < 62.0 and not marks(axis)
+
+
+def test_a_limit_below_all_values_is_in_the_picture():
+    (axis,) = plots.rolling_limits({"a": rolling(90.0)}, {"NOx 1 h": 75.0}).axes
+    assert axis.get_ylim()[0] < 75.0
+
+
+def test_the_time_axis_says_its_days_and_its_zone():
+    index = pd.date_range("2024-02-10", periods=1400, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame({"NOx": np.arange(1400.0)}, index=index)
+    figure = plots.rolling_limits({"a": frame}, {"NOx": 1500.0})
+    (axis,) = figure.axes
+    assert axis.get_xlabel() == "2024-02-10 to 2024-04-08, Europe/Berlin"
+    figure.draw_without_rendering()
+    assert axis.xaxis.get_offset_text().get_text() == ""
+    ticks = [text.get_text() for text in axis.get_xticklabels() if text.get_text()]
+    assert "15 Feb" in ticks  # midnight there, not in UTC
+    one_day = frame.iloc[:20].tz_convert("UTC")
+    label = plots.rolling_limits({"a": one_day}, {"NOx": 30.0}).axes[0].get_xlabel()
+    assert label == "2024-02-09 to 2024-02-10, UTC"
+    rows = frame.reset_index(drop=True)
+    assert plots.rolling_limits({"a": rows}, {"NOx": 30.0}).axes[0].get_xlabel() == "row"
+
+
+def test_equal_savings_are_two_lines_that_can_be_seen():
+    cost = {n: pd.Series(np.full(48, v), index=INDEX) for n, v in {"rules": 2.0, "a": 1.0, "b": 1.0}.items()}
+    a, b = plots.cumulative_difference(cost, "rules").axes[0].lines[:2]
+    assert a.get_linestyle() == "-" and b.get_linestyle() == "--"
+
+
+def test_a_drift_of_known_start_and_a_title_are_drawn():
+    reading = pd.Series(np.linspace(10, 12, 48), index=INDEX)
+    figure = plots.expected_band(
+        reading, reading, reading * 0.01, label="o2", began=INDEX[3], title="A drift"
+    )
+    assert figure.get_suptitle() == "A drift"
+    (line,) = marks(figure.axes[0], "truly began")
+    assert line.get_xdata()[0] == INDEX[3]

@@ -130,3 +130,12 @@ def test_missing_folder_is_one_clear_line_and_leaves_nothing(tmp_path: Path):
     with pytest.raises(DataError, match=r"cannot write .*nowhere.*: No such file or directory"):
         page().write(tmp_path / "nowhere" / "report.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_that_only_counts_is_not_shown_and_a_name_stands_above_its_column():
+    counted = pd.DataFrame({"rule": ["NOx", "CO"], "above": [3, 4]})
+    named = pd.DataFrame({"good": [7, 8]}, index=pd.Index([0, 1], name="period"))
+    html = Report("Rules", [Section("a", tables={"counted": counted, "named": named})]).html()
+    first, second = html.split("<table")[1:]
+    assert "<th>0</th>" not in first and first.count("<th>") == 2 and "<td>NOx</td>" in first
+    assert "<th>period</th>" in second and "<th>0</th>" in second

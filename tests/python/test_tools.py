@@ -359,6 +359,18 @@ def test_a_notebook_without_its_data_is_skipped_except_under_ci(
     assert "no data set gas_turbine" in capsys.readouterr().out
 
 
+def test_a_python_without_jupyter_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a.ipynb", notebook("x = 2"))
+    write(tmp_path, "b.py", "print('runs all the same')\n")
+    monkeypatch.setattr(run_examples, "find_spec", lambda name: None if name == "nbformat" else name)
+    assert run_examples.main([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "notebooks need nbformat: " in out and '[notebooks]"' in out
+    assert out.splitlines()[-1] == "1 passed, 1 failed, 0 skipped"
+
+
 def test_no_example_at_all_is_a_failure(tmp_path: Path) -> None:
     assert run_examples.main([str(tmp_path)]) == 1
 
