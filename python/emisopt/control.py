@@ -20,7 +20,7 @@ from emisopt.explanation import Explanation, explanation
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_index, held_disturbances, known_array, to_history
 from emisopt.objective import Interlock, Limit, Objective, Setpoint, place
-from emisopt.permit.coming import coming_for, names_of, on_output
+from emisopt.permit.coming import basis_of, coming_for, on_output
 from emisopt.permit.evaluation import PermitStream
 from emisopt.tags import TagMap
 from emisopt.window_backoff import WindowBackoff, WindowFollower
@@ -403,7 +403,7 @@ class Controller:
             newest + pd.Timedelta(seconds=1), seconds=1, steps=1, outputs=own.outputs_,
             setpoints=own.setpoints_, disturbances=own.disturbances_, **self.permit_options,
         )  # fmt: skip
-        basis = self.permit.basis_map(names_of(own))
+        basis = basis_of(self.permit, own)
         return list(rows.core.limits), basis if basis.columns else None
 
     def _permit_rows(self, tail: pd.DataFrame) -> list[_core.PermitRows]:

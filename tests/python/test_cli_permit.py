@@ -206,6 +206,14 @@ def test_parquet_and_several_files_are_one_stream(folder: Path, capsys) -> None:
         (("calm.csv", "-p", "permit.yaml", "--stamp", "middle"), "stamp"),
         (("calm.csv", "-p", "permit.yaml", "--plant", "runs"), "did you mean 'run'"),
         (
+            ("calm.csv", "-p", "permit.yaml", "--tags", "ppm.yaml"),
+            "column 'nox': expected the unit of the tag map, 'ppm', got 'mg/Nm3'",
+        ),
+        (
+            ("calm.csv", "-p", "permit.yaml", "--tags", "ppm.yaml", "--signal", "nox=NOx,unit=mg/Nm3"),
+            "convert the column, or correct one of the two units",
+        ),
+        (
             ("words.csv", "-p", "permit.yaml"),
             "column 'nox', row 2 (2024-05-04 22:02:00 UTC): expected a number, got 'Bad'",
         ),
@@ -229,6 +237,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     write(folder / "numbered.csv", table().reset_index(drop=True))
     dated = PERMIT.replace("limit: 300}", "limit: 300, until: 2024-13-01}")
     (folder / "dated.yaml").write_text(dated, encoding="utf-8")
+    (folder / "ppm.yaml").write_text(TAGS.replace("unit: mg/Nm3", "unit: ppm"), encoding="utf-8")
     assert run("permit", "check", *arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
