@@ -18,6 +18,7 @@ import pandas as pd
 import typer
 
 from emisopt import _core, cli_monitor, cli_permit, cli_tune
+from emisopt._agreement import require_agreement
 from emisopt._arguments import (
     assignment,
     bounds_of,
@@ -188,7 +189,7 @@ def forecast(
 
     write = _writer(output)
     forecaster = Forecaster.load(model)
-    reading, own = load_tagmap(tags), forecaster.tags_
+    reading, own = _reading(tags, forecaster.tags_, model), forecaster.tags_
     history = read_history(data, reading, use="live")
     planned = None if plan is None else read_csv(plan)
     coming = None if known is None else only_disturbances(read_csv(known), own, reading.file)
@@ -246,7 +247,7 @@ def backtest(
 
     write = _writer(output)
     forecaster = Forecaster.load(model)
-    tag_map = load_tagmap(tags)
+    tag_map = _reading(tags, forecaster.tags_, model)
     history, train_rows, held_rows = read_parts(
         tag_map, [*data], validate or [], validation_rows, test or [], test_rows
     )
@@ -324,7 +325,7 @@ def optimise(
     for name in own.setpoints:
         low, high = bounds.get(name, (None, None))
         setpoints[name] = Setpoint(low, high, price=prices.pop(name, 0.0))
-    history = read_history(data, load_tagmap(tags), use="live")
+    history = read_history(data, _reading(tags, own, model), use="live")
     advice = advise(
         forecaster, history, Objective(prices, currency="cost"), [limit_of(t) for t in limit or []], setpoints
     )
@@ -359,6 +360,13 @@ def show_config() -> None:
     from emisopt.config import show_config as configuration
 
     typer.echo(str(configuration()))
+
+
+def _reading(tags: str, own: TagMap, model: Path) -> TagMap:
+    """The tag map that the files are read with; refused where it is not that of the model."""
+    given = load_tagmap(tags)
+    require_agreement(given, own, tags, f"the model {model.name}")
+    return given
 
 
 # ---- showing and writing results ------------------------------------------------------------------------

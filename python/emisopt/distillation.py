@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
+from emisopt._agreement import require_agreement
 from emisopt.baselines import LEVELS, Baseline
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history, to_table
@@ -104,6 +105,8 @@ def distill(
         if not ours:
             raise _core.InputError("distill(tags): expected a tag map, since the teacher is none of ours")
         tags = ours[0].tags_
+    for each in ours:
+        require_agreement(tags, each.tags_, "distill(tags)", "the teacher")
     if start not in ("scratch", "layers"):
         raise _core.InputError(f"distill(start): expected scratch or layers, got {start!r}")
     if max_windows < 1:

@@ -338,6 +338,26 @@ def test_missing_checkpoint(folder, capsys, tmp_path):
     assert "none.safetensors" in line
 
 
+@pytest.mark.parametrize("command", ["forecast", "backtest", "optimise"])
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("nox, unit: mg/m3", "nox, unit: ppm", "tag 'nox': expected the unit of the model model.safetensors"),
+        (
+            "load, unit: MW, role: disturbance",
+            "load, unit: MW, role: emission",
+            "'disturbance', got 'emission'",
+        ),
+    ],
+)
+def test_a_tag_map_that_is_not_the_models_is_refused(folder, capsys, tmp_path, command, old, new, text):
+    other = tmp_path / "other.yaml"
+    other.write_text(TAGS.replace(old, new).replace("400, known_ahead: true", "400"))
+    arguments = ("--tags", other, "--model", folder / "model.safetensors")
+    more = ("--price", "co=1") if command == "optimise" else ()
+    assert text in refused(capsys, command, folder / "plant.csv", *arguments, *more)
+
+
 @pytest.mark.parametrize(
     ("plan", "text"),
     [

@@ -121,8 +121,8 @@ def require_tag_units(signals: Iterable[_core.Signal], tags: TagMap, where: str)
             unit = tags[signal.tag].unit
             raise ConfigError(
                 f"signals: column {signal.tag!r}: expected the unit of {where}, {unit!r}, got "
-                f"{signal.unit!r}: its numbers are not converted; convert the column, or correct one of the two "
-                "units"
+                f"{signal.unit!r}: its numbers are not converted; convert the column, or correct one of the "
+                "two units"
             )
         oxygen = signal.oxygen_tag
         if oxygen and oxygen in tags and not _is_percent(tags[oxygen].unit):
