@@ -50,18 +50,12 @@ def read_parts(
     return history, train, held
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise _core.InputError(f"{path}: not a readable CSV file: {one_line(error)}") from None
-
-
 def only_disturbances(rows: pd.DataFrame, tags: TagMap, file: FileFormat) -> pd.DataFrame:
     """Without the stamps and the plant's other tags, so that rows cut from a historian's file will do."""
     stamps = () if file.time is None else file.time.columns
     others = [n for n in tags.names if n not in tags.disturbances]
-    return rows.drop(columns=[n for n in rows.columns if n in (*stamps, *others)])
+    aside = [n for n in rows.columns if n in (*stamps, *others) or n.strip().lower() == "time"]
+    return rows.drop(columns=[n for n in aside if n not in tags.disturbances])
 
 
 def split(text: str, mark: str, option: str) -> tuple[str, str]:

@@ -27,12 +27,13 @@ from emisopt._arguments import (
     limit_of,
     one_line,
     only_disturbances,
-    read_csv,
     read_parts,
     split,
 )
+from emisopt._coming_file import read_coming, what_is_known
 from emisopt._format import short, text_table
 from emisopt.errors import EmisoptError
+from emisopt.history import future_index
 from emisopt.io import read_history
 from emisopt.objective import Objective, Setpoint
 from emisopt.progress import StageLine
@@ -174,10 +175,13 @@ def forecast(
     model: Model,
     plan: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV with a column per setpoint, a row per coming row."),
+        typer.Option(
+            metavar="FILE",
+            help="CSV with a column per setpoint, a row per coming row; may have a time column.",
+        ),
     ] = None,
     known: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV with disturbances, a row per coming row.")
+        Path | None, typer.Option(metavar="FILE", help="CSV with disturbances known ahead, likewise.")
     ] = None,
     horizons: Annotated[
         str | None, typer.Option(metavar="ROWS", help="Print these rows ahead only, e.g. 1,6,24.")
@@ -191,12 +195,16 @@ def forecast(
     forecaster = Forecaster.load(model)
     reading, own = _reading(tags, forecaster.tags_, model), forecaster.tags_
     history = read_history(data, reading, use="live")
-    planned = None if plan is None else read_csv(plan)
-    coming = None if known is None else only_disturbances(read_csv(known), own, reading.file)
+    labels = future_index(history, own.period, int(forecaster.core_.config.horizon))
+    planned, coming = (
+        None if path is None else read_coming(path, own, reading.file, labels, own.period)
+        for path in (plan, known)
+    )
+    coming = None if coming is None else only_disturbances(coming, own, reading.file)
     quantiles = forecaster.predict(history, planned, coming)
     steps = range(1, len(quantiles) + 1) if horizons is None else horizon_list(horizons, len(quantiles))
     typer.echo(f"{own.plant}: {len(quantiles)} rows after the end of {data[-1].name}")
-    typer.echo(_what_is_known(own, planned, coming))
+    typer.echo(what_is_known(own, planned, coming))
     typer.echo(_forecast_text(quantiles, own, steps))
     if write:
         flat = quantiles.copy()
@@ -370,12 +378,6 @@ def _reading(tags: str, own: TagMap, model: Path) -> TagMap:
 
 
 # ---- showing and writing results ------------------------------------------------------------------------
-
-
-def _what_is_known(tags: TagMap, plan: pd.DataFrame | None, known: pd.DataFrame | None) -> str:
-    given = [] if plan is None else [n for n in tags.setpoints if n in plan.columns]
-    given += [] if known is None else [n for n in tags.disturbances if n in known.columns]
-    return f"known of the coming rows: {', '.join(given) or 'nothing'}"
 
 
 def _forecast_text(quantiles: pd.DataFrame, tags: TagMap, steps: Iterable[int]) -> str:

@@ -431,10 +431,10 @@ class Controller:
     def _coming(self, tail: pd.DataFrame, known: pd.DataFrame | ArrayLike | None) -> Floats:
         """Known disturbances (H, D); the load that the bill needs is never left unknown."""
         tags = self.forecaster.tags_
-        held = known_array(held_disturbances(tail, tags, self._horizon), tags, self._horizon)
+        held = known_array(held_disturbances(tail, tags, self._horizon), tags, self._horizon, bounded=False)
         if known is None:
             return held
-        coming = known_array(known, tags, self._horizon)
+        coming = known_array(known, tags, self._horizon, bounded=False)
         bill = self.objective.fuel
         if bill is not None and bill.load is not None:
             column = tags.disturbances.index(bill.load)

@@ -261,7 +261,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         history : DataFrame whose last `context` rows are unbroken
         plan : setpoints of the next H rows, (H, U) or a DataFrame by column name, inside each tag's range;
             None: the setpoints of the coming rows are unknown
-        known : coming disturbances, (H, D) or a DataFrame with some of them, NaN = unknown; None: none known
+        known : coming disturbances, (H, D) or a DataFrame with some of them, inside each tag's range, NaN =
+            unknown; None: none known
         precision : "float32", or "int8" for screening and small machines (docs/engine.md, "int8")
 
         Returns
@@ -270,7 +271,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        NotFittedError, InputError (history too short or broken, plan outside its range), ShapeError
+        NotFittedError, InputError (history too short or broken, plan or known outside its range), ShapeError
         """
         session = self._ready(history, precision)
         if plan is None and known is not None:  # without any plan the core takes all of the future as unknown

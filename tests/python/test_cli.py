@@ -145,18 +145,48 @@ def test_forecast_prints_and_writes_a_row_per_step(folder, capsys, tmp_path):
     assert (written["nox q0.1"] <= written["nox q0.9"]).all()
 
 
-def test_forecast_takes_rows_cut_from_a_file_as_known(folder, capsys, tmp_path):
+@pytest.fixture
+def past(folder):
+    """plant.csv without its last six rows, and these rows."""
+    plant_frame().head(694).to_csv(folder / "past.csv", index=False)
+    return folder / "past.csv", plant_frame().tail(6)
+
+
+def test_forecast_takes_rows_cut_from_a_file_as_known(folder, past, capsys, tmp_path):
+    file, rows = past
     coming = tmp_path / "coming.csv"
-    plant_frame().tail(6).to_csv(coming, index=False)  # with time, setpoint and outputs in it
+    rows.to_csv(coming, index=False)  # with time, setpoint and outputs in it
     common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--horizons", "2,6")
     capsys.readouterr()
-    assert run("forecast", folder / "plant.csv", *common, "--known", coming, "--plan", coming) == 0
+    assert run("forecast", file, *common, "--known", coming, "--plan", coming) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[1] == "known of the coming rows: o2_sp, load"
     assert [line.split()[0] for line in printed[3:5]] == ["2", "6"]
-    assert "expected 1 to 6 rows" in refused(
-        capsys, "forecast", folder / "plant.csv", *common[:4], "--horizons", "0"
+    assert "expected 1 to 6 rows" in refused(capsys, "forecast", file, *common[:4], "--horizons", "0")
+    # The same rows after the whole file are those of half an hour ago.
+    line = refused(capsys, "forecast", folder / "plant.csv", *common, "--plan", coming)
+    assert (
+        "expected the stamps of the 6 coming rows in order, 2024-01-03 10:20:00+00:00 to 2024-01-03" in line
     )
+
+
+def test_forecast_says_how_many_rows_are_known(folder, past, capsys, tmp_path):
+    file, rows = past
+    coming = tmp_path / "coming.csv"
+    rows.assign(o2_sp=rows["o2_sp"].where(np.arange(6) < 2), load=np.nan).to_csv(coming, index=False)
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors")
+    capsys.readouterr()
+    assert run("forecast", file, *common, "--known", coming, "--plan", coming) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "known of the coming rows: o2_sp (2 of 6 rows)"
+
+
+def test_known_outside_the_range_is_refused_as_in_a_plan(folder, past, capsys, tmp_path):
+    file, rows = past
+    coming = tmp_path / "coming.csv"
+    rows.assign(load=4000.0).to_csv(coming, index=False)
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors")
+    line = refused(capsys, "forecast", file, *common, "--known", coming)
+    assert line == "emisopt: known: disturbance 'load', step 1: expected 0 to 400 MW, got 4000\n"
 
 
 def test_backtest_warns_when_its_rows_are_not_those_of_fit(folder, capsys):
