@@ -22,6 +22,7 @@ from emisopt._ensemble_fit import EnsembleChoice, Recipe, parts_of, truth_of
 from emisopt._ensemble_members import Member, OnlineMember
 from emisopt._ensemble_rows import StreamRows
 from emisopt._ensemble_rules import ONLINE, Question, members_of
+from emisopt._sentinels import said_once, warn_of_sentinels
 from emisopt.combination import combine
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_plan, to_history
@@ -173,12 +174,14 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         train, validation = parts_of(len(history), train_rows, validation_rows)
         frame = history.iloc[: train + validation]
         to_history(frame.iloc[:train], tags, where="EnsembleForecaster.fit(history)")
+        whole = to_history(frame, tags, live=True)
+        warn_of_sentinels(frame, whole, whole.rows, "EnsembleForecaster.fit(history)")
         if question.delay:
             frame = frame.copy()
             frame.loc[frame.index[-question.delay :], list(tags.outputs)] = np.nan
         recipe = self._recipe()
         recipe.check(question, names, train, validation)
-        with StageLine(show=progress) as say:
+        with StageLine(show=progress) as say, said_once():
             if choice is None:
                 say("ensemble: members on the training rows, weights on the validation rows")
                 choice = recipe.choose(question, names, frame, train, validation, progress)
@@ -199,8 +202,9 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         keep = max([question.furthest + question.delay + 2, *(m.rows_needed() for m in made.values())])
         rows = StreamRows(tags, question.delay, keep)
         rows.begin(frame)
-        for member in made.values():
-            member.begin(frame, rows)
+        with said_once():
+            for member in made.values():
+                member.begin(frame, rows)
         self.choice_, self._parameters = choice, dict(self.get_params(deep=False))
         self._adopt(question, used, choice.weights[[names.index(n) for n in used]], made, forecaster, cover)
         self._begin(train + validation, rows, None if cover is None else cover.copy())

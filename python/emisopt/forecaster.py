@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
 from emisopt._precision import precision_of
+from emisopt._sentinels import warn_of_sentinels
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.parallel import Processes
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
@@ -211,7 +212,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        self. Ctrl-C during the fit ends it with the best weights so far and a warning.
+        self. Ctrl-C during the fit ends it with the best weights so far and a warning. Another names tags
+        with a number that looks like an unlisted code for no value, -9999 say.
 
         Raises
         ------
@@ -221,6 +223,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """
         core_history = to_history(history, tags, where="Forecaster.fit(history)")
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
+        warn_of_sentinels(history, core_history, train_rows + validation_rows, "Forecaster.fit(history)")
         core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(
             self,
