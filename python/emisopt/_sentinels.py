@@ -44,9 +44,10 @@ def sentinel_in(column: Floats) -> Sentinel | None:
     its next neighbour than all other values are from each other.
 
     A usual code (nines from 999 on, the ends of whole numbers of 16 or 32 bits, 1e15 and more) need be no
-    more than that. Another number is taken for one only where it is, beside that, 50 interquartile ranges from the
-    median, ten times as large as any other value, and either negative, where no other value is, or a thousand
-    times as large. So an analyser's full scale, a stopped plant's zeros and setpoints of two levels are none.
+    more than that. Another number is taken for one only where it is, beside that, 50 interquartile ranges
+    from the median, ten times as large as any other value, and either negative, where no other value is, or
+    a thousand times as large. So an analyser's full scale, a stopped plant's zeros and setpoints of two
+    levels are none.
 
     Parameters
     ----------
