@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pandas as pd
 
 from emisopt import _core
 from emisopt._fileformat import FileFormat, TimeFormat
+from emisopt._format import short, text_table
 from emisopt._table import read_table
 from emisopt.errors import DataError
 from emisopt.io import PERIOD_TOLERANCE
 from emisopt.tags import TagMap
 
-__all__ = ["read_coming", "what_is_known"]
+__all__ = ["forecast_text", "read_coming", "what_is_known"]
 
 
 def read_coming(path: Path, tags: TagMap, file: FileFormat, coming: pd.Index, period: float) -> pd.DataFrame:
@@ -61,6 +63,20 @@ def what_is_known(tags: TagMap, plan: pd.DataFrame | None, known: pd.DataFrame |
             told.append(name if whole or given is None else f"{name} ({count} of {len(given)} rows)")
     rest = f"; not used, as the model does not know them ahead: {', '.join(unused)}" if unused else ""
     return f"known of the coming rows: {', '.join(told) or 'nothing'}{rest}"
+
+
+def forecast_text(quantiles: pd.DataFrame, tags: TagMap, steps: Iterable[int]) -> str:
+    levels = quantiles.columns.get_level_values("quantile")
+    shown = quantiles.loc[:, levels.isin([0.1, 0.5, 0.9])] if levels.isin([0.5]).any() else quantiles
+    stamps = [f"{t:%Y-%m-%d %H:%M}" for t in shown.index] if isinstance(shown.index, pd.DatetimeIndex) else []
+    head = ["rows ahead", "time, UTC"] if stamps else ["rows ahead"]
+    before = ""
+    for name, level in shown.columns:
+        head.append(f"{name} {level:.4g}" if name != before else f"{level:.4g}")
+        before = name
+    rows = [[str(h), *stamps[h - 1 : h], *(short(x) for x in shown.iloc[h - 1])] for h in steps]
+    units = ", ".join(f"{n} in {tags[n].unit or '-'}" for n in tags.outputs)
+    return f"{text_table(head, rows, left=0)}\nquantiles 0.1, 0.5 and 0.9; {units}"
 
 
 def _is_number(text: str) -> bool:

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -28,10 +28,10 @@ from emisopt._arguments import (
     one_line,
     only_disturbances,
     read_parts,
+    require_scored,
     split,
 )
-from emisopt._coming_file import read_coming, what_is_known
-from emisopt._format import short, text_table
+from emisopt._coming_file import forecast_text, read_coming, what_is_known
 from emisopt.errors import EmisoptError
 from emisopt.history import future_index
 from emisopt.io import read_history
@@ -68,6 +68,21 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Also write it here: .csv or .parquet."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"emisopt {_core.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 # ---- commands -------------------------------------------------------------------------------------------
@@ -205,7 +220,7 @@ def forecast(
     steps = range(1, len(quantiles) + 1) if horizons is None else horizon_list(horizons, len(quantiles))
     typer.echo(f"{own.plant}: {len(quantiles)} rows after the end of {data[-1].name}")
     typer.echo(what_is_known(own, planned, coming))
-    typer.echo(_forecast_text(quantiles, own, steps))
+    typer.echo(forecast_text(quantiles, own, steps))
     if write:
         flat = quantiles.copy()
         flat.columns = pd.Index([f"{c[0]} q{c[1]:g}" for c in flat.columns.to_list()])
@@ -256,6 +271,7 @@ def backtest(
     write = _writer(output)
     forecaster = Forecaster.load(model)
     tag_map = _reading(tags, forecaster.tags_, model)
+    require_scored(metric, operation, test, test_rows)
     history, train_rows, held_rows = read_parts(
         tag_map, [*data], validate or [], validation_rows, test or [], test_rows
     )
@@ -378,20 +394,6 @@ def _reading(tags: str, own: TagMap, model: Path) -> TagMap:
 
 
 # ---- showing and writing results ------------------------------------------------------------------------
-
-
-def _forecast_text(quantiles: pd.DataFrame, tags: TagMap, steps: Iterable[int]) -> str:
-    levels = quantiles.columns.get_level_values("quantile")
-    shown = quantiles.loc[:, levels.isin([0.1, 0.5, 0.9])] if levels.isin([0.5]).any() else quantiles
-    stamps = [f"{t:%Y-%m-%d %H:%M}" for t in shown.index] if isinstance(shown.index, pd.DatetimeIndex) else []
-    head = ["rows ahead", "time, UTC"] if stamps else ["rows ahead"]
-    before = ""
-    for name, level in shown.columns:
-        head.append(f"{name} {level:.4g}" if name != before else f"{level:.4g}")
-        before = name
-    rows = [[str(h), *stamps[h - 1 : h], *(short(x) for x in shown.iloc[h - 1])] for h in steps]
-    units = ", ".join(f"{n} in {tags[n].unit or '-'}" for n in tags.outputs)
-    return f"{text_table(head, rows, left=0)}\nquantiles 0.1, 0.5 and 0.9; {units}"
 
 
 def _require_folder(path: Path) -> None:

@@ -367,7 +367,7 @@ class Controller:
         own = [
             cost.name or cost.label if hasattr(cost, "label") else cost.name for cost in self.objective.costs
         ]
-        price = self.objective.price_list(tags.outputs)
+        price = self.objective.price_list(tags.outputs, tags.setpoints)
         count = len(price) - len(own)
         names = list(tags.outputs)
         if self.objective.fuel is not None:

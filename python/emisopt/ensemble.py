@@ -28,7 +28,7 @@ from emisopt.forecaster import Forecaster
 from emisopt.history import future_plan, to_history
 from emisopt.online import OnlineLearner
 from emisopt.progress import StageLine
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 __all__ = ["EnsembleChoice", "EnsembleForecaster", "EnsembleRun"]
 
@@ -140,7 +140,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         history: pd.DataFrame,
         y: None = None,
         *,
-        tags: TagMap,
+        tags: TagMap | str | Path,
         train_rows: int | None = None,
         validation_rows: int | None = None,
         choice: EnsembleChoice | None = None,
@@ -152,7 +152,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         ----------
         history : DataFrame with a column per tag, N rows, physical units
         y : left out; outputs are columns of the history
-        tags : what the columns are
+        tags : what the columns are, as for :meth:`Forecaster.fit`
         train_rows : to learn from, None: all before the validation rows
         validation_rows : after them; None: a fifth of the rows. Rows behind these are not read; the stream
             begins there. The labels of the newest `delay` rows before it are not read either
@@ -167,6 +167,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         ------
         InputError : a parameter or a column is unusable, or the rows are too few.
         """
+        tags = load_tagmap(tags)
         question = self._question(tags)
         names = members_of(question, self.members)
         if not isinstance(history, pd.DataFrame):

@@ -22,7 +22,7 @@ from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.parallel import Processes
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
 from emisopt.sensitivity import Sensitivity
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 if TYPE_CHECKING:
     from emisopt.permit.document import Permit
@@ -174,7 +174,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         history: pd.DataFrame,
         y: None = None,
         *,
-        tags: TagMap,
+        tags: TagMap | str | Path,
         train_rows: int | None = None,
         validation_rows: int = 0,
         progress: bool = True,
@@ -191,7 +191,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         ----------
         history : DataFrame with a column per tag, N rows, physical units; see :mod:`emisopt.history`
         y : left out; outputs are columns of the history
-        tags : what the columns are
+        tags : what the columns are: a map, or what :func:`emisopt.load_tagmap` takes
         train_rows : rows to learn from, None: all before the validation rows. No later row changes a weight.
         validation_rows : rows after `train_rows` by which the best weights are chosen; 0: the last are kept
         progress : show a bar with loss, validation, rate and time left (on stderr)
@@ -221,6 +221,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         StateError : `device` is "cuda" and no GPU can be used; the text says why.
         FileError : `resume` names a file that is torn, or the state of another run; the text says what to do.
         """
+        tags = load_tagmap(tags)
         core_history = to_history(history, tags, where="Forecaster.fit(history)")
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
         warn_of_sentinels(history, core_history, train_rows + validation_rows, "Forecaster.fit(history)")

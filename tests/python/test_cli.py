@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emisopt import __version__
 from emisopt.cli import main
 
 TAGS = """
@@ -248,6 +249,28 @@ def test_optimise_stays_inside_the_hull_and_shows_the_nearest_rows(folder, capsy
     assert plan.between(low - 1e-6, high + 1e-6).all()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--metric", "mse"), "--metric: expected one of mae, rmse, r2, bias, coverage"),
+        (("--operation", "guessed"), "--operation: expected known, unknown or both, got 'guessed'"),
+        (("--test-rows", 0), "expected rows to score, got none: give --test FILE, or --test-rows"),
+    ],
+)
+def test_backtest_refuses_before_it_fits(folder, capsys, monkeypatch, arguments, text):
+    def late(*_, **__):
+        raise AssertionError("models were fitted first")
+
+    monkeypatch.setattr("emisopt.backtest.backtest", late)
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--test-rows", 100)
+    assert text in refused(capsys, "backtest", folder / "plant.csv", *common, *arguments)
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"emisopt {__version__}\n"
+
+
 def test_show_config_names_isa_and_threads(capsys):
     assert run("show-config") == 0
     printed = capsys.readouterr().out
@@ -326,6 +349,12 @@ def test_unit_that_does_not_convert(folder, capsys, tmp_path):
 def test_unknown_tag_map(folder, capsys, tmp_path):
     line = refused(capsys, "fit", folder / "plant.csv", "--tags", "nomap", "-o", tmp_path / "m.safetensors")
     assert "gas_turbine" in line
+
+
+def test_a_tag_map_without_its_ending_is_proposed(folder, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder)
+    line = refused(capsys, "fit", "plant.csv", "--tags", "tags", "-o", tmp_path / "m.safetensors")
+    assert line.endswith("there is no such file; did you mean 'tags.yaml'?\n")
 
 
 def test_output_in_a_folder_that_does_not_exist_is_refused_before_the_work(folder, capsys, tmp_path):
@@ -415,7 +444,11 @@ def test_bad_plan(folder, capsys, tmp_path, plan, text):
         (("--limit", "nox<100"), "expected NAME<=VALUE"),
         (("--limit", "so2<=100"), "so2"),
         (("--limit", "nox<=100,depth=3"), "got 'depth'"),
+        (("--limit", "nox<=0,3"), "expected a decimal point, got 'nox<=0,3'; write nox<=0.3"),
+        (("--limit", "nox<=0,3,window=12"), "write nox<=0.3,window=12"),
+        (("--price", "co=0,3"), "expected a number, got '0,3'; with a decimal point: 0.3"),
         (("--bound", "o2_sp=8.5:9", "--price", "co=1"), "outside the training rows"),
+        (("--bound", "o2_sp=6:3", "--price", "co=1"), "expected LOW:HIGH, low below high, got '6:3'"),
         (("--output", "plan.docx"), "plan.docx"),
     ],
 )
@@ -439,7 +472,7 @@ def test_optimise_without_setpoints_says_how_to_declare_them(folder, capsys, tmp
     [
         (("--horizons", "1,x"), "expected whole numbers with commas"),
         (("--horizons", "7"), "expected 1 to 6 rows"),
-        (("--operation", "maybe"), "expected known or unknown, got 'maybe'"),
+        (("--operation", "maybe"), "--operation: expected known, unknown or both, got 'maybe'"),
         (("--test-rows", "700"), "expected rows to be left for training"),
     ],
 )

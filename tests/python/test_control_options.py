@@ -262,6 +262,7 @@ def test_the_steady_target_is_inside_the_bounds(small_forecaster, now, boiler_hi
         ({"objective": Objective(costs=[Table("nox", [(0, 1)])])}, "'table of nox': expected as many"),
         ({"objective": Objective(costs=[Table("soot", [(0, 1), (1, 1)])])}, "no such tag here: 'soot'"),
         ({"objective": Objective(costs=[Polynomial({"soot": 1.0})])}, "no such tag here: 'soot'"),
+        ({"objective": Objective({"o2_sp": 1.0})}, "'o2_sp' is a setpoint, .* setpoints={'o2_sp': Setpoint"),
         ({"objective": Objective(targets=[Target("nox", 1, scale=0)])}, "Tracking 0: expected scale > 0"),
         ({"objective": Objective(targets=[Target("soot", 1)])}, "no such tag here: 'soot'"),
         ({"setpoints": {"o2_sp": Setpoint(dead_band=-1)}}, "'o2_sp': expected dead_band >= 0"),

@@ -337,6 +337,9 @@ def test_tags_give_units_and_names() -> None:
     frame = minutes(600).rename(columns={"nox": "NOX"})
     assert MANY.evaluate(frame, tags=tags)[0].tag == "NOX"
     assert MANY.evaluate(frame, {"NOX": "NOx"}, tags=tags)[0].tag == "NOX"
+    assert "the tag map, 'mg/m3', got 'mg/Nm3'" in refused(
+        frame, signals={"NOX": Signal("NOx", "mg/Nm3")}, tags="gas_turbine"
+    )
 
 
 @pytest.mark.parametrize(

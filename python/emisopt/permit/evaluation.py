@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from emisopt.permit.document import Permit
 from emisopt.permit.results import Evaluation, RuleResult
 from emisopt.permit.signals import require_tag_units, signals_of
 from emisopt.permit.zones import zone_table
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 __all__ = ["Evaluation", "PermitStream", "RuleResult"]
 
@@ -67,7 +68,7 @@ class PermitStream:
         permit: Permit,
         signals: Mapping[str, object] | None = None,
         *,
-        tags: TagMap | None = None,
+        tags: TagMap | str | Path | None = None,
         period: float | None = None,
         zone: str | None = None,
         stamp: str = "start",
@@ -79,6 +80,7 @@ class PermitStream:
         _one_of("stamp", stamp, ("start", "end"))
         _one_of("negative", negative, ("refuse", "missing"))
         self.permit = permit
+        tags = None if tags is None else load_tagmap(tags)
         self._signals = list(permit.core.signals) if signals is None else []
         if not self._signals:
             self._signals = signals_of(signals, tags)
