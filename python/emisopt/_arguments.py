@@ -5,6 +5,7 @@ Everything here refuses with one line that names the option.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,18 +51,27 @@ def read_parts(
     return history, train, held
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise _core.InputError(f"{path}: not a readable CSV file: {one_line(error)}") from None
-
-
 def only_disturbances(rows: pd.DataFrame, tags: TagMap, file: FileFormat) -> pd.DataFrame:
     """Without the stamps and the plant's other tags, so that rows cut from a historian's file will do."""
     stamps = () if file.time is None else file.time.columns
     others = [n for n in tags.names if n not in tags.disturbances]
-    return rows.drop(columns=[n for n in rows.columns if n in (*stamps, *others)])
+    aside = [n for n in rows.columns if n in (*stamps, *others) or n.strip().lower() == "time"]
+    return rows.drop(columns=[n for n in aside if n not in tags.disturbances])
+
+
+def require_scored(metric: str, operation: str, test: list[Path] | None, test_rows: int) -> None:
+    """What `backtest` would refuse after hours of fitting, refused before."""
+    from emisopt.backtest import METRICS
+
+    if metric not in METRICS:
+        raise _core.InputError(f"--metric: expected one of {', '.join(METRICS)}, got {metric!r}")
+    if operation not in ("known", "unknown", "both"):
+        raise _core.InputError(f"--operation: expected known, unknown or both, got {operation!r}")
+    if not test and test_rows <= 0:
+        raise _core.InputError(
+            "backtest: expected rows to score, got none: give --test FILE, or --test-rows, so many last rows "
+            "of DATA (as left out by fit)"
+        )
 
 
 def split(text: str, mark: str, option: str) -> tuple[str, str]:
@@ -77,7 +87,10 @@ def number_of(text: str, option: str) -> float:
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise _core.InputError(f"{option}: expected a number, got {text!r}")
+        point = text.strip().replace(",", ".", 1)
+        comma = "," in text and re.fullmatch(r"[+-]?\d+\.\d+", point)
+        hint = f"; with a decimal point: {point}" if comma else ""
+        raise _core.InputError(f"{option}: expected a number, got {text!r}{hint}")
     return value
 
 
@@ -87,8 +100,10 @@ def assignment(text: str, option: str) -> tuple[str, float]:
 
 
 def bounds_of(text: str, name: str) -> tuple[float, float]:
-    low, high = split(text, ":", f"--bound {name}")
-    return number_of(low, "--bound"), number_of(high, "--bound")
+    low, high = (number_of(part, "--bound") for part in split(text, ":", f"--bound {name}"))
+    if not low < high:
+        raise _core.InputError(f"--bound {name}: expected LOW:HIGH, low below high, got {text!r}")
+    return low, high
 
 
 def horizon_list(text: str | None, longest: int) -> list[int]:
@@ -108,6 +123,11 @@ def horizon_list(text: str | None, longest: int) -> list[int]:
 
 def limit_of(text: str) -> Limit:
     first, *rest = text.split(",")
+    if rest and rest[0].strip().isdigit():
+        raise _core.InputError(
+            f"--limit: expected a decimal point, got {text!r}; write "
+            + ",".join([f"{first}.{rest[0].strip()}", *rest[1:]])
+        )
     name, value = split(first, "<=", "--limit")
     extra = dict(assignment(part, "--limit") for part in rest)
     unknown = set(extra) - {"window", "quantile", "rank"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from emisopt._clock import clock_hint, to_utc
 from emisopt._fileformat import FileFormat, TimeFormat
 from emisopt._table import FileTable, read_table
 from emisopt.errors import DataError, did_you_mean
@@ -210,33 +210,18 @@ def _stamps(table: FileTable, rows: NDArray[np.int64], form: TimeFormat) -> pd.D
     if bad.size:
         expected = f"a time stamp as {form.format!r}" if form.format else "an ISO 8601 time stamp"
         raise fail(int(bad[0]), f"expected {expected}, got {str(texts[bad[0]])!r}")
-    stamps = _to_utc(stamps, form, fail)
+    own = stamps.tz is not None  # stamps with an offset of their own
+    stamps = stamps.tz_convert("UTC") if own else to_utc(stamps, form.tz(), form.timezone, fail)
     steps = np.diff(stamps.to_numpy(dtype="datetime64[ns]").astype(np.int64))
     wrong = np.flatnonzero(steps <= 0)
     if wrong.size:
         row = int(wrong[0]) + 1
         before, after = stamps[row - 1], stamps[row]
+        hint = "" if own else clock_hint(before, after, form.tz())
         if before == after:
-            raise fail(row, f"duplicate time stamp {after}; keep one of the two rows")
-        raise fail(row, f"time goes backwards, from {before} to {after}; sort the rows by time")
+            raise fail(row, f"duplicate time stamp {after}; keep one of the two rows{hint}")
+        raise fail(row, f"time goes backwards, from {before} to {after}; sort the rows by time{hint}")
     return stamps
-
-
-def _to_utc(
-    stamps: pd.DatetimeIndex, form: TimeFormat, fail: Callable[[int, str], DataError]
-) -> pd.DatetimeIndex:
-    if stamps.tz is not None:
-        return stamps.tz_convert("UTC")
-    try:
-        return stamps.tz_localize(form.tz(), ambiguous="infer", nonexistent="raise").tz_convert("UTC")
-    except Exception as error:  # ValueError in pandas 3, pytz's own classes in pandas 2
-        lost = stamps.tz_localize(form.tz(), ambiguous="NaT", nonexistent="NaT").isna()
-        row = int(np.argmax(lost))
-        raise fail(
-            row,
-            f"{stamps[row]} does not exist, or twice, in {form.timezone}, where clocks change; if the "
-            "historian keeps one offset all year, set e.g. timezone: UTC+01:00",
-        ) from error
 
 
 def _outside(values: Floats, tag: Tag) -> NDArray[np.bool_]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import numbers
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -31,7 +33,18 @@ def rows_of(rows: int, train_rows: int | None, validation_rows: int) -> int:
     return train_rows
 
 
+def check_numbers(f: Forecaster) -> None:
+    """Refuses a parameter that is no number, or no whole number, where its default is one."""
+    for name, parameter in inspect.signature(type(f)).parameters.items():
+        value, default = getattr(f, name), parameter.default
+        kind = numbers.Integral if type(default) is int else numbers.Real
+        if type(default) in (int, float) and (isinstance(value, bool) or not isinstance(value, kind)):
+            what = "a whole number" if kind is numbers.Integral else "a number"
+            raise _core.InputError(f"Forecaster({name}): expected {what}, got {value!r}")
+
+
 def network_config(f: Forecaster) -> _core.ForecasterConfig:
+    check_numbers(f)
     return _core.ForecasterConfig(
         context=f.context,
         horizon=f.horizon,
@@ -64,6 +77,7 @@ def train_config(
     if f.loss not in _core.Loss.__members__:
         names = ", ".join(_core.Loss.__members__)
         raise _core.InputError(f"Forecaster(loss): expected one of {names}, got {f.loss!r}")
+    check_numbers(f)
     return _core.TrainConfig(
         steps=f.steps,
         batch=f.batch,

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -18,6 +18,7 @@ import pandas as pd
 import typer
 
 from emisopt import _core, cli_monitor, cli_permit, cli_tune
+from emisopt._agreement import require_agreement
 from emisopt._arguments import (
     assignment,
     bounds_of,
@@ -26,12 +27,13 @@ from emisopt._arguments import (
     limit_of,
     one_line,
     only_disturbances,
-    read_csv,
     read_parts,
+    require_scored,
     split,
 )
-from emisopt._format import short, text_table
+from emisopt._coming_file import forecast_text, read_coming, what_is_known
 from emisopt.errors import EmisoptError
+from emisopt.history import future_index
 from emisopt.io import read_history
 from emisopt.objective import Objective, Setpoint
 from emisopt.progress import StageLine
@@ -66,6 +68,21 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Also write it here: .csv or .parquet."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"emisopt {_core.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 # ---- commands -------------------------------------------------------------------------------------------
@@ -173,10 +190,13 @@ def forecast(
     model: Model,
     plan: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV with a column per setpoint, a row per coming row."),
+        typer.Option(
+            metavar="FILE",
+            help="CSV with a column per setpoint, a row per coming row; may have a time column.",
+        ),
     ] = None,
     known: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV with disturbances, a row per coming row.")
+        Path | None, typer.Option(metavar="FILE", help="CSV with disturbances known ahead, likewise.")
     ] = None,
     horizons: Annotated[
         str | None, typer.Option(metavar="ROWS", help="Print these rows ahead only, e.g. 1,6,24.")
@@ -188,15 +208,19 @@ def forecast(
 
     write = _writer(output)
     forecaster = Forecaster.load(model)
-    reading, own = load_tagmap(tags), forecaster.tags_
+    reading, own = _reading(tags, forecaster.tags_, model), forecaster.tags_
     history = read_history(data, reading, use="live")
-    planned = None if plan is None else read_csv(plan)
-    coming = None if known is None else only_disturbances(read_csv(known), own, reading.file)
+    labels = future_index(history, own.period, int(forecaster.core_.config.horizon))
+    planned, coming = (
+        None if path is None else read_coming(path, own, reading.file, labels, own.period)
+        for path in (plan, known)
+    )
+    coming = None if coming is None else only_disturbances(coming, own, reading.file)
     quantiles = forecaster.predict(history, planned, coming)
     steps = range(1, len(quantiles) + 1) if horizons is None else horizon_list(horizons, len(quantiles))
     typer.echo(f"{own.plant}: {len(quantiles)} rows after the end of {data[-1].name}")
-    typer.echo(_what_is_known(own, planned, coming))
-    typer.echo(_forecast_text(quantiles, own, steps))
+    typer.echo(what_is_known(own, planned, coming))
+    typer.echo(forecast_text(quantiles, own, steps))
     if write:
         flat = quantiles.copy()
         flat.columns = pd.Index([f"{c[0]} q{c[1]:g}" for c in flat.columns.to_list()])
@@ -246,7 +270,8 @@ def backtest(
 
     write = _writer(output)
     forecaster = Forecaster.load(model)
-    tag_map = load_tagmap(tags)
+    tag_map = _reading(tags, forecaster.tags_, model)
+    require_scored(metric, operation, test, test_rows)
     history, train_rows, held_rows = read_parts(
         tag_map, [*data], validate or [], validation_rows, test or [], test_rows
     )
@@ -324,7 +349,7 @@ def optimise(
     for name in own.setpoints:
         low, high = bounds.get(name, (None, None))
         setpoints[name] = Setpoint(low, high, price=prices.pop(name, 0.0))
-    history = read_history(data, load_tagmap(tags), use="live")
+    history = read_history(data, _reading(tags, own, model), use="live")
     advice = advise(
         forecaster, history, Objective(prices, currency="cost"), [limit_of(t) for t in limit or []], setpoints
     )
@@ -361,27 +386,14 @@ def show_config() -> None:
     typer.echo(str(configuration()))
 
 
+def _reading(tags: str, own: TagMap, model: Path) -> TagMap:
+    """The tag map that the files are read with; refused where it is not that of the model."""
+    given = load_tagmap(tags)
+    require_agreement(given, own, tags, f"the model {model.name}")
+    return given
+
+
 # ---- showing and writing results ------------------------------------------------------------------------
-
-
-def _what_is_known(tags: TagMap, plan: pd.DataFrame | None, known: pd.DataFrame | None) -> str:
-    given = [] if plan is None else [n for n in tags.setpoints if n in plan.columns]
-    given += [] if known is None else [n for n in tags.disturbances if n in known.columns]
-    return f"known of the coming rows: {', '.join(given) or 'nothing'}"
-
-
-def _forecast_text(quantiles: pd.DataFrame, tags: TagMap, steps: Iterable[int]) -> str:
-    levels = quantiles.columns.get_level_values("quantile")
-    shown = quantiles.loc[:, levels.isin([0.1, 0.5, 0.9])] if levels.isin([0.5]).any() else quantiles
-    stamps = [f"{t:%Y-%m-%d %H:%M}" for t in shown.index] if isinstance(shown.index, pd.DatetimeIndex) else []
-    head = ["rows ahead", "time, UTC"] if stamps else ["rows ahead"]
-    before = ""
-    for name, level in shown.columns:
-        head.append(f"{name} {level:.4g}" if name != before else f"{level:.4g}")
-        before = name
-    rows = [[str(h), *stamps[h - 1 : h], *(short(x) for x in shown.iloc[h - 1])] for h in steps]
-    units = ", ".join(f"{n} in {tags[n].unit or '-'}" for n in tags.outputs)
-    return f"{text_table(head, rows, left=0)}\nquantiles 0.1, 0.5 and 0.9; {units}"
 
 
 def _require_folder(path: Path) -> None:

@@ -10,9 +10,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import pandas as pd
 import typer
 
+from emisopt import _core
+from emisopt._clock import to_utc
+from emisopt._fileformat import TimeFormat
 from emisopt._format import short
 from emisopt.errors import ConfigError, DataError, MissingFileError
 from emisopt.io import read_history
@@ -43,6 +47,13 @@ Plant = Annotated[str | None, typer.Option(help="Column with the plant's state: 
 Status = Annotated[list[str] | None, typer.Option(help="COLUMN=STATUS_COLUMN of an analyser, repeatable.")]
 Rules = Annotated[list[str] | None, typer.Option("--rule", help="Judge this rule only, repeatable.")]
 ZoneName = Annotated[str | None, typer.Option("--zone", help="Zone of civil days instead of the permit's.")]
+Timezone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ZONE",
+        help="Zone of stamps without an offset: Europe/Berlin, UTC+01:00; else UTC. A tag map has its own.",
+    ),
+]
 Stamp = Annotated[str, typer.Option(help="What a stamp is of its sample: start or end.")]
 Lateness = Annotated[float, typer.Option(help="Seconds that a row may be older than the newest before it.")]
 Negative = Annotated[str, typer.Option(help="Negative concentrations: refuse, or leave out as missing.")]
@@ -61,6 +72,7 @@ def check(
     status: Status = None,
     rule: Rules = None,
     zone: ZoneName = None,
+    timezone: Timezone = None,
     stamp: Stamp = "start",
     lateness: Lateness = 0.0,
     negative: Negative = "refuse",
@@ -69,12 +81,24 @@ def check(
 ) -> None:
     """Judge DATA: a table of all rules; exit code 0 all hold, 1 a limit was broken, 2 bad input."""
     tag_map, document = _documents(tags, permit, rule)
-    frame = _read(data, tag_map)
+    frame = _read(data, tag_map, timezone)
+    remark = _clock_remark(frame, zone or document.zone)
     judged = _judge(
-        document, frame, tag_map, signal, plant, status, zone, stamp, lateness, negative, allow_unverified
+        document,
+        frame,
+        tag_map,
+        signal,
+        plant,
+        status,
+        zone,
+        stamp,
+        lateness,
+        negative,
+        allow_unverified,
+        remark,
     )
     typer.echo(str(judged))
-    _remarks(frame, judged)
+    _remarks(frame, judged, remark)
     if report is not None:
         facts = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
         if tags is not None:
@@ -101,6 +125,7 @@ def explain(
     status: Status = None,
     rule: Rules = None,
     zone: ZoneName = None,
+    timezone: Timezone = None,
     stamp: Stamp = "start",
     lateness: Lateness = 0.0,
     negative: Negative = "refuse",
@@ -112,10 +137,24 @@ def explain(
     if not data:
         typer.echo(document.explain())
         return
-    frame = _read(data, tag_map)
+    frame = _read(data, tag_map, timezone)
+    remark = _clock_remark(frame, zone or document.zone)
     judged = _judge(
-        document, frame, tag_map, signal, plant, status, zone, stamp, lateness, negative, allow_unverified
+        document,
+        frame,
+        tag_map,
+        signal,
+        plant,
+        status,
+        zone,
+        stamp,
+        lateness,
+        negative,
+        allow_unverified,
+        remark,
     )
+    local = frame.tz_convert(zone or document.zone)  # as all other times here
+    typer.echo(f"times are of {zone or document.zone}\n")
     for result in judged:
         typer.echo(f"{result.rule.name}\n    {result.rule.words}\n    {result!r}")
         if len(above := result.exceedances()):
@@ -128,9 +167,9 @@ def explain(
             typer.echo(f"    worst average ends {result.worst[0]}; of its base means weigh most:")
             typer.echo(_indented(result.deciding()))
             typer.echo(f"    highest samples of the first of them, column {result.tag!r}:")
-            typer.echo(_indented(result.deciding_samples(frame).to_frame()))
+            typer.echo(_indented(result.deciding_samples(local).to_frame()))
         typer.echo("")
-    _remarks(frame, judged)
+    _remarks(frame, judged, remark)
 
 
 def _documents(tags: str | None, permit: str, rules: list[str] | None) -> tuple[TagMap | None, Permit]:
@@ -152,22 +191,37 @@ def _judge(
     lateness: float,
     negative: str,
     allow_unverified: bool,
+    remark: str,
 ) -> Evaluation:
-    return document.evaluate(
-        frame,
-        dict(_signal(text) for text in signals) if signals else None,
-        tags=tags,
-        plant=plant,
-        status=dict(_split(text, "--status") for text in status or []) or None,
-        zone=zone,
-        stamp=stamp,
-        lateness=lateness,
-        negative=negative,
-        allow_unverified=allow_unverified,
-    )
+    try:
+        return document.evaluate(
+            frame,
+            dict(_signal(text) for text in signals) if signals else None,
+            tags=tags,
+            plant=plant,
+            status=dict(_split(text, "--status") for text in status or []) or None,
+            zone=zone,
+            stamp=stamp,
+            lateness=lateness,
+            negative=negative,
+            allow_unverified=allow_unverified,
+        )
+    except _core.InputError as error:
+        if remark and "clock put back" in str(error):
+            raise DataError(f"{error}; {remark}") from None
+        raise
 
 
-def _remarks(frame: pd.DataFrame, judged: Evaluation) -> None:
+def _clock_remark(frame: pd.DataFrame, zone: str) -> str:
+    """What is to be said of stamps that may be local ones; "" where they say what they are."""
+    if not frame.attrs.get("no_offset") or zone == "UTC":
+        return ""
+    return f"stamps carry no offset, taken as UTC; if they are local, give --timezone {zone}"
+
+
+def _remarks(frame: pd.DataFrame, judged: Evaluation, remark: str) -> None:
+    if remark:
+        typer.echo(remark)
     aside = {tag: count for tag, count in frame.attrs.get("put_aside", {}).items() if count}
     if aside:
         typer.echo(
@@ -203,14 +257,25 @@ def _signal(text: str) -> tuple[str, object]:
     return column, fields
 
 
-def _read(paths: list[Path], tags: TagMap | None) -> pd.DataFrame:
+def _read(paths: list[Path], tags: TagMap | None, zone: str | None) -> pd.DataFrame:
     if tags is not None:
+        if zone is not None:
+            raise ConfigError("--timezone: a tag map has its own; set it there, file: time: timezone")
         return read_history(paths, tags, use="live")
-    return pd.concat([_table(path) for path in paths])
+    if zone is not None:
+        try:
+            TimeFormat((), "", zone).tz()
+        except ConfigError as error:
+            raise ConfigError(f"--{error}") from None
+    tables = [_table(path, zone) for path in paths]
+    frame = pd.concat(tables)
+    frame.attrs["no_offset"] = any(table.attrs["no_offset"] for table in tables)
+    return frame
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """A file whose first column is the time: ISO stamps, UTC unless they say otherwise."""
+def _table(path: Path, zone: str | None) -> pd.DataFrame:
+    """A file whose first column is the time: ISO stamps, of `zone` (else UTC) unless they have an offset;
+    `attrs["no_offset"]`: they have none, and no zone was given."""
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file")
     try:
@@ -230,7 +295,33 @@ def _table(path: Path) -> pd.DataFrame:
     if index.hasnans:
         row = int(pd.isna(index).argmax())
         raise DataError(f"{path}: row {row}: expected a time stamp, got an empty one")
-    return frame.set_axis(index.rename("time"), axis=0)
+    plain = _without_offset(path, frame.index)
+    if plain and zone is not None:
+        form = TimeFormat((), "", zone)
+
+        def fail(row: int, what: str) -> DataError:
+            return DataError(f"{path}: row {row}: {what.replace('set timezone:', 'give --timezone')}")
+
+        index = to_utc(index.tz_localize(None), form.tz(), zone, fail)
+    frame = frame.set_axis(index.rename("time"), axis=0)
+    frame.attrs["no_offset"] = plain and zone is None
+    return frame
+
+
+def _without_offset(path: Path, index: pd.Index) -> bool:
+    """Whether stamps say nothing of their offset. Raises DataError where only some do."""
+    if isinstance(index, pd.DatetimeIndex):
+        return index.tz is None
+    texts = pd.Series(index, dtype=object).astype(str)
+    offset = texts.str.contains(r"(?:Z|[+-]\d\d(?::?\d\d)?)$") & (texts.str.len() > 10)  # -05 may be a day
+    plain = ~offset.to_numpy(dtype=bool)
+    if plain.any() and not plain.all():
+        row = int(np.argmax(plain != plain[0]))
+        raise DataError(
+            f"{path}: row {row}: expected a time stamp {'without' if plain[0] else 'with'} an offset, as in "
+            f"row 0, got {index[row]!r}"
+        )
+    return bool(plain.any())
 
 
 def _indented(table: pd.DataFrame) -> str:

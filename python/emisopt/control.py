@@ -20,7 +20,7 @@ from emisopt.explanation import Explanation, explanation
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_index, held_disturbances, known_array, to_history
 from emisopt.objective import Interlock, Limit, Objective, Setpoint, place
-from emisopt.permit.coming import coming_for, names_of, on_output
+from emisopt.permit.coming import basis_of, coming_for, on_output
 from emisopt.permit.evaluation import PermitStream
 from emisopt.tags import TagMap
 from emisopt.window_backoff import WindowBackoff, WindowFollower
@@ -380,7 +380,7 @@ class Controller:
         own = [
             cost.name or cost.label if hasattr(cost, "label") else cost.name for cost in self.objective.costs
         ]
-        price = self.objective.price_list(tags.outputs)
+        price = self.objective.price_list(tags.outputs, tags.setpoints)
         count = len(price) - len(own)
         names = list(tags.outputs)
         if self.objective.fuel is not None:
@@ -416,7 +416,7 @@ class Controller:
             newest + pd.Timedelta(seconds=1), seconds=1, steps=1, outputs=own.outputs_,
             setpoints=own.setpoints_, disturbances=own.disturbances_, **self.permit_options,
         )  # fmt: skip
-        basis = self.permit.basis_map(names_of(own))
+        basis = basis_of(self.permit, own)
         return list(rows.core.limits), basis if basis.columns else None
 
     def _permit_rows(self, tail: pd.DataFrame) -> list[_core.PermitRows]:
@@ -428,10 +428,10 @@ class Controller:
     def _coming(self, tail: pd.DataFrame, known: pd.DataFrame | ArrayLike | None) -> Floats:
         """Known disturbances (H, D); the load that the bill needs is never left unknown."""
         tags = self.forecaster.tags_
-        held = known_array(held_disturbances(tail, tags, self._horizon), tags, self._horizon)
+        held = known_array(held_disturbances(tail, tags, self._horizon), tags, self._horizon, bounded=False)
         if known is None:
             return held
-        coming = known_array(known, tags, self._horizon)
+        coming = known_array(known, tags, self._horizon, bounded=False)
         bill = self.objective.fuel
         if bill is not None and bill.load is not None:
             column = tags.disturbances.index(bill.load)

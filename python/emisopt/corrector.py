@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from emisopt import _core
 from emisopt.forecaster import Sensitivity
 from emisopt.history import future_index, known_array, plan_array, to_history
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 __all__ = ["Corrector", "blend_weights"]
 
@@ -159,7 +159,12 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         return cls(**{**kind, **parameters})
 
     def fit(
-        self, history: pd.DataFrame, y: None = None, *, tags: TagMap, train_rows: int | None = None
+        self,
+        history: pd.DataFrame,
+        y: None = None,
+        *,
+        tags: TagMap | str | Path,
+        train_rows: int | None = None,
     ) -> Corrector:
         """Fixes scales and g on the first rows of a history, and takes their newest labels in.
 
@@ -167,7 +172,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         ----------
         history : DataFrame with a column per tag, N rows, physical units
         y : left out; outputs are columns of the history
-        tags : what the columns are
+        tags : what the columns are, as for :meth:`Forecaster.fit`
         train_rows : rows to learn from, None: all. The outputs of the newest `delay` of them are not read
 
         Raises
@@ -177,7 +182,7 @@ class Corrector(BaseEstimator):  # type: ignore[misc]
         if self.horizon < 1:
             raise _core.InputError(f"Corrector(horizon): expected rows >= 1, got {self.horizon}")
         _levels(self.quantiles, "Corrector(quantiles)")
-        core_history = to_history(history, tags, where="Corrector.fit(history)")
+        core_history = to_history(history, load_tagmap(tags), where="Corrector.fit(history)")
         rows = core_history.rows if train_rows is None else train_rows
         self._adopt(_core.Corrector.fit(core_history, rows, self._config()))
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
+from emisopt._agreement import require_agreement
 from emisopt.baselines import LEVELS, Baseline
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history, to_table
 from emisopt.parallel import Processes
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 from emisopt.teacher import TeacherForecasts
 
 __all__ = ["distill"]
@@ -31,7 +33,7 @@ def distill(
     student: Forecaster,
     history: pd.DataFrame,
     *,
-    tags: TagMap | None = None,
+    tags: TagMap | str | Path | None = None,
     train_rows: int | None = None,
     validation_rows: int = 0,
     weight: float = 10.0,
@@ -104,6 +106,9 @@ def distill(
         if not ours:
             raise _core.InputError("distill(tags): expected a tag map, since the teacher is none of ours")
         tags = ours[0].tags_
+    tags = load_tagmap(tags)
+    for each in ours:
+        require_agreement(tags, each.tags_, "distill(tags)", "the teacher")
     if start not in ("scratch", "layers"):
         raise _core.InputError(f"distill(start): expected scratch or layers, got {start!r}")
     if max_windows < 1:

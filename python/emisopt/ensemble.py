@@ -22,12 +22,13 @@ from emisopt._ensemble_fit import EnsembleChoice, Recipe, parts_of, truth_of
 from emisopt._ensemble_members import Member, OnlineMember
 from emisopt._ensemble_rows import StreamRows
 from emisopt._ensemble_rules import ONLINE, Question, members_of
+from emisopt._sentinels import said_once, warn_of_sentinels
 from emisopt.combination import combine
 from emisopt.forecaster import Forecaster
 from emisopt.history import future_plan, to_history
 from emisopt.online import OnlineLearner
 from emisopt.progress import StageLine
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 __all__ = ["EnsembleChoice", "EnsembleForecaster", "EnsembleRun"]
 
@@ -139,7 +140,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         history: pd.DataFrame,
         y: None = None,
         *,
-        tags: TagMap,
+        tags: TagMap | str | Path,
         train_rows: int | None = None,
         validation_rows: int | None = None,
         choice: EnsembleChoice | None = None,
@@ -151,7 +152,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         ----------
         history : DataFrame with a column per tag, N rows, physical units
         y : left out; outputs are columns of the history
-        tags : what the columns are
+        tags : what the columns are, as for :meth:`Forecaster.fit`
         train_rows : to learn from, None: all before the validation rows
         validation_rows : after them; None: a fifth of the rows. Rows behind these are not read; the stream
             begins there. The labels of the newest `delay` rows before it are not read either
@@ -166,6 +167,7 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         ------
         InputError : a parameter or a column is unusable, or the rows are too few.
         """
+        tags = load_tagmap(tags)
         question = self._question(tags)
         names = members_of(question, self.members)
         if not isinstance(history, pd.DataFrame):
@@ -173,12 +175,14 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         train, validation = parts_of(len(history), train_rows, validation_rows)
         frame = history.iloc[: train + validation]
         to_history(frame.iloc[:train], tags, where="EnsembleForecaster.fit(history)")
+        whole = to_history(frame, tags, live=True)
+        warn_of_sentinels(frame, whole, whole.rows, "EnsembleForecaster.fit(history)")
         if question.delay:
             frame = frame.copy()
             frame.loc[frame.index[-question.delay :], list(tags.outputs)] = np.nan
         recipe = self._recipe()
         recipe.check(question, names, train, validation)
-        with StageLine(show=progress) as say:
+        with StageLine(show=progress) as say, said_once():
             if choice is None:
                 say("ensemble: members on the training rows, weights on the validation rows")
                 choice = recipe.choose(question, names, frame, train, validation, progress)
@@ -199,8 +203,9 @@ class EnsembleForecaster(BaseEstimator):  # type: ignore[misc]
         keep = max([question.furthest + question.delay + 2, *(m.rows_needed() for m in made.values())])
         rows = StreamRows(tags, question.delay, keep)
         rows.begin(frame)
-        for member in made.values():
-            member.begin(frame, rows)
+        with said_once():
+            for member in made.values():
+                member.begin(frame, rows)
         self.choice_, self._parameters = choice, dict(self.get_params(deep=False))
         self._adopt(question, used, choice.weights[[names.index(n) for n in used]], made, forecaster, cover)
         self._begin(train + validation, rows, None if cover is None else cover.copy())

@@ -17,11 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core, _training
 from emisopt._precision import precision_of
+from emisopt._sentinels import warn_of_sentinels
 from emisopt.history import future_index, known_array, plan_array, to_history
 from emisopt.parallel import Processes
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
 from emisopt.sensitivity import Sensitivity
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 if TYPE_CHECKING:
     from emisopt.permit.document import Permit
@@ -173,7 +174,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         history: pd.DataFrame,
         y: None = None,
         *,
-        tags: TagMap,
+        tags: TagMap | str | Path,
         train_rows: int | None = None,
         validation_rows: int = 0,
         progress: bool = True,
@@ -190,7 +191,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         ----------
         history : DataFrame with a column per tag, N rows, physical units; see :mod:`emisopt.history`
         y : left out; outputs are columns of the history
-        tags : what the columns are
+        tags : what the columns are: a map, or what :func:`emisopt.load_tagmap` takes
         train_rows : rows to learn from, None: all before the validation rows. No later row changes a weight.
         validation_rows : rows after `train_rows` by which the best weights are chosen; 0: the last are kept
         progress : show a bar with loss, validation, rate and time left (on stderr)
@@ -211,7 +212,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        self. Ctrl-C during the fit ends it with the best weights so far and a warning.
+        self. Ctrl-C during the fit ends it with the best weights so far and a warning. Another names tags
+        with a number that looks like an unlisted code for no value, -9999 say.
 
         Raises
         ------
@@ -219,8 +221,10 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         StateError : `device` is "cuda" and no GPU can be used; the text says why.
         FileError : `resume` names a file that is torn, or the state of another run; the text says what to do.
         """
+        tags = load_tagmap(tags)
         core_history = to_history(history, tags, where="Forecaster.fit(history)")
         train_rows = _training.rows_of(core_history.rows, train_rows, validation_rows)
+        warn_of_sentinels(history, core_history, train_rows + validation_rows, "Forecaster.fit(history)")
         core = _training.fresh_core(self, core_history, tags, train_rows)
         settings = _training.train_config(
             self,
@@ -261,7 +265,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         history : DataFrame whose last `context` rows are unbroken
         plan : setpoints of the next H rows, (H, U) or a DataFrame by column name, inside each tag's range;
             None: the setpoints of the coming rows are unknown
-        known : coming disturbances, (H, D) or a DataFrame with some of them, NaN = unknown; None: none known
+        known : coming disturbances, (H, D) or a DataFrame with some of them, inside each tag's range, NaN =
+            unknown; None: none known
         precision : "float32", or "int8" for screening and small machines (docs/engine.md, "int8")
 
         Returns
@@ -270,7 +275,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        NotFittedError, InputError (history too short or broken, plan outside its range), ShapeError
+        NotFittedError, InputError (history too short or broken, plan or known outside its range), ShapeError
         """
         session = self._ready(history, precision)
         if plan is None and known is not None:  # without any plan the core takes all of the future as unknown

@@ -117,6 +117,11 @@ def plan_array(plan: pd.DataFrame | ArrayLike, tags: TagMap, horizon: int) -> Fl
     array = _by_name(plan, names, tags, "plan") if isinstance(plan, pd.DataFrame) else _numbers(plan, "plan")
     if array.shape != (horizon, len(names)):
         raise _core.ShapeError(f"plan: expected (H={horizon}, U={len(names)}), got {array.shape}")
+    _require_range(array, names, tags, "plan: setpoint")
+    return np.ascontiguousarray(array)
+
+
+def _require_range(array: Floats, names: Sequence[str], tags: TagMap, where: str) -> None:
     for u, name in enumerate(names):
         tag = tags[name]
         low = -np.inf if tag.low is None else tag.low
@@ -125,14 +130,19 @@ def plan_array(plan: pd.DataFrame | ArrayLike, tags: TagMap, horizon: int) -> Fl
         if outside.any():
             step = int(np.flatnonzero(outside)[0])
             raise _core.InputError(
-                f"plan: setpoint {name!r}, step {step + 1}: expected {low:g} to {high:g} {tag.unit}, "
+                f"{where} {name!r}, step {step + 1}: expected {low:g} to {high:g} {tag.unit}, "
                 f"got {array[step, u]:g}"
             )
-    return np.ascontiguousarray(array)
 
 
-def known_array(known: pd.DataFrame | ArrayLike | None, tags: TagMap, horizon: int) -> Floats:
-    """Coming disturbances as (H, D) in physical units, NaN = unknown; None: nothing is known."""
+def known_array(
+    known: pd.DataFrame | ArrayLike | None, tags: TagMap, horizon: int, *, bounded: bool = True
+) -> Floats:
+    """Coming disturbances as (H, D) in physical units, NaN = unknown; None: nothing is known.
+
+    A value beyond its tag's range is refused, as in a plan; not with `bounded` False, for rows held from a
+    live history: a loop goes on.
+    """
     names = tags.disturbances
     array = np.full((horizon, len(names)), np.nan)
     if known is None:
@@ -148,10 +158,14 @@ def known_array(known: pd.DataFrame | ArrayLike | None, tags: TagMap, horizon: i
         given = [n for n in names if n in known.columns]
         if given:
             array[:, [names.index(n) for n in given]] = _by_name(known, given, tags, "known")
+        if bounded:
+            _require_range(array, names, tags, "known: disturbance")
         return array
     numbers = _numbers(known, "known")
     if numbers.shape != array.shape:
         raise _core.ShapeError(f"known: expected (H={horizon}, D={len(names)}), got {numbers.shape}")
+    if bounded:
+        _require_range(numbers, names, tags, "known: disturbance")
     return np.ascontiguousarray(numbers)
 
 

@@ -306,7 +306,7 @@ class Objective:
     costs: Sequence[Table | Polynomial] = ()
     targets: Sequence[Target] = ()
 
-    def price_list(self, outputs: Sequence[str]) -> list[Price]:
+    def price_list(self, outputs: Sequence[str], setpoints: Sequence[str] = ()) -> list[Price]:
         """A price per quantity: outputs, or the bill's fuel, reagent and fee; then each of `costs`."""
         price: list[Price] = [0.0] * len(outputs)
         if self.fuel is not None and self.prices:
@@ -317,6 +317,11 @@ class Objective:
             bill = (self.fuel.fuel_price_gj, self.fuel.reagent_price_kg, self.fuel.fee_per_kg)
             price = [p if isinstance(p, pd.Series) else 1.0 for p in bill]
         for name, value in self.prices.items():
+            if name in setpoints:
+                raise _core.InputError(
+                    f"Objective(prices): {name!r} is a setpoint, expected outputs; its price goes into "
+                    f"setpoints={{{name!r}: Setpoint(price=...)}}"
+                )
             price[place(name, outputs, "Objective(prices)")] = value
         return price + [1.0] * len(self.costs)
 

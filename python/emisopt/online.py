@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from emisopt import _core
+from emisopt._sentinels import warn_of_sentinels
 from emisopt.beside import Blend
 from emisopt.corrector import Corrector
 from emisopt.forecaster import Forecaster
@@ -139,6 +140,7 @@ class OnlineLearner:
         if corrector is None and (blend is not None or validation):
             raise _core.InputError("OnlineLearner(blend, validation): expected a corrector to blend with")
         rows = to_history(past, forecaster.tags_, live=True, where="OnlineLearner(past)")
+        warn_of_sentinels(past, rows, rows.rows, "OnlineLearner(past)")
         core = _core.OnlineLearner(forecaster.core_, rows, online_config(**settings))
         if corrector is not None:
             if (blend is None) == (validation == 0):

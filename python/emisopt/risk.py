@@ -17,7 +17,7 @@ from emisopt.errors import DataError
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history
 from emisopt.objective import Limit
-from emisopt.permit.coming import coming_for, names_of
+from emisopt.permit.coming import basis_of, coming_for
 from emisopt.permit.evaluation import PermitStream
 from emisopt.permit.signals import canonical_unit
 
@@ -244,7 +244,7 @@ class BreakRisk(BaseEstimator):  # type: ignore[misc]
 
     def _by_permit(self, stream: PermitStream, history: pd.DataFrame, forecast: pd.DataFrame) -> list[_Part]:
         coming = coming_for(stream, self.forecaster, history.index[-1])
-        basis = stream.basis_map(names_of(self.forecaster))
+        basis = basis_of(stream, self.forecaster)
         outputs, limits = self.forecaster.outputs_, coming.core.limits
         rows = coming.table()
         number = np.array([limits[i].output for i in coming.core.table(len(forecast))["limit"]], dtype=int)

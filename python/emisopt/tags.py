@@ -454,11 +454,17 @@ def load_tagmap(name_or_path: str | Path | TagMap) -> TagMap:
     if isinstance(name_or_path, str) and name_or_path in shipped:
         file = resources.files("emisopt").joinpath("tagmaps").joinpath(f"{name_or_path}.yaml")
         return TagMap.from_yaml(file.read_text(encoding="utf-8"), f"{name_or_path}.yaml")
+    if not isinstance(name_or_path, str | Path):
+        raise ConfigError(
+            "tags: expected a TagMap, a YAML file or the name of a shipped map, got "
+            f"{type(name_or_path).__name__}"
+        )
     path = Path(name_or_path)
     if not path.is_file():
+        near = [str(path) + end for end in (".yaml", ".yml") if Path(str(path) + end).is_file()]
         raise MissingFileError(
             f"{path}: expected a tag map file or the name of a shipped one, there is no such file"
-            + did_you_mean(str(name_or_path), shipped)
+            + (f"; did you mean {near[0]!r}?" if near else did_you_mean(str(name_or_path), shipped))
         )
     try:
         return TagMap.from_yaml(path.read_text(encoding="utf-8-sig"), str(path))

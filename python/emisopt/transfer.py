@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from emisopt._transfer_run import TransferRun, Tuning
 from emisopt.combination import combine
 from emisopt.forecaster import Forecaster
 from emisopt.progress import StageLine
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 from emisopt.transfer_report import TransferReport
 
 __all__ = ["Transfer", "transfer"]
@@ -94,7 +95,7 @@ def transfer(
     source: Forecaster | Sequence[Forecaster],
     target_history: pd.DataFrame,
     *,
-    tags: TagMap,
+    tags: TagMap | str | Path,
     source_history: pd.DataFrame | None = None,
     match: Mapping[str, str | None] | None = None,
     train_rows: int | None = None,
@@ -172,6 +173,7 @@ def transfer(
     >>> list(moved.report.steps)
     ['domains', 'data', 'features', 'source', 'copy', 'fine-tuning', 'test']
     """
+    tags = load_tagmap(tags)
     run = TransferRun(
         source, target_history, tags, source_history, match, train_rows, validation_rows,
         Tuning(steps, rate, l2sp, tuple(trainable)), scratch_steps, pull, tuple(lags), doubt, seed, threads,

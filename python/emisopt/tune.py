@@ -22,7 +22,7 @@ from emisopt.energy import WATTS_PER_CORE, EnergyMeter
 from emisopt.errors import ConfigError
 from emisopt.forecaster import Forecaster
 from emisopt.history import to_history
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 __all__ = ["SPACE", "Tuning", "tune"]
 
@@ -104,7 +104,7 @@ COLUMNS = ("state", "score", "seconds", "cpu_seconds", "joules", "energy", "weig
 def tune(
     history: pd.DataFrame,
     *,
-    tags: TagMap,
+    tags: TagMap | str | Path,
     score_rows: int,
     validation_rows: int = 0,
     train_rows: int | None = None,
@@ -179,6 +179,7 @@ def tune(
             f"tune(score_rows): expected rows for training, validation and score within the history's "
             f"{len(history)}, got {train_rows}, {validation_rows} and {score_rows}"
         )
+    tags = load_tagmap(tags)
     used = history.iloc[: train_rows + validation_rows + score_rows]
     core_history = to_history(used, tags, where="tune(history)")
     if len(used) != train_rows + validation_rows + score_rows:

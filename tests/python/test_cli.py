@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emisopt import __version__
 from emisopt.cli import main
 
 TAGS = """
@@ -145,18 +146,48 @@ def test_forecast_prints_and_writes_a_row_per_step(folder, capsys, tmp_path):
     assert (written["nox q0.1"] <= written["nox q0.9"]).all()
 
 
-def test_forecast_takes_rows_cut_from_a_file_as_known(folder, capsys, tmp_path):
+@pytest.fixture
+def past(folder):
+    """plant.csv without its last six rows, and these rows."""
+    plant_frame().head(694).to_csv(folder / "past.csv", index=False)
+    return folder / "past.csv", plant_frame().tail(6)
+
+
+def test_forecast_takes_rows_cut_from_a_file_as_known(folder, past, capsys, tmp_path):
+    file, rows = past
     coming = tmp_path / "coming.csv"
-    plant_frame().tail(6).to_csv(coming, index=False)  # with time, setpoint and outputs in it
+    rows.to_csv(coming, index=False)  # with time, setpoint and outputs in it
     common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--horizons", "2,6")
     capsys.readouterr()
-    assert run("forecast", folder / "plant.csv", *common, "--known", coming, "--plan", coming) == 0
+    assert run("forecast", file, *common, "--known", coming, "--plan", coming) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[1] == "known of the coming rows: o2_sp, load"
     assert [line.split()[0] for line in printed[3:5]] == ["2", "6"]
-    assert "expected 1 to 6 rows" in refused(
-        capsys, "forecast", folder / "plant.csv", *common[:4], "--horizons", "0"
+    assert "expected 1 to 6 rows" in refused(capsys, "forecast", file, *common[:4], "--horizons", "0")
+    # The same rows after the whole file are those of half an hour ago.
+    line = refused(capsys, "forecast", folder / "plant.csv", *common, "--plan", coming)
+    assert (
+        "expected the stamps of the 6 coming rows in order, 2024-01-03 10:20:00+00:00 to 2024-01-03" in line
     )
+
+
+def test_forecast_says_how_many_rows_are_known(folder, past, capsys, tmp_path):
+    file, rows = past
+    coming = tmp_path / "coming.csv"
+    rows.assign(o2_sp=rows["o2_sp"].where(np.arange(6) < 2), load=np.nan).to_csv(coming, index=False)
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors")
+    capsys.readouterr()
+    assert run("forecast", file, *common, "--known", coming, "--plan", coming) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "known of the coming rows: o2_sp (2 of 6 rows)"
+
+
+def test_known_outside_the_range_is_refused_as_in_a_plan(folder, past, capsys, tmp_path):
+    file, rows = past
+    coming = tmp_path / "coming.csv"
+    rows.assign(load=4000.0).to_csv(coming, index=False)
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors")
+    line = refused(capsys, "forecast", file, *common, "--known", coming)
+    assert line == "emisopt: known: disturbance 'load', step 1: expected 0 to 400 MW, got 4000\n"
 
 
 def test_backtest_warns_when_its_rows_are_not_those_of_fit(folder, capsys):
@@ -216,6 +247,28 @@ def test_optimise_stays_inside_the_hull_and_shows_the_nearest_rows(folder, capsy
     plan = pd.read_csv(out)["o2_sp"]
     low, high = np.quantile(plant_frame()["o2_sp"], [0.004, 0.996])
     assert plan.between(low - 1e-6, high + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--metric", "mse"), "--metric: expected one of mae, rmse, r2, bias, coverage"),
+        (("--operation", "guessed"), "--operation: expected known, unknown or both, got 'guessed'"),
+        (("--test-rows", 0), "expected rows to score, got none: give --test FILE, or --test-rows"),
+    ],
+)
+def test_backtest_refuses_before_it_fits(folder, capsys, monkeypatch, arguments, text):
+    def late(*_, **__):
+        raise AssertionError("models were fitted first")
+
+    monkeypatch.setattr("emisopt.backtest.backtest", late)
+    common = ("--tags", folder / "tags.yaml", "--model", folder / "model.safetensors", "--test-rows", 100)
+    assert text in refused(capsys, "backtest", folder / "plant.csv", *common, *arguments)
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"emisopt {__version__}\n"
 
 
 def test_show_config_names_isa_and_threads(capsys):
@@ -298,6 +351,12 @@ def test_unknown_tag_map(folder, capsys, tmp_path):
     assert "gas_turbine" in line
 
 
+def test_a_tag_map_without_its_ending_is_proposed(folder, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder)
+    line = refused(capsys, "fit", "plant.csv", "--tags", "tags", "-o", tmp_path / "m.safetensors")
+    assert line.endswith("there is no such file; did you mean 'tags.yaml'?\n")
+
+
 def test_output_in_a_folder_that_does_not_exist_is_refused_before_the_work(folder, capsys, tmp_path):
     out = tmp_path / "no" / "m.safetensors"
     line = refused(capsys, "fit", folder / "plant.csv", "--tags", folder / "tags.yaml", "-o", out)
@@ -338,6 +397,26 @@ def test_missing_checkpoint(folder, capsys, tmp_path):
     assert "none.safetensors" in line
 
 
+@pytest.mark.parametrize("command", ["forecast", "backtest", "optimise"])
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("nox, unit: mg/m3", "nox, unit: ppm", "tag 'nox': expected the unit of the model model.safetensors"),
+        (
+            "load, unit: MW, role: disturbance",
+            "load, unit: MW, role: emission",
+            "'disturbance', got 'emission'",
+        ),
+    ],
+)
+def test_a_tag_map_that_is_not_the_models_is_refused(folder, capsys, tmp_path, command, old, new, text):
+    other = tmp_path / "other.yaml"
+    other.write_text(TAGS.replace(old, new).replace("400, known_ahead: true", "400"))
+    arguments = ("--tags", other, "--model", folder / "model.safetensors")
+    more = ("--price", "co=1") if command == "optimise" else ()
+    assert text in refused(capsys, command, folder / "plant.csv", *arguments, *more)
+
+
 @pytest.mark.parametrize(
     ("plan", "text"),
     [
@@ -365,7 +444,11 @@ def test_bad_plan(folder, capsys, tmp_path, plan, text):
         (("--limit", "nox<100"), "expected NAME<=VALUE"),
         (("--limit", "so2<=100"), "so2"),
         (("--limit", "nox<=100,depth=3"), "got 'depth'"),
+        (("--limit", "nox<=0,3"), "expected a decimal point, got 'nox<=0,3'; write nox<=0.3"),
+        (("--limit", "nox<=0,3,window=12"), "write nox<=0.3,window=12"),
+        (("--price", "co=0,3"), "expected a number, got '0,3'; with a decimal point: 0.3"),
         (("--bound", "o2_sp=8.5:9", "--price", "co=1"), "outside the training rows"),
+        (("--bound", "o2_sp=6:3", "--price", "co=1"), "expected LOW:HIGH, low below high, got '6:3'"),
         (("--output", "plan.docx"), "plan.docx"),
     ],
 )
@@ -389,7 +472,7 @@ def test_optimise_without_setpoints_says_how_to_declare_them(folder, capsys, tmp
     [
         (("--horizons", "1,x"), "expected whole numbers with commas"),
         (("--horizons", "7"), "expected 1 to 6 rows"),
-        (("--operation", "maybe"), "expected known or unknown, got 'maybe'"),
+        (("--operation", "maybe"), "--operation: expected known, unknown or both, got 'maybe'"),
         (("--test-rows", "700"), "expected rows to be left for training"),
     ],
 )

@@ -186,6 +186,75 @@ def test_explain_says_rules_sources_and_what_decided(folder: Path, capsys) -> No
     assert "97 % of each civil year" in capsys.readouterr().out
 
 
+def clocks(folder: Path, zone: str, first: str = "2024-10-26 22:00") -> Path:
+    """Two days of minutes as a zone's clock shows them, without offsets."""
+    frame = table().iloc[:2880]
+    shown = pd.date_range(first, periods=2880, freq="1min", tz="UTC").tz_convert(zone).tz_localize(None)
+    write(folder / "local.csv", frame.set_axis(shown.rename("time"), axis=0))
+    return folder / "local.csv"
+
+
+def test_stamps_without_an_offset_are_remarked_where_the_permit_has_a_zone(folder: Path, capsys) -> None:
+    arguments = ("permit", "check", folder / "calm.csv", "-p", folder / "permit.yaml")
+    assert run(*arguments) == 0
+    remark = "stamps carry no offset, taken as UTC; if they are local, give --timezone Europe/Berlin\n"
+    assert remark in capsys.readouterr().out
+    for more in (("--timezone", "UTC"), ("--zone", "UTC"), ("--tags", folder / "tags.yaml")):
+        run(*arguments, *more)
+        assert "no offset" not in capsys.readouterr().out
+    write(folder / "said.csv", table().tz_localize("UTC"))
+    assert run("permit", "check", folder / "said.csv", "-p", folder / "permit.yaml") == 0
+    assert "no offset" not in capsys.readouterr().out
+
+
+def test_local_stamps_are_judged_in_the_zone_given(folder: Path, capsys) -> None:
+    arguments = ("permit", "check", "-p", folder / "permit.yaml")
+    local = clocks(folder, "Europe/Berlin")
+    assert run(*arguments, local) == 2  # in autumn the clock steps back
+    line = capsys.readouterr().err
+    assert "clock put back" in line and line.endswith("if they are local, give --timezone Europe/Berlin\n")
+    assert run(*arguments, local, "--timezone", "Europe/Berlin") == 0
+    told = capsys.readouterr().out
+    true = pd.date_range("2024-10-26 22:00", periods=2880, freq="1min", tz="UTC", name="time")
+    write(folder / "true.csv", table().iloc[:2880].set_axis(true, axis=0))
+    assert run(*arguments, folder / "true.csv") == 0
+    assert capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize(
+    ("stamps", "zone", "told"),
+    [
+        (
+            ["2024-03-31 01:59", "2024-03-31 02:00"],
+            "Europe/Berlin",
+            "row 1: 2024-03-31 02:00:00 does not exist",
+        ),
+        (["2024-03-31 01:59", "2024-03-31 02:00"], "Europe/Berlin", "give --timezone UTC+01:00"),
+        (["2024-10-27 02:00", "2024-10-27 02:01"], "Europe/Berlin", "row 0: 2024-10-27 02:00:00 is twice"),
+        (
+            ["2024-05-05 02:00", "2024-05-05T02:01Z"],
+            "Europe/Berlin",
+            "row 1: expected a time stamp without an",
+        ),
+        (["2024-05-05 02:00"], "Mars", "--timezone: expected UTC, UTC+01:00 or a name"),
+    ],
+)
+def test_local_stamps_that_do_not_fit_their_zone(folder: Path, capsys, stamps, zone: str, told: str) -> None:
+    (folder / "x.csv").write_text("time,nox,o2\n" + "".join(f"{s},100,6\n" for s in stamps), encoding="utf-8")
+    assert run("permit", "check", folder / "x.csv", "-p", folder / "permit.yaml", "--timezone", zone) == 2
+    line = capsys.readouterr().err
+    assert told in line
+    assert line.count("\n") == 1
+
+
+def test_explain_shows_times_of_one_zone(folder: Path, capsys) -> None:
+    assert run("permit", "explain", folder / "permit.yaml", folder / "calm.csv") == 0
+    out = capsys.readouterr().out
+    assert "times are of Europe/Berlin" in out
+    assert "+02:00" in out
+    assert "+00:00" not in out
+
+
 def test_parquet_and_several_files_are_one_stream(folder: Path, capsys) -> None:
     frame = table()
     frame.iloc[:2000].to_parquet(folder / "a.parquet")
@@ -212,7 +281,19 @@ def test_parquet_and_several_files_are_one_stream(folder: Path, capsys) -> None:
         (("calm.csv", "-p", "permit.yaml", "--rule", "NOx week"), "no rule 'NOx week'; known: 'NOx 1 h'"),
         (("calm.csv", "-p", "permit.yaml", "--zone", "Mars"), "expected an IANA name"),
         (("calm.csv", "-p", "permit.yaml", "--stamp", "middle"), "stamp"),
+        (
+            ("calm.csv", "-p", "permit.yaml", "--tags", "tags.yaml", "--timezone", "UTC"),
+            "--timezone: a tag map has its own",
+        ),
         (("calm.csv", "-p", "permit.yaml", "--plant", "runs"), "did you mean 'run'"),
+        (
+            ("calm.csv", "-p", "permit.yaml", "--tags", "ppm.yaml"),
+            "column 'nox': expected the unit of the tag map, 'ppm', got 'mg/Nm3'",
+        ),
+        (
+            ("calm.csv", "-p", "permit.yaml", "--tags", "ppm.yaml", "--signal", "nox=NOx,unit=mg/Nm3"),
+            "convert the column, or correct one of the two units",
+        ),
         (
             ("words.csv", "-p", "permit.yaml"),
             "column 'nox', row 2 (2024-05-04 22:02:00 UTC): expected a number, got 'Bad'",
@@ -237,6 +318,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     write(folder / "numbered.csv", table().reset_index(drop=True))
     dated = PERMIT.replace("limit: 300}", "limit: 300, until: 2024-13-01}")
     (folder / "dated.yaml").write_text(dated, encoding="utf-8")
+    (folder / "ppm.yaml").write_text(TAGS.replace("unit: mg/Nm3", "unit: ppm"), encoding="utf-8")
     assert run("permit", "check", *arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -17,6 +17,9 @@ from emisopt import (
     economic,
 )
 from emisopt._prices import in_force
+from emisopt.errors import ConfigError
+from emisopt.permit import PermitStream, Signal
+from permit_rows import permit, rule
 
 LIMITS = [Limit("nox", 75, window=12, quantile=0.75), Limit("co", 125, window=12, quantile=0.75)]
 FAST = {"deadline_s": 5.0}
@@ -259,6 +262,7 @@ def test_the_steady_target_is_inside_the_bounds(small_forecaster, now, boiler_hi
         ({"objective": Objective(costs=[Table("nox", [(0, 1)])])}, "'table of nox': expected as many"),
         ({"objective": Objective(costs=[Table("soot", [(0, 1), (1, 1)])])}, "no such tag here: 'soot'"),
         ({"objective": Objective(costs=[Polynomial({"soot": 1.0})])}, "no such tag here: 'soot'"),
+        ({"objective": Objective({"o2_sp": 1.0})}, "'o2_sp' is a setpoint, .* setpoints={'o2_sp': Setpoint"),
         ({"objective": Objective(targets=[Target("nox", 1, scale=0)])}, "Tracking 0: expected scale > 0"),
         ({"objective": Objective(targets=[Target("soot", 1)])}, "no such tag here: 'soot'"),
         ({"setpoints": {"o2_sp": Setpoint(dead_band=-1)}}, "'o2_sp': expected dead_band >= 0"),
@@ -270,6 +274,17 @@ def test_the_steady_target_is_inside_the_bounds(small_forecaster, now, boiler_hi
 def test_bad_statements_are_named(small_forecaster, change, text):
     with pytest.raises(ValueError, match=text):
         Controller(**{"forecaster": small_forecaster, "objective": economic(), "limits": [], **change})
+
+
+def test_a_permit_in_another_unit_than_the_forecasts_is_refused(small_forecaster, now):
+    history = now[0]
+    document = permit(rule(unit="ppm", limit=40, base={"length": 3600, "validity": {"need": "any"}}))
+    stream = PermitStream(document, {"nox": Signal("NOx", "ppm")}, period=300, negative="missing")
+    stream.push(history)
+    with pytest.raises(
+        ConfigError, match="column 'nox': expected the unit of the forecaster's tags, 'mg/Nm3'"
+    ):
+        Controller(small_forecaster, economic(), [], permit=stream)
 
 
 def test_bad_arguments_of_a_step_are_named(small_forecaster, now):

@@ -1,5 +1,6 @@
 """emisopt.distill: every kind of teacher, their files, one test per bad input."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -58,6 +59,15 @@ def test_a_student_comes_closer_to_its_teacher_by_outputs_states_and_layers(teac
     assert distance(medians(inside, history, tags), goal) < 0.8 * far
     assert inside.core_.parameter_count == scratch.core_.parameter_count
     assert int(inside.summary()["distilled_windows"]) > 1000
+
+
+def test_tags_in_another_unit_than_the_teachers_are_refused(teacher, boiler_history):
+    history, tags = boiler_history
+    ppm = [dataclasses.replace(t, unit="ppm") if t.name == "nox" else t for t in tags]
+    with pytest.raises(
+        ValueError, match=r"distill\(tags\): tag 'nox': expected the unit of the teacher, 'mg/Nm3'"
+    ):
+        distill(teacher, student(), history, tags=dataclasses.replace(tags, tags=tuple(ppm)), progress=False)
 
 
 def test_teachers_may_be_several_a_file_a_function_or_boosted_trees(teacher, boiler_history, tmp_path):

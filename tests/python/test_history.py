@@ -94,6 +94,17 @@ def test_known_takes_some_columns_by_name():
     assert np.isnan(known_array(None, TAGS, 2)).all()
 
 
+@pytest.mark.parametrize("value", [-1.0, 401.0, np.inf])
+def test_known_outside_the_range_names_disturbance_and_step(value):
+    tags = TagMap((Tag("load", "MW", low=0, high=400, known_ahead=True), Tag("nox", "ppm", "emission")))
+    rows = np.array([[1.0], [value]])
+    for known in (rows, pd.DataFrame(rows, columns=["load"])):
+        with pytest.raises(InputError, match="known: disturbance 'load', step 2: expected 0 to 400 MW, got"):
+            known_array(known, tags, 2)
+        assert known_array(known, tags, 2, bounded=False)[1, 0] == value
+    assert known_array([[400.0], [np.nan]], tags, 2)[0, 0] == 400
+
+
 def test_unknown_category_is_named():
     with pytest.raises(DataError, match=r"known: column 'grade', row 1: .*got 'C'"):
         known_array(pd.DataFrame({"grade": ["B", "C"]}), TAGS, 2)

@@ -135,14 +135,17 @@ def test_time_zones(folder: Folder) -> None:
         "01 01:00",
         "01 02:00",
     ]
-    with pytest.raises(
-        DataError, match="line 3, column 'time': 2014-03-30 02:30:00 does not exist, or twice, in"
-    ):
+    spring = (
+        "line 3, column 'time': 2014-03-30 02:30:00 does not exist in Europe/Rome, where clocks go forward"
+    )
+    with pytest.raises(DataError, match=spring):
         hours("Europe/Rome", "2014-03-30 01:30", "2014-03-30 02:30")
-    with pytest.raises(
-        DataError, match="line 2, column 'time': 2014-10-26 02:00:00 does not exist, or twice"
-    ):
+    with pytest.raises(DataError, match="line 2, column 'time': 2014-10-26 02:00:00 is twice in Europe/Rome"):
         hours("Europe/Rome", "2014-10-26 02:00", "2014-10-26 03:00")
+    # Local stamps that a map reads as UTC.
+    for second in ("02:00", "02:30"):
+        with pytest.raises(DataError, match=r"line 3, .*; if these are local stamps and clocks go back here"):
+            hours("UTC", f"2014-10-26 {second}", "2014-10-26 02:00")
 
 
 def test_categories_come_as_their_index(folder: Folder) -> None:

@@ -337,6 +337,47 @@ def test_tags_give_units_and_names() -> None:
     frame = minutes(600).rename(columns={"nox": "NOX"})
     assert MANY.evaluate(frame, tags=tags)[0].tag == "NOX"
     assert MANY.evaluate(frame, {"NOX": "NOx"}, tags=tags)[0].tag == "NOX"
+    assert "the tag map, 'mg/m3', got 'mg/Nm3'" in refused(
+        frame, signals={"NOX": Signal("NOx", "mg/Nm3")}, tags="gas_turbine"
+    )
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [SIGNALS, {"nox": {"pollutant": "NOx", "unit": "mg/Nm³"}}, None],
+)
+def test_a_signal_in_another_unit_than_its_tag_is_refused(signals: object) -> None:
+    """The column is in the tag's unit: ppm judged as mg/Nm3 would hold at half the true load."""
+    own = Permit.from_dict(
+        {
+            "name": "p",
+            "rules": [rule()],
+            "signals": [{"tag": "nox", "pollutant": "NOx", "unit": "mg/Nm3"}],
+        }
+    )
+    tags = emisopt.TagMap((emisopt.Tag("nox", "ppm", "emission"),), period=60)
+    text = refused(minutes(100), own, signals, tags=tags)
+    assert text == (
+        "signals: column 'nox': expected the unit of the tag map, 'ppm', got 'mg/Nm3': its numbers are not "
+        "converted; convert the column, or correct one of the two units"
+    )
+    same = emisopt.TagMap((emisopt.Tag("nox", "mg/Nm³", "emission"),), period=60)  # another spelling of it
+    assert own.evaluate(minutes(100), signals, tags=same)[0].tag == "nox"
+
+
+@pytest.mark.parametrize(
+    ("unit", "fits"), [("%", True), ("vol%", True), ("% O2", True), ("ppm", False), ("fraction", False)]
+)
+def test_oxygen_that_a_tag_map_has_in_another_unit_is_refused(unit: str, fits: bool) -> None:
+    tags = emisopt.TagMap((emisopt.Tag("nox", "mg/Nm3", "emission"), emisopt.Tag("o2", unit)), period=60)
+    document = permit(rule(basis={"oxygen": 6, "constant": 21}))
+    signals = {"nox": Signal("NOx", "mg/Nm3", oxygen="o2")}
+    frame = minutes(100).assign(o2=6.0)
+    if fits:
+        assert len(document.evaluate(frame, signals, tags=tags)) == 1
+    else:
+        text = refused(frame, document, signals, tags=tags)
+        assert f"its oxygen, column 'o2', is expected in vol %, got {unit!r} in the tag map" in text
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import emisopt
 from emisopt import _core
 from emisopt._fileformat import Source
 from emisopt.errors import ConfigError, MissingFileError
@@ -288,3 +291,26 @@ def test_frozen_after_travels_to_the_core_and_back() -> None:
     assert TagMap.from_json(_core.TagMap.from_json(tags.to_json()).to_json()) == tags
     with pytest.raises(ConfigError, match=r"frozen_after: expected a whole number, 0 or more, got 2\.5"):
         TagMap.from_yaml("tags: [{name: nox, unit: mg/m3, role: emission, frozen_after: 2.5}]")
+
+
+def test_a_file_without_its_ending_is_proposed_and_another_kind_is_refused(tmp_path):
+    (tmp_path / "oven.yml").write_text("tags: [{name: NOX, unit: mg/m3, role: emission}]")
+    with pytest.raises(MissingFileError, match=r"no such file; did you mean '.*oven\.yml'\?"):
+        load_tagmap(tmp_path / "oven")
+    with pytest.raises(
+        ConfigError, match="expected a TagMap, a YAML file or the name of a shipped map, got dict"
+    ):
+        load_tagmap({"tags": []})
+
+
+def test_whatever_is_fitted_takes_a_map_by_its_file_or_name(tmp_path):
+    file = tmp_path / "oven.yaml"
+    file.write_text("tags: [{name: u, unit: '%', role: setpoint}, {name: NOX, unit: ppm, role: emission}]")
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"u": rng.normal(size=300), "NOX": rng.normal(size=300)})
+    small = {"context": 24, "horizon": 6, "width": 16, "heads": 2, "steps": 2}
+    for tags in (file, str(file)):
+        assert emisopt.Forecaster(**small).fit(rows, tags=tags, progress=False).outputs_ == ("NOX",)
+        assert emisopt.Corrector(horizon=6).fit(rows, tags=tags).outputs_ == ("NOX",)
+    with pytest.raises(MissingFileError, match="expected a tag map file or the name of a shipped one"):
+        emisopt.Forecaster(**small).fit(rows, tags="gas_turbin", progress=False)

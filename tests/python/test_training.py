@@ -147,3 +147,26 @@ def test_a_state_in_no_folder_is_refused(boiler_history, tmp_path):
             history, tags=tags, train_rows=900, progress=False, resume=tmp_path / "no" / "s", save_every=0
         )
     assert isinstance(history, pd.DataFrame) and not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"context": "24"}, "Forecaster(context): expected a whole number, got '24'"),
+        ({"horizon": 6.5}, "Forecaster(horizon): expected a whole number, got 6.5"),
+        ({"heads": True}, "Forecaster(heads): expected a whole number, got True"),
+        ({"rate": "fast"}, "Forecaster(rate): expected a number, got 'fast'"),
+        ({"steps": None}, "Forecaster(steps): expected a whole number, got None"),
+    ],
+)
+def test_a_parameter_of_another_type_is_named(boiler_history, settings, told):
+    history, tags = boiler_history
+    with pytest.raises(emisopt.InputError) as error:
+        Forecaster(**{**SMALL, **settings}).fit(history, tags=tags, progress=False)
+    assert str(error.value) == told
+
+
+def test_numbers_of_numpy_are_numbers(boiler_history):
+    history, tags = boiler_history
+    own = {**SMALL, "context": np.int64(24), "steps": np.int32(2), "rate": np.float32(1e-3), "decay": 0}
+    assert Forecaster(**own).fit(history, tags=tags, progress=False).training_["steps"] == 2

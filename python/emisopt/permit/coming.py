@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emisopt.forecaster import Forecaster
     from emisopt.permit.evaluation import PermitStream
 
-__all__ = ["Coming", "begin_of", "checked_ranks", "coming_for", "on_output"]
+__all__ = ["Coming", "basis_of", "begin_of", "checked_ranks", "coming_for", "on_output"]
 
 
 def begin_of(first: object) -> int:
@@ -92,10 +92,16 @@ class Coming:
         return html_table(self.table())
 
 
-def names_of(forecaster: Forecaster) -> _core.ForecastNames:
-    return _core.ForecastNames(
-        list(forecaster.outputs_), list(forecaster.setpoints_), list(forecaster.disturbances_)
-    )
+def basis_of(stream: PermitStream, forecaster: Forecaster) -> _core.BasisMap:
+    """The map from a forecaster's outputs to what the stream's rows are on.
+
+    Raises
+    ------
+    ConfigError : an output in another unit than the stream's signal of its column
+    """
+    stream.require_units(forecaster.tags_, "the forecaster's tags")
+    names = forecaster.outputs_, forecaster.setpoints_, forecaster.disturbances_
+    return stream.basis_map(_core.ForecastNames(*(list(each) for each in names)))
 
 
 def coming_for(

@@ -158,7 +158,7 @@ class Permit:
         frame: pd.DataFrame,
         signals: Mapping[str, object] | None = None,
         *,
-        tags: TagMap | None = None,
+        tags: TagMap | str | Path | None = None,
         plant: object = None,
         status: Mapping[str, object] | None = None,
         period: float | None = None,

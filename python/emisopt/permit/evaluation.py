@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from emisopt.permit.arrays import PLANT, STATUS, Codes, Floats, codes, numbers, 
 from emisopt.permit.coming import Coming, begin_of, checked_ranks
 from emisopt.permit.document import Permit
 from emisopt.permit.results import Evaluation, RuleResult
-from emisopt.permit.signals import signals_of
+from emisopt.permit.signals import require_tag_units, signals_of
 from emisopt.permit.zones import zone_table
-from emisopt.tags import TagMap
+from emisopt.tags import TagMap, load_tagmap
 
 __all__ = ["Evaluation", "PermitStream", "RuleResult"]
 
@@ -34,7 +35,7 @@ class PermitStream:
     permit : Permit
     signals : column -> `Signal` (or its fields, or the pollutant where `tags` has the unit). None: the
         permit's own, else the tags of role emission that are called like a pollutant
-    tags : tag map, for units
+    tags : tag map, for units; a signal must be in the unit of its tag
     period : seconds between samples, for rules that count shares of samples. None: read from the first rows
     zone : IANA name of the zone of civil days instead of the permit's
     stamp : whether a stamp is the "start" or the "end" of the time that its sample stands for
@@ -46,7 +47,7 @@ class PermitStream:
     Raises
     ------
     ConfigError, InputError : naming rule and tag: an unverified limit, a rule that no signal serves, a signal
-        in another unit or on another basis.
+        in another unit (than the rule, or than its tag in `tags`) or on another basis.
 
     Examples
     --------
@@ -67,7 +68,7 @@ class PermitStream:
         permit: Permit,
         signals: Mapping[str, object] | None = None,
         *,
-        tags: TagMap | None = None,
+        tags: TagMap | str | Path | None = None,
         period: float | None = None,
         zone: str | None = None,
         stamp: str = "start",
@@ -79,6 +80,7 @@ class PermitStream:
         _one_of("stamp", stamp, ("start", "end"))
         _one_of("negative", negative, ("refuse", "missing"))
         self.permit = permit
+        tags = None if tags is None else load_tagmap(tags)
         self._signals = list(permit.core.signals) if signals is None else []
         if not self._signals:
             self._signals = signals_of(signals, tags)
@@ -87,6 +89,8 @@ class PermitStream:
                 f"permit {permit.name!r}: what do the columns measure? name the signals in the permit, by "
                 "signals={column: Signal(...)}, or by --signal on the command line"
             )
+        if tags is not None:
+            self.require_units(tags, "the tag map")
         self._columns = list(
             dict.fromkeys(
                 name for signal in self._signals for name in (signal.tag, signal.oxygen_tag) if name
@@ -208,6 +212,19 @@ class PermitStream:
         return _core.Evaluator(
             self.permit.core, self._signals, self._columns, table, period_s=period or 0.0, **self._options
         )
+
+    def require_units(self, tags: TagMap, where: str) -> None:
+        """Refuses tags in another unit than the signals: the rows would not be what the permit judges.
+
+        Parameters
+        ----------
+        where : what the tags are of, for the message
+
+        Raises
+        ------
+        ConfigError : naming the column and both units.
+        """
+        require_tag_units(self._signals, tags, where)
 
     @property
     def columns(self) -> list[str]:

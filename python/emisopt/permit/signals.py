@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,8 +11,9 @@ from emisopt import _core
 from emisopt._yaml import Reader
 from emisopt.errors import ConfigError, did_you_mean
 from emisopt.tags import TagMap
+from emisopt.units import conversion
 
-__all__ = ["Signal", "canonical_unit", "signals_of"]
+__all__ = ["Signal", "canonical_unit", "require_tag_units", "signals_of"]
 
 _UNITS = {
     "mg/nm³": "mg/Nm3", "mg/nm^3": "mg/Nm3", "mg/nm3": "mg/Nm3", "mg/m³": "mg/m3", "mg/m^3": "mg/m3",
@@ -101,6 +102,42 @@ def signals_of(given: Mapping[str, object] | None, tags: TagMap | None) -> list[
         for tag in tags or []
         if tag.role == "emission" and tag.name.lower() in names
     ]
+
+
+def require_tag_units(signals: Iterable[_core.Signal], tags: TagMap, where: str) -> None:
+    """Refuses a signal in another unit than the tag of its column, and oxygen that is not in vol %: the
+    numbers are in the tag's unit, nothing is converted, so a verdict would be of other numbers than it says.
+
+    Parameters
+    ----------
+    where : what the tags are of, for the message
+
+    Raises
+    ------
+    ConfigError : naming the column and both units.
+    """
+    for signal in signals:
+        if signal.tag in tags and canonical_unit(tags[signal.tag].unit) != canonical_unit(signal.unit):
+            unit = tags[signal.tag].unit
+            raise ConfigError(
+                f"signals: column {signal.tag!r}: expected the unit of {where}, {unit!r}, got "
+                f"{signal.unit!r}: its numbers are not converted; convert the column, or correct one of the "
+                "two units"
+            )
+        oxygen = signal.oxygen_tag
+        if oxygen and oxygen in tags and not _is_percent(tags[oxygen].unit):
+            raise ConfigError(
+                f"signals: column {signal.tag!r}: its oxygen, column {oxygen!r}, is expected in vol %, got "
+                f"{tags[oxygen].unit!r} in {where}; convert the column, or correct its unit"
+            )
+
+
+def _is_percent(unit: str) -> bool:
+    """Whether numbers in this unit may be vol %: a unit that no table knows is not held to be another."""
+    try:
+        return conversion(unit, "%", "oxygen") == (1.0, 0.0)
+    except ConfigError:
+        return True
 
 
 def _signal(column: str, what: object, tags: TagMap | None) -> Signal:
