@@ -16,7 +16,9 @@ from emisopt.tags import Tag, TagMap
 if TYPE_CHECKING:
     from emisopt.decision import Decision
 
-__all__ = ["commanded", "envelope", "late", "newest", "unbelievable"]
+__all__ = ["believable", "commanded", "envelope", "late", "newest", "unbelievable", "within"]
+
+Floats = NDArray[np.float64]
 
 ENVELOPE_SHARE = 0.98  # of the training rows lie inside
 ENVELOPE_WEIGHT = 20.0  # cost per squared excess of the squared distance and step
@@ -41,7 +43,7 @@ def commanded(
     applied: Mapping[str, float] | None,
     last: Decision | None,
     follows: bool,
-) -> tuple[NDArray[np.float64], list[str]]:
+) -> tuple[Floats, list[str]]:
     """The commands in force, (U), and a line for each that had to be taken from elsewhere.
 
     In this order, passing over what no plant can stand at: `applied`; the newest row; the last decision, when
@@ -101,6 +103,32 @@ def late(last: Decision | None, newest_row: Any) -> str:
         f"the history ends at {newest_row}, before that of the last decision ({made}): rows that come late "
         "are no basis for another; reset() begins anew"
     )
+
+
+def believable(tail: pd.DataFrame, tags: TagMap) -> pd.DataFrame:
+    """The rows without disturbances' readings outside their tag's range: these would be held, and billed."""
+    aside = {}
+    for name in tags.disturbances:
+        tag = tags[name]
+        if tag.kind == "categorical" or not pd.api.types.is_numeric_dtype(tail[name].dtype):
+            continue
+        values = tail[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        outside = _outside(values, tag) | (values == tag.missing)
+        if outside.any():
+            aside[name] = np.where(outside, np.nan, values)
+    return tail.assign(**aside) if aside else tail
+
+
+def within(coming: Floats, tags: TagMap) -> Floats:
+    """Coming disturbances (H, D); what lies outside its tag's range is unknown."""
+    outside = [_outside(coming[:, i], tags[name]) for i, name in enumerate(tags.disturbances)]
+    return np.where(np.stack(outside, axis=1), np.nan, coming) if outside else coming
+
+
+def _outside(values: Floats, tag: Tag) -> NDArray[np.bool_]:
+    low = -np.inf if tag.low is None else tag.low
+    high = np.inf if tag.high is None else tag.high
+    return np.asarray((values < low) | (values > high))
 
 
 def unbelievable(tail: pd.DataFrame, tags: TagMap) -> list[str]:

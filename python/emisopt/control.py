@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from emisopt import _controller_parts as parts
 from emisopt import _core
-from emisopt._controller_parts import commanded, envelope, late, newest, unbelievable
 from emisopt._prices import by_name, table
 from emisopt.backoff import ConformalBackoff, Follower
 from emisopt.decision import Decision, Tick, decision_of
@@ -175,7 +175,7 @@ class Controller:
                 target_weight=target_weight,
                 clock=clock,
             ),
-            envelope=_core.Envelope() if training is None else envelope(training, tags),
+            envelope=_core.Envelope() if training is None else parts.envelope(training, tags),
         )
         self.windows: WindowFollower | None = None
         if windows is not None:
@@ -235,10 +235,10 @@ class Controller:
         coming = self._coming(tail, known)
         cores = {name: s.to_core(name, tags) for name, s in self.setpoints.items()}
         follows = self._last is not None and self._last.plan.index[0] == self._label(tail)
-        now, remarks = commanded(cores, tags, tail, applied, self._last, follows)
-        remarks += unbelievable(given, tags)
+        now, remarks = parts.commanded(cores, tags, tail, applied, self._last, follows)
+        remarks += parts.unbelievable(given, tags)
         past = self._past(rows)
-        stale, coming_rows = late(self._last, self._label(tail)), self._index(tail)
+        stale, coming_rows = parts.late(self._last, self._label(tail)), self._index(tail)
         if stale and self._last is not None:
             coming_rows = self._last.plan.index
             if applied is None:  # what stood there then is not in force any more
@@ -428,15 +428,16 @@ class Controller:
     def _coming(self, tail: pd.DataFrame, known: pd.DataFrame | ArrayLike | None) -> Floats:
         """Known disturbances (H, D); the load that the bill needs is never left unknown."""
         tags = self.forecaster.tags_
+        tail = parts.believable(tail, tags)
         held = known_array(held_disturbances(tail, tags, self._horizon), tags, self._horizon, bounded=False)
         if known is None:
             return held
-        coming = known_array(known, tags, self._horizon, bounded=False)
+        coming = parts.within(known_array(known, tags, self._horizon, bounded=False), tags)
         bill = self.objective.fuel
         if bill is not None and bill.load is not None:
             column = tags.disturbances.index(bill.load)
             missing = np.isnan(coming[:, column])
-            coming[missing, column] = newest(tail[bill.load])
+            coming[missing, column] = parts.newest(tail[bill.load])
         return coming
 
     def _past(self, rows: _core.History) -> Floats:

@@ -80,3 +80,25 @@ def test_a_history_older_than_the_last_decisions_is_no_basis_for_another(control
     controller.reset()
     assert controller.step(history.iloc[:-3]).ok
     assert controller.step(history).ok
+
+
+def test_disturbances_outside_their_range_are_neither_held_nor_believed(controller, history, now):
+    controller.reset()
+    plain = controller.step(history, applied={})
+    controller.reset()
+    lying = history.copy()
+    lying.iloc[-1, lying.columns.get_loc("load")] = -9999.0
+    held = controller.step(lying)
+    assert held.ok
+    assert held.cost == pytest.approx(plain.cost, rel=0.05), "the row before is held, and billed"
+    controller.reset()
+    coming = now[2].copy()
+    told = controller.step(history, coming)
+    controller.reset()
+    coming["load"] = -9999.0
+    unknown = controller.step(history, coming)
+    assert unknown.ok
+    controller.reset()
+    coming["load"] = np.nan
+    assert controller.step(history, coming).move.to_dict() == unknown.move.to_dict()
+    assert told.ok
