@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from emisopt import _core, _training
 from emisopt._precision import precision_of
 from emisopt._sentinels import warn_of_sentinels
-from emisopt.history import future_index, known_array, plan_array, to_history
+from emisopt.history import coming_index, known_array, plan_array, to_history, warn_of_columns_outside
 from emisopt.parallel import Processes
 from emisopt.prior import FunctionPrior, TablePrior, prior_from_json
 from emisopt.sensitivity import Sensitivity
@@ -266,7 +266,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         plan : setpoints of the next H rows, (H, U) or a DataFrame by column name, inside each tag's range;
             None: the setpoints of the coming rows are unknown
         known : coming disturbances, (H, D) or a DataFrame with some of them, inside each tag's range, NaN =
-            unknown; None: none known
+            unknown; None: none known. Stamps of either must be those of the coming rows
         precision : "float32", or "int8" for screening and small machines (docs/engine.md, "int8")
 
         Returns
@@ -278,6 +278,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         NotFittedError, InputError (history too short or broken, plan or known outside its range), ShapeError
         """
         session = self._ready(history, precision)
+        index = coming_index(history, self.tags_.period, self._horizon, plan=plan, known=known)
         if plan is None and known is not None:  # without any plan the core takes all of the future as unknown
             plan = np.full((self._horizon, len(self.setpoints_)), np.nan)
         quantiles = session.predict(
@@ -287,7 +288,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         columns = pd.MultiIndex.from_product(
             [self.outputs_, self.core_.config.quantiles], names=["output", "quantile"]
         )
-        index = future_index(history, self.tags_.period, self._horizon)
         return pd.DataFrame(quantiles.reshape(self._horizon, -1), index=index, columns=columns)
 
     def jacobian(
@@ -316,13 +316,13 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
                 f"Forecaster.jacobian(quantile): expected one of {', '.join(f'{q:g}' for q in levels)}, "
                 f"got {quantile!r}"
             )
+        index = coming_index(history, self.tags_.period, self._horizon, plan=plan, known=known)
         values = session.jacobian(
             plan_array(plan, self.tags_, self._horizon),
             known_array(known, self.tags_, self._horizon),
             [levels.index(quantile)],
         )[0]
         units = {n: self.tags_[n].unit for n in self.outputs_ + self.setpoints_}
-        index = future_index(history, self.tags_.period, self._horizon)
         return Sensitivity(values, self.outputs_, self.setpoints_, units, index, quantile)
 
     @property
@@ -336,6 +336,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         # The session reads the last `context` rows; one more lets it see a break right before them.
         tail = history.tail(self.core_.config.context + 1) if isinstance(history, pd.DataFrame) else history
         core_history = to_history(tail, self.tags_, live=True)
+        warn_of_columns_outside(tail, core_history, "Forecaster.predict(history)")
         session.set_history(core_history, core_history.rows)
         return session
 

@@ -6,6 +6,7 @@ that is what a forecast needs: stamps where the tag map has a period, a plan ins
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from emisopt.lags import Table
 from emisopt.tags import TagMap
 
 __all__ = [
+    "coming_index",
     "core_tags",
     "future_index",
     "future_plan",
@@ -27,6 +29,7 @@ __all__ = [
     "plan_array",
     "to_history",
     "to_table",
+    "warn_of_columns_outside",
 ]
 
 Floats = NDArray[np.float64]
@@ -105,6 +108,49 @@ def future_index(frame: pd.DataFrame, period: float, horizon: int) -> pd.Index:
         step = pd.Timedelta(seconds=period)
         return pd.DatetimeIndex([frame.index[-1] + step * h for h in range(1, horizon + 1)], name="time")
     return pd.RangeIndex(1, horizon + 1, name="step")
+
+
+def warn_of_columns_outside(frame: pd.DataFrame, history: _core.History, where: str) -> None:
+    """A warning for each column whose values all lie outside their tag's range and so count as missing: it is
+    in another unit, most likely."""
+    unknown = np.asarray(np.isnan(np.asarray(history.values)).all(axis=0))
+    for i, tag in enumerate(history.tags.tags):
+        if not unknown[i] or tag.kind == "categorical" or tag.name not in frame.columns:
+            continue
+        read = pd.to_numeric(frame[tag.name], errors="coerce").dropna()
+        if len(read):
+            warnings.warn(
+                f"{where}: column {tag.name!r}: all {len(read)} values of these rows lie outside its range "
+                f"and count as missing (the newest: {read.iloc[-1]:g}, expected {_range_text(tag)}); is it "
+                f"in another unit than {tag.unit or 'the tag map says'}?",
+                stacklevel=4,
+            )
+
+
+def _range_text(tag: _core.Tag) -> str:
+    low = "-inf" if tag.low is None or np.isnan(tag.low) else f"{tag.low:g}"
+    high = "inf" if tag.high is None or np.isnan(tag.high) else f"{tag.high:g}"
+    return f"{low} to {high}"
+
+
+def coming_index(
+    frame: pd.DataFrame, period: float, horizon: int, **tables: pd.DataFrame | ArrayLike | None
+) -> pd.Index:
+    """`future_index`, which each of the tables (plan, known) must have where it has stamps; without stamps it
+    goes by position."""
+    index = future_index(frame, period, horizon)
+    for where, table in tables.items():
+        stamps = getattr(table, "index", None)
+        if not isinstance(stamps, pd.DatetimeIndex) or not isinstance(index, pd.DatetimeIndex):
+            continue
+        if len(stamps) != len(index) or (stamps.tz is None) != (index.tz is None):
+            continue  # the number of rows is refused in words of its own
+        if not (stamps == index).all():
+            raise _core.InputError(
+                f"{where}: expected the stamps of the {len(index)} coming rows, {index[0]} to {index[-1]}, "
+                f"got {stamps[0]} to {stamps[-1]}; to go by position, give an array"
+            )
+    return index
 
 
 def plan_array(plan: pd.DataFrame | ArrayLike, tags: TagMap, horizon: int) -> Floats:

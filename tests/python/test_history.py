@@ -128,3 +128,24 @@ def test_an_output_that_is_missing_is_refused_for_training_only():
     with pytest.raises(ValueError, match="nox"):
         to_history(frame, TAGS)
     assert to_history(frame, TAGS, live=True).rows == 4
+
+
+def test_plans_and_known_with_other_stamps_are_refused(small_forecaster, now):
+    history, plan, known = now
+    forecast = small_forecaster.predict(history, plan, known)
+    late = plan.set_axis(plan.index + pd.Timedelta("1D"))
+    with pytest.raises(ValueError, match=r"plan: expected the stamps of the 12 coming rows, .* by position"):
+        small_forecaster.predict(history, late, known)
+    with pytest.raises(ValueError, match=r"plan: expected the stamps of the 12 coming rows"):
+        small_forecaster.jacobian(history, plan.iloc[::-1])
+    with pytest.raises(ValueError, match=r"known: expected the stamps of the 12 coming rows"):
+        small_forecaster.predict(history, plan, known.iloc[::-1])
+    by_position = small_forecaster.predict(history, late.reset_index(drop=True), known)
+    pd.testing.assert_frame_equal(by_position, forecast)
+
+
+def test_a_column_that_lies_outside_its_range_is_told(small_forecaster, now):
+    history, plan, known = now
+    wrong = history.assign(o2=history["o2"] * 100)
+    with pytest.warns(UserWarning, match=r"column 'o2': all \d+ values .* is it in another unit than %\?"):
+        small_forecaster.predict(wrong, plan, known)
