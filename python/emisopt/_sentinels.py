@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emisopt import _core
 
-__all__ = ["Sentinel", "said_once", "sentinel_in", "warn_of_sentinels"]
+__all__ = ["Sentinel", "is_usual_code", "said_once", "sentinel_in", "warn_of_sentinels"]
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def _stands_apart(value: float, rest: Floats) -> bool:
     gap = low - value if value < low else value - high
     if gap <= high - low:
         return False
-    if _usual(value):
+    if is_usual_code(value):
         # Of two levels only, 0 and 999 may be a setpoint's; -999 and 9999 hardly.
         return low < high or value < 0 or value >= 9999
     largest = max(abs(low), abs(high))
@@ -91,7 +91,8 @@ def _stands_apart(value: float, rest: Floats) -> bool:
     )
 
 
-def _usual(value: float) -> bool:
+def is_usual_code(value: float) -> bool:
+    """Nines from 999 on, the ends of whole numbers of 16 or 32 bits, 1e15 and more, of either sign."""
     size = abs(value)
     digits = f"{size:.10g}".replace(".", "")
     return size >= 1e15 or size in _USUAL or (size >= 999 and set(digits) == {"9"})

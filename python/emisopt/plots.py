@@ -15,6 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from emisopt._format import number
+from emisopt._sentinels import is_usual_code
 
 __all__ = [
     "COLOURS",
@@ -380,12 +381,12 @@ def expected_band(
     _axis_limits(axis, [reading, low, high], None)
     if first is not None and last is not None:
         within = reading.loc[first:last].dropna()
-        # A short finding is what the picture is for: all of it is shown, unless the rest became a line by it.
+        # A short finding is what the picture is for: all of it is shown, but for codes that are no readings.
         if 0 < len(within) <= _SHORT:
             bottom, top = axis.get_ylim()
-            room, most = 0.05 * (top - bottom), 3 * (top - bottom)
-            near = within[(within > bottom - most) & (within < top + most)]
-            axis.set_ylim(min(bottom, near.min() - room), max(top, near.max() + room))
+            read = within[[not is_usual_code(value) for value in within]]
+            room = 0.05 * (top - bottom)
+            axis.set_ylim(min([bottom, *(read - room)]), max([top, *(read + room)]))
     _mark_beyond(axis, {"black": reading})
     axis.set_ylabel(label)
     _time_axis(axis, reading.index)

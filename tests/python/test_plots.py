@@ -150,14 +150,14 @@ def test_docstring_examples_run(module):
 
 def test_a_finding_is_shown_beside_what_the_other_tags_say():
     reading = pd.Series(np.linspace(10, 12, 48), index=INDEX)
-    reading.iloc[20] = 16.0
+    reading.iloc[20] = 500.0
     expected = pd.Series(11.0, index=INDEX)
     figure = plots.expected_band(
         reading, expected, expected * 0.05, label="o2, %", first=INDEX[20], last=INDEX[20], alarm=INDEX[21]
     )
     (axis,) = figure.axes
     assert axis.get_ylabel() == "o2, %"
-    assert axis.get_ylim()[1] > 16  # one row of 48, and what the picture is for
+    assert axis.get_ylim()[1] > 500  # one row of 48, and what the picture is for
     assert [t.get_text() for t in axis.get_legend().get_texts()] == [
         "other tags say, ± 2 sd", "reading", "finding", "found",
     ]  # fmt: skip
