@@ -70,7 +70,7 @@ def read_columns(path: Path, tags: TagMap) -> FileColumns:
     for tag in tags:
         _check_range(path, tag, tags, values)
     for tag in tags:
-        outside = _outside(values[tag.name], tag)
+        outside = tag.outside(values[tag.name])
         put_aside[tag.name] = int(outside.sum())
         values[tag.name][outside] = np.nan
     return FileColumns(path, values, rows, stamps, put_aside)
@@ -224,20 +224,14 @@ def _stamps(table: FileTable, rows: NDArray[np.int64], form: TimeFormat) -> pd.D
     return stamps
 
 
-def _outside(values: Floats, tag: Tag) -> NDArray[np.bool_]:
-    low = -np.inf if tag.low is None else tag.low
-    high = np.inf if tag.high is None else tag.high
-    return (values < low) | (values > high)  # NaN compares false
-
-
 def _check_range(path: Path, tag: Tag, tags: TagMap, values: dict[str, Floats]) -> None:
     mine = values[tag.name][~np.isnan(values[tag.name])]
-    outside = int(_outside(mine, tag).sum())
+    outside = int(tag.outside(mine).sum())
     if mine.size < _ENOUGH or 2 * outside <= mine.size:
         return
     heading = tags.file.source(tag.name).heading
     bounded = [t for t in tags if t.low is not None and t.high is not None and t.name != tag.name]
-    fits = [t for t in bounded if not _outside(mine, t).any() and _outside(values[t.name], t).any()]
+    fits = [t for t in bounded if not t.outside(mine).any() and t.outside(values[t.name]).any()]
     hint = (
         f"; it would fit {' or '.join(repr(t.name) for t in fits[:3])}: are headings exchanged?"
         if fits

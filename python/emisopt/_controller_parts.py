@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def believable(tail: pd.DataFrame, tags: TagMap) -> pd.DataFrame:
         if tag.kind == "categorical" or not pd.api.types.is_numeric_dtype(tail[name].dtype):
             continue
         values = tail[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        outside = _outside(values, tag) | (values == tag.missing)
+        outside = tag.outside(values) | (values == tag.missing)
         if outside.any():
             aside[name] = np.where(outside, np.nan, values)
     return tail.assign(**aside) if aside else tail
@@ -121,14 +122,8 @@ def believable(tail: pd.DataFrame, tags: TagMap) -> pd.DataFrame:
 
 def within(coming: Floats, tags: TagMap) -> Floats:
     """Coming disturbances (H, D); what lies outside its tag's range is unknown."""
-    outside = [_outside(coming[:, i], tags[name]) for i, name in enumerate(tags.disturbances)]
+    outside = [tags[name].outside(coming[:, i]) for i, name in enumerate(tags.disturbances)]
     return np.where(np.stack(outside, axis=1), np.nan, coming) if outside else coming
-
-
-def _outside(values: Floats, tag: Tag) -> NDArray[np.bool_]:
-    low = -np.inf if tag.low is None else tag.low
-    high = np.inf if tag.high is None else tag.high
-    return np.asarray((values < low) | (values > high))
 
 
 def unbelievable(tail: pd.DataFrame, tags: TagMap) -> list[str]:
@@ -137,10 +132,10 @@ def unbelievable(tail: pd.DataFrame, tags: TagMap) -> list[str]:
     row = dict(zip(tail.columns, tail.iloc[-1].tolist(), strict=True))
     for tag in tags:
         value = row[tag.name]
-        if tag.role == "setpoint" or tag.kind == "categorical" or not isinstance(value, int | float):
+        if tag.role == "setpoint" or tag.kind == "categorical" or not isinstance(value, Real):
             continue
-        low = -np.inf if tag.low is None else tag.low
-        high = np.inf if tag.high is None else tag.high
-        if np.isfinite(value) and not low <= value <= high and value != tag.missing:
-            lines.append(f"{tag.name}: {value:g} {tag.unit} lies outside {low:g} to {high:g}: missing")
+        if np.isfinite(float(value)) and tag.outside(float(value)) and value != tag.missing:
+            lines.append(
+                f"{tag.name}: {value:g} {tag.unit} lies outside its range, {tag.range_text}: missing"
+            )
     return lines

@@ -16,6 +16,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from emisopt import _yaml
 from emisopt._fileformat import FileFormat
 from emisopt._yaml import Reader
@@ -140,6 +143,13 @@ class Tag:
         if self.low is not None:
             return f"from {self.low:g}"
         return "" if self.high is None else f"up to {self.high:g}"
+
+    def outside(self, values: ArrayLike) -> NDArray[np.bool_]:
+        """Which of the values lie outside the physical range; NaN does not."""
+        numbers = np.asarray(values, dtype=np.float64)
+        low = -np.inf if self.low is None else self.low
+        high = np.inf if self.high is None else self.high
+        return np.asarray((numbers < low) | (numbers > high))
 
     def __repr__(self) -> str:
         unit = f" [{self.unit}]" if self.unit else ""
