@@ -134,8 +134,8 @@ def unbelievable(tail: pd.DataFrame, tags: TagMap) -> list[str]:
         value = row[tag.name]
         if tag.role == "setpoint" or tag.kind == "categorical" or not isinstance(value, Real):
             continue
-        if np.isfinite(float(value)) and tag.outside(float(value)) and value != tag.missing:
-            lines.append(
-                f"{tag.name}: {value:g} {tag.unit} lies outside its range, {tag.range_text}: missing"
-            )
+        number = float(value)  # as plain numbers: an array for each tag would take a tenth of a decision
+        below, above = tag.low is not None and number < tag.low, tag.high is not None and number > tag.high
+        if (below or above) and np.isfinite(number) and number != tag.missing:
+            lines.append(f"{tag.name}: {number:g} {tag.unit} is outside {tag.range_text} and so missing")
     return lines
