@@ -43,23 +43,27 @@ def commanded(
     tail: pd.DataFrame,
     applied: Mapping[str, float] | None,
     last: Decision | None,
-    follows: bool,
+    *,
+    stale: bool,
 ) -> tuple[Floats, list[str]]:
     """The commands in force, (U), and a line for each that had to be taken from elsewhere.
 
     In this order, passing over what no plant can stand at: `applied`; the newest row; the last decision, when
-    it was made for that row (`follows`); the newest row that has one; the last decision.
+    it was made for that row; the newest row that has one; the last decision. Of `stale` rows nothing is in
+    force any more.
 
     Raises
     ------
     InputError : there is none at all.
     """
     values, remarks = [], []
+    follows = last is not None and last.plan.index[0] == tail.index[-1]
     for name, setpoint in setpoints.items():
         low, high = _plausible(tags[name], setpoint)
         given = np.nan if applied is None else float(applied.get(name, np.nan))
         column = tail[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        believed = np.flatnonzero((column >= low) & (column <= high) & (column != tags[name].missing))
+        credible = (column >= low) & (column <= high) & (column != tags[name].missing)
+        believed = np.flatnonzero(credible & (not stale))
         mine = np.nan if last is None else float(last.move[name])
         places = [
             (given if low <= given <= high else np.nan, "as applied"),

@@ -234,15 +234,11 @@ class Controller:
             tail, rows = believed, to_history(believed, tags, live=True, where="Controller.step(history)")
         coming = self._coming(tail, known)
         cores = {name: s.to_core(name, tags) for name, s in self.setpoints.items()}
-        follows = self._last is not None and self._last.plan.index[0] == self._label(tail)
-        now, remarks = parts.commanded(cores, tags, tail, applied, self._last, follows)
+        blind = stale = parts.late(self._last, self._label(tail))
+        coming_rows = self._last.plan.index if stale and self._last is not None else self._index(tail)
+        now, remarks = parts.commanded(cores, tags, tail, applied, self._last, stale=bool(stale))
         remarks += parts.unbelievable(given, tags)
         past = self._past(rows)
-        stale, coming_rows = parts.late(self._last, self._label(tail)), self._index(tail)
-        if stale and self._last is not None:
-            coming_rows = self._last.plan.index
-            if applied is None:  # what stood there then is not in force any more
-                now = np.array([float(self._last.move[name]) for name in self.setpoints])
         self._learn_bias(tail, past, calibrating)
         for learns in () if stale else filter(None, (self.backoff, self.windows)):
             gas = [list(self.forecaster.outputs_).index(name) for name in calibrating]
@@ -252,11 +248,11 @@ class Controller:
         prices = self._tick_prices(self._index(tail))
         pull = by_name(steady_target, list(self.setpoints), "Controller.step(steady_target)")
         try:
-            if stale:
-                raise DataError(stale)
             self._predictor.set_tick(rows, rows.rows, coming)
         except (EmisoptError, _core.InputError) as error:
-            decision = self._core.step_blind(str(error), now, past, hand)
+            blind = blind or str(error)
+        if blind:
+            decision = self._core.step_blind(blind, now, past, hand)
         else:
             permit = self._permit_rows(tail)
             again = None if replay is None else _core.Work(*replay)

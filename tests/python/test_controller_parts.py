@@ -78,7 +78,10 @@ def test_a_history_older_than_the_last_decisions_is_no_basis_for_another(control
     assert old.status in ("PREVIOUS_PLAN_SHIFTED", "HOLD", "SAFE_RAMP")
     assert "before that of the last decision" in old.reason
     assert old.applied.to_dict() == first.move.to_dict()
-    assert not controller.step(history.iloc[:-3]).ok, "nor the second time"
+    again = controller.step(history.iloc[:-3], applied={"o2_sp": 3.25})
+    assert not again.ok, "nor the second time"
+    assert again.applied.drop("o2_sp").to_dict() == old.move.drop("o2_sp").to_dict()
+    assert again.applied["o2_sp"] == 3.25
     controller.reset()
     assert controller.step(history.iloc[:-3]).ok
     assert controller.step(history).ok
