@@ -81,22 +81,10 @@ def check(
 ) -> None:
     """Judge DATA: a table of all rules; exit code 0 all hold, 1 a limit was broken, 2 bad input."""
     tag_map, document = _documents(tags, permit, rule)
-    frame = _read(data, tag_map, timezone)
-    remark = _clock_remark(frame, zone or document.zone)
-    judged = _judge(
-        document,
-        frame,
-        tag_map,
-        signal,
-        plant,
-        status,
-        zone,
-        stamp,
-        lateness,
-        negative,
+    frame, judged, remark = _judge(
+        document, data, tag_map, signal, plant, status, zone, timezone, stamp, lateness, negative,
         allow_unverified,
-        remark,
-    )
+    )  # fmt: skip
     typer.echo(str(judged))
     _remarks(frame, judged, remark)
     if report is not None:
@@ -137,22 +125,10 @@ def explain(
     if not data:
         typer.echo(document.explain())
         return
-    frame = _read(data, tag_map, timezone)
-    remark = _clock_remark(frame, zone or document.zone)
-    judged = _judge(
-        document,
-        frame,
-        tag_map,
-        signal,
-        plant,
-        status,
-        zone,
-        stamp,
-        lateness,
-        negative,
+    frame, judged, remark = _judge(
+        document, data, tag_map, signal, plant, status, zone, timezone, stamp, lateness, negative,
         allow_unverified,
-        remark,
-    )
+    )  # fmt: skip
     local = frame.tz_convert(zone or document.zone)  # as all other times here
     typer.echo(f"times are of {zone or document.zone}\n")
     for result in judged:
@@ -181,20 +157,23 @@ def _documents(tags: str | None, permit: str, rules: list[str] | None) -> tuple[
 
 def _judge(
     document: Permit,
-    frame: pd.DataFrame,
+    data: list[Path],
     tags: TagMap | None,
     signals: list[str] | None,
     plant: str | None,
     status: list[str] | None,
     zone: str | None,
+    timezone: str | None,
     stamp: str,
     lateness: float,
     negative: str,
     allow_unverified: bool,
-    remark: str,
-) -> Evaluation:
+) -> tuple[pd.DataFrame, Evaluation, str]:
+    """The rows, what came of them, and what to say of their clock."""
+    frame = _read(data, tags, timezone)
+    remark = _clock_remark(frame, zone or document.zone)
     try:
-        return document.evaluate(
+        judged = document.evaluate(
             frame,
             dict(_signal(text) for text in signals) if signals else None,
             tags=tags,
@@ -210,6 +189,7 @@ def _judge(
         if remark and "clock put back" in str(error):
             raise DataError(f"{error}; {remark}") from None
         raise
+    return frame, judged, remark
 
 
 def _clock_remark(frame: pd.DataFrame, zone: str) -> str:
