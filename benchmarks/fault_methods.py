@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,15 +19,15 @@ Alarms = set[tuple[int, str]]  # (row, tag)
 SLOW_ROWS = 2000
 
 
-class Method:
+class Method(ABC):
     """A way to find faults, fitted."""
 
     rows_looked_at: int | None = None  # of the healthy rows, by a method that is too slow for all
     names_tags = True  # False: looks at each tag by itself, so it cannot name a wrong one for a fault
 
+    @abstractmethod
     def alarms(self, rows: pd.DataFrame) -> Alarms:
         """The rows at which an alarm begins, with the tag that it names."""
-        raise NotImplementedError
 
     def alarms_of_fault(self, rows: pd.DataFrame, fault: Fault) -> Alarms:
         """As `alarms`; a method that looks at each tag by itself need look at the faulty one only."""

@@ -12,6 +12,7 @@ from emisopt import _core
 from emisopt._fileformat import FileFormat, TimeFormat
 from emisopt._format import short, text_table
 from emisopt._table import read_table
+from emisopt._yaml import is_float
 from emisopt.errors import DataError
 from emisopt.io import PERIOD_TOLERANCE
 from emisopt.tags import TagMap
@@ -34,7 +35,7 @@ def read_coming(path: Path, tags: TagMap, file: FileFormat, coming: pd.Index, pe
     DataError, InputError : one line that names the file
     """
     _refuse_other_text(path)
-    words = {tag.name: str for tag in tags if any(_is_number(name) for name in tag.categories)}
+    words = {tag.name: str for tag in tags if any(is_float(name) for name in tag.categories)}
     try:
         rows = pd.read_csv(path, dtype=words, skipinitialspace=True, encoding="utf-8-sig")
     except (ValueError, OSError) as error:
@@ -77,14 +78,6 @@ def forecast_text(quantiles: pd.DataFrame, tags: TagMap, steps: Iterable[int]) -
     rows = [[str(h), *stamps[h - 1 : h], *(short(x) for x in shown.iloc[h - 1])] for h in steps]
     units = ", ".join(f"{n} in {tags[n].unit or '-'}" for n in tags.outputs)
     return f"{text_table(head, rows, left=0)}\nquantiles 0.1, 0.5 and 0.9; {units}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _refuse_other_text(path: Path) -> None:

@@ -129,7 +129,7 @@ class Reader:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            hint = "; write it as 1.0e-3, with a point" if isinstance(value, str) and _is_float(value) else ""
+            hint = "; write it as 1.0e-3, with a point" if isinstance(value, str) and is_float(value) else ""
             raise ConfigError(f"{self.where}: {key}: expected a number, got {_describe(value)}{hint}")
         return float(value)
 
@@ -188,7 +188,7 @@ def _describe(value: object) -> str:
     return "a list" if isinstance(value, list) else "fields" if isinstance(value, Mapping) else f"{value!r}"
 
 
-def _is_float(text: str) -> bool:
+def is_float(text: str) -> bool:
     try:
         float(text)
     except ValueError:

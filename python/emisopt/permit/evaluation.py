@@ -214,16 +214,7 @@ class PermitStream:
         )
 
     def require_units(self, tags: TagMap, where: str) -> None:
-        """Refuses tags in another unit than the signals: the rows would not be what the permit judges.
-
-        Parameters
-        ----------
-        where : what the tags are of, for the message
-
-        Raises
-        ------
-        ConfigError : naming the column and both units.
-        """
+        """`signals.require_tag_units` of this stream's signals: ConfigError where the units are others."""
         require_tag_units(self._signals, tags, where)
 
     @property
